@@ -1,0 +1,239 @@
+//! The functions of the format's own documentation, under their own names.
+//!
+//! `path` is always the path without a suffix: `x` stands for `x.yaml` and the data files beside it.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::array::{CsrMatrix, DenseArray};
+use crate::dtype::{Dtype, Element, decode_integers};
+use crate::error::{Error, Result};
+use crate::format::{DATA, DenseMeta, INDICES, INDPTR, Kind, Metadata, SparseMeta, YAML};
+use crate::mmap::Mode;
+use crate::store::with_suffix;
+
+pub use crate::array::bytes_as_ndarray;
+pub use crate::mmap::{MMAP_CACHE, allow_maximal_open_files, mmap_file};
+
+/// How the names of files begin that are not finished yet.
+pub const UNFINISHED: &str = ".arrayfs-unfinished-";
+
+/// Whether the files of a dense array exist.
+pub fn exists_memory_mapped_array(path: impl AsRef<Path>) -> bool {
+    exists(path.as_ref(), Kind::Dense)
+}
+
+/// Removes the files (which must exist) of a dense array.
+///
+/// # Errors
+///
+/// [`Error::Io`] when one is missing; then nothing is removed.
+pub fn remove_memory_mapped_array(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    for suffix in [YAML].iter().chain(Kind::Dense.suffixes()) {
+        let path = with_suffix(path, suffix);
+        fs::symlink_metadata(&path).map_err(|e| Error::io(&path, "remove", e))?;
+    }
+    remove_files(path, Kind::Dense)
+}
+
+/// Creates the files of a dense array of zeros: one or two axes, one of the format's types.
+///
+/// The data file is a hole, which takes no room on the disk until it is written. Existing files are
+/// silently overwritten, and those of a sparse matrix of the same name removed. Whoever reads
+/// meanwhile sees the old array, none, or the new one: the `.yaml` appears last, by rename.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] for a shape that the format does not know, [`Error::Io`] from the system.
+pub fn create_memory_mapped_array(path: impl AsRef<Path>, shape: &[u64], dtype: Dtype) -> Result<()> {
+    let path = path.as_ref();
+    let meta = Metadata::Dense(DenseMeta::new(dtype, shape).map_err(|flaw| flaw.at(path))?);
+    let hole = |(_, size): (&str, u64)| move |file: &mut File| file.set_len(size);
+    replace(path, &meta, meta.files().into_iter().map(hole))
+}
+
+/// Opens a dense array; in mode `r` its data is frozen, in mode `r+` writing it writes the file.
+///
+/// # Errors
+///
+/// See [`DenseArray::open`].
+pub fn open_memory_mapped_array(path: impl AsRef<Path>, mode: Mode) -> Result<DenseArray> {
+    DenseArray::open(path, mode)
+}
+
+/// Whether the files of a sparse matrix exist.
+pub fn exists_memory_mapped_sparse(path: impl AsRef<Path>) -> bool {
+    exists(path.as_ref(), Kind::Sparse)
+}
+
+/// Removes the files of a sparse matrix, if they exist.
+///
+/// # Errors
+///
+/// [`Error::Io`] when the system does not remove a file that is there.
+pub fn remove_memory_mapped_sparse(path: impl AsRef<Path>) -> Result<()> {
+    remove_files(path.as_ref(), Kind::Sparse)
+}
+
+/// A sparse matrix in memory, in CSR: the stored elements row after row.
+#[derive(Clone, Copy, Debug)]
+pub struct SparseInRows<'a, D, I, P> {
+    /// Rows and columns.
+    pub shape: [u64; 2],
+    /// The stored elements (nnz of them).
+    pub data: &'a [D],
+    /// The column of each.
+    pub indices: &'a [I],
+    /// Where each row starts in `data`, and where the last one ends (rows + 1 numbers).
+    pub indptr: &'a [P],
+}
+
+/// Writes the files of a sparse matrix; existing files are silently overwritten, and those of a dense
+/// array of the same name removed. The `.yaml` appears last, by rename.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] when the parts are no CSR matrix of that shape: lengths that do not agree,
+/// `indptr` that does not rise from 0 to nnz, an index that is no column.
+pub fn write_memory_mapped_sparse<D: Element, I: Element, P: Element>(
+    path: impl AsRef<Path>,
+    sparse: &SparseInRows<'_, D, I, P>,
+) -> Result<()> {
+    let path = path.as_ref();
+    let nnz = sparse.data.len() as u64;
+    let meta = SparseMeta::new([D::DTYPE, I::DTYPE, P::DTYPE], sparse.shape, nnz);
+    let meta = meta.map_err(|flaw| flaw.at(path))?;
+    check_parts(path, sparse)?;
+    let parts: [&[u8]; 3] = [
+        bytemuck::cast_slice(sparse.data),
+        bytemuck::cast_slice(sparse.indices),
+        bytemuck::cast_slice(sparse.indptr),
+    ];
+    replace(
+        path,
+        &Metadata::Sparse(meta),
+        parts.into_iter().map(|part| move |file: &mut File| file.write_all(part)),
+    )
+}
+
+/// Opens a sparse matrix; in mode `r` its data is frozen, in mode `r+` (the seed also says `w`)
+/// writing it writes the file.
+///
+/// # Errors
+///
+/// See [`CsrMatrix::open`].
+pub fn open_memory_mapped_sparse(path: impl AsRef<Path>, mode: Mode) -> Result<CsrMatrix> {
+    CsrMatrix::open(path, mode)
+}
+
+fn exists(path: &Path, kind: Kind) -> bool {
+    [YAML].iter().chain(kind.suffixes()).all(|suffix| with_suffix(path, suffix).is_file())
+}
+
+/// Removes the files of this kind that exist; the `.yaml` first, so that nobody sees half an array.
+fn remove_files(path: &Path, kind: Kind) -> Result<()> {
+    [YAML].iter().chain(kind.suffixes()).try_for_each(|suffix| remove_file(&with_suffix(path, suffix)))
+}
+
+fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(path, "remove", e)),
+        _ => Ok(()),
+    }
+}
+
+/// Puts a new array in the place of whatever array is at `path`: `fill` fills its data files in the
+/// order of their suffixes.
+///
+/// All is written beside the old files first. Then the old `.yaml` goes, the data files take their
+/// places, and the new `.yaml` comes: at no moment does one describe the data of another.
+fn replace<F>(path: &Path, metadata: &Metadata, fill: impl Iterator<Item = F>) -> Result<()>
+where
+    F: FnOnce(&mut File) -> io::Result<()>,
+{
+    let suffixes = metadata.kind().suffixes();
+    let mut ready = Vec::new();
+    for (suffix, fill) in suffixes.iter().zip(fill) {
+        ready.push((Unfinished::write(path, fill)?, with_suffix(path, suffix)));
+    }
+    let yaml = with_suffix(path, YAML);
+    let text = metadata.to_yaml();
+    ready.push((Unfinished::write(path, |file: &mut File| file.write_all(text.as_bytes()))?, yaml.clone()));
+    remove_file(&yaml)?;
+    let other = if metadata.kind() == Kind::Dense { Kind::Sparse } else { Kind::Dense };
+    remove_files(path, other)?;
+    ready.into_iter().try_for_each(|(file, name)| file.finish(&name))
+}
+
+/// A file under a passing name, removed unless it is finished.
+struct Unfinished(Option<PathBuf>);
+
+impl Unfinished {
+    /// Writes a new file in the directory of `path`.
+    fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let passing = path.with_file_name(format!("{UNFINISHED}{}-{count}", std::process::id()));
+        let fail = |e| Error::io(path, "create", e);
+        let mut file = File::create(&passing).map_err(fail)?;
+        let unfinished = Self(Some(passing));
+        fill(&mut file).map_err(fail)?;
+        Ok(unfinished)
+    }
+
+    /// Gives the file its name.
+    fn finish(mut self, name: &Path) -> Result<()> {
+        if let Some(passing) = &self.0 {
+            fs::rename(passing, name).map_err(|e| Error::io(name, "create", e))?;
+        }
+        self.0 = None;
+        Ok(())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(passing) = &self.0 {
+            // Nothing more can be done about a file that does not even go.
+            let _ = fs::remove_file(passing);
+        }
+    }
+}
+
+/// Refuses parts that are no CSR matrix of their shape.
+fn check_parts<D: Element, I: Element, P: Element>(
+    path: &Path,
+    sparse: &SparseInRows<'_, D, I, P>,
+) -> Result<()> {
+    let invalid = |suffix, what, expected: String, found: String| {
+        Err(Error::invalid(with_suffix(path, suffix), what, expected, found))
+    };
+    let (rows, columns) = (sparse.shape[0], sparse.shape[1]);
+    let nnz = sparse.data.len() as u64;
+    if sparse.indices.len() as u64 != nnz {
+        return invalid(INDICES, "length", format!("{nnz} as {DATA}"), sparse.indices.len().to_string());
+    }
+    let mut numbers = Vec::new();
+    decode_integers(P::DTYPE, bytemuck::cast_slice(sparse.indptr), &mut numbers);
+    let rises = numbers.is_sorted() && numbers.first() == Some(&0) && numbers.last() == Some(&nnz);
+    if numbers.len() as u64 != rows + 1 || !rises {
+        return invalid(
+            INDPTR,
+            "ranges",
+            format!("{} numbers rising from 0 to {nnz}", rows + 1),
+            format!("{} others", numbers.len()),
+        );
+    }
+    numbers.clear();
+    decode_integers(I::DTYPE, bytemuck::cast_slice(sparse.indices), &mut numbers);
+    match numbers.iter().find(|index| **index >= columns) {
+        #[allow(clippy::cast_possible_wrap)] // Back to the negative number that it was.
+        Some(index) => {
+            invalid(INDICES, "column", format!("0 to {}", columns - 1), (*index as i64).to_string())
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,289 @@
+//! Memory maps of files, and the cache that never maps one twice. The only unsafe code there is.
+//!
+//! # What a map is, and is not
+//!
+//! The bytes of a map *are* the file: when some process writes the file, the bytes change, and when
+//! it truncates the file, touching the bytes that are gone kills the program with SIGBUS. No
+//! language can rule this out. Who maps a store promises that nobody truncates its files meanwhile;
+//! the mount of this crate makes no such assumption, and never touches a map itself (see
+//! [`crate::source`]).
+#![allow(unsafe_code)]
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+
+use memmap2::{Mmap, MmapOptions, MmapRaw};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::error::{Error, Result};
+use crate::store::{Identity, Stat};
+
+/// How a file is opened and mapped.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Mode {
+    /// `r`: the data is frozen.
+    Read,
+    /// `r+`: what is written to the data is written to the file.
+    ReadWrite,
+}
+
+impl std::str::FromStr for Mode {
+    type Err = String;
+
+    /// `r` or `r+`; `w` is the seed's other word for `r+` of sparse matrices.
+    fn from_str(mode: &str) -> std::result::Result<Self, String> {
+        match mode {
+            "r" => Ok(Self::Read),
+            "r+" | "w" => Ok(Self::ReadWrite),
+            other => Err(format!("mode: expected r or r+, found {other}")),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Region {
+    Frozen(Mmap),
+    Shared(MmapRaw),
+}
+
+/// One mapped range of one version of a file.
+#[derive(Debug)]
+struct Mapping {
+    region: Region,
+    identity: Identity,
+    /// Whether someone holds the right to write through this mapping.
+    leased: AtomicBool,
+}
+
+impl Mapping {
+    fn new(path: &Path, mode: Mode, file: &File, range: &Range, identity: Identity) -> Result<Self> {
+        let fail = |source| Error::Io { path: path.to_owned(), action: "map", source };
+        let mut options = MmapOptions::new();
+        let length = usize::try_from(range.size)
+            .map_err(|_| Error::refused(path, "the file is larger than the address space"))?;
+        options.offset(range.offset).len(length);
+        let region = match mode {
+            // SAFETY: see the module's documentation; the range was checked against the file's size.
+            Mode::Read => Region::Frozen(unsafe { options.map(file) }.map_err(fail)?),
+            Mode::ReadWrite => Region::Shared(options.map_raw(file).map_err(fail)?),
+        };
+        Ok(Self { region, identity, leased: AtomicBool::new(false) })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.region {
+            Region::Frozen(map) => map,
+            // SAFETY: the region is mapped for as long as `self` lives. That others may change the
+            // bytes meanwhile is what a shared map is; see the module's documentation.
+            Region::Shared(map) => unsafe { std::slice::from_raw_parts(map.as_ptr(), map.len()) },
+        }
+    }
+
+    /// Whether this mapping shows the file that is `now` at the path.
+    ///
+    /// A writable mapping changes the file's times itself, so there they prove nothing.
+    fn shows(&self, now: &Identity) -> bool {
+        let then = &self.identity;
+        let same_file = (then.device, then.inode, then.size) == (now.device, now.inode, now.size);
+        same_file && (matches!(self.region, Region::Shared(_)) || then.modified == now.modified)
+    }
+}
+
+/// Mapped bytes of a file, or of a part of it: `bytes` in mode `r`, `bytearray` in mode `r+`.
+///
+/// The mapping is shared with everyone else who opened the same file, and lives until the last of
+/// them is dropped.
+#[derive(Debug)]
+pub struct MmapBytes {
+    mapping: Arc<Mapping>,
+    start: usize,
+    length: usize,
+    mode: Mode,
+    lease: bool,
+}
+
+impl MmapBytes {
+    /// How the bytes were opened.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The bytes, to be written; what is written here is written to the file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] for `path` when the bytes were opened in mode `r`, or while another holder of
+    /// the same mapping writes: one at a time may, until it is dropped.
+    pub fn bytes_mut(&mut self, path: &Path) -> Result<&mut [u8]> {
+        let Region::Shared(map) = &self.mapping.region else {
+            return Err(Error::refused(path, "opened in mode r, which is frozen; open in mode r+ to write"));
+        };
+        if self.mode == Mode::Read {
+            return Err(Error::refused(path, "opened in mode r, which is frozen; open in mode r+ to write"));
+        }
+        if !self.lease {
+            if self.mapping.leased.swap(true, Ordering::Acquire) {
+                return Err(Error::refused(path, "someone else in this process is writing it"));
+            }
+            self.lease = true;
+        }
+        // SAFETY: the range lies inside the mapping, which lives as long as `self`; the lease makes
+        // this the only mutable slice of the mapping in this process.
+        Ok(unsafe { std::slice::from_raw_parts_mut(map.as_mut_ptr().add(self.start), self.length) })
+    }
+}
+
+impl Clone for MmapBytes {
+    /// Another handle on the same mapping; the right to write is not handed on.
+    fn clone(&self) -> Self {
+        Self { mapping: Arc::clone(&self.mapping), lease: false, ..*self }
+    }
+}
+
+impl Drop for MmapBytes {
+    fn drop(&mut self) {
+        if self.lease {
+            self.mapping.leased.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl Deref for MmapBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.mapping.bytes()[self.start..self.start + self.length]
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    offset: u64,
+    size: u64,
+}
+
+#[derive(Debug, Eq, Hash, PartialEq)]
+struct Key {
+    path: PathBuf,
+    mode: Mode,
+    offset: u64,
+    /// Zero stands for the whole file.
+    size: u64,
+}
+
+/// Mapped files, held weakly: a mapping goes when its last user goes.
+#[derive(Debug, Default)]
+pub struct MmapCache {
+    mappings: Mutex<HashMap<Key, Weak<Mapping>>>,
+}
+
+/// The cache of this process; [`mmap_file`] goes through it.
+pub static MMAP_CACHE: LazyLock<MmapCache> = LazyLock::new(MmapCache::default);
+
+impl MmapCache {
+    /// Number of mappings that are alive.
+    pub fn len(&self) -> usize {
+        self.lock().values().filter(|mapping| mapping.strong_count() > 0).count()
+    }
+
+    /// Whether no mapping is alive.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Maps as [`mmap_file`] does.
+    pub fn mmap_file(
+        &self,
+        path: &Path,
+        mode: Mode,
+        file: &File,
+        offset: u64,
+        size: u64,
+    ) -> Result<MmapBytes> {
+        let meta = file.metadata().map_err(|e| Error::io(path, "look at", e))?;
+        let identity = Stat::of(&meta).identity;
+        let wanted = part(path, offset, size, identity.size)?;
+        let whole = wanted.offset == 0 && wanted.size == identity.size;
+        let mut mappings = self.lock();
+        let mut find = |mode, offset, size| {
+            let key = Key { path: path.to_owned(), mode, offset, size };
+            let mapping = mappings.get(&key)?.upgrade()?;
+            if !mapping.shows(&identity) {
+                mappings.remove(&key);
+                return None;
+            }
+            Some(mapping)
+        };
+        let modes = if mode == Mode::Read { &[Mode::ReadWrite, Mode::Read][..] } else { &[Mode::ReadWrite] };
+        for &existing in modes {
+            if let Some(mapping) = find(existing, 0, 0) {
+                return Ok(handle(mapping, wanted.offset, wanted, mode));
+            }
+            if let Some(mapping) = find(existing, wanted.offset, wanted.size) {
+                return Ok(handle(mapping, 0, wanted, mode));
+            }
+        }
+        let mapping = Arc::new(Mapping::new(path, mode, file, &wanted, identity)?);
+        let key = Key { path: path.to_owned(), mode, offset, size: if whole { 0 } else { wanted.size } };
+        if mappings.len() == mappings.capacity() {
+            mappings.retain(|_, mapping| mapping.strong_count() > 0);
+        }
+        mappings.insert(key, Arc::downgrade(&mapping));
+        Ok(handle(mapping, 0, wanted, mode))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Weak<Mapping>>> {
+        self.mappings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The part of a file of `file_size` bytes that was asked for; a size of zero reaches to its end.
+fn part(path: &Path, offset: u64, size: u64, file_size: u64) -> Result<Range> {
+    let left = file_size.checked_sub(offset);
+    let size = if size == 0 { left } else { Some(size) };
+    match (size, left) {
+        (Some(size), Some(left)) if size <= left => Ok(Range { offset, size }),
+        _ => {
+            let expected = format!("at least {} bytes", u128::from(offset) + u128::from(size.unwrap_or(0)));
+            Err(Error::invalid(path, "size", expected, format!("{file_size} bytes")))
+        }
+    }
+}
+
+fn handle(mapping: Arc<Mapping>, start: u64, range: Range, mode: Mode) -> MmapBytes {
+    let fits = "a mapped range fits the address space";
+    let (start, length) = (usize::try_from(start).expect(fits), usize::try_from(range.size).expect(fits));
+    MmapBytes { mapping, start, length, mode, lease: false }
+}
+
+/// Maps the file `path`, opened as `file` in `mode`: `size` bytes from `offset` on, or the whole file
+/// when both are zero. The part need not start at a page, and has exactly the size asked for.
+///
+/// If a compatible mapping exists it is used instead of a new one: a mapping of the whole file serves
+/// every part of it, and one for `r+` serves `r` too. A file that was replaced (another inode, size or
+/// time of change) is mapped anew.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] when the file is shorter than the part, [`Error::Io`] when the system does not
+/// map it, for lack of memory or of the right to write.
+pub fn mmap_file(path: &Path, mode: Mode, file: &File, offset: u64, size: u64) -> Result<MmapBytes> {
+    MMAP_CACHE.mmap_file(path, mode, file, offset, size)
+}
+
+/// Raises the number of files this process may have open as far as the system allows, and returns
+/// that number. Every mapped array counts as open files.
+///
+/// # Errors
+///
+/// [`Error::Io`] when the system does not tell or change the limit.
+pub fn allow_maximal_open_files() -> Result<u64> {
+    let fail = |errno| Error::io("RLIMIT_NOFILE", "raise the limit", std::io::Error::from(errno));
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(fail)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(fail)?;
+    Ok(hard)
+}

@@ -1,0 +1,166 @@
+//! One file of a store, as the mount serves it: opened when first needed, mapped once, never trusted.
+//!
+//! A file may be truncated while it is served. Bytes are therefore handed out in two ways only:
+//! as a slice of the map that goes to the kernel *untouched* (the kernel survives a page that is no
+//! longer there, this process would not), and by `pread` into a buffer for what is computed. Both look at
+//! the file's size first, since the rest of its last page reads as zeros through a map.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use crate::error::{Error, Result};
+use crate::mmap::{MmapBytes, Mode, mmap_file};
+use crate::store::{FileKind, Stat, Store};
+
+/// One version of one regular file of a store.
+#[derive(Debug)]
+pub struct Source {
+    store: Arc<Store>,
+    /// Where it is, links resolved.
+    path: PathBuf,
+    /// Where it was found.
+    name: PathBuf,
+    stat: Stat,
+    opened: OnceLock<Opened>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    file: File,
+    /// None where the system had no room for another mapping; then everything is read instead.
+    map: Option<MmapBytes>,
+}
+
+impl Source {
+    /// The file at `path` of the store, links inside the store followed. It is not opened yet.
+    ///
+    /// Its rights are narrowed by those of the directories that a link to it leads past.
+    pub fn find(store: &Arc<Store>, path: &Path) -> Result<Self> {
+        let mut stat = store.stat(path)?;
+        let mut target = path.to_owned();
+        if stat.kind == FileKind::Link {
+            target = store.resolve(path)?;
+            stat = store.stat(&target)?;
+            for directory in store.passage(&target)? {
+                stat.rights = stat.rights.behind(&directory);
+            }
+        }
+        if stat.kind != FileKind::File {
+            return Err(Error::invalid(path, "kind of file", FileKind::File.name(), stat.kind.name()));
+        }
+        let name = path.to_owned();
+        Ok(Self { store: Arc::clone(store), path: target, name, stat, opened: OnceLock::new() })
+    }
+
+    /// Path in the store, as it was found.
+    pub fn name(&self) -> &Path {
+        &self.name
+    }
+
+    /// What the file was when it was found.
+    pub fn stat(&self) -> &Stat {
+        &self.stat
+    }
+
+    /// Bytes of the file when it was found.
+    pub fn len(&self) -> u64 {
+        self.stat.identity.size
+    }
+
+    /// Whether the file was empty when it was found.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the path still shows the version that was found.
+    pub fn is_current(&self) -> bool {
+        self.store.stat(&self.path).is_ok_and(|stat| stat.identity == self.stat.identity)
+            && (self.path == self.name || self.store.resolve(&self.name).is_ok_and(|path| path == self.path))
+    }
+
+    /// Makes sure that the file is open: from here on this version can be read, whatever becomes of
+    /// its name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stale`] when another version has taken its place.
+    pub fn open(&self) -> Result<()> {
+        self.opened().map(drop)
+    }
+
+    fn opened(&self) -> Result<&Opened> {
+        if let Some(opened) = self.opened.get() {
+            return Ok(opened);
+        }
+        let (file, stat) = self.store.open_file(&self.path).map_err(|error| match error.is_not_found() {
+            true => Error::Stale { path: self.name.clone() },
+            false => error,
+        })?;
+        if stat.identity != self.stat.identity {
+            return Err(Error::Stale { path: self.name.clone() });
+        }
+        let map = mmap_file(&self.store.path().join(&self.path), Mode::Read, &file, 0, 0);
+        let map = map.inspect_err(|error| log::warn!("{error}; reading without a map")).ok();
+        Ok(self.opened.get_or_init(|| Opened { file, map }))
+    }
+
+    /// Refuses when the file no longer reaches to `end`.
+    fn check_reaches(&self, file: &File, end: u64) -> Result<()> {
+        let found = file.metadata().map_err(|e| Error::io(&self.name, "look at", e))?.len();
+        // Any loss counts: of what is left nobody knows which version it belongs to.
+        if found < self.len() || found < end {
+            return Err(Error::Truncated { path: self.name.clone(), expected: self.len().max(end), found });
+        }
+        Ok(())
+    }
+
+    /// The bytes `offset..offset + length` of the map, to be passed to the kernel and not touched;
+    /// none where the file could not be mapped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Truncated`] when the file has shrunk.
+    pub fn mapped(&self, offset: u64, length: usize) -> Result<Option<&[u8]>> {
+        let opened = self.opened()?;
+        let Some(map) = &opened.map else { return Ok(None) };
+        self.check_reaches(&opened.file, offset.saturating_add(length as u64))?;
+        let start = usize::try_from(offset).ok();
+        let range = start.and_then(|start| Some(start..start.checked_add(length)?));
+        Ok(range.and_then(|range| map.get(range)))
+    }
+
+    /// Fills `buffer` from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Truncated`] when the file does not reach so far any more.
+    pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        let opened = self.opened()?;
+        match opened.file.read_exact_at(buffer, offset) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                self.check_reaches(&opened.file, offset.saturating_add(buffer.len() as u64))?;
+                Err(Error::io(&self.name, "read", error))
+            }
+            Err(error) => Err(Error::io(&self.name, "read", error)),
+        }
+    }
+
+    /// The whole file, when it has at most `limit` bytes.
+    pub fn read_all(&self, limit: u64) -> Result<Vec<u8>> {
+        if self.len() > limit {
+            let expected = format!("at most {limit} bytes");
+            return Err(Error::invalid(&self.name, "size", expected, format!("{} bytes", self.len())));
+        }
+        let mut bytes = vec![0; usize::try_from(self.len()).unwrap_or(0)];
+        // Not by way of `opened`: what is read once and small needs no map.
+        let (file, stat) = self.store.open_file(&self.path)?;
+        if stat.identity != self.stat.identity {
+            return Err(Error::Stale { path: self.name.clone() });
+        }
+        file.read_exact_at(&mut bytes, 0).map_err(|e| Error::io(&self.name, "read", e))?;
+        Ok(bytes)
+    }
+}

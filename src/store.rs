@@ -1,0 +1,268 @@
+//! The store on disk: listing it and opening its files without ever leaving it or being held up.
+//!
+//! Every path is relative to the store's root and free of symbolic links: links are resolved here
+//! once, by [`Store::resolve`], and followed only inside the store. The kernel then enforces it at
+//! every opening (`openat2`: beneath the root, no links, no other file system, which also keeps a
+//! mount inside its own store from waiting for itself), so that a link put in place later leads
+//! nowhere.
+
+mod rights;
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+
+use crate::error::{Error, Result};
+pub use rights::Rights;
+
+/// A moment, as the file system keeps it.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Time {
+    /// Seconds since 1970.
+    pub seconds: i64,
+    /// Nanoseconds past the second.
+    pub nanoseconds: u32,
+}
+
+impl Time {
+    fn new(seconds: i64, nanoseconds: i64) -> Self {
+        Self { seconds, nanoseconds: u32::try_from(nanoseconds).unwrap_or(0) }
+    }
+}
+
+/// What tells one version of a file from another: if any of it differs, so may the bytes.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Identity {
+    /// Device that holds the file.
+    pub device: u64,
+    /// Inode number there.
+    pub inode: u64,
+    /// Length in bytes.
+    pub size: u64,
+    /// Last change of the bytes.
+    pub modified: Time,
+    /// Last change of the bytes, the owner or the mode.
+    pub changed: Time,
+}
+
+/// What kind of thing a name in the store stands for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Link,
+    /// A FIFO, socket or device, as the word for it.
+    Special(&'static str),
+}
+
+impl FileKind {
+    fn of(kind: fs::FileType) -> Self {
+        match kind {
+            kind if kind.is_file() => Self::File,
+            kind if kind.is_dir() => Self::Directory,
+            kind if kind.is_symlink() => Self::Link,
+            kind if kind.is_fifo() => Self::Special("a FIFO"),
+            kind if kind.is_socket() => Self::Special("a socket"),
+            kind if kind.is_block_device() => Self::Special("a block device"),
+            _ => Self::Special("a character device"),
+        }
+    }
+
+    /// The kind in words, for messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::File => "a regular file",
+            Self::Directory => "a directory",
+            Self::Link => "a symbolic link",
+            Self::Special(name) => name,
+        }
+    }
+}
+
+/// What the file system knows of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Stat {
+    /// Kind of file.
+    pub kind: FileKind,
+    /// Which version of it.
+    pub identity: Identity,
+    /// Who may do what with it.
+    pub rights: Rights,
+    /// Last access.
+    pub accessed: Time,
+}
+
+impl Stat {
+    /// The facts in a standard-library metadata.
+    pub fn of(meta: &fs::Metadata) -> Self {
+        Self {
+            kind: FileKind::of(meta.file_type()),
+            identity: Identity {
+                device: meta.dev(),
+                inode: meta.ino(),
+                size: meta.size(),
+                modified: Time::new(meta.mtime(), meta.mtime_nsec()),
+                changed: Time::new(meta.ctime(), meta.ctime_nsec()),
+            },
+            rights: Rights { mode: meta.mode() & 0o7777, uid: meta.uid(), gid: meta.gid() },
+            accessed: Time::new(meta.atime(), meta.atime_nsec()),
+        }
+    }
+}
+
+/// One name in a directory of the store.
+#[derive(Clone, Debug)]
+pub struct Name {
+    /// The file name, byte for byte.
+    pub name: OsString,
+    /// What stands there, links not followed.
+    pub kind: FileKind,
+}
+
+/// The root directory of a store.
+#[derive(Debug)]
+pub struct Store {
+    root: OwnedFd,
+    path: PathBuf,
+    above: Vec<Rights>,
+}
+
+impl Store {
+    /// Opens the directory `path` as a store. Nothing below it is looked at yet.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let given = path.as_ref();
+        let path = fs::canonicalize(given).map_err(|e| Error::io(given, "open the store", e))?;
+        let meta = fs::metadata(&path).map_err(|e| Error::io(given, "open the store", e))?;
+        if !meta.is_dir() {
+            return Err(Error::invalid(given, "store", "a directory", FileKind::of(meta.file_type()).name()));
+        }
+        let root = File::open(&path).map_err(|e| Error::io(given, "open the store", e))?.into();
+        let above = path
+            .ancestors()
+            .skip(1)
+            .filter_map(|above| fs::metadata(above).ok())
+            .map(|meta| Stat::of(&meta).rights)
+            .collect();
+        Ok(Self { root, path, above })
+    }
+
+    /// The store's directory, absolute and free of links.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The descriptor of the root directory.
+    pub fn as_fd(&self) -> impl AsFd + '_ {
+        self.root.as_fd()
+    }
+
+    /// Facts of the root directory; its rights are narrowed by those of the directories above it,
+    /// which whoever reads the store has to pass.
+    pub fn stat_root(&self) -> Result<Stat> {
+        let mut stat = self.stat(Path::new(""))?;
+        for above in &self.above {
+            stat.rights = stat.rights.behind(above);
+        }
+        Ok(stat)
+    }
+
+    /// Facts of a file or directory of the store, without opening it.
+    pub fn stat(&self, path: &Path) -> Result<Stat> {
+        let file = self.open_beneath(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, "look at")?;
+        let meta = file.metadata().map_err(|e| Error::io(path, "look at", e))?;
+        Ok(Stat::of(&meta))
+    }
+
+    /// Opens a regular file for reading. A FIFO or a device is refused, without waiting for it.
+    pub fn open_file(&self, path: &Path) -> Result<(File, Stat)> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        // A look first: opening a device may have effects of its own.
+        regular(path, self.stat(path)?.kind)?;
+        let file = self.open_beneath(path, flags, "open")?;
+        let stat = Stat::of(&file.metadata().map_err(|e| Error::io(path, "look at", e))?);
+        regular(path, stat.kind)?;
+        Ok((file, stat))
+    }
+
+    /// The names in a directory of the store, in no order.
+    pub fn list(&self, path: &Path) -> Result<Vec<Name>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+        let fd = self.open_beneath(path, flags, "list")?;
+        let fail = |e| Error::io(path, "list", e);
+        // The descriptor's own path: the directory that was opened, whatever its name is by now.
+        let entries =
+            fs::read_dir(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd))).map_err(fail)?;
+        entries
+            .map(|entry| {
+                let entry = entry.map_err(fail)?;
+                let kind = FileKind::of(entry.file_type().map_err(fail)?);
+                Ok(Name { name: entry.file_name(), kind })
+            })
+            .collect()
+    }
+
+    /// Where the link at `path` leads: a path inside the store that is free of links.
+    pub fn resolve(&self, path: &Path) -> Result<PathBuf> {
+        let link = |why| Error::Link { path: path.to_owned(), why };
+        let target = fs::canonicalize(self.path.join(path)).map_err(|e| match e.raw_os_error() {
+            Some(libc::ENOENT) => link("that leads nowhere"),
+            Some(libc::ELOOP) => link("in a circle"),
+            _ => Error::io(path, "follow the link", e),
+        })?;
+        let inside = target.strip_prefix(&self.path).map_err(|_| link("that leads out of the store"))?;
+        Ok(inside.to_owned())
+    }
+
+    /// The directories that a reader has to pass from the root to the file `path`.
+    pub fn passage(&self, path: &Path) -> Result<Vec<Rights>> {
+        let above = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
+        above.map(|above| Ok(self.stat(above)?.rights)).collect()
+    }
+
+    fn open_beneath(&self, path: &Path, flags: OFlag, action: &'static str) -> Result<File> {
+        let resolve =
+            ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV;
+        let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve);
+        let beneath = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        loop {
+            match openat2(&self.root, beneath, how) {
+                Ok(fd) => return Ok(File::from(fd)),
+                // The kernel could not rule out a race with a rename; it asks to try again.
+                Err(nix::Error::EAGAIN | nix::Error::EINTR) => {}
+                Err(nix::Error::EXDEV) => {
+                    return Err(Error::refused(path, "another file system is mounted there"));
+                }
+                Err(errno) => return Err(Error::io(path, action, io::Error::from(errno))),
+            }
+        }
+    }
+}
+
+fn regular(path: &Path, kind: FileKind) -> Result<()> {
+    match kind {
+        FileKind::File => Ok(()),
+        other => Err(Error::invalid(path, "kind of file", FileKind::File.name(), other.name())),
+    }
+}
+
+/// `path` with `suffix` appended to its last name (`x.y` and `.yaml` make `x.y.yaml`).
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// The name without `suffix`, when that leaves a name that a folder can have.
+pub fn stem<'n>(name: &'n OsStr, suffix: &str) -> Option<&'n OsStr> {
+    let stem = name.as_bytes().strip_suffix(suffix.as_bytes())?;
+    (!matches!(stem, b"" | b"." | b"..")).then(|| OsStr::from_bytes(stem))
+}
