@@ -4,8 +4,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use tempfile::NamedTempFile;
 
 use crate::array::{CsrMatrix, DenseArray};
 use crate::dtype::{Dtype, Element, decode_integers};
@@ -157,50 +159,30 @@ where
     let suffixes = metadata.kind().suffixes();
     let mut ready = Vec::new();
     for (suffix, fill) in suffixes.iter().zip(fill) {
-        ready.push((Unfinished::write(path, fill)?, with_suffix(path, suffix)));
+        ready.push((write_unfinished(path, fill)?, with_suffix(path, suffix)));
     }
     let yaml = with_suffix(path, YAML);
     let text = metadata.to_yaml();
-    ready.push((Unfinished::write(path, |file: &mut File| file.write_all(text.as_bytes()))?, yaml.clone()));
+    ready.push((write_unfinished(path, |file: &mut File| file.write_all(text.as_bytes()))?, yaml.clone()));
     remove_file(&yaml)?;
     let other = if metadata.kind() == Kind::Dense { Kind::Sparse } else { Kind::Dense };
     remove_files(path, other)?;
-    ready.into_iter().try_for_each(|(file, name)| file.finish(&name))
+    ready.into_iter().try_for_each(|(file, name)| {
+        file.persist(&name).map(drop).map_err(|e| Error::io(name, "create", e.error))
+    })
 }
 
-/// A file under a passing name, removed unless it is finished.
-struct Unfinished(Option<PathBuf>);
-
-impl Unfinished {
-    /// Writes a new file in the directory of `path`.
-    fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<Self> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let passing = path.with_file_name(format!("{UNFINISHED}{}-{count}", std::process::id()));
-        let fail = |e| Error::io(path, "create", e);
-        let mut file = File::create(&passing).map_err(fail)?;
-        let unfinished = Self(Some(passing));
-        fill(&mut file).map_err(fail)?;
-        Ok(unfinished)
-    }
-
-    /// Gives the file its name.
-    fn finish(mut self, name: &Path) -> Result<()> {
-        if let Some(passing) = &self.0 {
-            fs::rename(passing, name).map_err(|e| Error::io(name, "create", e))?;
-        }
-        self.0 = None;
-        Ok(())
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if let Some(passing) = &self.0 {
-            // Nothing more can be done about a file that does not even go.
-            let _ = fs::remove_file(passing);
-        }
-    }
+/// Writes a new file under a passing name in the directory of `path`; it goes unless it is finished.
+fn write_unfinished(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<NamedTempFile> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let open = || {
+        let mode = fs::Permissions::from_mode(0o666);
+        let mut file =
+            tempfile::Builder::new().prefix(UNFINISHED).permissions(mode).tempfile_in(directory)?;
+        fill(file.as_file_mut())?;
+        Ok(file)
+    };
+    open().map_err(|e| Error::io(path, "create", e))
 }
 
 /// Refuses parts that are no CSR matrix of their shape.

@@ -76,6 +76,11 @@ impl Rows {
         self.start + i * self.step
     }
 
+    /// The `i`-th selected row alone (`i` below `count`).
+    pub const fn only(&self, i: u64) -> Self {
+        Self { start: self.row(i), step: 1, count: 1 }
+    }
+
     /// These rows of a selection `outer`, as rows of the array.
     pub fn of(&self, outer: &Self) -> Option<Self> {
         Some(Self {

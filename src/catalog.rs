@@ -1,0 +1,392 @@
+//! What a directory of a store holds: arrays, plain files, sub-directories, and what is broken and why.
+//!
+//! Finding out reads names, sizes and metadata, never data.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::format::{ARRAY, DATA, INDICES, INDPTR, Keys, Kind, MAX_YAML_BYTES, Metadata, YAML};
+use crate::memory_mapping::UNFINISHED;
+use crate::source::Source;
+use crate::store::{FileKind, Rights, Stat, Store, stem, with_suffix};
+
+/// What the mount adds to the root of the tree; a file of the store of that name steps aside.
+pub const RESERVED: &str = ".arrayfs";
+
+/// Appended to the name of an array's folder as long as something else has the name.
+const CLASH: &str = "@array";
+
+/// Suffixes of the data files of both kinds.
+const DATA_SUFFIXES: [&str; 4] = [ARRAY, DATA, INDICES, INDPTR];
+
+/// One version of an array in a store: metadata and files, sizes checked, nothing opened.
+#[derive(Debug)]
+pub struct StoredArray {
+    /// Path in the store, without a suffix.
+    pub path: PathBuf,
+    /// Kind, types and shape.
+    pub metadata: Metadata,
+    /// The `.yaml`.
+    pub yaml: Arc<Source>,
+    /// The data files, in the order of [`Kind::suffixes`].
+    pub files: Vec<Arc<Source>>,
+}
+
+impl StoredArray {
+    /// The array `path` (without a suffix) of the store.
+    ///
+    /// # Errors
+    ///
+    /// Whatever shows without reading data: a file that is missing, no regular file, or of another
+    /// size than the metadata says; metadata that is no array's.
+    pub fn load(store: &Arc<Store>, path: &Path) -> Result<Self> {
+        let yaml = Source::find(store, &with_suffix(path, YAML))?;
+        let keys = Keys::parse(&yaml.read_all(MAX_YAML_BYTES)?).map_err(|flaw| flaw.at(yaml.name()))?;
+        let kind = keys.kind().unwrap_or_else(|| kind_of_files(store, path));
+        let metadata = Metadata::from_keys(&keys, kind).map_err(|flaw| flaw.at(yaml.name()))?;
+        let files = metadata.files().into_iter().map(|(suffix, size)| {
+            let path = with_suffix(path, suffix);
+            sized(Source::find(store, &path), &path, size)
+        });
+        let files = files.collect::<Result<_>>()?;
+        Ok(Self { path: path.to_owned(), metadata, yaml: Arc::new(yaml), files })
+    }
+
+    /// All files, the `.yaml` first.
+    pub fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
+        std::iter::once(&self.yaml).chain(&self.files)
+    }
+
+    /// Whether the store still holds this version.
+    pub fn is_current(&self) -> bool {
+        self.sources().all(|source| source.is_current())
+    }
+
+    /// A number that differs between versions of the array.
+    pub fn version(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.sources().for_each(|source| source.stat().identity.hash(&mut hasher));
+        hasher.finish()
+    }
+
+    /// Facts of something that comes of all files: the latest times, the rights that all give.
+    pub fn stat(&self) -> Stat {
+        let mut stat = *self.yaml.stat();
+        for other in self.files.iter().map(|source| source.stat()) {
+            stat.rights = stat.rights.and(&other.rights);
+            stat.identity.modified = stat.identity.modified.max(other.identity.modified);
+            stat.identity.changed = stat.identity.changed.max(other.identity.changed);
+            stat.accessed = stat.accessed.max(other.accessed);
+        }
+        stat
+    }
+}
+
+/// The kind that the data files speak of, where the metadata does not tell.
+fn kind_of_files(store: &Store, path: &Path) -> Kind {
+    let exists = |suffix: &str| store.stat(&with_suffix(path, suffix)).is_ok();
+    let sparse = Kind::Sparse.suffixes().iter().any(|suffix| exists(suffix));
+    if sparse && !exists(ARRAY) { Kind::Sparse } else { Kind::Dense }
+}
+
+fn sized(source: Result<Source>, path: &Path, size: u64) -> Result<Arc<Source>> {
+    let invalid = |found: String| Error::invalid(path, "size", format!("{size} bytes"), found);
+    match source {
+        Ok(source) if source.len() == size => Ok(Arc::new(source)),
+        Ok(source) => Err(invalid(format!("{} bytes", source.len()))),
+        Err(error) if error.is_not_found() => Err(invalid("no such file".into())),
+        Err(error) => Err(error),
+    }
+}
+
+/// A directory of the store, and the way that led there.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    /// Path in the mount.
+    pub path: PathBuf,
+    /// Where it is, links resolved.
+    real: PathBuf,
+    /// The directories passed on the way, itself the last.
+    passed: Vec<PathBuf>,
+    /// Rights of those that a link led past.
+    behind: Vec<Rights>,
+}
+
+/// What a name in the mount stands for.
+#[derive(Debug)]
+pub enum Entry {
+    /// A sub-directory.
+    Directory(Directory),
+    /// A file that belongs to no array.
+    Plain(Source),
+    /// An array, shown as a folder.
+    Array(StoredArray),
+}
+
+/// The names in a directory of the store, before anything was looked at.
+#[derive(Debug)]
+pub struct Names {
+    kinds: BTreeMap<OsString, FileKind>,
+    reserved: bool,
+}
+
+/// A name in the mount, and what in the store it stands for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Shown {
+    /// The name in the mount.
+    pub name: OsString,
+    what: What,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum What {
+    /// The array of this name without a suffix.
+    Array(OsString),
+    /// A metadata file without data: an array that lacks it, or just some YAML.
+    LoneYaml(OsString),
+    /// The file or directory of this name.
+    Other(OsString),
+}
+
+impl Directory {
+    /// The root of a store.
+    pub fn root() -> Self {
+        Self { path: PathBuf::new(), real: PathBuf::new(), passed: vec![PathBuf::new()], behind: Vec::new() }
+    }
+
+    /// Facts of the directory itself.
+    pub fn stat(&self, store: &Store) -> Result<Stat> {
+        if self.real.as_os_str().is_empty() && self.path.as_os_str().is_empty() {
+            return store.stat_root();
+        }
+        let mut stat = store.stat(&self.real)?;
+        stat.rights = self.behind.iter().fold(stat.rights, |rights, directory| rights.behind(directory));
+        Ok(stat)
+    }
+
+    /// The names in the directory.
+    pub fn names(&self, store: &Store) -> Result<Names> {
+        let names = store.list(&self.real)?.into_iter();
+        let finished = names.filter(|name| !name.name.as_bytes().starts_with(UNFINISHED.as_bytes()));
+        let kinds = finished.map(|name| (name.name, name.kind)).collect();
+        Ok(Names { kinds, reserved: self.path.as_os_str().is_empty() })
+    }
+
+    /// Path in the mount of `name` in this directory.
+    pub fn join(&self, name: &OsStr) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// What `shown`, one of this directory's names, stands for; none where it turns out to be part of
+    /// an array, or not to be there any more.
+    ///
+    /// # Errors
+    ///
+    /// Why it is broken, and left out of the mount.
+    pub fn entry(&self, store: &Arc<Store>, names: &Names, shown: &Shown) -> Result<Option<Entry>> {
+        match &shown.what {
+            What::LoneYaml(stem) if !claims_an_array(store, &with_suffix(&self.real.join(stem), YAML)) => {
+                Ok(None)
+            }
+            What::Array(stem) | What::LoneYaml(stem) => {
+                let mut array = StoredArray::load(store, &self.real.join(stem))?;
+                array.path = self.join(stem);
+                Ok(Some(Entry::Array(array)))
+            }
+            What::Other(name) => match self.is_part_of_an_array(store, names, name) {
+                true => Ok(None),
+                false => self.other(store, name, names.kinds.get(name).copied()),
+            },
+        }
+    }
+
+    fn other(&self, store: &Arc<Store>, name: &OsStr, kind: Option<FileKind>) -> Result<Option<Entry>> {
+        let path = self.real.join(name);
+        match kind {
+            Some(FileKind::Directory) => self.step(store, name, path).map(Some),
+            Some(FileKind::Link) => {
+                let target = store.resolve(&path)?;
+                match store.stat(&target)?.kind {
+                    FileKind::Directory => self.step(store, name, target).map(Some),
+                    _ => Source::find(store, &path).map(|file| Some(Entry::Plain(file))),
+                }
+            }
+            _ => Source::find(store, &path).map(|file| Some(Entry::Plain(file))),
+        }
+    }
+
+    /// The sub-directory `name`, which is at `real`.
+    fn step(&self, store: &Store, name: &OsStr, real: PathBuf) -> Result<Entry> {
+        if self.passed.contains(&real) {
+            return Err(Error::Link { path: self.join(name), why: "in a circle" });
+        }
+        store.stat(&real)?;
+        let mut behind = self.behind.clone();
+        if real.parent() != Some(&self.real) {
+            behind.extend(store.passage(&real)?);
+        }
+        let passed = self.passed.iter().chain([&real]).cloned().collect();
+        Ok(Entry::Directory(Self { path: self.join(name), real, passed, behind }))
+    }
+
+    /// Whether the file `name` is one of the files of an array, sound or broken, and so not shown.
+    fn is_part_of_an_array(&self, store: &Arc<Store>, names: &Names, name: &OsStr) -> bool {
+        if names.kinds.get(name) == Some(&FileKind::Directory) {
+            return false;
+        }
+        if let Some(stem) = stem(name, YAML) {
+            let yaml = || with_suffix(&self.real.join(stem), YAML);
+            return names.has_data(stem) || claims_an_array(store, &yaml());
+        }
+        let Some((stem, suffix)) =
+            DATA_SUFFIXES.iter().find_map(|suffix| Some((stem(name, suffix)?, *suffix)))
+        else {
+            return false;
+        };
+        if !names.has_file(stem, YAML) {
+            return false;
+        }
+        let [dense, sparse] = [Kind::Dense, Kind::Sparse].map(|kind| names.has_any(stem, kind.suffixes()));
+        if !(dense && sparse) {
+            return true;
+        }
+        // A left-over of the other kind belongs to nobody, and is a file like any other.
+        let path = self.real.join(stem);
+        let keys = read_keys(store, &with_suffix(&path, YAML));
+        let kind = keys.and_then(|keys| keys.kind()).unwrap_or_else(|| kind_of_files(store, &path));
+        kind.suffixes().contains(&suffix)
+    }
+}
+
+fn read_keys(store: &Arc<Store>, yaml: &Path) -> Option<Keys> {
+    let text = Source::find(store, yaml).ok()?.read_all(MAX_YAML_BYTES).ok()?;
+    Keys::parse(&text).ok()
+}
+
+fn claims_an_array(store: &Arc<Store>, yaml: &Path) -> bool {
+    read_keys(store, yaml).is_some_and(|keys| keys.claim_an_array())
+}
+
+impl Names {
+    /// All names that the mount may show, in order: some may turn out to be part of an array.
+    pub fn shown(&self) -> impl Iterator<Item = Shown> {
+        self.kinds.keys().flat_map(|name| {
+            let array = stem(name, YAML).filter(|_| self.kinds.get(name) != Some(&FileKind::Directory));
+            let array = array.map(|stem| self.array(stem));
+            [Some(self.plain(name)), array].into_iter().flatten()
+        })
+    }
+
+    /// What may stand behind `name` in the mount, the likeliest first.
+    pub fn find(&self, name: &OsStr) -> impl Iterator<Item = Shown> {
+        let mut stems = vec![name];
+        while let Some(shorter) = stems.last().and_then(|last| stem(last, CLASH)) {
+            stems.push(shorter);
+        }
+        let arrays = stems.into_iter().filter(|stem| self.has_file(stem, YAML)).map(|stem| self.array(stem));
+        let plain = [name.to_owned()].into_iter().chain(stem(name, "@store").map(OsStr::to_owned));
+        let plain = plain.filter(|name| self.kinds.contains_key(name)).map(|name| self.plain(&name));
+        let found: Vec<Shown> = plain.chain(arrays).filter(|shown| shown.name == name).collect();
+        found.into_iter()
+    }
+
+    /// Arrays whose folder could not have their name: (the array's name, the folder's).
+    pub fn clashes(&self) -> impl Iterator<Item = (OsString, OsString)> {
+        self.shown().filter_map(|shown| match shown.what {
+            What::Array(stem) if stem != shown.name => Some((stem, shown.name)),
+            _ => None,
+        })
+    }
+
+    fn plain(&self, name: &OsStr) -> Shown {
+        let mut shown = name.to_owned();
+        if self.reserved && name == RESERVED {
+            shown.push("@store");
+        }
+        Shown { name: shown, what: What::Other(name.to_owned()) }
+    }
+
+    fn array(&self, stem: &OsStr) -> Shown {
+        let mut name = stem.to_owned();
+        while self.is_taken(&name, stem) {
+            name.push(CLASH);
+        }
+        let stem = stem.to_owned();
+        Shown { name, what: if self.has_data(&stem) { What::Array(stem) } else { What::LoneYaml(stem) } }
+    }
+
+    fn is_taken(&self, name: &OsStr, stem: &OsStr) -> bool {
+        let another_array = name != stem && self.has_file(name, YAML) && self.has_data(name);
+        self.kinds.contains_key(name) || another_array || (self.reserved && name == RESERVED)
+    }
+
+    fn has_file(&self, stem: &OsStr, suffix: &str) -> bool {
+        let name = with_suffix(Path::new(stem), suffix);
+        self.kinds.get(name.as_os_str()).is_some_and(|kind| *kind != FileKind::Directory)
+    }
+
+    fn has_any(&self, stem: &OsStr, suffixes: &[&str]) -> bool {
+        suffixes
+            .iter()
+            .any(|suffix| self.kinds.contains_key(with_suffix(Path::new(stem), suffix).as_os_str()))
+    }
+
+    /// Whether some data file, or what stands in its place, is beside the metadata.
+    fn has_data(&self, stem: &OsStr) -> bool {
+        DATA_SUFFIXES
+            .iter()
+            .any(|suffix| self.kinds.contains_key(with_suffix(Path::new(stem), suffix).as_os_str()))
+    }
+}
+
+impl Shown {
+    /// The name that messages should use: an array's without a suffix, another file's own.
+    pub fn subject(&self) -> &OsStr {
+        match &self.what {
+            What::Array(name) | What::LoneYaml(name) | What::Other(name) => name,
+        }
+    }
+}
+
+/// Something that a walk over a store comes upon.
+#[derive(Debug)]
+pub enum Finding {
+    /// A sound array.
+    Array(StoredArray),
+    /// What is left out of the mount: its path there, and why.
+    Broken(PathBuf, Error),
+    /// An array whose folder has another name: the array's path, and the folder's.
+    Clash(PathBuf, PathBuf),
+}
+
+/// Walks the whole store, in order, and reports the arrays and what is broken.
+pub fn walk(store: &Arc<Store>, report: &mut dyn FnMut(Finding)) {
+    let mut ahead = vec![Directory::root()];
+    while let Some(directory) = ahead.pop() {
+        let names = match directory.names(store) {
+            Ok(names) => names,
+            Err(error) => {
+                report(Finding::Broken(directory.path, error));
+                continue;
+            }
+        };
+        for (array, folder) in names.clashes() {
+            report(Finding::Clash(directory.join(&array), directory.join(&folder)));
+        }
+        let mut below = Vec::new();
+        for shown in names.shown() {
+            match directory.entry(store, &names, &shown) {
+                Ok(Some(Entry::Array(array))) => report(Finding::Array(array)),
+                Ok(Some(Entry::Directory(directory))) => below.push(directory),
+                Ok(Some(Entry::Plain(_)) | None) => {}
+                Err(error) => report(Finding::Broken(directory.join(shown.subject()), error)),
+            }
+        }
+        ahead.extend(below.into_iter().rev());
+    }
+}

@@ -1,0 +1,304 @@
+//! The parts of an array, or of some of its rows, as blocks of numbers: what the views dress up.
+
+mod dense;
+mod gather;
+mod indptr;
+mod strided;
+
+use std::sync::{Arc, OnceLock};
+
+use crate::catalog::StoredArray;
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::format::{DenseMeta, Kind, Metadata, Shape, SparseMeta};
+use crate::select::Rows;
+use crate::source::Source;
+use crate::store::Stat;
+use crate::vfile::{Extent, VirtualFile};
+use dense::Densified;
+use gather::Gathered;
+use indptr::{Indptr, Rebased, RowSums};
+use strided::Strided;
+
+/// What of an array a file shows.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Thing {
+    /// What is known about the array.
+    Meta,
+    /// The elements of a dense array.
+    Array,
+    /// The stored elements of a sparse matrix.
+    Data,
+    /// The column of each stored element.
+    Indices,
+    /// Where each row starts among them.
+    Indptr,
+    /// A sparse matrix as if it were dense.
+    Dense,
+}
+
+impl Thing {
+    /// All things, in the order of their numbers.
+    pub const ALL: [Self; 6] =
+        [Self::Meta, Self::Array, Self::Data, Self::Indices, Self::Indptr, Self::Dense];
+
+    /// The name of its file, before the dot and the format.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Array => "array",
+            Self::Data => "data",
+            Self::Indices => "indices",
+            Self::Indptr => "indptr",
+            Self::Dense => "dense",
+        }
+    }
+}
+
+/// How much of it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Scope {
+    /// All selected rows.
+    All,
+    /// The selected row of this number.
+    Row(u64),
+    /// The column of this number.
+    Column(u64),
+}
+
+/// One part of a selection: a thing, and how much of it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Part {
+    /// What.
+    pub thing: Thing,
+    /// How much of it.
+    pub of: Scope,
+}
+
+/// Numbers of one type, and the bytes they are.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// Type of the elements.
+    pub dtype: Dtype,
+    /// One or two axes, row-major.
+    pub shape: Shape,
+    /// The elements, little-endian.
+    pub bytes: VirtualFile,
+}
+
+/// Some rows of an array, or all of them.
+#[derive(Debug)]
+pub struct Selection {
+    array: Arc<StoredArray>,
+    rows: Rows,
+    /// Of a sparse matrix, where the selected rows start when they are put together.
+    sums: OnceLock<Arc<RowSums>>,
+}
+
+impl Selection {
+    /// The whole array.
+    pub fn whole(array: Arc<StoredArray>) -> Self {
+        let rows = Rows::all(array.metadata.shape().rows());
+        Self::of_rows(array, rows)
+    }
+
+    fn of_rows(array: Arc<StoredArray>, rows: Rows) -> Self {
+        Self { array, rows, sums: OnceLock::new() }
+    }
+
+    /// The rows that a slice such as `100:200` selects of this selection.
+    pub fn slice(&self, text: &[u8]) -> Option<Self> {
+        let rows = Rows::parse(text, self.rows.count())?.of(&self.rows)?;
+        Some(Self::of_rows(Arc::clone(&self.array), rows))
+    }
+
+    /// The array that rows are selected of.
+    pub fn array(&self) -> &Arc<StoredArray> {
+        &self.array
+    }
+
+    /// The selected rows.
+    pub fn rows(&self) -> Rows {
+        self.rows
+    }
+
+    /// The shape of the selection.
+    pub fn shape(&self) -> Shape {
+        self.array.metadata.shape().with_rows(self.rows.count())
+    }
+
+    /// Whether nothing is left out.
+    pub fn is_whole(&self) -> bool {
+        self.rows == Rows::all(self.array.metadata.shape().rows())
+    }
+
+    /// Whether the part makes sense for this array; no data is looked at.
+    pub fn has(&self, part: Part) -> bool {
+        let matrix = matches!(self.shape(), Shape::Matrix(..));
+        match (self.array.metadata.kind(), part.thing, part.of) {
+            (_, Thing::Meta, of) => of == Scope::All,
+            (Kind::Dense, Thing::Array, of) => matrix || of == Scope::All,
+            (Kind::Dense, ..) | (Kind::Sparse, Thing::Array, _) | (Kind::Sparse, _, Scope::Column(_)) => {
+                false
+            }
+            (Kind::Sparse, Thing::Data | Thing::Indices, _) => true,
+            (Kind::Sparse, Thing::Indptr, of) => of == Scope::All,
+            (Kind::Sparse, Thing::Dense, _) => self.shape().bytes(self.array.metadata.dtype()).is_some(),
+        }
+    }
+
+    /// The file of the store that holds the part byte for byte or a run of it, if one does.
+    pub fn source_of(&self, part: Part) -> Option<&Arc<Source>> {
+        let [first, rest @ ..] = self.array.files.as_slice() else { return None };
+        match (part.thing, part.of) {
+            (Thing::Meta, _) => Some(&self.array.yaml),
+            (Thing::Array, _) => Some(first),
+            (Thing::Data, Scope::All) if self.is_whole() => Some(first),
+            (Thing::Indices, Scope::All) if self.is_whole() => rest.first(),
+            (Thing::Indptr, Scope::All) if self.is_whole() => rest.get(1),
+            _ => None,
+        }
+    }
+
+    /// Facts of the file behind the part when it shows nothing else, or else of all files.
+    pub fn stat_of(&self, part: Part, is_raw: bool) -> Stat {
+        match self.source_of(part) {
+            Some(source) if is_raw => *source.stat(),
+            _ => self.array.stat(),
+        }
+    }
+
+    /// The numbers of a part that the selection [`has`](Self::has).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] for a part that makes no sense; of a sparse matrix whatever reading `indptr`
+    /// gives, which tells where the rows are.
+    pub fn block(&self, part: Part) -> Result<Block> {
+        if !self.has(part) {
+            return Err(Error::not_found(&self.array.path));
+        }
+        match &self.array.metadata {
+            Metadata::Dense(meta) => self.dense_block(meta, part.of),
+            Metadata::Sparse(meta) => self.sparse_block(meta, part),
+        }
+    }
+
+    fn dense_block(&self, meta: &DenseMeta, of: Scope) -> Result<Block> {
+        let source = Arc::clone(&self.array.files[0]);
+        let (item, columns, rows) = (meta.dtype.itemsize(), meta.shape.columns(), self.rows);
+        let row_bytes = columns * item;
+        let slice = |row: u64, count: u64| Extent::Slice {
+            source: Arc::clone(&source),
+            offset: row * row_bytes,
+            length: count * row_bytes,
+        };
+        let strided = |offset: u64, item: u64| {
+            Strided {
+                source: Arc::clone(&source),
+                offset,
+                item,
+                stride: rows.step() * row_bytes,
+                count: rows.count(),
+            }
+            .extent()
+        };
+        let (extent, shape) = match of {
+            Scope::All if rows.is_contiguous() => (slice(rows.start(), rows.count()), self.shape()),
+            Scope::All => (strided(rows.start() * row_bytes, row_bytes), self.shape()),
+            Scope::Row(i) => (slice(rows.row(i), 1), Shape::Vector(columns)),
+            Scope::Column(j) => {
+                (strided(rows.start() * row_bytes + j * item, item), Shape::Vector(rows.count()))
+            }
+        };
+        Ok(Block { dtype: meta.dtype, shape, bytes: VirtualFile::new([extent])? })
+    }
+
+    fn sparse_block(&self, meta: &SparseMeta, Part { thing, of }: Part) -> Result<Block> {
+        let rows = match of {
+            Scope::Row(i) => self.rows.only(i),
+            _ => self.rows,
+        };
+        match thing {
+            Thing::Indptr => self.indptr_block(meta),
+            Thing::Dense => self.densified_block(meta, rows, of),
+            Thing::Indices => self.stored_block(meta.indices_dtype, &self.array.files[1], rows),
+            _ => self.stored_block(meta.data_dtype, &self.array.files[0], rows),
+        }
+    }
+
+    /// `data` or `indices` of some rows: a run of the file, or the runs of rows that are apart.
+    fn stored_block(&self, dtype: Dtype, source: &Arc<Source>, rows: Rows) -> Result<Block> {
+        let source = Arc::clone(source);
+        let item = dtype.itemsize();
+        let (count, extent) = if rows == self.rows && self.is_whole() {
+            let length = source.len();
+            (length / item, Extent::Slice { source, offset: 0, length })
+        } else if rows.is_contiguous() {
+            let (start, end) = self.indptr().run(rows.start(), rows.count())?;
+            (end - start, Extent::Slice { source, offset: start * item, length: (end - start) * item })
+        } else {
+            let sums = self.sums()?;
+            let count = sums.total();
+            let content = Gathered { source, item, indptr: self.indptr(), rows, sums };
+            (count, Extent::Generated { content: Arc::new(content), length: count * item })
+        };
+        Ok(Block { dtype, shape: Shape::Vector(count), bytes: VirtualFile::new([extent])? })
+    }
+
+    fn indptr_block(&self, meta: &SparseMeta) -> Result<Block> {
+        let dtype = meta.indptr_dtype;
+        let count = self.rows.count() + 1;
+        let length = count * dtype.itemsize();
+        let extent = if self.is_whole() {
+            Extent::Slice { source: Arc::clone(&self.array.files[2]), offset: 0, length }
+        } else {
+            let sums = if self.rows.is_contiguous() { None } else { Some(self.sums()?) };
+            let content = Rebased { indptr: self.indptr(), rows: self.rows, sums };
+            Extent::Generated { content: Arc::new(content), length }
+        };
+        Ok(Block { dtype, shape: Shape::Vector(count), bytes: VirtualFile::new([extent])? })
+    }
+
+    fn densified_block(&self, meta: &SparseMeta, rows: Rows, of: Scope) -> Result<Block> {
+        let columns = meta.shape[1];
+        let shape = match of {
+            Scope::Row(_) => Shape::Vector(columns),
+            _ => Shape::Matrix(rows.count(), columns),
+        };
+        let content = Densified {
+            data: Arc::clone(&self.array.files[0]),
+            indices: Arc::clone(&self.array.files[1]),
+            indptr: self.indptr(),
+            data_dtype: meta.data_dtype,
+            indices_dtype: meta.indices_dtype,
+            columns,
+            rows,
+        };
+        let length = shape.bytes(meta.data_dtype).ok_or_else(|| Error::not_found(&self.array.path))?;
+        let extent = Extent::Generated { content: Arc::new(content), length };
+        Ok(Block { dtype: meta.data_dtype, shape, bytes: VirtualFile::new([extent])? })
+    }
+
+    /// The rows' ranges; the array is sparse.
+    fn indptr(&self) -> Indptr {
+        let Metadata::Sparse(meta) = &self.array.metadata else {
+            unreachable!("only sparse matrices have rows of ranges")
+        };
+        Indptr {
+            source: Arc::clone(&self.array.files[2]),
+            dtype: meta.indptr_dtype,
+            rows: meta.shape[0],
+            nnz: meta.nnz,
+        }
+    }
+
+    /// Made once for a selection: it reads `indptr` of all selected rows.
+    fn sums(&self) -> Result<Arc<RowSums>> {
+        if let Some(sums) = self.sums.get() {
+            return Ok(Arc::clone(sums));
+        }
+        let sums = Arc::new(RowSums::new(&self.indptr(), self.rows)?);
+        Ok(Arc::clone(self.sums.get_or_init(|| sums)))
+    }
+}

@@ -1,0 +1,153 @@
+//! A sparse matrix as if it were dense, made as it is read.
+//!
+//! Elements that are stored more than once are summed, as SciPy does; an index that is no column
+//! is an error of the rows that hold it.
+
+use std::sync::Arc;
+
+use half::f16;
+
+use super::indptr::Indptr;
+use crate::dtype::{Dtype, decode_integers};
+use crate::error::{Error, Result};
+use crate::select::Rows;
+use crate::source::Source;
+use crate::vfile::Generate;
+
+/// Stored elements that are read at once.
+const CHUNK: u64 = 16 * 1024;
+
+/// The elements of some rows of a sparse matrix, zeros included, row-major.
+pub(super) struct Densified {
+    pub data: Arc<Source>,
+    pub indices: Arc<Source>,
+    pub indptr: Indptr,
+    pub data_dtype: Dtype,
+    pub indices_dtype: Dtype,
+    pub columns: u64,
+    pub rows: Rows,
+}
+
+/// A run of stored elements that was read last: rows that follow one another share it.
+#[derive(Default)]
+struct Window {
+    start: u64,
+    indices: Vec<u64>,
+    data: Vec<u8>,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    fn end(&self) -> u64 {
+        self.start + self.indices.len() as u64
+    }
+}
+
+impl Densified {
+    /// Fills `out` with the elements `from..to`, all of them whole.
+    fn fill(&self, from: u64, to: u64, out: &mut [u8]) -> Result<()> {
+        out.fill(0);
+        let item = self.data_dtype.itemsize();
+        let (first, last) = (from / self.columns, (to - 1) / self.columns);
+        let limit = self.indptr.bounds(self.rows.row(last), 1)?[1];
+        let mut window = Window::default();
+        self.indptr.visit(self.rows, first, last + 1, &mut |row, start, end| {
+            let origin = row * self.columns;
+            let columns = from.saturating_sub(origin)..(to - origin).min(self.columns);
+            let mut at = start;
+            while at < end {
+                self.slide(&mut window, at, end.max(limit))?;
+                let stop = end.min(window.end());
+                for i in at - window.start..stop - window.start {
+                    let i = usize::try_from(i).unwrap_or(usize::MAX);
+                    let column = window.indices[i];
+                    if column >= self.columns {
+                        return Err(self.no_column(row, column));
+                    }
+                    if columns.contains(&column) {
+                        let width = usize::try_from(item).unwrap_or(8);
+                        let to = usize::try_from((origin + column - from) * item).unwrap_or(usize::MAX);
+                        add(
+                            self.data_dtype,
+                            &mut out[to..to + width],
+                            &window.data[i * width..(i + 1) * width],
+                        );
+                    }
+                }
+                at = stop;
+            }
+            Ok(true)
+        })
+    }
+
+    /// Makes sure that `window` holds the stored element `at`; it reads no further than `limit`.
+    fn slide(&self, window: &mut Window, at: u64, limit: u64) -> Result<()> {
+        if (window.start..window.end()).contains(&at) {
+            return Ok(());
+        }
+        let count = CHUNK.min(limit - at);
+        let read = |source: &Source, item: u64, bytes: &mut Vec<u8>| {
+            bytes.resize(usize::try_from(count * item).unwrap_or(usize::MAX), 0);
+            source.read_exact_at(bytes, at * item)
+        };
+        read(&self.indices, self.indices_dtype.itemsize(), &mut window.bytes)?;
+        read(&self.data, self.data_dtype.itemsize(), &mut window.data)?;
+        window.indices.clear();
+        decode_integers(self.indices_dtype, &window.bytes, &mut window.indices);
+        window.start = at;
+        Ok(())
+    }
+
+    fn no_column(&self, row: u64, column: u64) -> Error {
+        let expected = format!("0 to {} in row {}", self.columns - 1, self.rows.row(row));
+        #[allow(clippy::cast_possible_wrap)] // Back to the negative number that it was.
+        Error::invalid(self.indices.name(), "column", expected, (column as i64).to_string())
+    }
+}
+
+impl Generate for Densified {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let item = self.data_dtype.itemsize();
+        let end = offset + buffer.len() as u64;
+        let (from, to) = (offset / item, end.div_ceil(item));
+        if from * item == offset && to * item == end {
+            return self.fill(from, to, buffer);
+        }
+        let mut whole = vec![0; usize::try_from((to - from) * item).unwrap_or(usize::MAX)];
+        self.fill(from, to, &mut whole)?;
+        let skip = usize::try_from(offset - from * item).unwrap_or(0);
+        buffer.copy_from_slice(&whole[skip..skip + buffer.len()]);
+        Ok(())
+    }
+
+    fn sources(&self) -> Vec<Arc<Source>> {
+        vec![Arc::clone(&self.data), Arc::clone(&self.indices), Arc::clone(&self.indptr.source)]
+    }
+}
+
+/// Adds one element to another. The first to come to a zero is copied, to keep its very bits (those
+/// of -0.0, say).
+fn add(dtype: Dtype, sum: &mut [u8], value: &[u8]) {
+    if sum.iter().all(|byte| *byte == 0) {
+        sum.copy_from_slice(value);
+        return;
+    }
+    macro_rules! add {
+        ($t:ty, $add:expr) => {
+            if let (Some(a), Some(b)) = (sum.first_chunk(), value.first_chunk()) {
+                let total: $t = $add(<$t>::from_le_bytes(*a), <$t>::from_le_bytes(*b));
+                sum.copy_from_slice(&total.to_le_bytes());
+            }
+        };
+    }
+    match dtype {
+        Dtype::Bool => sum[0] |= value[0],
+        Dtype::Int8 | Dtype::Uint8 => add!(u8, u8::wrapping_add),
+        Dtype::Int16 | Dtype::Uint16 => add!(u16, u16::wrapping_add),
+        Dtype::Int32 | Dtype::Uint32 => add!(u32, u32::wrapping_add),
+        Dtype::Int64 | Dtype::Uint64 => add!(u64, u64::wrapping_add),
+        Dtype::Float16 => add!(f16, |a: f16, b: f16| a + b),
+        Dtype::Float32 => add!(f32, |a: f32, b: f32| a + b),
+        Dtype::Float64 => add!(f64, |a: f64, b: f64| a + b),
+    }
+}

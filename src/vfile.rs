@@ -1,0 +1,265 @@
+//! A virtual file: a list of extents whose lengths are known without touching the data.
+//!
+//! Extents are checked and summed once, where the file is made, so that its size and its bytes
+//! cannot disagree.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::source::Source;
+
+/// Content that is computed as it is read.
+pub trait Generate: Send + Sync {
+    /// Fills `buffer` with the bytes from `offset` on; the range lies inside the extent.
+    ///
+    /// # Errors
+    ///
+    /// Whatever reading the sources gives, or what the data turned out to be.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()>;
+
+    /// The files that are read.
+    fn sources(&self) -> Vec<Arc<Source>>;
+}
+
+/// A run of bytes of a virtual file.
+#[derive(Clone)]
+pub enum Extent {
+    /// These very bytes.
+    Literal(Arc<[u8]>),
+    /// Bytes of a file, untouched.
+    Slice {
+        /// The file.
+        source: Arc<Source>,
+        /// First byte in it.
+        offset: u64,
+        /// Number of bytes.
+        length: u64,
+    },
+    /// So many zeros.
+    Zeros(u64),
+    /// Bytes made as they are read.
+    Generated {
+        /// What makes them.
+        content: Arc<dyn Generate>,
+        /// Number of bytes.
+        length: u64,
+    },
+}
+
+impl Extent {
+    /// Number of bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Literal(bytes) => bytes.len() as u64,
+            Self::Slice { length, .. } | Self::Zeros(length) | Self::Generated { length, .. } => *length,
+        }
+    }
+
+    /// Whether there is no byte in it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        match self {
+            Self::Literal(bytes) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                buffer.copy_from_slice(&bytes[start..start + buffer.len()]);
+                Ok(())
+            }
+            Self::Slice { source, offset: first, .. } => source.read_exact_at(buffer, first + offset),
+            Self::Zeros(_) => {
+                buffer.fill(0);
+                Ok(())
+            }
+            Self::Generated { content, .. } => content.read_at(offset, buffer),
+        }
+    }
+
+    fn sources(&self) -> Vec<Arc<Source>> {
+        match self {
+            Self::Literal(_) | Self::Zeros(_) => Vec::new(),
+            Self::Slice { source, .. } => vec![Arc::clone(source)],
+            Self::Generated { content, .. } => content.sources(),
+        }
+    }
+}
+
+impl fmt::Debug for Extent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self {
+            Self::Literal(_) => "Literal",
+            Self::Slice { .. } => "Slice",
+            Self::Zeros(_) => "Zeros",
+            Self::Generated { .. } => "Generated",
+        };
+        write!(f, "{kind}({})", self.len())
+    }
+}
+
+/// A file made of extents, one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct VirtualFile {
+    extents: Vec<Extent>,
+    /// Where each extent ends.
+    ends: Vec<u64>,
+}
+
+impl VirtualFile {
+    /// The extents in this order; empty ones are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] when the sum of the lengths is beyond what a file can have.
+    pub fn new(extents: impl IntoIterator<Item = Extent>) -> Result<Self> {
+        let mut file = Self::default();
+        for extent in extents.into_iter().filter(|extent| !extent.is_empty()) {
+            let end = file.len().checked_add(extent.len()).filter(|end| i64::try_from(*end).is_ok());
+            file.ends.push(end.ok_or_else(|| Error::refused("", "more bytes than a file can have"))?);
+            file.extents.push(extent);
+        }
+        Ok(file)
+    }
+
+    /// A file of these very bytes.
+    pub fn literal(bytes: impl Into<Arc<[u8]>>) -> Self {
+        let extent = Extent::Literal(bytes.into());
+        let ends = vec![extent.len()];
+        if extent.is_empty() { Self::default() } else { Self { extents: vec![extent], ends } }
+    }
+
+    /// Size in bytes.
+    pub fn len(&self) -> u64 {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    /// Whether the file is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The extents, for a view that puts others around them.
+    pub fn extents(&self) -> &[Extent] {
+        &self.extents
+    }
+
+    /// Opens every file that will be read, so that the version which was found stays readable.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stale`] when one was replaced since it was found.
+    pub fn open(&self) -> Result<()> {
+        let sources = self.extents.iter().flat_map(Extent::sources);
+        sources.into_iter().try_for_each(|source| match source.is_current() {
+            true => source.open(),
+            false => Err(Error::Stale { path: source.name().to_owned() }),
+        })
+    }
+
+    /// The bytes of the mapped file that are `length` bytes from `offset` on, to be passed to the
+    /// kernel and not touched; none where they do not lie in one mapped slice.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Truncated`] when the file behind has shrunk.
+    pub fn mapped(&self, offset: u64, length: usize) -> Result<Option<&[u8]>> {
+        let Some((extent, start)) = self.find(offset) else { return Ok(None) };
+        match extent {
+            Extent::Slice { source, offset: first, length: whole }
+                if offset - start + length as u64 <= *whole =>
+            {
+                source.mapped(first + (offset - start), length)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Fills `buffer` with the bytes from `offset` on, and returns how many there were: fewer than
+    /// asked for only at the end of the file.
+    ///
+    /// # Errors
+    ///
+    /// Whatever reading the extents gives; then nothing of `buffer` is meant to be used.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        let wanted = self.available(offset, buffer.len());
+        let mut filled = 0;
+        while filled < wanted {
+            let at = offset + filled as u64;
+            let Some((extent, start)) = self.find(at) else { break };
+            let left = start + extent.len() - at;
+            let take = usize::try_from(left).unwrap_or(usize::MAX).min(wanted - filled);
+            extent.read_at(at - start, &mut buffer[filled..filled + take])?;
+            filled += take;
+        }
+        Ok(filled)
+    }
+
+    /// How many of `length` bytes from `offset` on the file has.
+    pub fn available(&self, offset: u64, length: usize) -> usize {
+        let left = self.len().saturating_sub(offset);
+        usize::try_from(left).unwrap_or(usize::MAX).min(length)
+    }
+
+    /// The extent that holds the byte at `offset`, and where it starts.
+    fn find(&self, offset: u64) -> Option<(&Extent, u64)> {
+        let i = self.ends.partition_point(|end| *end <= offset);
+        let extent = self.extents.get(i)?;
+        Some((extent, self.ends[i] - extent.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    struct Counting;
+
+    impl Generate for Counting {
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+            for (i, byte) in buffer.iter_mut().enumerate() {
+                *byte = (offset + i as u64) as u8;
+            }
+            Ok(())
+        }
+
+        fn sources(&self) -> Vec<Arc<Source>> {
+            Vec::new()
+        }
+    }
+
+    fn mixed() -> (VirtualFile, Vec<u8>) {
+        let literal: Vec<u8> = b"header".to_vec();
+        let counting = Extent::Generated { content: Arc::new(Counting), length: 300 };
+        let extents = [
+            Extent::Zeros(0),
+            Extent::Literal(literal.clone().into()),
+            Extent::Zeros(7),
+            counting,
+            Extent::Literal(b"end".to_vec().into()),
+        ];
+        let bytes = [literal, vec![0; 7], (0..300).map(|i| i as u8).collect(), b"end".to_vec()].concat();
+        (VirtualFile::new(extents).unwrap(), bytes)
+    }
+
+    proptest! {
+        #[test]
+        fn any_read_gives_the_bytes_of_the_whole(offset in 0u64..340, length in 0usize..340) {
+            let (file, bytes) = mixed();
+            prop_assert_eq!(file.len(), bytes.len() as u64);
+            let mut buffer = vec![0xAA; length];
+            let filled = file.read_at(offset, &mut buffer).unwrap();
+            let expected = bytes.iter().skip(offset as usize).take(length).copied().collect::<Vec<_>>();
+            prop_assert_eq!(&buffer[..filled], &expected[..]);
+        }
+    }
+
+    #[test]
+    fn a_file_that_no_offset_could_reach_is_refused() {
+        let half = i64::MAX as u64 / 2 + 1;
+        assert!(VirtualFile::new([Extent::Zeros(half), Extent::Zeros(half)]).is_err());
+        assert!(VirtualFile::new([Extent::Zeros(u64::MAX)]).is_err());
+        assert!(VirtualFile::new([]).unwrap().is_empty());
+    }
+}

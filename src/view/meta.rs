@@ -1,0 +1,142 @@
+//! `meta.yaml`: what is known about an array or a slice of it, without reading data.
+
+use serde::Serialize;
+
+use super::View;
+use crate::error::{Error, Result, shown};
+use crate::format::{Kind, Metadata, Shape};
+use crate::part::{Part, Selection, Thing};
+use crate::vfile::VirtualFile;
+
+pub(super) struct Meta;
+
+impl View for Meta {
+    fn format(&self) -> &'static str {
+        "yaml"
+    }
+
+    fn offers(&self, _: &Selection, part: Part) -> bool {
+        part.thing == Thing::Meta
+    }
+
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        let path = &selection.array().path;
+        if part.thing != Thing::Meta {
+            return Err(Error::not_found(path));
+        }
+        let text =
+            serde_yaml::to_string(&facts(selection)).map_err(|e| Error::refused(path, e.to_string()))?;
+        Ok(VirtualFile::literal(text.into_bytes()))
+    }
+}
+
+/// The keys of `meta.yaml`, in the order they are written.
+#[derive(Serialize)]
+struct Facts {
+    name: String,
+    kind: &'static str,
+    #[serde(flatten)]
+    types: Types,
+    shape: Vec<u64>,
+    order: &'static str,
+    byte_order: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows: Option<Selected>,
+    version: [u64; 2],
+    /// The store's files, and their bytes.
+    files: Vec<StoreFile>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Types {
+    Dense {
+        dtype: &'static str,
+        itemsize: u64,
+        row_bytes: u64,
+        bytes: u64,
+    },
+    Sparse {
+        data_dtype: &'static str,
+        indices_dtype: &'static str,
+        indptr_dtype: &'static str,
+        itemsize: u64,
+        /// Of the whole matrix.
+        nnz: u64,
+        /// Of one row, and of all, as if the matrix were dense.
+        row_bytes: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dense_bytes: Option<u64>,
+        /// Of the files that hold the whole matrix.
+        bytes: u64,
+    },
+}
+
+/// Which rows of the stored array a slice shows.
+#[derive(Serialize)]
+struct Selected {
+    of: u64,
+    start: u64,
+    step: u64,
+    count: u64,
+}
+
+#[derive(Serialize)]
+struct StoreFile {
+    file: String,
+    bytes: u64,
+}
+
+fn facts(selection: &Selection) -> Facts {
+    let array = selection.array();
+    let metadata = &array.metadata;
+    let shape = selection.shape();
+    let itemsize = metadata.dtype().itemsize();
+    let row_bytes = shape.columns().saturating_mul(itemsize);
+    let files: Vec<_> =
+        array.sources().map(|source| StoreFile { file: shown(source.name()), bytes: source.len() }).collect();
+    let types = match metadata {
+        Metadata::Dense(meta) => {
+            Types::Dense { dtype: meta.dtype.name(), itemsize, row_bytes, bytes: row_bytes * shape.rows() }
+        }
+        Metadata::Sparse(meta) => Types::Sparse {
+            data_dtype: meta.data_dtype.name(),
+            indices_dtype: meta.indices_dtype.name(),
+            indptr_dtype: meta.indptr_dtype.name(),
+            itemsize,
+            nnz: meta.nnz,
+            row_bytes,
+            dense_bytes: shape.bytes(meta.data_dtype),
+            bytes: metadata
+                .files()
+                .iter()
+                .map(|(_, bytes)| bytes)
+                .fold(0, |sum, bytes| sum.saturating_add(*bytes)),
+        },
+    };
+    let rows = selection.rows();
+    Facts {
+        name: shown(&array.path),
+        kind: metadata.kind().name(),
+        types,
+        shape: shape.axes(),
+        order: order(metadata.kind(), shape),
+        byte_order: "little-endian",
+        rows: (!selection.is_whole()).then(|| Selected {
+            of: metadata.shape().rows(),
+            start: rows.start(),
+            step: rows.step(),
+            count: rows.count(),
+        }),
+        version: metadata.version(),
+        files,
+    }
+}
+
+fn order(kind: Kind, shape: Shape) -> &'static str {
+    match (kind, shape) {
+        (Kind::Sparse, _) => "CSR",
+        (Kind::Dense, Shape::Vector(_)) => "vector",
+        (Kind::Dense, Shape::Matrix(..)) => "row-major",
+    }
+}
