@@ -1,15 +1,20 @@
 //! arrayfs
 pub mod array;
 pub mod catalog;
+pub mod check;
 pub mod dtype;
 pub mod error;
 pub mod format;
+pub mod fuse;
+mod handles;
 pub mod memory_mapping;
 pub mod mmap;
+pub mod mountpoint;
 pub mod part;
 pub mod select;
 pub mod source;
 pub mod store;
+pub mod tree;
 pub mod vfile;
 pub mod view;
 pub use error::{Error, Result};

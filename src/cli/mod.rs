@@ -1,0 +1,87 @@
+//! The commands, one file each. Standard output carries data, standard error carries words.
+
+mod cat;
+mod check;
+mod create;
+mod demo;
+mod info;
+mod ls;
+mod mount;
+mod remove;
+mod unmount;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Mounts a store of memory-mapped numeric arrays as a folder tree that any program can read.
+#[derive(Parser)]
+#[command(version, about, long_about = None, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    /// Say more; twice for everything (or set RUST_LOG)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  arrayfs demo                                       see it work
+  arrayfs mount data/pbmc68k /tmp/a                  mount a store
+  dd if='/tmp/a/cell,gene#scaled/rows/017' of=row    read a row with any program
+  arrayfs unmount /tmp/a
+  arrayfs cat data/pbmc68k 'cell,gene#scaled/rows/17.csv'     the same without a mount";
+
+#[derive(Subcommand)]
+enum Command {
+    Mount(mount::Args),
+    Unmount(unmount::Args),
+    Ls(ls::Args),
+    Info(info::Args),
+    Cat(cat::Args),
+    Create(create::Args),
+    Remove(remove::Args),
+    Check(check::Args),
+    Demo(demo::Args),
+}
+
+/// Runs the command line: 0 when all went well, 1 when something failed, 2 for a wrong usage.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(cli.verbose);
+    let done = match cli.command {
+        Command::Mount(args) => mount::run(&args),
+        Command::Unmount(args) => unmount::run(&args),
+        Command::Ls(args) => ls::run(&args),
+        Command::Info(args) => info::run(&args),
+        Command::Cat(args) => cat::run(&args),
+        Command::Create(args) => create::run(&args),
+        Command::Remove(args) => remove::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Demo(args) => demo::run(&args),
+    };
+    match done {
+        Ok(code) => code,
+        // Whoever reads our output has seen enough, as in `arrayfs cat … | head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("arrayfs: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => "warn,fuser=off",
+        1 => "info,fuser=warn",
+        _ => "debug",
+    };
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level)).init();
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

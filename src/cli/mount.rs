@@ -1,0 +1,161 @@
+//! `arrayfs mount`: serve a store from the background, or from the foreground.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use arrayfs::fuse::{self, Mounted, Options};
+use arrayfs::memory_mapping::allow_maximal_open_files;
+use arrayfs::mountpoint::{self, Ground};
+use arrayfs::tree::Tree;
+use nix::sys::signal::{SigSet, Signal};
+
+/// Mount a store as a folder tree; returns when it is ready
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  arrayfs mount data/pbmc68k /tmp/a
+  arrayfs mount --foreground data/pbmc68k /tmp/a      until Ctrl-C
+  arrayfs mount --allow-other data/pbmc68k /mnt/data  for all users, as far as the store's modes let them
+
+Unmount with `arrayfs unmount /tmp/a`. What is broken in the store, and why, is in
+/tmp/a/.arrayfs/errors.yaml.")]
+pub struct Args {
+    /// Directory of the store
+    store: PathBuf,
+    /// An empty directory outside the store
+    mountpoint: PathBuf,
+    /// Stay in the foreground until interrupted or unmounted
+    #[arg(long)]
+    foreground: bool,
+    /// Let other users in; modes and owners are those of the store, and are enforced
+    #[arg(long)]
+    allow_other: bool,
+    /// Threads that serve [default: two for each core, 4 to 32]
+    #[arg(long)]
+    threads: Option<usize>,
+    /// The mount's own process: say on standard output when it is ready, then let go of the terminal
+    #[arg(long, hide = true)]
+    background_child: bool,
+}
+
+/// What the background process says when the mount is ready.
+const READY: &[u8] = b"ready\n";
+
+/// How long a mount that was told to end waits for those who are reading.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    if args.foreground || args.background_child { serve(args) } else { start(args) }
+}
+
+/// Starts the process that serves, and waits until it is ready or has said why it is not.
+fn start(args: &Args) -> Result<ExitCode> {
+    let program = std::env::current_exe().context("cannot find the program itself")?;
+    let mut child = Command::new(program);
+    child.arg("mount").arg("--background-child");
+    child.args(args.allow_other.then_some("--allow-other"));
+    child.args(args.threads.map(|threads| format!("--threads={threads}")));
+    child.arg("--").arg(std::path::absolute(&args.store)?).arg(std::path::absolute(&args.mountpoint)?);
+    let mut child =
+        child.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start the server")?;
+    let mut said = Vec::new();
+    child.stdout.take().context("the server has no standard output")?.read_to_end(&mut said)?;
+    // It has said why on standard error, which it shares.
+    Ok(if said == READY { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn serve(args: &Args) -> Result<ExitCode> {
+    if args.background_child {
+        nix::unistd::setsid().context("cannot leave the terminal")?;
+    }
+    // Blocked before any thread starts, so that all of them leave the signals to `wait`.
+    let signals = block_signals()?;
+    let mounted = mount(&args.store, &args.mountpoint, args.allow_other, args.threads)?;
+    if args.background_child {
+        say_ready().context("cannot tell that the mount is ready")?;
+    } else {
+        eprintln!("arrayfs: mounted on {}; Ctrl-C unmounts", args.mountpoint.display());
+    }
+    wait(mounted, &args.mountpoint, &signals)
+}
+
+/// Mounts a store, after every check that can be made beforehand.
+pub fn mount(store: &Path, mountpoint: &Path, allow_other: bool, threads: Option<usize>) -> Result<Mounted> {
+    let tree = Tree::open(store)?;
+    if mountpoint::prepare(mountpoint, tree.store().path())? == Ground::Cleared {
+        eprintln!("arrayfs: {}: cleared a dead mount whose server was gone", mountpoint.display());
+    }
+    if let Err(error) = allow_maximal_open_files() {
+        log::warn!("{error}");
+    }
+    let mut options = Options { allow_other, ..Options::default() };
+    options.threads = threads.unwrap_or(options.threads);
+    fuse::mount(tree, mountpoint, options).map_err(|error| explain(&error))
+}
+
+/// What the system's refusal means, and what to do about it.
+fn explain(error: &io::Error) -> anyhow::Error {
+    let device = Path::new("/dev/fuse");
+    let advice = match error.kind() {
+        _ if !device.exists() => "there is no /dev/fuse here; load the kernel's module with `modprobe fuse`",
+        _ if error.to_string().contains("user_allow_other") => {
+            "add the line user_allow_other to /etc/fuse.conf, or mount without --allow-other"
+        }
+        io::ErrorKind::NotFound => "mounting without root needs fusermount3; install the package fuse3",
+        io::ErrorKind::PermissionDenied => "the system does not let this user use /dev/fuse",
+        _ => "the system refused",
+    };
+    anyhow!("cannot mount: {advice} ({})", error.to_string().trim())
+}
+
+/// SIGINT, SIGTERM and SIGHUP, which end a mount.
+pub fn block_signals() -> Result<SigSet> {
+    let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
+    signals.thread_block().context("cannot block signals")?;
+    Ok(signals)
+}
+
+/// Tells the process that waits, and lets go of everything that ties us to its terminal.
+fn say_ready() -> io::Result<()> {
+    io::stdout().write_all(READY)?;
+    io::stdout().flush()?;
+    std::env::set_current_dir("/")?;
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    nix::unistd::dup2_stdout(&null)?;
+    nix::unistd::dup2_stderr(&null)?;
+    Ok(())
+}
+
+/// Waits for a signal, or for someone else's unmount.
+fn wait(mounted: Mounted, mountpoint: &Path, signals: &SigSet) -> Result<ExitCode> {
+    let target = std::path::absolute(mountpoint)?;
+    // The thread that waits for the kernel ends the process; this one waits for signals.
+    let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let ended = std::sync::Arc::clone(&over);
+    std::thread::Builder::new().name("end".into()).spawn(move || {
+        let code = match mounted.wait() {
+            Ok(()) => 0,
+            Err(error) => {
+                eprintln!("arrayfs: {error}");
+                1
+            }
+        };
+        ended.store(true, std::sync::atomic::Ordering::Release);
+        std::process::exit(code);
+    })?;
+    signals.wait().context("cannot wait for signals")?;
+    unmount(&target, &over)
+}
+
+/// Unmounts at once, and gives those who are reading a moment to finish.
+fn unmount(target: &Path, over: &std::sync::atomic::AtomicBool) -> Result<ExitCode> {
+    mountpoint::unmount(target)?;
+    let since = Instant::now();
+    while since.elapsed() < PATIENCE && !over.load(std::sync::atomic::Ordering::Acquire) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(ExitCode::SUCCESS)
+}

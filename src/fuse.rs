@@ -1,0 +1,509 @@
+//! The tree as a file system of the kernel's. The only file that names `fuser`.
+//!
+//! Every handler asks the tree one thing and replies; what the tree gives as an error becomes an
+//! errno in one place.
+
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use fuser::{
+    AccessFlags, BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
+    Generation, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, MountOption, OpenAccMode, OpenFlags,
+    RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
+    ReplyEntry, ReplyIoctl, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, Session, SessionACL,
+    TimeOrNow, WriteFlags,
+};
+
+use crate::error::Error;
+use crate::handles::Handles;
+use crate::store::Time;
+use crate::tree::{Attr, Ino, Lasting, Listing, NodeKind, OpenFile, Tree};
+
+/// How long a name in a directory of the store, and what `stat` told of it, is taken for granted.
+pub const MOMENT: Duration = Duration::from_secs(1);
+/// The same for what belongs to one version of an array: its folder is asked for anew every moment.
+const FOR_LONG: Duration = Duration::from_secs(24 * 3600);
+
+/// What the parent of a folder is numbered in a listing, where nobody asks.
+const UNKNOWN_INO: u64 = 0xFFFF_FFFF;
+
+/// How to mount.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Whether other users than the one who mounts may come in; the kernel then checks the modes.
+    pub allow_other: bool,
+    /// Threads that serve.
+    pub threads: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, Into::into);
+        Self { allow_other: false, threads: (2 * cores).clamp(4, 32) }
+    }
+}
+
+/// A mounted tree, served by threads of its own.
+#[derive(Debug)]
+pub struct Mounted {
+    served: JoinHandle<io::Result<()>>,
+}
+
+impl Mounted {
+    /// Waits until the tree is unmounted, by whomever.
+    ///
+    /// # Errors
+    ///
+    /// What the connection to the kernel ended with, if not an unmount.
+    pub fn wait(self) -> io::Result<()> {
+        self.served.join().unwrap_or_else(|_| Err(io::Error::other("a thread that served has panicked")))
+    }
+
+    /// Whether the tree is unmounted and nobody has a file of it open any more.
+    pub fn is_over(&self) -> bool {
+        self.served.is_finished()
+    }
+}
+
+/// Mounts a tree on the directory `mountpoint`: read-only, without devices, set-id bits and programs.
+/// When this returns, the mount is ready.
+///
+/// # Errors
+///
+/// Whatever the system says; see [`crate::mountpoint`] for the checks to make first.
+pub fn mount(tree: Tree, mountpoint: &Path, options: Options) -> io::Result<Mounted> {
+    let mut config = Config::default();
+    let source = tree.store().path().to_string_lossy().replace('\\', "\\\\").replace(',', "\\,");
+    config.mount_options = vec![
+        MountOption::FSName(source),
+        MountOption::CUSTOM("subtype=arrayfs".into()),
+        MountOption::RO,
+        MountOption::NoSuid,
+        MountOption::NoDev,
+        MountOption::NoExec,
+        MountOption::DefaultPermissions,
+    ];
+    config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
+    config.n_threads = Some(options.threads.max(1));
+    let fs = ArrayFs { tree, files: Handles::default(), folders: Handles::default() };
+    let session = Session::new(fs, mountpoint, &config)?;
+    // Not `Session::spawn`: that unmounts where it is dropped, and this mount outlives its maker.
+    let served = std::thread::Builder::new().name("serve".into()).spawn(move || session.run())?;
+    Ok(Mounted { served })
+}
+
+struct ArrayFs {
+    tree: Tree,
+    files: Handles<OpenFile>,
+    folders: Handles<Listing>,
+}
+
+/// The errno for an error.
+fn errno(error: &Error) -> Errno {
+    match error {
+        Error::NotFound { .. } => Errno::ENOENT,
+        Error::Stale { .. } => Errno::ESTALE,
+        Error::Io { source, .. } => match source.raw_os_error() {
+            Some(code @ (libc::ENOENT | libc::EACCES | libc::EPERM | libc::ENOMEM | libc::ENAMETOOLONG)) => {
+                Errno::from_i32(code)
+            }
+            _ => Errno::EIO,
+        },
+        Error::Invalid { .. } | Error::Truncated { .. } | Error::Link { .. } | Error::Refused { .. } => {
+            Errno::EIO
+        }
+    }
+}
+
+fn system_time(time: Time) -> SystemTime {
+    let after = |seconds: u64| Duration::new(seconds, time.nanoseconds);
+    match u64::try_from(time.seconds) {
+        Ok(seconds) => SystemTime::UNIX_EPOCH + after(seconds),
+        Err(_) => {
+            SystemTime::UNIX_EPOCH - Duration::from_secs(time.seconds.unsigned_abs())
+                + Duration::from_nanos(time.nanoseconds.into())
+        }
+    }
+}
+
+fn file_type(kind: NodeKind) -> FileType {
+    match kind {
+        NodeKind::File => FileType::RegularFile,
+        NodeKind::Folder => FileType::Directory,
+    }
+}
+
+fn file_attr(attr: &Attr) -> FileAttr {
+    FileAttr {
+        ino: INodeNo(attr.ino.0),
+        size: attr.size,
+        blocks: attr.size.div_ceil(512),
+        atime: system_time(attr.accessed),
+        mtime: system_time(attr.modified),
+        ctime: system_time(attr.changed),
+        crtime: SystemTime::UNIX_EPOCH,
+        kind: file_type(attr.kind),
+        perm: u16::try_from(attr.rights.mode & 0o7777).unwrap_or(0),
+        nlink: if attr.kind == NodeKind::Folder { 2 } else { 1 },
+        uid: attr.rights.uid,
+        gid: attr.rights.gid,
+        rdev: 0,
+        blksize: 4096,
+        flags: 0,
+    }
+}
+
+fn time_to_live(lasting: Lasting) -> Duration {
+    match lasting {
+        Lasting::No => Duration::ZERO,
+        Lasting::Moment => MOMENT,
+        Lasting::Version => FOR_LONG,
+    }
+}
+
+fn ino(number: INodeNo) -> Ino {
+    Ino(number.0)
+}
+
+thread_local! {
+    /// Where a thread makes what has to be made.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl ArrayFs {
+    fn reply_read(&self, file: &OpenFile, offset: u64, size: usize, reply: ReplyData) {
+        let length = file.available(offset, size);
+        match self.tree.mapped(file, offset, length) {
+            Ok(Some(bytes)) => reply.data(bytes),
+            Ok(None) => SCRATCH.with_borrow_mut(|scratch| {
+                scratch.resize(length, 0);
+                match self.tree.read_at(file, offset, scratch) {
+                    Ok(filled) => reply.data(&scratch[..filled]),
+                    Err(error) => reply.error(errno(&error)),
+                }
+            }),
+            Err(error) => reply.error(errno(&error)),
+        }
+    }
+
+    /// Visits a listing with the entries for the folder itself and its parent in front.
+    fn visit(
+        listing: &Listing,
+        folder: Ino,
+        first: u64,
+        visit: &mut dyn FnMut(u64, &OsStr, Ino, NodeKind) -> bool,
+    ) {
+        let parent = if folder == Ino::ROOT { folder } else { Ino(UNKNOWN_INO) };
+        for (i, name, number) in [(0, ".", folder), (1, "..", parent)] {
+            if first <= i && !visit(i, OsStr::new(name), number, NodeKind::Folder) {
+                return;
+            }
+        }
+        listing.visit(first.saturating_sub(2), &mut |i, name, number, kind| visit(i + 2, name, number, kind));
+    }
+}
+
+impl Filesystem for ArrayFs {
+    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        // Each is a help where the kernel has it, and nothing is lost where it has not.
+        for capability in [
+            InitFlags::FUSE_DO_READDIRPLUS,
+            InitFlags::FUSE_READDIRPLUS_AUTO,
+            InitFlags::FUSE_PARALLEL_DIROPS,
+            InitFlags::FUSE_ASYNC_DIO,
+            InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
+        ] {
+            let _ = config.add_capabilities(capability);
+        }
+        let _ = config.set_max_background(64);
+        let _ = config.set_max_write(1 << 20);
+        Ok(())
+    }
+
+    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        match self.tree.lookup(ino(parent), name) {
+            Ok(attr) => reply.entry(&time_to_live(attr.lasting), &file_attr(&attr), Generation(0)),
+            Err(error) => reply.error(errno(&error)),
+        }
+    }
+
+    fn forget(&self, _: &Request, number: INodeNo, lookups: u64) {
+        self.tree.forget(ino(number), lookups);
+    }
+
+    fn getattr(&self, _: &Request, number: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        match self.tree.attr(ino(number)) {
+            Ok(attr) => reply.attr(&time_to_live(attr.lasting), &file_attr(&attr)),
+            Err(error) => reply.error(errno(&error)),
+        }
+    }
+
+    fn open(&self, _: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        if flags.acc_mode() != OpenAccMode::O_RDONLY {
+            return reply.error(Errno::EROFS);
+        }
+        match self.tree.open_file(ino(number)) {
+            Ok(file) => {
+                // A number belongs to one version, so cached pages stay right.
+                let flags =
+                    if file.is_live { FopenFlags::FOPEN_DIRECT_IO } else { FopenFlags::FOPEN_KEEP_CACHE };
+                reply.opened(FileHandle(self.files.open(file)), flags | FopenFlags::FOPEN_NOFLUSH);
+            }
+            Err(error) => reply.error(errno(&error)),
+        }
+    }
+
+    fn read(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        size: u32,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        match &*self.files.get(handle.0) {
+            Some(file) => self.reply_read(file, offset, size as usize, reply),
+            None => reply.error(Errno::EBADF),
+        }
+    }
+
+    fn release(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        handle: FileHandle,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        _: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.files.close(handle.0);
+        reply.ok();
+    }
+
+    fn opendir(&self, _: &Request, number: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        match self.tree.list(ino(number)) {
+            Ok(listing) => {
+                let cached = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
+                let flags = if listing.is_lasting { cached } else { FopenFlags::empty() };
+                reply.opened(FileHandle(self.folders.open(listing)), flags);
+            }
+            Err(error) => reply.error(errno(&error)),
+        }
+    }
+
+    fn readdir(
+        &self,
+        _: &Request,
+        number: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectory,
+    ) {
+        let Some(listing) = &*self.folders.get(handle.0) else { return reply.error(Errno::EBADF) };
+        Self::visit(listing, ino(number), offset, &mut |i, name, child, kind| {
+            !reply.add(INodeNo(child.0), i + 1, file_type(kind), name)
+        });
+        reply.ok();
+    }
+
+    fn readdirplus(
+        &self,
+        _: &Request,
+        number: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectoryPlus,
+    ) {
+        let Some(listing) = &*self.folders.get(handle.0) else { return reply.error(Errno::EBADF) };
+        Self::visit(listing, ino(number), offset, &mut |i, name, child, kind| {
+            let found = if i < 2 { None } else { self.tree.lookup(ino(number), name).ok() };
+            // An entry without a node: the kernel lists the name, and looks it up when asked.
+            let Some(attr) = found else {
+                let bare = bare_attr(child, kind);
+                return !reply.add(INodeNo(0), i + 1, name, &Duration::ZERO, &bare, Generation(0));
+            };
+            let lasting = time_to_live(attr.lasting);
+            let is_full =
+                reply.add(INodeNo(attr.ino.0), i + 1, name, &lasting, &file_attr(&attr), Generation(0));
+            if is_full {
+                self.tree.forget(attr.ino, 1);
+            }
+            !is_full
+        });
+        reply.ok();
+    }
+
+    fn releasedir(&self, _: &Request, _: INodeNo, handle: FileHandle, _: OpenFlags, reply: ReplyEmpty) {
+        self.folders.close(handle.0);
+        reply.ok();
+    }
+
+    fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
+        match nix::sys::statvfs::fstatvfs(self.tree.store().as_fd()) {
+            Ok(fs) => {
+                let size = u32::try_from(fs.fragment_size()).unwrap_or(4096);
+                reply.statfs(fs.blocks(), 0, 0, fs.files(), 0, size, 255, size);
+            }
+            Err(error) => reply.error(Errno::from_i32(error as i32)),
+        }
+    }
+
+    fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
+        reply.ok();
+    }
+
+    fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        reply.ok();
+    }
+
+    fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        reply.ok();
+    }
+
+    fn access(&self, _: &Request, _: INodeNo, _: AccessFlags, reply: ReplyEmpty) {
+        // The kernel checks the modes itself, and asks no more.
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn getxattr(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, reply: ReplyXattr) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn listxattr(&self, _: &Request, _: INodeNo, _: u32, reply: ReplyXattr) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn ioctl(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: IoctlFlags,
+        _: u32,
+        _: &[u8],
+        _: u32,
+        reply: ReplyIoctl,
+    ) {
+        reply.error(Errno::ENOTTY);
+    }
+
+    // Whatever would change something: the mount is read-only.
+
+    fn setattr(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: Option<u32>,
+        _: Option<u32>,
+        _: Option<u32>,
+        _: Option<u64>,
+        _: Option<TimeOrNow>,
+        _: Option<TimeOrNow>,
+        _: Option<SystemTime>,
+        _: Option<FileHandle>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn mknod(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: u32, reply: ReplyEntry) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn mkdir(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, reply: ReplyEntry) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn unlink(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn rmdir(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn symlink(&self, _: &Request, _: INodeNo, _: &OsStr, _: &Path, reply: ReplyEntry) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn rename(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: &OsStr,
+        _: INodeNo,
+        _: &OsStr,
+        _: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn link(&self, _: &Request, _: INodeNo, _: INodeNo, _: &OsStr, reply: ReplyEntry) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn create(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: i32, reply: ReplyCreate) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn write(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: u64,
+        _: &[u8],
+        _: WriteFlags,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn fallocate(&self, _: &Request, _: INodeNo, _: FileHandle, _: u64, _: u64, _: i32, reply: ReplyEmpty) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn setxattr(&self, _: &Request, _: INodeNo, _: &OsStr, _: &[u8], _: i32, _: u32, reply: ReplyEmpty) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn removexattr(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
+        reply.error(Errno::EROFS);
+    }
+}
+
+/// Number and kind alone, for an entry that is listed and not looked up.
+fn bare_attr(number: Ino, kind: NodeKind) -> FileAttr {
+    FileAttr {
+        ino: INodeNo(number.0),
+        size: 0,
+        blocks: 0,
+        atime: SystemTime::UNIX_EPOCH,
+        mtime: SystemTime::UNIX_EPOCH,
+        ctime: SystemTime::UNIX_EPOCH,
+        crtime: SystemTime::UNIX_EPOCH,
+        kind: file_type(kind),
+        perm: 0,
+        nlink: 1,
+        uid: 0,
+        gid: 0,
+        rdev: 0,
+        blksize: 4096,
+        flags: 0,
+    }
+}

@@ -1,0 +1,81 @@
+//! What `stat` tells of a node of the tree.
+
+use crate::store::{Rights, Stat, Time};
+
+/// The number of a node in the tree.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Ino(pub u64);
+
+impl Ino {
+    /// The root of the tree.
+    pub const ROOT: Self = Self(1);
+}
+
+/// Files and folders: the tree has no other nodes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NodeKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Folder,
+}
+
+/// How long a name or its attributes may be taken for granted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lasting {
+    /// Not at all: it changes by itself.
+    No,
+    /// For a moment: the store may change.
+    Moment,
+    /// As long as the folder that it is in: it belongs to one version of an array.
+    Version,
+}
+
+/// What `stat` tells of a node.
+#[derive(Clone, Copy, Debug)]
+pub struct Attr {
+    /// The node.
+    pub ino: Ino,
+    /// File or folder.
+    pub kind: NodeKind,
+    /// Exact size of a file in bytes.
+    pub size: u64,
+    /// Owner and mode, without the right to write.
+    pub rights: Rights,
+    /// Last access.
+    pub accessed: Time,
+    /// Last change of the content.
+    pub modified: Time,
+    /// Last change of content or rights.
+    pub changed: Time,
+    /// How long this holds.
+    pub lasting: Lasting,
+}
+
+impl Attr {
+    /// A file of `size` bytes that comes of something with these facts.
+    pub fn file(ino: Ino, size: u64, stat: &Stat, lasting: Lasting) -> Self {
+        let Stat { identity, rights, accessed, .. } = stat;
+        Self {
+            ino,
+            kind: NodeKind::File,
+            size,
+            rights: rights.read_only(),
+            accessed: *accessed,
+            modified: identity.modified,
+            changed: identity.changed,
+            lasting,
+        }
+    }
+
+    /// A folder that stands for a directory with these facts.
+    pub fn directory(ino: Ino, stat: &Stat, lasting: Lasting) -> Self {
+        Self { kind: NodeKind::Folder, ..Self::file(ino, 0, stat, lasting) }
+    }
+
+    /// A folder that shows files with these facts: who may read them may enter.
+    pub fn folder(ino: Ino, stat: &Stat) -> Self {
+        let directory = Self::directory(ino, stat, Lasting::Version);
+        Self { rights: directory.rights.as_folder(), ..directory }
+    }
+}

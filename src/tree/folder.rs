@@ -1,0 +1,278 @@
+//! The folder of an array: what is in it, by name and in order. It knows formats only as [`VIEWS`].
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use super::attr::{Attr, Ino, Lasting, NodeKind};
+use super::leaf::{Extent, Leaf, Node};
+use crate::error::Result;
+use crate::format::{Kind, Shape};
+use crate::part::{Part, Scope, Selection, Thing};
+use crate::select::{index_width, parse_index};
+use crate::vfile::VirtualFile;
+use crate::view::VIEWS;
+
+/// Bytes of the blocks that `slices/` divides an array into.
+const BLOCK: u64 = 64 << 20;
+
+/// The folder of some rows of an array, or of all.
+#[derive(Debug)]
+pub struct Folder {
+    /// The rows.
+    pub selection: Arc<Selection>,
+    /// Fixes the numbers of the nodes.
+    pub extent: Extent,
+}
+
+/// What a name in a folder stands for.
+pub enum Child {
+    /// A node of the folder.
+    Leaf(Leaf),
+    /// Another spelling of a folder of a row.
+    Row(u64),
+    /// The folder of a slice.
+    Slice(Selection),
+}
+
+impl Folder {
+    /// The folder of these rows.
+    pub fn new(selection: Arc<Selection>) -> Self {
+        let extent = match selection.shape() {
+            Shape::Vector(_) => Extent::new(0, 0),
+            Shape::Matrix(rows, columns) => match selection.array().metadata.kind() {
+                Kind::Dense => Extent::new(rows, columns),
+                Kind::Sparse => Extent::new(rows, 0),
+            },
+        };
+        Self { selection, extent }
+    }
+
+    /// What `stat` tells of a node.
+    pub fn attr(&self, leaf: Leaf, ino: Ino) -> Result<Attr> {
+        let Node::File(thing, format) = leaf.node else {
+            return Ok(Attr::folder(ino, &self.selection.array().stat()));
+        };
+        let part = Part { thing, of: leaf.of };
+        let is_raw = matches!(VIEWS[format].format(), "" | "yaml");
+        let stat = self.selection.stat_of(part, is_raw);
+        Ok(Attr::file(ino, self.file(part, format)?.len(), &stat, Lasting::Version))
+    }
+
+    /// The content of a file.
+    pub fn file(&self, part: Part, format: usize) -> Result<VirtualFile> {
+        match VIEWS.get(format) {
+            Some(view) if self.selection.has(part) && view.offers(&self.selection, part) => {
+                view.file(&self.selection, part)
+            }
+            _ => Err(crate::Error::not_found(&self.selection.array().path)),
+        }
+    }
+
+    /// The child of a folder of this name.
+    pub fn child(&self, folder: Leaf, name: &OsStr) -> Option<Child> {
+        let name = name.as_bytes();
+        match folder.node {
+            Node::Folder => self.named_folder(folder.of, name).or_else(|| self.named_file(folder.of, name)),
+            Node::Rows => self.row(name),
+            Node::Columns => {
+                let (index, format) = split_format(name);
+                let column = parse_index(index, self.extent.columns)?;
+                self.leaf(Scope::Column(column), Thing::Array, format)
+            }
+            Node::Slices => self.selection.slice(name).map(Child::Slice),
+            Node::File(..) => None,
+        }
+    }
+
+    /// `rows/`, `cols/` and `slices/`.
+    fn named_folder(&self, of: Scope, name: &[u8]) -> Option<Child> {
+        let folders = self.folders(of).into_iter();
+        let found = folders.filter(|(other, _)| other.as_bytes() == name).map(|(_, node)| node).next()?;
+        Some(Child::Leaf(Leaf { of, node: found }))
+    }
+
+    fn folders(&self, of: Scope) -> Vec<(&'static str, Node)> {
+        let (rows, columns) = (self.extent.rows > 0, self.extent.columns > 0);
+        match of {
+            Scope::All => {
+                [(rows, "rows", Node::Rows), (columns, "cols", Node::Columns), (true, "slices", Node::Slices)]
+                    .into_iter()
+                    .filter_map(|(is_there, name, node)| is_there.then_some((name, node)))
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// A thing, or a thing, a dot and a format.
+    fn named_file(&self, of: Scope, name: &[u8]) -> Option<Child> {
+        let (thing, format) = split_format(name);
+        let thing = Thing::ALL.into_iter().find(|other| other.name().as_bytes() == thing)?;
+        self.leaf(of, thing, format)
+    }
+
+    fn leaf(&self, of: Scope, thing: Thing, format: &[u8]) -> Option<Child> {
+        let part = Part { thing, of };
+        let format = VIEWS.iter().position(|view| view.format().as_bytes() == format)?;
+        let is_there = self.selection.has(part) && VIEWS[format].offers(&self.selection, part);
+        is_there.then_some(Child::Leaf(Leaf { of, node: Node::File(thing, format) }))
+    }
+
+    /// A row by its number: a file of a dense array, a folder of a sparse matrix; with a format the
+    /// elements of the row, zeros included.
+    fn row(&self, name: &[u8]) -> Option<Child> {
+        let (index, format) = split_format(name);
+        let row = parse_index(index, self.extent.rows)?;
+        let of = Scope::Row(row);
+        match self.selection.array().metadata.kind() {
+            Kind::Dense => self.leaf(of, Thing::Array, format),
+            Kind::Sparse if !format.is_empty() => self.leaf(of, Thing::Dense, format),
+            Kind::Sparse if index == self.row_name(row).as_bytes() => {
+                Some(Child::Leaf(Leaf { of, node: Node::Folder }))
+            }
+            Kind::Sparse => Some(Child::Row(row)),
+        }
+    }
+
+    fn row_name(&self, row: u64) -> String {
+        format!("{row:0width$}", width = index_width(self.extent.rows))
+    }
+
+    /// Number of children that a listing of the folder shows.
+    pub fn len(&self, folder: Leaf) -> u64 {
+        match folder.node {
+            Node::Folder => self.files(folder.of).len() as u64 + self.folders(folder.of).len() as u64,
+            Node::Rows => self.extent.rows,
+            Node::Columns => self.extent.columns,
+            Node::Slices => self.blocks().1,
+            Node::File(..) => 0,
+        }
+    }
+
+    /// Calls `visit` with the children from `first` on, in order, until it says no: their numbers,
+    /// names and nodes (none for a slice, which has numbers of its own).
+    pub fn list(
+        &self,
+        folder: Leaf,
+        first: u64,
+        visit: &mut dyn FnMut(u64, &str, NodeKind, Option<Leaf>) -> bool,
+    ) {
+        let sparse = self.selection.array().metadata.kind() == Kind::Sparse;
+        let count = self.len(folder);
+        match folder.node {
+            Node::Folder => self.list_folder(folder.of, first, visit),
+            Node::Rows if sparse => {
+                let node = |row| Leaf { of: Scope::Row(row), node: Node::Folder };
+                self.list_numbers(first..count, self.extent.rows, NodeKind::Folder, &node, visit);
+            }
+            Node::Rows => {
+                let node = |row| Leaf { of: Scope::Row(row), node: Node::File(Thing::Array, 0) };
+                self.list_numbers(first..count, self.extent.rows, NodeKind::File, &node, visit);
+            }
+            Node::Columns => {
+                let node = |column| Leaf { of: Scope::Column(column), node: Node::File(Thing::Array, 0) };
+                self.list_numbers(first..count, self.extent.columns, NodeKind::File, &node, visit);
+            }
+            Node::Slices => self.list_slices(first..count, visit),
+            Node::File(..) => {}
+        }
+    }
+
+    fn list_folder(
+        &self,
+        of: Scope,
+        first: u64,
+        visit: &mut dyn FnMut(u64, &str, NodeKind, Option<Leaf>) -> bool,
+    ) {
+        let files = self
+            .files(of)
+            .into_iter()
+            .map(|(thing, format)| (file_name(thing, format), NodeKind::File, Node::File(thing, format)));
+        let folders =
+            self.folders(of).into_iter().map(|(name, node)| (name.to_owned(), NodeKind::Folder, node));
+        for (i, (name, kind, node)) in
+            (0..).zip(files.chain(folders)).skip(usize::try_from(first).unwrap_or(usize::MAX))
+        {
+            if !visit(i, &name, kind, Some(Leaf { of, node })) {
+                return;
+            }
+        }
+    }
+
+    fn list_numbers(
+        &self,
+        range: std::ops::Range<u64>,
+        count: u64,
+        kind: NodeKind,
+        node: &dyn Fn(u64) -> Leaf,
+        visit: &mut dyn FnMut(u64, &str, NodeKind, Option<Leaf>) -> bool,
+    ) {
+        use std::fmt::Write;
+        let width = index_width(count);
+        let mut name = String::new();
+        for i in range {
+            name.clear();
+            write!(name, "{i:0width$}").expect("a string takes whatever is written");
+            if !visit(i, &name, kind, Some(node(i))) {
+                return;
+            }
+        }
+    }
+
+    fn list_slices(
+        &self,
+        range: std::ops::Range<u64>,
+        visit: &mut dyn FnMut(u64, &str, NodeKind, Option<Leaf>) -> bool,
+    ) {
+        let (rows, _) = self.blocks();
+        let count = self.selection.rows().count();
+        let width = index_width(count);
+        for i in range {
+            let (start, stop) = (i * rows, ((i + 1) * rows).min(count));
+            if !visit(i, &format!("{start:0width$}:{stop:0width$}"), NodeKind::Folder, None) {
+                return;
+            }
+        }
+    }
+
+    /// Rows of one block of about [`BLOCK`] bytes, and the number of blocks.
+    fn blocks(&self) -> (u64, u64) {
+        let count = self.selection.rows().count();
+        let metadata = &self.selection.array().metadata;
+        let all_rows = metadata.shape().rows();
+        let bytes = metadata.files().iter().fold(0, |sum: u64, (_, bytes)| sum.saturating_add(*bytes));
+        let rows = (BLOCK / (bytes / all_rows).max(1)).clamp(1, count);
+        (rows, count.div_ceil(rows))
+    }
+
+    /// The files that a listing of the scope's folder shows.
+    fn files(&self, of: Scope) -> Vec<(Thing, usize)> {
+        let formats = |thing| {
+            let part = Part { thing, of };
+            let is_there = move |view: &&dyn crate::view::View| {
+                self.selection.has(part) && view.offers(&self.selection, part) && view.is_listed(part)
+            };
+            (0..VIEWS.len())
+                .filter(move |format| is_there(&VIEWS[*format]))
+                .map(move |format| (thing, format))
+        };
+        Thing::ALL.into_iter().flat_map(formats).collect()
+    }
+}
+
+fn file_name(thing: Thing, format: usize) -> String {
+    match VIEWS[format].format() {
+        "" => thing.name().to_owned(),
+        format => format!("{}.{format}", thing.name()),
+    }
+}
+
+/// A name's part before the first dot, and the format after it.
+fn split_format(name: &[u8]) -> (&[u8], &[u8]) {
+    match name.iter().position(|byte| *byte == b'.') {
+        // A dot at the end is no format, and no thing has one in its name.
+        Some(dot) if dot + 1 < name.len() => (&name[..dot], &name[dot + 1..]),
+        _ => (name, b""),
+    }
+}

@@ -1,0 +1,144 @@
+//! The numbers of the nodes inside an array's folder.
+//!
+//! A folder of `n` rows and `m` columns has `1 + n + m` scopes of 1024 numbers each: first the folder
+//! itself, then its rows, then its columns. Within a scope the folders come first, then 64 numbers
+//! (one for each format) for each thing. So a node's number tells what it is, and no state is kept
+//! for it, however many rows there are.
+
+use crate::part::{Scope, Thing};
+
+/// Numbers of one scope.
+const SPAN: u64 = 1024;
+/// Where the files start in a scope.
+const FILES: u64 = 512;
+/// Numbers of one thing: the most formats there can be.
+const FORMATS: u64 = 64;
+/// The most rows and columns that are numbered.
+const MOST: u64 = 1 << 48;
+
+/// A node inside an array's folder.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Leaf {
+    /// The whole folder, or the row or column it belongs to.
+    pub of: Scope,
+    /// Which node of that scope.
+    pub node: Node,
+}
+
+/// The nodes of one scope.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Node {
+    /// The folder of the scope.
+    Folder,
+    /// `rows/`.
+    Rows,
+    /// `cols/`.
+    Columns,
+    /// `slices/`.
+    Slices,
+    /// A thing in the format of that number.
+    File(Thing, usize),
+}
+
+/// Rows and columns of a folder, which fix the numbers in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// Rows, each with a scope of numbers.
+    pub rows: u64,
+    /// Columns, each with a scope of numbers.
+    pub columns: u64,
+}
+
+impl Extent {
+    /// Of so many rows and columns; beyond what can be numbered none are.
+    pub const fn new(rows: u64, columns: u64) -> Self {
+        if rows > MOST || columns > MOST { Self { rows: 0, columns: 0 } } else { Self { rows, columns } }
+    }
+
+    /// Numbers of the whole folder.
+    pub const fn count(&self) -> u64 {
+        (1 + self.rows + self.columns) * SPAN
+    }
+
+    /// The numbers of one scope: the first, and how many.
+    pub const fn scope(&self, of: Scope) -> (u64, u64) {
+        let scope = match of {
+            Scope::All => 0,
+            Scope::Row(i) => 1 + i,
+            Scope::Column(j) => 1 + self.rows + j,
+        };
+        (scope * SPAN, SPAN)
+    }
+
+    /// The number of a node.
+    pub fn encode(&self, leaf: Leaf) -> u64 {
+        let node = match leaf.node {
+            Node::Folder => 0,
+            Node::Rows => 1,
+            Node::Columns => 2,
+            Node::Slices => 3,
+            Node::File(thing, format) => {
+                let thing = Thing::ALL.iter().position(|other| *other == thing).unwrap_or(0);
+                FILES + thing as u64 * FORMATS + format as u64
+            }
+        };
+        self.scope(leaf.of).0 + node
+    }
+
+    /// The node of a number.
+    pub fn decode(&self, number: u64) -> Option<Leaf> {
+        let (scope, node) = (number / SPAN, number % SPAN);
+        let of = match scope {
+            0 => Scope::All,
+            scope if scope <= self.rows => Scope::Row(scope - 1),
+            scope if scope - self.rows <= self.columns => Scope::Column(scope - self.rows - 1),
+            _ => return None,
+        };
+        let node = match node {
+            0 => Node::Folder,
+            1 => Node::Rows,
+            2 => Node::Columns,
+            3 => Node::Slices,
+            node => {
+                let file = usize::try_from(node.checked_sub(FILES)?).ok()?;
+                let formats = usize::try_from(FORMATS).ok()?;
+                Node::File(*Thing::ALL.get(file / formats)?, file % formats)
+            }
+        };
+        Some(Leaf { of, node })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_back() {
+        let extent = Extent::new(700, 765);
+        let scopes = [Scope::All, Scope::Row(0), Scope::Row(699), Scope::Column(0), Scope::Column(764)];
+        let nodes = [
+            Node::Folder,
+            Node::Rows,
+            Node::Columns,
+            Node::Slices,
+            Node::File(Thing::Meta, 1),
+            Node::File(Thing::Dense, 63),
+        ];
+        for of in scopes {
+            for node in nodes {
+                let leaf = Leaf { of, node };
+                assert!(extent.encode(leaf) < extent.count());
+                assert_eq!(extent.decode(extent.encode(leaf)), Some(leaf));
+            }
+        }
+        assert_eq!(extent.decode(extent.count()), None);
+        assert_eq!(extent.decode(7), None);
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_numbered() {
+        assert_eq!(Extent::new(u64::MAX, 1).count(), SPAN);
+        assert!(Extent::new(MOST, MOST).count() < 1 << 62);
+    }
+}

@@ -1,0 +1,198 @@
+//! Which inode numbers belong to what.
+//!
+//! A place is what has state: a directory or a file of the store, one version of an array, a slice of
+//! one. It takes a range of numbers, one for each of its nodes, from a point that is made of its
+//! path and version alone: so numbers are the same at every mount, and a file that was replaced has
+//! another. A place is kept for as long as the kernel knows one of its nodes.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::attr::Ino;
+
+/// Numbers below this are given by hand.
+const FIRST: u64 = 1 << 20;
+/// Numbers above this are not used.
+const LAST: u64 = 1 << 63;
+
+/// What a place is known by: made of its path and version.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Key(u64, u64);
+
+impl Key {
+    /// The key of what `facts` describe.
+    pub fn new(facts: impl Hash) -> Self {
+        let half = |salt: u64| {
+            let mut hasher = DefaultHasher::new();
+            salt.hash(&mut hasher);
+            facts.hash(&mut hasher);
+            hasher.finish()
+        };
+        Self(half(0), half(1))
+    }
+
+    /// The key of what `facts` describe inside the place of this key.
+    pub fn within(self, facts: impl Hash) -> Self {
+        Self::new((self.0, self.1, facts))
+    }
+
+    /// Where a place of `count` numbers starts, at the `attempt`-th try.
+    fn base(self, count: u64, attempt: u64) -> u64 {
+        let point = if attempt == 0 { self.0 } else { self.within(attempt).0 };
+        FIRST + point % (LAST - FIRST - count)
+    }
+
+    /// The number that a place of this key will have first, if no other is in the way.
+    pub fn likely(self, count: u64) -> Ino {
+        Ino(self.base(count, 0))
+    }
+}
+
+/// A range of inode numbers, and what they belong to.
+#[derive(Debug)]
+pub struct Place<T> {
+    /// First number.
+    pub base: u64,
+    count: u64,
+    /// What it is known by.
+    pub key: Key,
+    /// How often the kernel was told of one of its nodes, less what it forgot.
+    lookups: AtomicU64,
+    /// What the numbers belong to.
+    pub what: T,
+}
+
+/// All places that the kernel knows of.
+#[derive(Debug)]
+pub struct Places<T> {
+    by_base: RwLock<BTreeMap<u64, Arc<Place<T>>>>,
+}
+
+impl<T> Places<T> {
+    /// No places but these: (first number, count, key, what), never forgotten.
+    pub fn new(fixed: impl IntoIterator<Item = (u64, u64, Key, T)>) -> Self {
+        let place = |(base, count, key, what)| {
+            (base, Arc::new(Place { base, count, key, lookups: AtomicU64::new(1 << 32), what }))
+        };
+        Self { by_base: RwLock::new(fixed.into_iter().map(place).collect()) }
+    }
+
+    /// The place that a number belongs to.
+    pub fn find(&self, ino: Ino) -> Option<Arc<Place<T>>> {
+        holder(&self.read(), ino.0).cloned()
+    }
+
+    /// The place of this key, made if it is new, and counts one more lookup of it.
+    pub fn enter(&self, key: Key, count: u64, make: impl FnOnce() -> T) -> Arc<Place<T>> {
+        let mut places = self.write();
+        let mut attempt = 0;
+        loop {
+            let base = key.base(count, attempt);
+            match places.get(&base) {
+                Some(place) if place.key == key => {
+                    place.lookups.fetch_add(1, Ordering::Relaxed);
+                    return Arc::clone(place);
+                }
+                _ if is_free(&places, base, count) => {
+                    let place =
+                        Arc::new(Place { base, count, key, lookups: AtomicU64::new(1), what: make() });
+                    places.insert(base, Arc::clone(&place));
+                    return place;
+                }
+                _ => attempt += 1,
+            }
+        }
+    }
+
+    /// Counts one more lookup of a node.
+    pub fn remember(&self, ino: Ino) {
+        if let Some(place) = holder(&self.read(), ino.0) {
+            place.lookups.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The kernel forgot `lookups` lookups of a node; a place that it knows nothing of any more goes.
+    pub fn forget(&self, ino: Ino, lookups: u64) {
+        let left = |place: &Place<T>| place.lookups.load(Ordering::Relaxed);
+        {
+            let places = self.read();
+            let Some(place) = holder(&places, ino.0) else { return };
+            let before = place.lookups.fetch_sub(lookups.min(left(place)), Ordering::Relaxed);
+            if before > lookups {
+                return;
+            }
+        }
+        let mut places = self.write();
+        let base = holder(&places, ino.0).filter(|place| left(place) == 0).map(|place| place.base);
+        if let Some(base) = base {
+            places.remove(&base);
+        }
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.read().len()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<u64, Arc<Place<T>>>> {
+        self.by_base.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<u64, Arc<Place<T>>>> {
+        self.by_base.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn holder<T>(places: &BTreeMap<u64, Arc<Place<T>>>, number: u64) -> Option<&Arc<Place<T>>> {
+    let (_, place) = places.range(..=number).next_back()?;
+    (number - place.base < place.count).then_some(place)
+}
+
+fn is_free<T>(places: &BTreeMap<u64, Arc<Place<T>>>, base: u64, count: u64) -> bool {
+    holder(places, base).is_none() && places.range(base..base + count).next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_depend_on_the_key_alone() {
+        let (one, two) = (Places::new([]), Places::new([]));
+        let a = one.enter(Key::new("a"), 100, || "a");
+        two.enter(Key::new("b"), 7, || "b");
+        assert_eq!(two.enter(Key::new("a"), 100, || "a").base, a.base);
+        assert_eq!(Key::new("a").likely(100), Ino(a.base));
+        assert_eq!(one.find(Ino(a.base + 99)).unwrap().what, "a");
+        assert!(one.find(Ino(a.base + 100)).is_none());
+    }
+
+    #[test]
+    fn places_in_the_way_of_each_other_give_way() {
+        let places = Places::new([]);
+        let huge = LAST - FIRST - 2;
+        let first = places.enter(Key::new("first"), 1, || 1);
+        // Hardly any range that long is free of the first number.
+        let second = places.enter(Key::new("second"), huge / 4, || 2);
+        let third = places.enter(Key::new("third"), huge / 4, || 3);
+        for place in [first, second, third] {
+            assert_eq!(places.find(Ino(place.base)).unwrap().what, place.what);
+            assert_eq!(places.find(Ino(place.base + place.count - 1)).unwrap().what, place.what);
+        }
+    }
+
+    #[test]
+    fn a_place_goes_when_all_its_lookups_are_forgotten() {
+        let places = Places::new([(1, 1, Key::new("root"), "root")]);
+        let a = places.enter(Key::new("a"), 10, || "a");
+        places.remember(Ino(a.base + 3));
+        places.forget(Ino(a.base + 3), 1);
+        assert_eq!(places.len(), 2);
+        places.forget(Ino(a.base), 1);
+        assert_eq!(places.len(), 1);
+        places.forget(Ino(1), 5);
+        assert_eq!(places.len(), 1);
+    }
+}
