@@ -29,14 +29,36 @@ fn open_regular(path: &Path, mode: Mode) -> Result<File> {
         .map_err(fail)
 }
 
-/// Reads the metadata of the array `path`, which must be of this kind.
-fn read_metadata(path: &Path, kind: Kind) -> Result<Metadata> {
+/// How often an array is opened anew that is replaced at that very moment.
+const ATTEMPTS: usize = 100;
+
+/// Reads the metadata of the array `path`, which must be of this kind, and maps its data files.
+///
+/// Whoever replaces an array takes its `.yaml` away first and puts the new one in place last. So the
+/// data files belong to the `.yaml` if that still stands there once they are open; if not, all is
+/// opened again.
+fn open_files(path: &Path, kind: Kind, mode: Mode) -> Result<(Metadata, Vec<MmapBytes>)> {
     let yaml = with_suffix(path, YAML);
+    let identity = |meta: &std::fs::Metadata| Stat::of(meta).identity;
+    for _ in 0..ATTEMPTS {
+        // It stays open to the end, so that no other file is given its inode number.
+        let file = open_regular(&yaml, Mode::Read)?;
+        let before = identity(&file.metadata().map_err(|e| Error::io(&yaml, "look at", e))?);
+        let opened = read_metadata(&yaml, &file, kind)
+            .and_then(|metadata| map_files(path, &metadata, mode).map(|files| (metadata, files)));
+        if std::fs::metadata(&yaml).is_ok_and(|now| identity(&now) == before) {
+            return opened;
+        }
+    }
+    Err(Error::Stale { path: yaml })
+}
+
+/// Reads the metadata in `file` (whose path is `yaml`) of an array of this kind.
+fn read_metadata(yaml: &Path, file: &File, kind: Kind) -> Result<Metadata> {
     let mut text = Vec::new();
-    let file = open_regular(&yaml, Mode::Read)?;
-    file.take(MAX_YAML_BYTES + 1).read_to_end(&mut text).map_err(|e| Error::io(&yaml, "read", e))?;
-    let keys = Keys::parse(&text).map_err(|flaw| flaw.at(&yaml))?;
-    Metadata::from_keys(&keys, kind).map_err(|flaw| flaw.at(&yaml))
+    file.take(MAX_YAML_BYTES + 1).read_to_end(&mut text).map_err(|e| Error::io(yaml, "read", e))?;
+    let keys = Keys::parse(&text).map_err(|flaw| flaw.at(yaml))?;
+    Metadata::from_keys(&keys, kind).map_err(|flaw| flaw.at(yaml))
 }
 
 /// Maps the data files of the array `path`, each of exactly the size that the metadata gives.
@@ -67,12 +89,12 @@ impl DenseArray {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] for a missing file, [`Error::Invalid`] for metadata or a size that is wrong.
+    /// [`Error::Io`] for a missing file, [`Error::Invalid`] for metadata or a size that is wrong,
+    /// [`Error::Stale`] when the array is replaced at every attempt to open it.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         let path = path.as_ref();
-        let metadata = read_metadata(path, Kind::Dense)?;
-        let mut files = map_files(path, &metadata, mode)?.into_iter();
-        match (metadata, files.next()) {
+        let (metadata, files) = open_files(path, Kind::Dense, mode)?;
+        match (metadata, files.into_iter().next()) {
             (Metadata::Dense(meta), Some(bytes)) => Ok(Self { path: path.to_owned(), meta, bytes }),
             _ => unreachable!("dense metadata was asked for, and it has one file"),
         }
@@ -159,12 +181,12 @@ impl CsrMatrix {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] for a missing file, [`Error::Invalid`] for metadata or a size that is wrong.
+    /// [`Error::Io`] for a missing file, [`Error::Invalid`] for metadata or a size that is wrong,
+    /// [`Error::Stale`] when the array is replaced at every attempt to open it.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         let path = path.as_ref();
-        let metadata = read_metadata(path, Kind::Sparse)?;
-        let files = <[MmapBytes; 3]>::try_from(map_files(path, &metadata, mode)?);
-        match (metadata, files) {
+        let (metadata, files) = open_files(path, Kind::Sparse, mode)?;
+        match (metadata, <[MmapBytes; 3]>::try_from(files)) {
             (Metadata::Sparse(meta), Ok([data, indices, indptr])) => {
                 Ok(Self { path: path.to_owned(), meta, data, indices, indptr })
             }

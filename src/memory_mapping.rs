@@ -71,13 +71,18 @@ pub fn exists_memory_mapped_sparse(path: impl AsRef<Path>) -> bool {
     exists(path.as_ref(), Kind::Sparse)
 }
 
-/// Removes the files of a sparse matrix, if they exist.
+/// Removes the files of a sparse matrix, if they exist. A dense array of that name stays.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] when the system does not remove a file that is there.
 pub fn remove_memory_mapped_sparse(path: impl AsRef<Path>) -> Result<()> {
-    remove_files(path.as_ref(), Kind::Sparse)
+    let path = path.as_ref();
+    // The `.yaml` is then the dense array's.
+    if exists(path, Kind::Dense) && !exists(path, Kind::Sparse) {
+        return Ok(());
+    }
+    remove_files(path, Kind::Sparse)
 }
 
 /// A sparse matrix in memory, in CSR: the stored elements row after row.
@@ -202,20 +207,35 @@ fn check_parts<D: Element, I: Element, P: Element>(
     decode_integers(P::DTYPE, bytemuck::cast_slice(sparse.indptr), &mut numbers);
     let rises = numbers.is_sorted() && numbers.first() == Some(&0) && numbers.last() == Some(&nnz);
     if numbers.len() as u64 != rows + 1 || !rises {
-        return invalid(
-            INDPTR,
-            "ranges",
-            format!("{} numbers rising from 0 to {nnz}", rows + 1),
-            format!("{} others", numbers.len()),
-        );
+        let expected = format!("{} numbers rising from 0 to {nnz}", rows + 1);
+        return invalid(INDPTR, "ranges", expected, ranges_found(P::DTYPE, &numbers));
     }
     numbers.clear();
     decode_integers(I::DTYPE, bytemuck::cast_slice(sparse.indices), &mut numbers);
     match numbers.iter().find(|index| **index >= columns) {
-        #[allow(clippy::cast_possible_wrap)] // Back to the negative number that it was.
-        Some(index) => {
-            invalid(INDICES, "column", format!("0 to {}", columns - 1), (*index as i64).to_string())
-        }
+        Some(index) => invalid(INDICES, "column", format!("0 to {}", columns - 1), integer(I::DTYPE, *index)),
         None => Ok(()),
+    }
+}
+
+/// What is wrong with the numbers of an indptr: where they fall, or else their count and ends.
+fn ranges_found(dtype: Dtype, numbers: &[u64]) -> String {
+    let falls = numbers.windows(2).find(|pair| pair[0] > pair[1]);
+    match (falls, numbers) {
+        (Some(pair), _) => format!("{} after {}", integer(dtype, pair[1]), integer(dtype, pair[0])),
+        (None, [first, .., last]) => {
+            let (first, last) = (integer(dtype, *first), integer(dtype, *last));
+            format!("{} numbers from {first} to {last}", numbers.len())
+        }
+        (None, _) => format!("{} numbers", numbers.len()),
+    }
+}
+
+/// A decoded integer as its type has it: below zero again, unless that has no sign.
+#[allow(clippy::cast_possible_wrap)]
+fn integer(dtype: Dtype, number: u64) -> String {
+    match dtype {
+        Dtype::Uint64 => number.to_string(),
+        _ => (number as i64).to_string(),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::attr::{Attr, Ino, Lasting, NodeKind};
 use super::leaf::{Extent, Leaf, Node};
+use crate::catalog::StoredArray;
 use crate::error::Result;
 use crate::format::{Kind, Shape};
 use crate::part::{Part, Scope, Selection, Thing};
@@ -20,9 +21,11 @@ const BLOCK: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct Folder {
     /// The rows.
-    pub selection: Arc<Selection>,
+    pub selection: Selection,
     /// Fixes the numbers of the nodes.
     pub extent: Extent,
+    /// Whether this is one of the folders in `slices/`.
+    is_slice: bool,
 }
 
 /// What a name in a folder stands for.
@@ -36,8 +39,17 @@ pub enum Child {
 }
 
 impl Folder {
-    /// The folder of these rows.
-    pub fn new(selection: Arc<Selection>) -> Self {
+    /// The folder of a whole array.
+    pub fn whole(array: Arc<StoredArray>) -> Self {
+        Self::new(Selection::whole(array), false)
+    }
+
+    /// The folder of a slice in `slices/`.
+    pub fn slice(selection: Selection) -> Self {
+        Self::new(selection, true)
+    }
+
+    fn new(selection: Selection, is_slice: bool) -> Self {
         let extent = match selection.shape() {
             Shape::Vector(_) => Extent::new(0, 0),
             Shape::Matrix(rows, columns) => match selection.array().metadata.kind() {
@@ -45,7 +57,7 @@ impl Folder {
                 Kind::Sparse => Extent::new(rows, 0),
             },
         };
-        Self { selection, extent }
+        Self { selection, extent, is_slice }
     }
 
     /// What `stat` tells of a node.
@@ -105,6 +117,13 @@ impl Folder {
         }
     }
 
+    /// The folders that a listing shows. In the folder of a slice `slices/` is found but not shown: else
+    /// a walk of the tree would never end.
+    fn listed_folders(&self, of: Scope) -> impl Iterator<Item = (&'static str, Node)> {
+        let endless = self.is_slice;
+        self.folders(of).into_iter().filter(move |(_, node)| !(endless && *node == Node::Slices))
+    }
+
     /// A thing, or a thing, a dot and a format.
     fn named_file(&self, of: Scope, name: &[u8]) -> Option<Child> {
         let (thing, format) = split_format(name);
@@ -142,7 +161,9 @@ impl Folder {
     /// Number of children that a listing of the folder shows.
     pub fn len(&self, folder: Leaf) -> u64 {
         match folder.node {
-            Node::Folder => self.files(folder.of).len() as u64 + self.folders(folder.of).len() as u64,
+            Node::Folder => {
+                self.files(folder.of).len() as u64 + self.listed_folders(folder.of).count() as u64
+            }
             Node::Rows => self.extent.rows,
             Node::Columns => self.extent.columns,
             Node::Slices => self.blocks().1,

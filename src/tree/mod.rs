@@ -20,7 +20,7 @@ use status::{Report, Status};
 
 use crate::catalog::{Directory, RESERVED, StoredArray};
 use crate::error::{Error, Result};
-use crate::part::{Part, Scope, Selection};
+use crate::part::{Part, Scope};
 use crate::source::Source;
 use crate::store::Store;
 use crate::vfile::VirtualFile;
@@ -169,7 +169,7 @@ impl Tree {
                 folder.attr(Leaf { of: Scope::Row(row), node: Node::Folder }, ino)
             }
             Child::Slice(selection) => {
-                let slice = Arc::new(Folder::new(Arc::new(selection)));
+                let slice = Arc::new(Folder::slice(selection));
                 let (count, shown) = (slice.extent.count(), Arc::clone(&slice));
                 let content = || Content::Folder { folder: slice, first: 0 };
                 let ino = Ino(self.places.enter(slice_key(place.key, name), count, content).base);
@@ -196,10 +196,7 @@ impl Tree {
             }
             Found::Array(array) => {
                 let stat = array.stat();
-                let content = || Content::Folder {
-                    folder: Arc::new(Folder::new(Arc::new(Selection::whole(array)))),
-                    first: 0,
-                };
+                let content = || Content::Folder { folder: Arc::new(Folder::whole(array)), first: 0 };
                 let ino = Ino(self.places.enter(key, count, content).base);
                 Ok(Attr { lasting: Lasting::Moment, ..Attr::folder(ino, &stat) })
             }
@@ -403,7 +400,7 @@ impl Listing {
 /// The number that the folder of a slice will have.
 fn slice_ino(folder: &Folder, key: Key, name: &OsStr) -> Ino {
     let selection = folder.selection.slice(name.as_encoded_bytes());
-    let count = selection.map_or(1, |selection| Folder::new(Arc::new(selection)).extent.count());
+    let count = selection.map_or(1, |selection| Folder::slice(selection).extent.count());
     slice_key(key, name).likely(count)
 }
 
@@ -417,7 +414,7 @@ fn key_of(path: &Path, found: &Found) -> (Key, u64) {
         Found::Directory(_) => (Key::new(("directory", path.as_os_str())), 1),
         Found::Plain(file) => (Key::new(("file", path.as_os_str(), file.stat().identity)), 1),
         Found::Array(array) => {
-            let folder = Folder::new(Arc::new(Selection::whole(Arc::clone(array))));
+            let folder = Folder::whole(Arc::clone(array));
             (Key::new(("array", path.as_os_str(), array.version())), folder.extent.count())
         }
     }
