@@ -210,8 +210,7 @@ impl Folder {
             .files(of)
             .into_iter()
             .map(|(thing, format)| (file_name(thing, format), NodeKind::File, Node::File(thing, format)));
-        let folders =
-            self.folders(of).into_iter().map(|(name, node)| (name.to_owned(), NodeKind::Folder, node));
+        let folders = self.listed_folders(of).map(|(name, node)| (name.to_owned(), NodeKind::Folder, node));
         for (i, (name, kind, node)) in
             (0..).zip(files.chain(folders)).skip(usize::try_from(first).unwrap_or(usize::MAX))
         {
