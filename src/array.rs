@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayView1, ArrayViewD, ArrayViewMutD, IxDyn};
 
-use crate::dtype::{Dtype, Element, decode_integers};
+use crate::dtype::{Dtype, Element, decode_integers, integer_text};
 use crate::error::{Error, Result};
 use crate::format::{DenseMeta, Keys, Kind, MAX_YAML_BYTES, Metadata, Shape, SparseMeta, YAML};
 use crate::mmap::{MmapBytes, Mode, mmap_file};
@@ -71,7 +71,12 @@ fn map_files(path: &Path, metadata: &Metadata, mode: Mode) -> Result<Vec<MmapByt
             return Err(Error::invalid(&path, "size", format!("{size} bytes"), format!("{found} bytes")));
         }
         let path = std::path::absolute(&path).map_err(|e| Error::io(&path, "find", e))?;
-        mmap_file(&path, mode, &file, 0, 0)
+        let bytes = mmap_file(&path, mode, &file, 0, 0)?;
+        // Truncated between the look at its size and the map.
+        if bytes.len() as u64 != size {
+            return Err(Error::Truncated { path, expected: size, found: bytes.len() as u64 });
+        }
+        Ok(bytes)
     };
     metadata.files().into_iter().map(map).collect()
 }
@@ -251,12 +256,16 @@ impl CsrMatrix {
             [start, end] if start <= end && end <= self.meta.nnz => {
                 Ok(start.try_into().unwrap_or(usize::MAX)..end.try_into().unwrap_or(usize::MAX))
             }
-            _ => Err(Error::invalid(
-                with_suffix(&self.path, crate::format::INDPTR),
-                "range of a row",
-                format!("rising numbers up to {}", self.meta.nnz),
-                format!("{bounds:?} for row {row}"),
-            )),
+            _ => {
+                let text = |bound: &u64| integer_text(self.meta.indptr_dtype, *bound);
+                let bounds: Vec<_> = bounds.iter().map(text).collect();
+                Err(Error::invalid(
+                    with_suffix(&self.path, crate::format::INDPTR),
+                    "range of a row",
+                    format!("rising numbers up to {}", self.meta.nnz),
+                    format!("{} for row {row}", bounds.join(" to ")),
+                ))
+            }
         }
     }
 }

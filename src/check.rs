@@ -1,7 +1,7 @@
 //! Verifying an array end to end: every byte is read, and the rules of CSR are held against the data.
 
 use crate::catalog::StoredArray;
-use crate::dtype::{Dtype, decode_integers};
+use crate::dtype::{Dtype, decode_integers, integer_text};
 use crate::error::{Error, Result};
 use crate::format::{Metadata, SparseMeta};
 use crate::source::Source;
@@ -67,11 +67,6 @@ impl Breach {
     }
 }
 
-#[allow(clippy::cast_possible_wrap)] // Back to the negative number that it was.
-fn signed(number: u64) -> i64 {
-    number as i64
-}
-
 /// Verifies `indptr`, and `indices` row by row along the way.
 fn check_sparse(
     meta: &SparseMeta,
@@ -91,15 +86,15 @@ fn check_sparse(
         decode_integers(meta.indptr_dtype, &buffer, &mut bounds);
         for (row, &bound) in (first..).zip(&bounds) {
             if row == 0 && bound != 0 {
-                ends.add(|| format!("{} first", signed(bound)));
+                ends.add(|| format!("{} first", integer_text(meta.indptr_dtype, bound)));
             }
             if row == rows && bound != meta.nnz {
-                ends.add(|| format!("{} last", signed(bound)));
+                ends.add(|| format!("{} last", integer_text(meta.indptr_dtype, bound)));
             }
             if bound > meta.nnz {
-                beyond.add(|| format!("{} at {row}", signed(bound)));
+                beyond.add(|| format!("{} at {row}", integer_text(meta.indptr_dtype, bound)));
             } else if row > 0 && bound < start {
-                falls.add(|| format!("{bound} at {row} after {}", signed(start)));
+                falls.add(|| format!("{bound} at {row} after {}", integer_text(meta.indptr_dtype, start)));
             } else if row > 0 {
                 columns.check_row(row - 1, start..bound, progress)?;
             }
@@ -144,14 +139,23 @@ impl<'a> Columns<'a> {
         for element in elements {
             let column = self.at(element, progress)?;
             if column >= self.meta.shape[1] {
-                self.outside.add(|| format!("{} in row {row}", signed(column)));
+                self.outside
+                    .add(|| format!("{} in row {row}", integer_text(self.meta.indices_dtype, column)));
             }
             match before {
                 Some(before) if column < before => {
-                    self.unsorted.add(|| format!("{} after {} in row {row}", signed(column), signed(before)));
+                    self.unsorted.add(|| {
+                        format!(
+                            "{} after {} in row {row}",
+                            integer_text(self.meta.indices_dtype, column),
+                            integer_text(self.meta.indices_dtype, before)
+                        )
+                    });
                 }
                 Some(before) if column == before => {
-                    self.repeated.add(|| format!("{} twice in row {row}", signed(column)));
+                    self.repeated.add(|| {
+                        format!("{} twice in row {row}", integer_text(self.meta.indices_dtype, column))
+                    });
                 }
                 _ => {}
             }

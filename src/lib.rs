@@ -1,4 +1,28 @@
-//! arrayfs
+//! Stores of memory-mapped numeric arrays: the format, and a tree of virtual files over it.
+//!
+//! A dense array is `x.yaml` beside `x.array`, a sparse matrix in CSR is `x.yaml` beside `x.data`,
+//! `x.indices` and `x.indptr`: metadata, and raw little-endian numbers that are meant to be mapped.
+//! Programs that map them use [`memory_mapping`]; for all others [`tree`] makes files of every part in
+//! every format, [`fuse`] mounts them, and the command line reads them without a mount too.
+//!
+//! ```
+//! use arrayfs::dtype::Dtype;
+//! use arrayfs::memory_mapping::{create_memory_mapped_array, open_memory_mapped_array};
+//! use arrayfs::mmap::Mode;
+//!
+//! let dir = tempfile::tempdir()?;
+//! let path = dir.path().join("counts");
+//! create_memory_mapped_array(&path, &[2, 3], Dtype::Float32)?;
+//! open_memory_mapped_array(&path, Mode::ReadWrite)?.view_mut::<f32>()?[[1, 2]] = 7.5;
+//! let counts = open_memory_mapped_array(&path, Mode::Read)?;
+//! assert_eq!(counts.view::<f32>()?.sum(), 7.5);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Data flows one way, and so do the imports: [`error`], [`dtype`], [`format`](mod@format), [`select`],
+//! [`store`], [`mmap`], [`source`], [`array`](mod@array), [`memory_mapping`], [`catalog`], [`check`],
+//! [`vfile`], [`part`], [`view`], [`tree`], [`mountpoint`], [`fuse`].
+
 pub mod array;
 pub mod catalog;
 pub mod check;
@@ -17,4 +41,5 @@ pub mod store;
 pub mod tree;
 pub mod vfile;
 pub mod view;
+
 pub use error::{Error, Result};

@@ -10,7 +10,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use crate::array::{CsrMatrix, DenseArray};
-use crate::dtype::{Dtype, Element, decode_integers};
+use crate::dtype::{Dtype, Element, decode_integers, integer_text};
 use crate::error::{Error, Result};
 use crate::format::{DATA, DenseMeta, INDICES, INDPTR, Kind, Metadata, SparseMeta, YAML};
 use crate::mmap::Mode;
@@ -213,7 +213,9 @@ fn check_parts<D: Element, I: Element, P: Element>(
     numbers.clear();
     decode_integers(I::DTYPE, bytemuck::cast_slice(sparse.indices), &mut numbers);
     match numbers.iter().find(|index| **index >= columns) {
-        Some(index) => invalid(INDICES, "column", format!("0 to {}", columns - 1), integer(I::DTYPE, *index)),
+        Some(index) => {
+            invalid(INDICES, "column", format!("0 to {}", columns - 1), integer_text(I::DTYPE, *index))
+        }
         None => Ok(()),
     }
 }
@@ -222,20 +224,11 @@ fn check_parts<D: Element, I: Element, P: Element>(
 fn ranges_found(dtype: Dtype, numbers: &[u64]) -> String {
     let falls = numbers.windows(2).find(|pair| pair[0] > pair[1]);
     match (falls, numbers) {
-        (Some(pair), _) => format!("{} after {}", integer(dtype, pair[1]), integer(dtype, pair[0])),
+        (Some(pair), _) => format!("{} after {}", integer_text(dtype, pair[1]), integer_text(dtype, pair[0])),
         (None, [first, .., last]) => {
-            let (first, last) = (integer(dtype, *first), integer(dtype, *last));
+            let (first, last) = (integer_text(dtype, *first), integer_text(dtype, *last));
             format!("{} numbers from {first} to {last}", numbers.len())
         }
         (None, _) => format!("{} numbers", numbers.len()),
-    }
-}
-
-/// A decoded integer as its type has it: below zero again, unless that has no sign.
-#[allow(clippy::cast_possible_wrap)]
-fn integer(dtype: Dtype, number: u64) -> String {
-    match dtype {
-        Dtype::Uint64 => number.to_string(),
-        _ => (number as i64).to_string(),
     }
 }

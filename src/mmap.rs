@@ -5,8 +5,7 @@
 //! The bytes of a map *are* the file: when some process writes the file, the bytes change, and when
 //! it truncates the file, touching the bytes that are gone kills the program with SIGBUS. No
 //! language can rule this out. Who maps a store promises that nobody truncates its files meanwhile;
-//! the mount of this crate makes no such assumption, and never touches a map itself (see
-//! [`crate::source`]).
+//! the mount of this crate makes no such assumption, and never touches a map itself.
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;

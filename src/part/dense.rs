@@ -8,7 +8,7 @@ use std::sync::Arc;
 use half::f16;
 
 use super::indptr::Indptr;
-use crate::dtype::{Dtype, decode_integers};
+use crate::dtype::{Dtype, decode_integers, integer_text};
 use crate::error::{Error, Result};
 use crate::select::Rows;
 use crate::source::Source;
@@ -100,8 +100,7 @@ impl Densified {
 
     fn no_column(&self, row: u64, column: u64) -> Error {
         let expected = format!("0 to {} in row {}", self.columns - 1, self.rows.row(row));
-        #[allow(clippy::cast_possible_wrap)] // Back to the negative number that it was.
-        Error::invalid(self.indices.name(), "column", expected, (column as i64).to_string())
+        Error::invalid(self.indices.name(), "column", expected, integer_text(self.indices_dtype, column))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::dtype::{Dtype, decode_integers, encode_integer};
+use crate::dtype::{Dtype, decode_integers, encode_integer, integer_text};
 use crate::error::{Error, Result};
 use crate::select::Rows;
 use crate::source::Source;
@@ -34,8 +34,7 @@ impl Indptr {
 
     fn check(&self, first: u64, bounds: &[u64]) -> Result<()> {
         let fault = |row: u64, expected: String, found: u64| {
-            #[allow(clippy::cast_possible_wrap)] // Back to the negative number that it was.
-            let found = format!("{} at {row}", found as i64);
+            let found = format!("{} at {row}", integer_text(self.dtype, found));
             Err(Error::invalid(self.source.name(), "ranges of rows", expected, found))
         };
         if first == 0 && bounds[0] != 0 {

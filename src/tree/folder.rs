@@ -28,6 +28,10 @@ pub struct Folder {
     is_slice: bool,
 }
 
+/// Told a child's place in a listing, its name, its kind, and its node unless it is a slice (which has
+/// numbers of its own); says whether to go on.
+pub type Visit<'v> = dyn FnMut(u64, &str, NodeKind, Option<Leaf>) -> bool + 'v;
+
 /// What a name in a folder stands for.
 pub enum Child {
     /// A node of the folder.
@@ -171,14 +175,8 @@ impl Folder {
         }
     }
 
-    /// Calls `visit` with the children from `first` on, in order, until it says no: their numbers,
-    /// names and nodes (none for a slice, which has numbers of its own).
-    pub fn list(
-        &self,
-        folder: Leaf,
-        first: u64,
-        visit: &mut dyn FnMut(u64, &str, NodeKind, Option<Leaf>) -> bool,
-    ) {
+    /// Calls `visit` with the children from `first` on, in order, until it says no.
+    pub fn list(&self, folder: Leaf, first: u64, visit: &mut Visit<'_>) {
         let sparse = self.selection.array().metadata.kind() == Kind::Sparse;
         let count = self.len(folder);
         match folder.node {
@@ -200,12 +198,7 @@ impl Folder {
         }
     }
 
-    fn list_folder(
-        &self,
-        of: Scope,
-        first: u64,
-        visit: &mut dyn FnMut(u64, &str, NodeKind, Option<Leaf>) -> bool,
-    ) {
+    fn list_folder(&self, of: Scope, first: u64, visit: &mut Visit<'_>) {
         let files = self
             .files(of)
             .into_iter()
@@ -226,7 +219,7 @@ impl Folder {
         count: u64,
         kind: NodeKind,
         node: &dyn Fn(u64) -> Leaf,
-        visit: &mut dyn FnMut(u64, &str, NodeKind, Option<Leaf>) -> bool,
+        visit: &mut Visit<'_>,
     ) {
         use std::fmt::Write;
         let width = index_width(count);
@@ -240,11 +233,7 @@ impl Folder {
         }
     }
 
-    fn list_slices(
-        &self,
-        range: std::ops::Range<u64>,
-        visit: &mut dyn FnMut(u64, &str, NodeKind, Option<Leaf>) -> bool,
-    ) {
+    fn list_slices(&self, range: std::ops::Range<u64>, visit: &mut Visit<'_>) {
         let (rows, _) = self.blocks();
         let count = self.selection.rows().count();
         let width = index_width(count);

@@ -1,0 +1,44 @@
+//! The README's transcript is real: every command is run, and prints what it shows.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// The commands of the README's transcript, and what each shows.
+fn transcript() -> Vec<(String, String)> {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let block = readme.split("```console\n").nth(1).unwrap().split("```").next().unwrap();
+    let entry = |part: &str| {
+        let (command, shown) = part.split_once('\n').unwrap();
+        (command.to_owned(), shown.to_owned())
+    };
+    block.split("$ ").skip(1).map(entry).collect()
+}
+
+#[test]
+fn the_transcript_is_real() {
+    let python = std::env::var_os("ARRAYFS_TEST_PYTHON").expect("ARRAYFS_TEST_PYTHON is set by scripts/test");
+    let program = Path::new(env!("CARGO_BIN_EXE_arrayfs")).parent().unwrap();
+    let own = [program, Path::new(&python).parent().unwrap()].map(Path::to_owned);
+    let inherited = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(own.into_iter().chain(std::env::split_paths(&inherited))).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let _guard = Unmount(dir.path().join("tree"));
+    for (command, shown) in transcript() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &command]).current_dir(dir.path()).env("PATH", &path).stdin(Stdio::null());
+        let output = shell.output().unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), shown, "{command}");
+    }
+}
+
+struct Unmount(std::path::PathBuf);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        let _ = common::arrayfs().arg("unmount").arg(&self.0).output();
+    }
+}
