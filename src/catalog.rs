@@ -109,8 +109,8 @@ fn sized(source: Result<Source>, path: &Path, size: u64) -> Result<Arc<Source>> 
 pub struct Directory {
     /// Path in the mount.
     pub path: PathBuf,
-    /// Where it is, links resolved.
-    real: PathBuf,
+    /// Where it is in the store, links resolved.
+    pub real: PathBuf,
     /// The directories passed on the way, itself the last.
     passed: Vec<PathBuf>,
     /// Rights of those that a link led past.

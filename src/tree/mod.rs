@@ -217,9 +217,9 @@ impl Tree {
             Content::Plain { file, .. } => Ok(Attr::file(ino, file.len(), file.stat(), Lasting::Moment)),
             Content::Folder { folder, first } => folder.attr(self.leaf(&place, folder, *first, ino)?, ino),
             Content::Status => {
-                let stat = self.store.stat_root()?;
+                let stat = self.status.stat(&self.store)?;
                 match report(ino) {
-                    None => Ok(Attr::directory(ino, &stat, Lasting::No)),
+                    None => Ok(Attr { lasting: Lasting::No, ..Attr::folder(ino, &stat) }),
                     Some(report) => {
                         let size = self.status.text(&self.store, report, true).len() as u64;
                         Ok(Attr::file(ino, size, &stat, Lasting::No))
@@ -411,7 +411,9 @@ fn slice_key(folder: Key, name: &OsStr) -> Key {
 /// The key of something in a directory of the store, and how many numbers it takes.
 fn key_of(path: &Path, found: &Found) -> (Key, u64) {
     match found {
-        Found::Directory(_) => (Key::new(("directory", path.as_os_str())), 1),
+        Found::Directory(directory) => {
+            (Key::new(("directory", path.as_os_str(), directory.real.as_os_str())), 1)
+        }
         Found::Plain(file) => (Key::new(("file", path.as_os_str(), file.stat().identity)), 1),
         Found::Array(array) => {
             let folder = Folder::whole(Arc::clone(array));

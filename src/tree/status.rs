@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::catalog::{Finding, walk};
-use crate::error::{Error, shown};
-use crate::store::Store;
+use crate::error::{Error, Result, shown};
+use crate::store::{Rights, Stat, Store};
 
 /// The files of the folder.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -56,6 +56,13 @@ impl Status {
             faults.insert(path.to_owned(), (version, error.to_string()));
         }
         *lock(&self.texts) = None;
+    }
+
+    /// Facts of the folder and its files: the store's times; but only who mounts may read, for the
+    /// reports name what is in directories that are closed to others.
+    pub fn stat(&self, store: &Store) -> Result<Stat> {
+        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        Ok(Stat { rights: Rights { mode: 0o400, uid, gid }, ..store.stat_root()? })
     }
 
     /// A report as it is now; with `recent` one of a second ago will do.
