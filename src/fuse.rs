@@ -31,6 +31,9 @@ const FOR_LONG: Duration = Duration::from_secs(24 * 3600);
 /// What the parent of a folder is numbered in a listing, where nobody asks.
 const UNKNOWN_INO: u64 = 0xFFFF_FFFF;
 
+/// Bytes of the longest file name; the kernel passes on longer ones.
+const LONGEST_NAME: usize = 255;
+
 /// How to mount.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -77,7 +80,11 @@ impl Mounted {
 /// Whatever the system says; see [`crate::mountpoint`] for the checks to make first.
 pub fn mount(tree: Tree, mountpoint: &Path, options: Options) -> io::Result<Mounted> {
     let mut config = Config::default();
-    let source = tree.store().path().to_string_lossy().replace('\\', "\\\\").replace(',', "\\,");
+    let mut source = tree.store().path().to_string_lossy().into_owned();
+    if !nix::unistd::geteuid().is_root() {
+        // Options go to `fusermount3` as one text.
+        source = source.replace('\\', "\\\\").replace(',', "\\,");
+    }
     config.mount_options = vec![
         MountOption::FSName(source),
         MountOption::CUSTOM("subtype=arrayfs".into()),
@@ -225,6 +232,9 @@ impl Filesystem for ArrayFs {
     }
 
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        if name.len() > LONGEST_NAME {
+            return reply.error(Errno::ENAMETOOLONG);
+        }
         match self.tree.lookup(ino(parent), name) {
             Ok(attr) => reply.entry(&time_to_live(attr.lasting), &file_attr(&attr), Generation(0)),
             Err(error) => reply.error(errno(&error)),
@@ -350,7 +360,8 @@ impl Filesystem for ArrayFs {
         match nix::sys::statvfs::fstatvfs(self.tree.store().as_fd()) {
             Ok(fs) => {
                 let size = u32::try_from(fs.fragment_size()).unwrap_or(4096);
-                reply.statfs(fs.blocks(), 0, 0, fs.files(), 0, size, 255, size);
+                let namelen = u32::try_from(LONGEST_NAME).unwrap_or(255);
+                reply.statfs(fs.blocks(), 0, 0, fs.files(), 0, size, namelen, size);
             }
             Err(error) => reply.error(Errno::from_i32(error as i32)),
         }

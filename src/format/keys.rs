@@ -48,6 +48,10 @@ impl Keys {
             ));
         }
         let refuse = |found: String| Flaw::new("YAML", "a mapping of the format's keys", found);
+        let brackets = yaml.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+        if brackets > MOST_BRACKETS {
+            return Err(refuse(format!("{brackets} opening brackets")));
+        }
         let document: Document =
             serde_yaml::from_slice(yaml).map_err(|error| refuse(clipped(&error.to_string())))?;
         match document {
@@ -126,6 +130,9 @@ impl Keys {
         })
     }
 }
+
+/// The parser's time grows with the square of the brackets that are open at once.
+const MOST_BRACKETS: usize = 4096;
 
 fn required<'v>(what: &'static str, value: &'v Option<Value>, expected: &str) -> Result<&'v Value, Flaw> {
     value.as_ref().ok_or_else(|| Flaw::new(what, expected, "no such key"))

@@ -50,7 +50,7 @@ impl Status {
 
     /// Keeps why reading this version of the array or file at `path` failed.
     pub fn note(&self, path: &Path, version: u64, error: &Error) {
-        log::warn!("{error}");
+        log::info!("{error}");
         let mut faults = lock(&self.faults);
         if faults.len() < Self::MOST || faults.contains_key(path) {
             faults.insert(path.to_owned(), (version, error.to_string()));

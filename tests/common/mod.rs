@@ -1,11 +1,13 @@
 //! What the tests share: a store of their own with every kind of array, and mounts that always go.
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrayfs::dtype::FIXED_DTYPES;
@@ -30,9 +32,11 @@ pub fn stdout<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Vec<u8> {
     output.stdout
 }
 
-/// A store mounted by the program itself; unmounted when it goes, whatever happened.
+/// A store mounted by the program itself; unmounted when it, or a clone of it in a thread that may
+/// hang, goes, whatever happened.
+#[derive(Clone)]
 pub struct Mount {
-    dir: TempDir,
+    dir: Arc<TempDir>,
 }
 
 impl Mount {
@@ -44,7 +48,7 @@ impl Mount {
         let dir = tempfile::Builder::new().prefix("arrayfs-test-mount-").tempdir().unwrap();
         let output = arrayfs().arg("mount").args(options).arg(store).arg(dir.path()).output().unwrap();
         assert!(output.status.success(), "cannot mount, and these tests need FUSE: {output:?}");
-        Self { dir }
+        Self { dir: Arc::new(dir) }
     }
 
     pub fn path(&self) -> &Path {
@@ -150,7 +154,7 @@ pub fn write_hole(path: &Path, dtype: &str, shape: &[u64]) {
 pub fn write_dense(path: &Path, dtype: &str, shape: &[u64]) -> Vec<u8> {
     let itemsize = FIXED_DTYPES.iter().find(|known| known.name() == dtype).unwrap().itemsize();
     let count = shape.iter().product::<u64>() * itemsize;
-    let pattern = |i: u64| if dtype == "bool" { (i % 3 == 0).into() } else { (i * 7 + i / 256) as u8 };
+    let pattern = |i: u64| if dtype == "bool" { i.is_multiple_of(3).into() } else { (i * 7 + i / 256) as u8 };
     let bytes: Vec<u8> = (0..count).map(pattern).collect();
     write_files(path, &format!("dtype: {dtype}\nshape: {shape:?}\nversion: [1, 0]\n"), &[("array", &bytes)]);
     bytes

@@ -1,0 +1,688 @@
+//! Faults made for real under a mount: the right bytes or an error, and everything else reads on.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
+
+mod common;
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::fs::{FileExt, symlink};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use common::{
+    Mount, Sparse, arrayfs, names, run, stdout, wait_until, within, write_dense, write_files, write_hole,
+};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::{TempDir, tempdir};
+
+/// What a mount may answer for an array that is broken now: to a file that was found before, or anew.
+const GONE: [i32; 2] = [libc::EIO, libc::ENOENT];
+
+fn errno<T>(result: io::Result<T>) -> i32 {
+    result.map_or_else(|error| error.raw_os_error().unwrap_or(-1), |_| 0)
+}
+
+fn is_mounted(path: &Path) -> bool {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    table.lines().any(|line| line.split(' ').nth(4) == path.to_str())
+}
+
+/// Descriptors and threads of a process.
+fn burden(pid: u32) -> (usize, usize) {
+    let count = |what: &str| names(Path::new(&format!("/proc/{pid}/{what}"))).len();
+    (count("fd"), count("task"))
+}
+
+/// Puts a new file in the place of `path` at once, as careful writers do.
+fn replace(path: &Path, bytes: &[u8]) {
+    let elsewhere = tempfile::NamedTempFile::new_in(path.parent().unwrap().parent().unwrap()).unwrap();
+    fs::write(elsewhere.path(), bytes).unwrap();
+    elsewhere.persist(path).unwrap();
+}
+
+/// A store in a directory of its own, so that files beside it are on the same disk.
+fn new_store() -> (TempDir, PathBuf) {
+    let dir = tempdir().unwrap();
+    let store = dir.path().join("store");
+    fs::create_dir(&store).unwrap();
+    (dir, store)
+}
+
+fn set_len(path: &Path, length: u64) {
+    File::options().write(true).open(path).unwrap().set_len(length).unwrap();
+}
+
+/// Reads a file in pieces, however short they come, and says what it got and how it ended.
+fn drain(file: &File, piece: usize) -> (Vec<u8>, i32) {
+    let (mut bytes, mut buffer) = (Vec::new(), vec![0xAA; piece]);
+    loop {
+        match file.read_at(&mut buffer, bytes.len() as u64) {
+            Ok(0) => return (bytes, 0),
+            Ok(count) => bytes.extend(&buffer[..count]),
+            Err(error) => return (bytes, error.raw_os_error().unwrap()),
+        }
+    }
+}
+
+#[test]
+fn a_truncated_source_is_an_error_through_every_view() {
+    // Whole pages are lost, a part of a page, or a single byte.
+    for (name, left) in
+        [("all", 0u64), ("half", 32_768), ("mid-page", 32_000), ("little", 100), ("one byte", 65_535)]
+    {
+        let (_dir, store) = new_store();
+        let bytes = write_dense(&store.join("m"), "int32", &[128, 128]);
+        let sound = write_dense(&store.join("sound"), "int32", &[128, 128]);
+        let mount = Mount::new(&store);
+        let views = [
+            "array",
+            "array.npy",
+            "rows/127",
+            "rows/127.npy",
+            "cols/3",
+            "cols/3.npy",
+            "slices/2:/array",
+            "slices/2:/array.npy",
+            "slices/::2/array",
+            "slices/1::2/rows/63",
+            "slices/10:/slices/::3/cols/5",
+            "slices/100:/array",
+        ];
+        let open: Vec<_> =
+            views.iter().map(|view| (view, File::open(mount.join(format!("m/{view}"))).unwrap())).collect();
+        // Read without the mount, lest the kernel knows the bytes already.
+        let whole =
+            views.map(|view| stdout(["cat".as_ref(), store.as_os_str(), format!("m/{view}").as_ref()]));
+        set_len(&store.join("m.array"), left);
+        for ((view, file), whole) in open.iter().zip(&whole) {
+            let (read, error) = drain(file, 4096);
+            assert!(whole.starts_with(&read), "{name}: {view} gave wrong bytes");
+            // The last byte is no part of these.
+            let is_spared = left == 65_535 && (view.contains("cols") || view.contains("::2/array"));
+            assert!(
+                error == libc::EIO || is_spared && read == *whole,
+                "{name}: {view} ended after {}",
+                read.len()
+            );
+        }
+        let faults = mount.faults();
+        assert_eq!(faults.keys().collect::<Vec<_>>(), ["m"], "{name}: {faults:?}");
+        assert!(faults["m"].contains("m.array"), "{name}: {faults:?}");
+        for view in views {
+            assert!(GONE.contains(&mount.read_error(format!("m/{view}"))), "{name}: {view} opened anew");
+        }
+        wait_until("it is left out", || mount.list("") == [".arrayfs", "sound"]);
+        wait_until("it is not found", || errno(fs::metadata(mount.join("m"))) == libc::ENOENT);
+        assert_eq!(mount.read("sound/array"), sound, "{name}");
+        drop(open);
+        // Mended, it is there again.
+        fs::write(store.join("m.array"), &bytes).unwrap();
+        wait_until("it is back", || fs::read(mount.join("m/array")).is_ok_and(|read| read == bytes));
+        assert_eq!(mount.faults().len(), 0, "{name}");
+    }
+}
+
+#[test]
+fn a_truncated_part_of_a_sparse_matrix_is_an_error_where_it_is_needed() {
+    let views = [
+        (
+            "data",
+            "data data.npy dense dense.npy rows/28/data rows/28/dense rows/28.npy slices/5:/data slices/::2/data slices/::2/dense",
+        ),
+        (
+            "indices",
+            "indices indices.npy dense rows/28/indices rows/28/dense slices/5:/indices slices/::2/indices slices/::2/dense",
+        ),
+        ("indptr", "indptr indptr.npy dense slices/5:/indptr slices/1::2/indptr slices/1::2/dense"),
+    ];
+    for (part, needing) in views {
+        let (_dir, store) = new_store();
+        let sparse = Sparse::example(30, 40);
+        sparse.write(&store.join("s"));
+        let mount = Mount::new(&store);
+        let open: Vec<_> = needing
+            .split(' ')
+            .map(|view| (view, File::open(mount.join(format!("s/{view}"))).unwrap()))
+            .collect();
+        let path = store.join(format!("s.{part}"));
+        set_len(&path, fs::metadata(&path).unwrap().len() - 3);
+        for (view, file) in &open {
+            let (read, error) = drain(file, 1 << 16);
+            assert_eq!(error, libc::EIO, "{part} cut: {view} ended after {}", read.len());
+        }
+        assert!(mount.faults()["s"].contains(&format!("s.{part}")), "{:?}", mount.faults());
+        wait_until("it is left out", || mount.list("") == [".arrayfs"]);
+    }
+}
+
+#[test]
+fn a_source_truncated_while_it_is_read_gives_right_bytes_or_an_error() {
+    const SIZE: usize = 4 << 20;
+    let pattern: Arc<Vec<u8>> = Arc::new((0..SIZE as u64 / 8).flat_map(|i| (i + 1).to_le_bytes()).collect());
+    let (_dir, store) = new_store();
+    for i in 0..50 {
+        let yaml = format!("{{version: [1, 0], dtype: uint64, shape: [{}, 64]}}", SIZE / 512);
+        write_files(&store.join(format!("m{i:02}")), &yaml, &[("array", &pattern)]);
+    }
+    write_hole(&store.join("gigabyte"), "uint8", &[1 << 20, 1 << 10]);
+    let sound = write_dense(&store.join("sound"), "int16", &[40, 3]);
+    let mount = Mount::new(&store);
+    let server = mount.server();
+    for i in 0..50u64 {
+        // Every other reader reads what is computed, and not the mapped bytes.
+        let (view, header, first) =
+            [("array", 0, 0), ("array.npy", 4096, 0), ("slices/1::1/array", 0, 512)][i as usize % 3];
+        let file = File::open(mount.join(format!("m{i:02}/{view}"))).unwrap();
+        let (progress, expected) = (Arc::new(AtomicU64::new(0)), Arc::clone(&pattern));
+        let seen = Arc::clone(&progress);
+        let reader = std::thread::spawn(move || {
+            let (mut at, mut buffer) = (header, vec![0; 20_000]);
+            let size = file.metadata().unwrap().len();
+            loop {
+                match file.read_at(&mut buffer, at) {
+                    Ok(0) => {
+                        assert_eq!(at, size, "an end where there is none");
+                        return 0;
+                    }
+                    Ok(count) => {
+                        let start = (at - header) as usize + first;
+                        assert!(buffer[..count] == expected[start..start + count], "wrong bytes at {at}");
+                        at += count as u64;
+                        seen.store(at, Ordering::Release);
+                    }
+                    Err(error) => return error.raw_os_error().unwrap(),
+                }
+            }
+        });
+        let when = (i * 7919) % 60 * (SIZE as u64 / 100);
+        while progress.load(Ordering::Acquire) < when && !reader.is_finished() {
+            std::thread::yield_now();
+        }
+        set_len(&store.join(format!("m{i:02}.array")), (i * 104_729) % (SIZE as u64));
+        let ended = reader.join().unwrap();
+        assert!([0, libc::EIO].contains(&ended), "{ended}");
+    }
+    let file = File::open(mount.join("gigabyte/array")).unwrap();
+    let reader = std::thread::spawn(move || drain_errno(&file));
+    std::thread::sleep(Duration::from_millis(20));
+    set_len(&store.join("gigabyte.array"), 12_345);
+    assert!([0, libc::EIO].contains(&reader.join().unwrap()));
+    assert_eq!(mount.read("sound/array"), sound);
+    assert_eq!(mount.server(), server, "the same process serves");
+    assert!(mount.faults().len() >= 50, "{:?}", mount.faults());
+}
+
+fn drain_errno(file: &File) -> i32 {
+    let (mut buffer, mut at) = (vec![0; 1 << 20], 0);
+    loop {
+        match file.read_at(&mut buffer, at) {
+            Ok(0) => return 0,
+            Ok(count) => at += count as u64,
+            Err(error) => return error.raw_os_error().unwrap(),
+        }
+    }
+}
+
+#[test]
+fn a_source_replaced_by_one_of_the_same_size_is_seen_whole() {
+    let (_dir, store) = new_store();
+    let old = write_dense(&store.join("m"), "int32", &[256, 128]);
+    let new: Vec<u8> = old.iter().map(|byte| !byte).collect();
+    let mount = Mount::new(&store);
+    let views = ["array", "rows/200", "slices/::2/array", "array.npy", "cols/7"];
+    let before: Vec<_> = views.iter().map(|view| mount.read(format!("m/{view}"))).collect();
+    let open: Vec<_> =
+        views.iter().map(|view| File::open(mount.join(format!("m/{view}"))).unwrap()).collect();
+    replace(&store.join("m.array"), &new);
+    wait_until("the new array is read", || {
+        let read = mount.read("m/array");
+        assert!(read == old || read == new, "a mix of two versions");
+        read == new
+    });
+    for ((view, file), before) in views.iter().zip(&open).zip(&before) {
+        assert_eq!(drain(file, 10_000), (before.clone(), 0), "{view} stays as it was opened");
+    }
+    assert_eq!(mount.read("m/rows/200"), new[200 * 512..201 * 512]);
+    assert!(mount.read("m/array.npy").ends_with(&new));
+    assert_eq!(mount.faults().len(), 0, "a replacement is no fault");
+}
+
+#[test]
+fn a_plain_file_replaced_is_seen_whole_and_open_ones_go_on() {
+    let (_dir, store) = new_store();
+    let (old, new) = (vec![1; 300_000], vec![2; 500_000]);
+    fs::write(store.join("plain"), &old).unwrap();
+    let mount = Mount::new(&store);
+    let open = File::open(mount.join("plain")).unwrap();
+    replace(&store.join("plain"), &new);
+    wait_until("the new file is read", || {
+        let read = mount.read("plain");
+        assert!(read == old || read == new, "a mix of two versions");
+        read == new
+    });
+    assert_eq!(fs::metadata(mount.join("plain")).unwrap().len(), 500_000);
+    assert_eq!(drain(&open, 10_000), (old, 0));
+    set_len(&store.join("plain"), 1000);
+    wait_until("the short file is read", || {
+        fs::read(mount.join("plain")).is_ok_and(|read| read == [2; 1000])
+    });
+}
+
+#[test]
+fn an_array_replaced_by_one_of_another_shape_is_never_mixed_with_it() {
+    let (_dir, store) = new_store();
+    let old = write_dense(&store.join("m"), "uint8", &[6, 4]);
+    let mount = Mount::new(&store);
+    let rows = File::open(mount.join("m/rows/5")).unwrap();
+    let new: Vec<u8> = (100..140).collect();
+    replace(&store.join("m.array"), &new);
+    replace(&store.join("m.yaml"), b"{version: [1, 0], dtype: uint8, shape: [4, 10]}");
+    wait_until("the new array is read", || match fs::read(mount.join("m/array")) {
+        Ok(read) => {
+            assert!(read == old || read == new, "{read:?}");
+            read == new
+        }
+        Err(error) => {
+            assert!(GONE.contains(&error.raw_os_error().unwrap()), "{error}");
+            false
+        }
+    });
+    assert_eq!(mount.list("m/rows"), ["0", "1", "2", "3"]);
+    assert_eq!(mount.read("m/rows/3"), new[30..]);
+    assert_eq!(mount.read_error("m/rows/5"), libc::ENOENT);
+    assert_eq!(drain(&rows, 100), (old[20..].to_vec(), 0));
+}
+
+#[test]
+fn metadata_rewritten_gives_the_old_or_the_new_array() {
+    // Twice: replaced by a careful writer, and written over in place.
+    for in_place in [false, true] {
+        let (_dir, store) = new_store();
+        let bytes = write_dense(&store.join("m"), "uint8", &[6, 4]);
+        let mount = Mount::new(&store);
+        let open = File::open(mount.join("m/rows/3")).unwrap();
+        let yaml = b"{version: [1, 0], dtype: uint8, shape: [4, 6]}";
+        // Listings are known to the kernel, too.
+        assert_eq!(mount.list("m/rows").len(), 6);
+        if in_place {
+            fs::write(store.join("m.yaml"), yaml).unwrap();
+        } else {
+            replace(&store.join("m.yaml"), yaml);
+        }
+        wait_until("the new shape is seen", || {
+            let found = (
+                errno(File::open(mount.join("m/rows/3"))),
+                fs::read(mount.join("m/rows/3")).unwrap_or_default(),
+            );
+            let (before, after) = (&bytes[12..16], &bytes[18..24]);
+            assert!([0, libc::EIO, libc::ENOENT].contains(&found.0), "{}", found.0);
+            assert!(found.1.is_empty() || found.1 == before || found.1 == after, "{found:?}");
+            found.1 == after
+        });
+        assert_eq!(mount.list("m/rows").len(), 4);
+        assert_eq!(mount.read_error("m/rows/4"), libc::ENOENT);
+        assert_eq!(mount.read("m/array"), bytes);
+        let meta: serde_yaml::Value = serde_yaml::from_slice(&mount.read("m/meta.yaml")).unwrap();
+        assert_eq!(meta["shape"], serde_yaml::from_str::<serde_yaml::Value>("[4, 6]").unwrap());
+        let (read, error) = drain(&open, 100);
+        assert!(error == libc::EIO || read == bytes[12..16], "{read:?} {error}");
+    }
+}
+
+#[test]
+fn a_deleted_source_goes_on_for_who_has_it_open() {
+    let (_dir, store) = new_store();
+    let bytes = write_dense(&store.join("m"), "int32", &[100, 200]);
+    let sparse = Sparse::example(30, 40);
+    sparse.write(&store.join("s"));
+    fs::write(store.join("plain"), b"plain").unwrap();
+    let mount = Mount::new(&store);
+    let open = |name: &str| File::open(mount.join(name)).unwrap();
+    let files = [open("m/array"), open("m/slices/::2/array"), open("s/dense"), open("plain")];
+    for name in names(&store) {
+        fs::remove_file(store.join(name)).unwrap();
+    }
+    for name in ["m", "m/array", "m/rows/1", "m/rows", "s/dense", "plain"] {
+        wait_until("nothing is found any more", || match errno(File::open(mount.join(name))) {
+            libc::ENOENT => true,
+            error => {
+                assert!([0, libc::EIO].contains(&error), "{name}: {error}");
+                false
+            }
+        });
+    }
+    assert_eq!(mount.list(""), [".arrayfs"]);
+    let [array, slice, dense, plain] = files.map(|file| drain(&file, 7000));
+    assert_eq!(array, (bytes.clone(), 0));
+    assert_eq!(slice, (bytes.chunks(800).step_by(2).flatten().copied().collect(), 0));
+    assert_eq!(dense.0, sparse.dense().iter().flat_map(|item| item.to_le_bytes()).collect::<Vec<_>>());
+    assert_eq!(plain, (b"plain".to_vec(), 0));
+    assert_eq!(mount.faults().len(), 0);
+}
+
+#[test]
+fn a_source_that_grows_is_broken_until_its_metadata_follows() {
+    let (_dir, store) = new_store();
+    let bytes = write_dense(&store.join("m"), "uint8", &[6, 4]);
+    let mount = Mount::new(&store);
+    let open = File::open(mount.join("m/array")).unwrap();
+    let grown = [&bytes[..], b"more"].concat();
+    File::options().append(true).open(store.join("m.array")).unwrap().write_all_at_end(b"more");
+    wait_until("it is left out", || {
+        let error = errno(fs::read(mount.join("m/array")));
+        assert!([0, libc::EIO, libc::ENOENT].contains(&error), "{error}");
+        error == libc::ENOENT
+    });
+    assert!(mount.faults()["m"].contains("28 bytes"), "{:?}", mount.faults());
+    let (read, error) = drain(&open, 100);
+    assert!(error == libc::EIO || read == bytes, "{read:?}");
+    replace(&store.join("m.yaml"), b"{version: [1, 0], dtype: uint8, shape: [7, 4]}");
+    wait_until("it is back", || fs::read(mount.join("m/array")).is_ok_and(|read| read == grown));
+    assert_eq!(mount.read("m/rows/6"), b"more");
+    assert_eq!(mount.faults().len(), 0);
+}
+
+/// Writing to the end in one call.
+trait WriteAtEnd {
+    fn write_all_at_end(&self, bytes: &[u8]);
+}
+
+impl WriteAtEnd for File {
+    fn write_all_at_end(&self, bytes: &[u8]) {
+        self.write_all_at(bytes, self.metadata().unwrap().len()).unwrap();
+    }
+}
+
+#[test]
+fn a_server_that_saw_a_hundred_faults_carries_nothing_of_them() {
+    let (_dir, store) = new_store();
+    let sound = write_dense(&store.join("sound"), "int16", &[40, 3]);
+    let mount = Mount::new(&store);
+    assert_eq!(mount.read("sound/array"), sound);
+    let before = burden(mount.server());
+    for i in 0..100 {
+        let name = format!("m{i}");
+        let bytes = write_dense(&store.join(&name), "uint8", &[64, 64]);
+        let read = File::open(mount.join(format!("{name}/array"))).unwrap();
+        assert_eq!(drain(&read, 1000), (bytes, 0));
+        set_len(&store.join(format!("{name}.array")), 5);
+        drop(read);
+        fs::remove_file(store.join(format!("{name}.array"))).unwrap();
+        fs::remove_file(store.join(format!("{name}.yaml"))).unwrap();
+    }
+    fs::write("/proc/sys/vm/drop_caches", "2")
+        .unwrap_or_else(|e| eprintln!("skipped: only root can make the kernel forget ({e})"));
+    // What the kernel still remembers may still be open; it forgets in its own time, so allow for some.
+    wait_until("the files are closed", || {
+        let _ = mount.list("");
+        let now = burden(mount.server());
+        now.0 <= before.0 + 100 && now.1 == before.1
+    });
+    assert_eq!(mount.read("sound/array"), sound);
+}
+
+/// A mount that stays in the foreground, with readers that read on until they cannot.
+struct Foreground {
+    child: Child,
+    mountpoint: TempDir,
+    readers: Vec<std::thread::JoinHandle<i32>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Foreground {
+    fn new(store: &Path) -> Self {
+        let mountpoint = tempdir().unwrap();
+        let mut child = arrayfs()
+            .args(["mount", "--foreground"])
+            .arg(store)
+            .arg(mountpoint.path())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        assert!(line.contains("mounted on"), "{line}");
+        Self { child, mountpoint, readers: Vec::new(), stop: Arc::default() }
+    }
+
+    /// Readers that have files open, and others that open them again and again.
+    fn read_on(&mut self, path: &str) {
+        for i in 0..4 {
+            let (path, stop) = (self.mountpoint.path().join(path), Arc::clone(&self.stop));
+            let (ready, is_ready) = std::sync::mpsc::channel();
+            self.readers.push(std::thread::spawn(move || {
+                let file = File::open(&path).unwrap();
+                let (mut at, mut buffer) = (0, vec![0; 1 << 16]);
+                while !stop.load(Ordering::Acquire) {
+                    let again = if i % 2 == 0 { Ok(()) } else { File::open(&path).map(drop) };
+                    let read = again.and_then(|()| file.read_at(&mut buffer, at));
+                    let _ = ready.send(());
+                    match read {
+                        Ok(count) => at = if count == 0 { 0 } else { at + count as u64 },
+                        Err(error) => return error.raw_os_error().unwrap(),
+                    }
+                }
+                0
+            }));
+            is_ready.recv().unwrap();
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
+    /// Waits for the server and the readers, and returns how they ended.
+    fn end(mut self) -> (std::process::ExitStatus, Vec<i32>) {
+        let start = Instant::now();
+        let status = loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => break status,
+                None => assert!(start.elapsed() < Duration::from_secs(30), "the server does not end"),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        self.stop.store(true, Ordering::Release);
+        let readers = std::mem::take(&mut self.readers);
+        (
+            status,
+            within(30, "a reader", move || {
+                readers.into_iter().map(|reader| reader.join().unwrap()).collect()
+            }),
+        )
+    }
+}
+
+impl Drop for Foreground {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = arrayfs().arg("unmount").arg(self.mountpoint.path()).output();
+    }
+}
+
+#[test]
+fn a_signal_unmounts_with_readers_in_the_middle() {
+    let (_dir, store) = new_store();
+    write_hole(&store.join("big"), "float32", &[100_000, 1000]);
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        for readers in [true, false] {
+            let mut mount = Foreground::new(&store);
+            let path = mount.mountpoint.path().to_owned();
+            if readers {
+                mount.read_on("big/slices/::2/array");
+                mount.read_on("big/array");
+            }
+            assert!(is_mounted(&path));
+            mount.signal(signal);
+            wait_until("it is unmounted", || !is_mounted(&path));
+            let keep = path.clone();
+            let (status, ends) = mount.end();
+            assert_eq!(status.code(), Some(0), "{signal} {status}");
+            let known = [0, libc::ENOENT, libc::ENOTCONN, libc::ECONNABORTED, libc::EIO];
+            assert!(ends.iter().all(|end| known.contains(end)), "{ends:?}");
+            assert!(!keep.exists() || names(&keep).is_empty(), "nothing of the mount is left");
+        }
+    }
+}
+
+#[test]
+fn a_signal_to_a_server_in_the_background_unmounts() {
+    let (_dir, store) = new_store();
+    write_hole(&store.join("big"), "float32", &[100_000, 1000]);
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        let mount = Mount::new(&store);
+        let (path, server) = (mount.path().to_owned(), mount.server());
+        let file = File::open(mount.join("big/array")).unwrap();
+        kill(Pid::from_raw(server as i32), signal).unwrap();
+        wait_until("it is unmounted", || !is_mounted(&path));
+        assert_eq!(names(&path), [""; 0]);
+        wait_until("the server is gone", || !is_running(server));
+        drop(file);
+        assert_eq!(
+            run(["unmount".as_ref(), path.as_os_str()]).status.code(),
+            Some(1),
+            "nothing is left to unmount"
+        );
+    }
+}
+
+/// Whether a process runs; one that is dead and waits for its parent does not.
+fn is_running(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+#[test]
+fn the_server_ends_when_the_mount_is_taken_away() {
+    let (_dir, store) = new_store();
+    let bytes = write_dense(&store.join("m"), "int8", &[50, 70]);
+    let mount = Mount::new(&store);
+    let server = mount.server();
+    let file = File::open(mount.join("m/array")).unwrap();
+    assert!(run(["unmount".as_ref(), mount.path().as_os_str()]).status.success());
+    assert!(!is_mounted(mount.path()));
+    assert_eq!(drain(&file, 100), (bytes, 0), "who has a file open reads on");
+    drop(file);
+    wait_until("the server is gone", || !is_running(server));
+}
+
+#[test]
+fn a_killed_server_is_told_cleared_and_unmounted() {
+    let (_dir, store) = new_store();
+    write_hole(&store.join("big"), "float32", &[100_000, 1000]);
+    let bytes = write_dense(&store.join("m"), "int8", &[5, 7]);
+    let mut dead = Foreground::new(&store);
+    let path = dead.mountpoint.path().to_owned();
+    dead.read_on("big/slices/::2/array");
+    dead.signal(Signal::SIGKILL);
+    let readers = std::mem::take(&mut dead.readers);
+    let ends: Vec<i32> = within(30, "a reader of a dead mount", move || {
+        readers.into_iter().map(|reader| reader.join().unwrap()).collect()
+    });
+    assert!(ends.iter().all(|end| [libc::ENOTCONN, libc::ECONNABORTED].contains(end)), "{ends:?}");
+    assert_eq!(dead.child.wait().unwrap().signal(), Some(libc::SIGKILL));
+    let found = within(30, "a look at a dead mount", move || errno(fs::metadata(path.join("m/array"))));
+    assert_eq!(found, libc::ENOTCONN);
+
+    let path = dead.mountpoint.path();
+    let again = run(["mount".as_ref(), store.as_os_str(), path.as_os_str()]);
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert_eq!(again.status.code(), Some(0), "{said}");
+    assert!(said.contains("cleared") && said.lines().count() == 1, "{said}");
+    assert_eq!(fs::read(path.join("m/array")).unwrap(), bytes);
+    assert!(run(["unmount".as_ref(), path.as_os_str()]).status.success());
+    assert!(!is_mounted(path));
+
+    let mount = Mount::new(&store);
+    kill(Pid::from_raw(mount.server() as i32), Signal::SIGKILL).unwrap();
+    wait_until("it is dead", || errno(fs::metadata(mount.path())) == libc::ENOTCONN);
+    let unmount = run(["unmount".as_ref(), mount.path().as_os_str()]);
+    assert!(unmount.status.success(), "{unmount:?}");
+    assert!(!is_mounted(mount.path()));
+    assert_eq!(names(mount.path()), [""; 0]);
+}
+
+#[test]
+fn a_mount_that_cannot_be_is_refused_in_a_line() {
+    let (dir, store) = new_store();
+    let path = |name: &str| dir.path().join(name);
+    write_dense(&store.join("m"), "int8", &[5, 7]);
+    fs::create_dir_all(store.join("below/deep")).unwrap();
+    fs::create_dir_all(path("full/inside")).unwrap();
+    fs::create_dir(path("empty")).unwrap();
+    fs::write(path("file"), "x").unwrap();
+    symlink("nowhere", path("dangling")).unwrap();
+    symlink(&store, path("link-to-store")).unwrap();
+    let mounted = Mount::new(&store);
+    let taken = mounted.path().to_owned();
+    let cases: [(&str, PathBuf, PathBuf, &str); 11] = [
+        ("two mounts at one place", store.clone(), taken.clone(), "mounted there already"),
+        ("a directory that is not empty", store.clone(), path("full"), "not empty"),
+        ("a missing directory", store.clone(), path("missing"), "no such directory"),
+        ("a dangling link", store.clone(), path("dangling"), "dangling"),
+        ("a file as mountpoint", store.clone(), path("file"), "not a directory"),
+        ("a store that is a file", path("file"), path("empty"), "a directory"),
+        ("a store that is missing", path("missing"), path("empty"), "missing"),
+        ("inside its own store", store.clone(), store.join("below/deep"), "inside the store"),
+        (
+            "inside its own store by a link",
+            store.clone(),
+            path("link-to-store/below/deep"),
+            "inside the store",
+        ),
+        ("its own store", store.clone(), store.clone(), "inside the store"),
+        ("inside another mount", store.clone(), taken.join("below/deep"), "deep"),
+    ];
+    for (name, from, to, why) in cases {
+        let before = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let (from_too, to_too) = (from.clone(), to.clone());
+        let output =
+            within(30, name, move || run(["mount".as_ref(), from_too.as_os_str(), to_too.as_os_str()]));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if name == "inside another mount" && output.status.success() {
+            // Mounting on an empty directory of another mount is nobody's harm.
+            assert!(run(["unmount".as_ref(), to.as_os_str()]).status.success());
+            continue;
+        }
+        assert_eq!(output.status.code(), Some(1), "{name}: {said}");
+        assert!(said.contains(why) && said.lines().count() == 1, "{name}: {said}");
+        assert_eq!(output.stdout, b"", "{name}");
+        let mine =
+            |table: &str| table.lines().filter(|line| line.contains(dir.path().to_str().unwrap())).count();
+        assert_eq!(mine(&fs::read_to_string("/proc/self/mountinfo").unwrap()), mine(&before), "{name}");
+    }
+    assert!(mounted.list("").contains(&"m".to_owned()), "the first mount serves on");
+}
+
+#[test]
+fn a_mount_inside_a_store_is_not_walked_into() {
+    let (_dir, store) = new_store();
+    let (_other_dir, other) = new_store();
+    let bytes = write_dense(&store.join("m"), "int8", &[5, 7]);
+    fs::create_dir(store.join("below")).unwrap();
+    write_dense(&other.join("n"), "int8", &[5]);
+    assert!(run(["mount".as_ref(), other.as_os_str(), store.join("below").as_os_str()]).status.success());
+    let inner = store.join("below");
+    let result = std::panic::catch_unwind(|| {
+        let store = store.clone();
+        within(30, "a store with a mount in it", move || {
+            let mount = Mount::new(&store);
+            assert_eq!(mount.read("m/array"), bytes);
+            assert!(mount.list("").contains(&"m".to_owned()));
+            let faults = mount.faults();
+            assert_eq!(faults.keys().collect::<Vec<_>>(), ["below"], "{faults:?}");
+            assert_ne!(errno(fs::metadata(mount.join("below/n"))), 0);
+        });
+    });
+    assert!(run(["unmount".as_ref(), inner.as_os_str()]).status.success());
+    result.unwrap();
+}
