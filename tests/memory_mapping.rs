@@ -542,9 +542,9 @@ fn types_and_shapes_that_a_sparse_matrix_cannot_have_are_refused() {
 fn a_row_whose_range_is_wrong_is_an_error_and_the_others_go_on() {
     type Case = (Vec<i64>, [Option<&'static str>; 4]);
     let cases: [Case; 3] = [
-        (vec![0, 2, 1, 3, 3], [None, Some("[2, 1]"), None, None]),
-        (vec![0, 2, 2, 4, 3], [None, None, Some("[2, 4]"), Some("[4, 3]")]),
-        (vec![2, 0, 0, 3, 3], [Some("[2, 0]"), None, None, None]),
+        (vec![0, 2, 1, 3, 3], [None, Some("2 to 1"), None, None]),
+        (vec![0, 2, 2, 4, 3], [None, None, Some("2 to 4"), Some("4 to 3")]),
+        (vec![2, 0, 0, 3, 3], [Some("2 to 0"), None, None, None]),
     ];
     for (indptr, flaws) in cases {
         let (_directory, path) = scratch();

@@ -8,7 +8,7 @@ from mounted import chance, check_csv, check_meta, check_missing, check_names, c
 from mounted import read, same_array, same_bytes, some
 
 # Spellings of slices that are tried on each array, of those that slice_spellings knows.
-SLICES = 6
+SLICES = 5
 # A dense form larger than this is looked at row by row only.
 MOST_DENSE = 64 << 20
 

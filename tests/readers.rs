@@ -1,0 +1,190 @@
+//! Arrays as NumPy, SciPy and PyYAML see them: stores that these write are read through a mount, and
+//! what this crate writes is read by these. What is compared is in `tests/readers/*.py`.
+//!
+//! `ARRAYFS_TEST_PYTHON` names a Python that has them: `scripts/test` makes one and sets it.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use arrayfs::dtype::{Bool, Dtype, Element};
+use arrayfs::memory_mapping::{
+    SparseInRows, create_memory_mapped_array, open_memory_mapped_array, write_memory_mapped_sparse,
+};
+use arrayfs::mmap::Mode;
+use common::{Mount, arrayfs, real_stores};
+use half::f16;
+use tempfile::{TempDir, tempdir};
+
+/// Runs one of the scripts, and fails with what it says if it does.
+#[track_caller]
+fn python(script: &str, args: &[&Path]) {
+    let python = std::env::var_os("ARRAYFS_TEST_PYTHON").expect(
+        "ARRAYFS_TEST_PYTHON is not set: run scripts/test, or set it to what scripts/python-env prints",
+    );
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers");
+    let output = Command::new(&python)
+        .arg("-B")
+        .arg(scripts.join(script))
+        .args(args)
+        .output()
+        .expect("Python does not start");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success(), "{script} {args:?}: {}\n{said}", output.status);
+    println!("{script}: {said}");
+}
+
+/// A store with every kind of array, written by NumPy; one for all tests.
+fn written_by_numpy() -> &'static Path {
+    static STORE: OnceLock<TempDir> = OnceLock::new();
+    let store = STORE.get_or_init(|| {
+        let store = tempdir().unwrap();
+        python("write_store.py", &[store.path()]);
+        store
+    });
+    store.path()
+}
+
+#[test]
+fn what_numpy_wrote_is_the_same_through_the_mount() {
+    let store = written_by_numpy();
+    let mount = Mount::new(store);
+    assert_eq!(mount.errors().trim(), "{}");
+    python("compare.py", &[store, mount.path()]);
+}
+
+#[test]
+fn real_stores_are_the_same_through_the_mount() {
+    for store in real_stores() {
+        let mount = Mount::new(&store);
+        python("compare.py", &[&store, mount.path()]);
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ cat
+
+/// The paths below `path` in the mount that a walk finds, only so many of each directory.
+fn sample(mount: &Path, path: &Path, found: &mut Vec<PathBuf>) {
+    let mut names: Vec<_> =
+        fs::read_dir(mount.join(path)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    // Rows and columns are all alike: the last will do for them.
+    let is_numbered = |name: &OsStr| !name.is_empty() && name.as_bytes().iter().all(u8::is_ascii_digit);
+    if names.len() > 1 && names.iter().all(|name| is_numbered(name)) {
+        names.drain(..names.len() - 1);
+    }
+    for name in names {
+        let path = path.join(name);
+        match fs::symlink_metadata(mount.join(&path)).unwrap() {
+            meta if meta.is_dir() => sample(mount, &path, found),
+            _ => found.push(path),
+        }
+    }
+}
+
+/// What no listing shows, in the folder of this array.
+fn unlisted(array: &Path, is_sparse: bool) -> Vec<PathBuf> {
+    let dense =
+        ["rows/-1.csv", "rows/00.npy", "cols/0.npy", "slices/1:/array.npy", "slices/::2/slices/-1:/rows/0"];
+    let sparse =
+        ["rows/-1/dense.csv", "rows/0.npy", "slices/:2/indptr", "slices/::2/data.npy", "slices/1:/dense"];
+    let names = if is_sparse { sparse } else { dense };
+    names.map(|name| array.join(name)).to_vec()
+}
+
+#[test]
+fn cat_gives_the_bytes_of_the_mount() {
+    let store = written_by_numpy();
+    let mount = Mount::new(store);
+    let mut paths = Vec::new();
+    sample(mount.path(), Path::new("names"), &mut paths);
+    sample(mount.path(), Path::new("clashes"), &mut paths);
+    // Of the same name in folders of one kind some are enough.
+    let mut of_name = BTreeMap::<_, Vec<PathBuf>>::new();
+    for path in paths {
+        of_name.entry(path.file_name().unwrap().to_owned()).or_default().push(path);
+    }
+    let mut paths: Vec<_> = of_name.into_values().flat_map(|paths| paths.into_iter().take(8)).collect();
+    paths.extend(unlisted("all_dtypes/nested folder/float16 23x17".as_ref(), false));
+    paths.extend(unlisted("all_sparse_dtypes/nested folder/int8 uint64".as_ref(), true));
+    paths.extend(
+        ["large/nested folder/sparse tall/slices/::3/data.npy", "at the root/array", "empty"]
+            .map(PathBuf::from),
+    );
+    for path in paths {
+        let output = arrayfs().args(["cat", "--"]).arg(store).arg(&path).output().unwrap();
+        assert!(output.status.success(), "{path:?}: {output:?}");
+        assert!(output.stdout == mount.read(&path), "{path:?}: {} bytes differ", output.stdout.len());
+    }
+}
+
+// -------------------------------------------------------------------------------------- the other way
+
+/// Element `i` of what is written here: `check_written.py` knows it too.
+fn element<T: Element>(i: usize) -> T {
+    let mut bytes = (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes();
+    if T::DTYPE == Dtype::Bool {
+        bytes[0] &= 1;
+    }
+    bytemuck::pod_read_unaligned(&bytes[..size_of::<T>()])
+}
+
+fn write_dense<T: Element>(store: &Path) {
+    for (kind, shape) in [("vector", &[29][..]), ("matrix", &[6, 7])] {
+        let path = store.join(format!("{kind} {}", T::DTYPE));
+        create_memory_mapped_array(&path, shape, T::DTYPE).unwrap();
+        let mut array = open_memory_mapped_array(&path, Mode::ReadWrite).unwrap();
+        array.view_mut::<T>().unwrap().iter_mut().enumerate().for_each(|(i, item)| *item = element(i));
+    }
+}
+
+fn write_sparse<D: Element, I: Element + TryFrom<u8>, P: Element + TryFrom<u8>>(store: &Path) {
+    let path = store.join(format!("sparse {}", D::DTYPE));
+    // A dense array of the same name gives way.
+    create_memory_mapped_array(&path, &[3], Dtype::Int8).unwrap();
+    let indices = [4, 0, 1, 5].map(|column| I::try_from(column).ok().unwrap());
+    let indptr = [0, 2, 2, 2, 4, 4].map(|bound| P::try_from(bound).ok().unwrap());
+    let data = [0, 1, 2, 3].map(element::<D>);
+    let sparse = SparseInRows { shape: [5, 8], data: &data, indices: &indices, indptr: &indptr };
+    write_memory_mapped_sparse(&path, &sparse).unwrap();
+}
+
+#[test]
+fn what_this_crate_writes_loads_in_numpy() {
+    let dir = tempdir().unwrap();
+    let store = dir.path();
+    macro_rules! write_all {
+        ($($data:ty: $index:ty, $pointer:ty;)*) => {$(
+            write_dense::<$data>(store);
+            write_sparse::<$data, $index, $pointer>(store);
+        )*};
+    }
+    write_all! {
+        Bool: i8, i16;
+        i8: i16, u8;
+        i16: i32, u64;
+        i32: i64, i32;
+        i64: u8, u16;
+        u8: u16, i8;
+        u16: u32, i64;
+        u32: u64, u32;
+        u64: i8, i16;
+        f16: i16, u8;
+        f32: i32, u64;
+        f64: i64, i32;
+    }
+    let empty = SparseInRows::<f32, i32, i64> { shape: [3, 4], data: &[], indices: &[], indptr: &[0; 4] };
+    write_memory_mapped_sparse(store.join("empty"), &empty).unwrap();
+    // A sparse matrix of the same name gives way.
+    write_memory_mapped_sparse(store.join("hole"), &empty).unwrap();
+    create_memory_mapped_array(store.join("hole"), &[1000, 1001], Dtype::Float64).unwrap();
+    python("check_written.py", &[store]);
+}
