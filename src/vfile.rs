@@ -210,6 +210,7 @@ impl VirtualFile {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
