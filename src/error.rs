@@ -121,7 +121,10 @@ pub fn one_line(name: &OsStr) -> String {
     for chunk in name.as_bytes().utf8_chunks() {
         for c in chunk.valid().chars() {
             match c {
-                c if c.is_control() => text.extend(c.escape_default()),
+                // Line and paragraph separators break lines too, for some readers.
+                c if c.is_control() || ('\u{2028}'..='\u{2029}').contains(&c) => {
+                    text.extend(c.escape_default())
+                }
                 c => text.push(c),
             }
         }

@@ -1,7 +1,9 @@
-//! The tree as a file system of the kernel's. The only file that names `fuser`.
+//! The tree as a file system of the kernel's. Nothing outside this module names `fuser`.
 //!
 //! Every handler asks the tree one thing and replies; what the tree gives as an error becomes an
 //! errno in one place.
+
+mod convert;
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -11,22 +13,18 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use fuser::{
-    AccessFlags, BsdFileFlags, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
-    Generation, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, MountOption, OpenAccMode, OpenFlags,
-    RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
-    ReplyEntry, ReplyIoctl, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, Session, SessionACL,
-    TimeOrNow, WriteFlags,
+    AccessFlags, BsdFileFlags, Config, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo,
+    InitFlags, IoctlFlags, KernelConfig, LockOwner, MountOption, OpenAccMode, OpenFlags, RenameFlags,
+    ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
+    ReplyIoctl, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, Session, SessionACL, TimeOrNow,
+    WriteFlags,
 };
 
-use crate::error::Error;
 use crate::handles::Handles;
-use crate::store::Time;
-use crate::tree::{Attr, Ino, Lasting, Listing, NodeKind, OpenFile, Tree};
+use crate::tree::{Ino, Listing, NodeKind, OpenFile, Tree};
+use convert::{bare_attr, errno, file_attr, file_type, ino, time_to_live};
 
-/// How long a name in a directory of the store, and what `stat` told of it, is taken for granted.
-pub const MOMENT: Duration = Duration::from_secs(1);
-/// The same for what belongs to one version of an array: its folder is asked for anew every moment.
-const FOR_LONG: Duration = Duration::from_secs(24 * 3600);
+pub use convert::MOMENT;
 
 /// What the parent of a folder is numbered in a listing, where nobody asks.
 const UNKNOWN_INO: u64 = 0xFFFF_FFFF;
@@ -107,73 +105,6 @@ struct ArrayFs {
     tree: Tree,
     files: Handles<OpenFile>,
     folders: Handles<Listing>,
-}
-
-/// The errno for an error.
-fn errno(error: &Error) -> Errno {
-    match error {
-        Error::NotFound { .. } => Errno::ENOENT,
-        Error::Stale { .. } => Errno::ESTALE,
-        Error::Io { source, .. } => match source.raw_os_error() {
-            Some(code @ (libc::ENOENT | libc::EACCES | libc::EPERM | libc::ENOMEM | libc::ENAMETOOLONG)) => {
-                Errno::from_i32(code)
-            }
-            _ => Errno::EIO,
-        },
-        Error::Invalid { .. } | Error::Truncated { .. } | Error::Link { .. } | Error::Refused { .. } => {
-            Errno::EIO
-        }
-    }
-}
-
-fn system_time(time: Time) -> SystemTime {
-    let after = |seconds: u64| Duration::new(seconds, time.nanoseconds);
-    match u64::try_from(time.seconds) {
-        Ok(seconds) => SystemTime::UNIX_EPOCH + after(seconds),
-        Err(_) => {
-            SystemTime::UNIX_EPOCH - Duration::from_secs(time.seconds.unsigned_abs())
-                + Duration::from_nanos(time.nanoseconds.into())
-        }
-    }
-}
-
-fn file_type(kind: NodeKind) -> FileType {
-    match kind {
-        NodeKind::File => FileType::RegularFile,
-        NodeKind::Folder => FileType::Directory,
-    }
-}
-
-fn file_attr(attr: &Attr) -> FileAttr {
-    FileAttr {
-        ino: INodeNo(attr.ino.0),
-        size: attr.size,
-        blocks: attr.size.div_ceil(512),
-        atime: system_time(attr.accessed),
-        mtime: system_time(attr.modified),
-        ctime: system_time(attr.changed),
-        crtime: SystemTime::UNIX_EPOCH,
-        kind: file_type(attr.kind),
-        perm: u16::try_from(attr.rights.mode & 0o7777).unwrap_or(0),
-        nlink: if attr.kind == NodeKind::Folder { 2 } else { 1 },
-        uid: attr.rights.uid,
-        gid: attr.rights.gid,
-        rdev: 0,
-        blksize: 4096,
-        flags: 0,
-    }
-}
-
-fn time_to_live(lasting: Lasting) -> Duration {
-    match lasting {
-        Lasting::No => Duration::ZERO,
-        Lasting::Moment => MOMENT,
-        Lasting::Version => FOR_LONG,
-    }
-}
-
-fn ino(number: INodeNo) -> Ino {
-    Ino(number.0)
 }
 
 thread_local! {
@@ -495,26 +426,5 @@ impl Filesystem for ArrayFs {
 
     fn removexattr(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
         reply.error(Errno::EROFS);
-    }
-}
-
-/// Number and kind alone, for an entry that is listed and not looked up.
-fn bare_attr(number: Ino, kind: NodeKind) -> FileAttr {
-    FileAttr {
-        ino: INodeNo(number.0),
-        size: 0,
-        blocks: 0,
-        atime: SystemTime::UNIX_EPOCH,
-        mtime: SystemTime::UNIX_EPOCH,
-        ctime: SystemTime::UNIX_EPOCH,
-        crtime: SystemTime::UNIX_EPOCH,
-        kind: file_type(kind),
-        perm: 0,
-        nlink: 1,
-        uid: 0,
-        gid: 0,
-        rdev: 0,
-        blksize: 4096,
-        flags: 0,
     }
 }

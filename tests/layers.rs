@@ -71,5 +71,7 @@ fn only_the_adapter_names_fuser() {
     let mut files = Vec::new();
     sources(&src, &mut files);
     let named = files.iter().filter(|file| fs::read_to_string(file).unwrap().contains("fuser::"));
-    assert_eq!(named.collect::<Vec<_>>(), [&src.join("fuse.rs")]);
+    let adapter = |file: &PathBuf| *file == src.join("fuse.rs") || file.starts_with(src.join("fuse"));
+    assert!(named.clone().count() > 0);
+    assert_eq!(named.filter(|file| !adapter(file)).count(), 0);
 }

@@ -1,0 +1,102 @@
+//! The tree's words in FUSE's: numbers, attributes, errors.
+
+use std::time::{Duration, SystemTime};
+
+use fuser::{Errno, FileAttr, FileType, INodeNo};
+
+use crate::error::Error;
+use crate::store::Time;
+use crate::tree::{Attr, Ino, Lasting, NodeKind};
+
+/// How long a name in a directory of the store, and what `stat` told of it, is taken for granted.
+pub const MOMENT: Duration = Duration::from_secs(1);
+/// The same for what belongs to one version of an array: its folder is asked for anew every moment.
+const FOR_LONG: Duration = Duration::from_secs(24 * 3600);
+
+/// The errno for an error.
+pub(super) fn errno(error: &Error) -> Errno {
+    match error {
+        Error::NotFound { .. } => Errno::ENOENT,
+        Error::Stale { .. } => Errno::ESTALE,
+        Error::Io { source, .. } => match source.raw_os_error() {
+            Some(code @ (libc::ENOENT | libc::EACCES | libc::EPERM | libc::ENOMEM | libc::ENAMETOOLONG)) => {
+                Errno::from_i32(code)
+            }
+            _ => Errno::EIO,
+        },
+        Error::Invalid { .. } | Error::Truncated { .. } | Error::Link { .. } | Error::Refused { .. } => {
+            Errno::EIO
+        }
+    }
+}
+
+fn system_time(time: Time) -> SystemTime {
+    let after = |seconds: u64| Duration::new(seconds, time.nanoseconds);
+    match u64::try_from(time.seconds) {
+        Ok(seconds) => SystemTime::UNIX_EPOCH + after(seconds),
+        Err(_) => {
+            SystemTime::UNIX_EPOCH - Duration::from_secs(time.seconds.unsigned_abs())
+                + Duration::from_nanos(time.nanoseconds.into())
+        }
+    }
+}
+
+pub(super) fn file_type(kind: NodeKind) -> FileType {
+    match kind {
+        NodeKind::File => FileType::RegularFile,
+        NodeKind::Folder => FileType::Directory,
+    }
+}
+
+pub(super) fn file_attr(attr: &Attr) -> FileAttr {
+    FileAttr {
+        ino: INodeNo(attr.ino.0),
+        size: attr.size,
+        blocks: attr.size.div_ceil(512),
+        atime: system_time(attr.accessed),
+        mtime: system_time(attr.modified),
+        ctime: system_time(attr.changed),
+        crtime: SystemTime::UNIX_EPOCH,
+        kind: file_type(attr.kind),
+        perm: u16::try_from(attr.rights.mode & 0o7777).unwrap_or(0),
+        nlink: if attr.kind == NodeKind::Folder { 2 } else { 1 },
+        uid: attr.rights.uid,
+        gid: attr.rights.gid,
+        rdev: 0,
+        blksize: 4096,
+        flags: 0,
+    }
+}
+
+pub(super) fn time_to_live(lasting: Lasting) -> Duration {
+    match lasting {
+        Lasting::No => Duration::ZERO,
+        Lasting::Moment => MOMENT,
+        Lasting::Version => FOR_LONG,
+    }
+}
+
+pub(super) fn ino(number: INodeNo) -> Ino {
+    Ino(number.0)
+}
+
+/// Number and kind alone, for an entry that is listed and not looked up.
+pub(super) fn bare_attr(number: Ino, kind: NodeKind) -> FileAttr {
+    FileAttr {
+        ino: INodeNo(number.0),
+        size: 0,
+        blocks: 0,
+        atime: SystemTime::UNIX_EPOCH,
+        mtime: SystemTime::UNIX_EPOCH,
+        ctime: SystemTime::UNIX_EPOCH,
+        crtime: SystemTime::UNIX_EPOCH,
+        kind: file_type(kind),
+        perm: 0,
+        nlink: 1,
+        uid: 0,
+        gid: 0,
+        rdev: 0,
+        blksize: 4096,
+        flags: 0,
+    }
+}
