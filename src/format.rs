@@ -377,6 +377,7 @@ mod tests {
             "{\"shape\": [3, 4], \"version\": [1, 0], \"dtype\": \"int8\"}",
             "---\nversion: [1, 7] # later\r\ndtype: 'int8'\nshape: [0x3, 4]\nextra: {a: [1, {b: 2}]}\n...\n",
             "n: &n 4\ndtype: !!str int8\nshape: !!python/tuple [3, *n]\nversion: &v [1, 0]\n7: *v\n? [a]\n: b\n",
+            "\u{FEFF}version: [1, 0]\ndtype: int8\nshape: [3, 4]\n",
             "dtype: >-\n  int8\nshape:\n    - 3\n    - 4\nversion: [1,0]\nnnz: 9\n",
         ] {
             match Metadata::parse(text.as_bytes()) {

@@ -206,7 +206,7 @@ fn what_is_no_regular_file_is_left_out_and_named_and_never_waited_for() {
             write_files(&path("device"), DENSE, &[]);
             broken.push("device".to_owned());
         }
-        Err(errno) => eprintln!("skipped: no device can be made here ({errno})"),
+        Err(errno) => common::say_skipped(&format!("no device can be made here ({errno})")),
     }
     // One that belongs to no array is left out and named under its own name.
     fifo("pipe");

@@ -399,7 +399,7 @@ fn demo_shows_the_same_tree_where_there_is_no_fuse() {
     let mut unshare = Command::new("unshare");
     let probe = Command::new("unshare").args(["-m", "sh", "-c", "mount --bind /dev/null /dev/fuse"]).output();
     if !probe.is_ok_and(|probe| probe.status.success()) {
-        eprintln!("skipped: FUSE cannot be taken away here");
+        common::say_skipped("FUSE cannot be taken away here");
         return;
     }
     let (output, scratch) = demo(unshare.args(["-m", "sh", "-c", script]).arg(env!("CARGO_BIN_EXE_arrayfs")));
@@ -434,5 +434,21 @@ fn demo_cleans_up_when_it_is_interrupted() {
         let known = [Some(0), Some(128 + signal as i32)];
         assert!(known.contains(&status.code()), "{status}");
         assert_eq!(names(scratch.path()), [""; 0], "something is left behind after {signal}");
+    }
+}
+
+#[test]
+fn cat_and_info_say_why_an_array_is_not_there() {
+    let store = tempdir().unwrap();
+    write_files(&store.path().join("x"), "dtype: int8\nshape: [3]\nversion: [1, 0]\n", &[("array", b"four")]);
+    let reason = "arrayfs: x.array: size: expected 3 bytes, found 4 bytes\n";
+    let array = store.path().join("x");
+    let outputs = [
+        run([OsStr::new("cat"), store.path().as_os_str(), OsStr::new("x/rows/0")]),
+        run([OsStr::new("info"), array.as_os_str()]),
+    ];
+    for output in outputs {
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), said.as_ref()), (Some(1), reason));
     }
 }

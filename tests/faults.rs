@@ -417,7 +417,7 @@ fn a_server_that_saw_a_hundred_faults_carries_nothing_of_them() {
         fs::remove_file(store.join(format!("{name}.yaml"))).unwrap();
     }
     fs::write("/proc/sys/vm/drop_caches", "2")
-        .unwrap_or_else(|e| eprintln!("skipped: only root can make the kernel forget ({e})"));
+        .unwrap_or_else(|e| common::say_skipped(&format!("only root can make the kernel forget ({e})")));
     // What the kernel still remembers may still be open; it forgets in its own time, so allow for some.
     wait_until("the files are closed", || {
         let _ = mount.list("");

@@ -67,7 +67,7 @@ impl Drop for Inner {
 #[test]
 fn another_file_system_in_the_store_is_left_out_and_named() {
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can mount another file system into a store");
+        common::say_skipped("only root can mount another file system into a store");
         return;
     }
     let store = tempdir().unwrap();

@@ -523,7 +523,7 @@ fn modes_owners_and_times_are_those_of_the_store() {
         std::os::unix::fs::chown(path("m.array"), Some(1234), Some(2345)).unwrap();
         std::os::unix::fs::chown(path("m.yaml"), Some(1234), Some(2345)).unwrap();
     } else {
-        eprintln!("skipped: only root can give files away");
+        common::say_skipped("only root can give files away");
     }
     let mount = Mount::new(store.path());
     let meta = |name: &str| fs::metadata(mount.join(name)).unwrap();

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use arrayfs::catalog::StoredArray;
 use arrayfs::tree::Tree;
 
 /// Tell all about one array
@@ -22,13 +21,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let parent = args.array.parent().filter(|parent| !parent.as_os_str().is_empty());
     let name = args.array.file_name().context("the path of an array ends in its name")?;
     let tree = Tree::open(parent.unwrap_or(Path::new(".")))?;
-    let meta = match tree.resolve(&Path::new(name).join("meta.yaml")) {
-        Ok(attr) => attr,
-        // It may be there and broken: then loading it says why.
-        Err(error) => {
-            return Err(StoredArray::load(tree.store(), Path::new(name)).err().unwrap_or(error).into());
-        }
-    };
+    let path = Path::new(name).join("meta.yaml");
+    let meta = tree.resolve(&path).map_err(|error| super::why_missing(&tree, &path, error))?;
     let file = tree.open_file(meta.ino)?;
     let mut text = vec![0; usize::try_from(file.len())?];
     tree.read_at(&file, 0, &mut text)?;

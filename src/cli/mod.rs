@@ -11,8 +11,12 @@ mod remove;
 mod unmount;
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
+use arrayfs::Error;
+use arrayfs::catalog::StoredArray;
+use arrayfs::tree::Tree;
 use clap::{Parser, Subcommand};
 
 /// Mounts a store of memory-mapped numeric arrays as a folder tree that any program can read.
@@ -66,10 +70,25 @@ pub fn run() -> ExitCode {
         // Whoever reads our output has seen enough, as in `arrayfs cat … | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("arrayfs: {error:#}");
+            eprintln!("arrayfs: {}", in_words(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error and its causes; the library's own errors name their causes themselves.
+fn in_words(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<Error>() {
+        Some(error) => error.to_string(),
+        None => format!("{error:#}"),
+    }
+}
+
+/// A better reason for a path that is not in the tree, where it leads into an array that is broken.
+fn why_missing(tree: &Tree, path: &Path, error: Error) -> Error {
+    let load =
+        |path: &Path| StoredArray::load(tree.store(), path).err().filter(|error| !error.is_not_found());
+    path.ancestors().find_map(load).unwrap_or(error)
 }
 
 fn start_log(verbose: u8) {

@@ -48,6 +48,8 @@ impl Keys {
             ));
         }
         let refuse = |found: String| Flaw::new("YAML", "a mapping of the format's keys", found);
+        // The byte-order mark that some editors put in front.
+        let yaml = yaml.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(yaml);
         let brackets = yaml.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
         if brackets > MOST_BRACKETS {
             return Err(refuse(format!("{brackets} opening brackets")));

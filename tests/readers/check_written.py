@@ -75,7 +75,8 @@ def check_empty(store):
     path = f"{store}/empty"
     meta, data = load(path, "data", "float32")
     assert (meta["nnz"], meta["shape"], len(data)) == (0, [3, 4], 0), meta
-    matrix = scipy.sparse.csr_matrix((data, np.fromfile(path + ".indices", "int32"), np.fromfile(path + ".indptr", "int64")), (3, 4))
+    indices, indptr = np.fromfile(path + ".indices", "int32"), np.fromfile(path + ".indptr", "int64")
+    matrix = scipy.sparse.csr_matrix((data, indices, indptr), (3, 4))
     assert matrix.toarray().tolist() == [[0] * 4] * 3
 
 

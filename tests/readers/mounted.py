@@ -98,8 +98,7 @@ def check_csv(path, wanted):
 def check_meta(path, array, wanted):
     """meta.yaml says kind, dtype and shape, as any YAML reader finds them."""
     meta = yaml.safe_load(read(path))
-    dtypes = {"dtype": array.array} if array.kind == "dense" else {f"{part}_dtype": getattr(array, part) for part in ["data", "indices", "indptr"]}
-    facts = {"kind": array.kind, "shape": list(array.shape), **{key: str(part.dtype) for key, part in dtypes.items()}, **wanted}
+    facts = {"kind": array.kind, "shape": list(array.shape), **array.dtypes(), **wanted}
     for key, value in facts.items():
         expect(meta.get(key) == value, path, f"{key} is {meta.get(key)!r}, not {value!r}")
 

@@ -10,7 +10,6 @@ import numpy as np
 import yaml
 
 PARTS = {"dense": ["array"], "sparse": ["data", "indices", "indptr"]}
-SUFFIXES = [".yaml", ".array", ".data", ".indices", ".indptr"]
 
 
 @dataclass
@@ -21,6 +20,10 @@ class Dense:
     @property
     def shape(self):
         return self.array.shape
+
+    def dtypes(self):
+        """Dtypes under the keys that metadata has for them."""
+        return {"dtype": str(self.array.dtype)}
 
     def rows(self, selection):
         return Dense(self.array[selection])
@@ -33,6 +36,9 @@ class Sparse:
     indices: np.ndarray
     indptr: np.ndarray
     kind = "sparse"
+
+    def dtypes(self):
+        return {f"{part}_dtype": str(getattr(self, part).dtype) for part in PARTS["sparse"]}
 
     def row(self, i):
         """Where the elements of row i are."""

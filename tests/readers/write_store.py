@@ -16,7 +16,7 @@ NAMES = [
     "two words", " outer ", "cell,gene#UMIs", "50%25", "line\nbreak", "tab\tand\x01bell", "-dash", "--help", ".dot", "..dots",
     "a.b.c", "x.array", "y.yaml", "z.npy", "1:2", "::2", "-1", "000", "rows", "meta.yaml", "größe", "数组", "e\u0301", "🦀",
     "'single' \"double\"", "back\\slash", "$HOME `id` *?[a]", "~", "@array", "n" * 247, "é" * 100, "\udcff\udcfe", "half\udcc3",
-]  # fmt: skip
+]
 
 chance = np.random.default_rng(1)
 
@@ -32,11 +32,11 @@ def write_dense(path, array):
 
 
 def write_sparse(path, shape, data, indices, indptr):
-    dtypes = {"data_dtype": str(data.dtype), "indices_dtype": str(indices.dtype), "indptr_dtype": str(indptr.dtype)}
+    parts = {"data": data, "indices": indices, "indptr": indptr}
+    dtypes = {f"{name}_dtype": str(part.dtype) for name, part in parts.items()}
     write_yaml(path, **dtypes, shape=list(shape), nnz=len(data))
-    data.tofile(path + ".data")
-    indices.tofile(path + ".indices")
-    indptr.tofile(path + ".indptr")
+    for name, part in parts.items():
+        part.tofile(f"{path}.{name}")
 
 
 def random_bits(dtype, count):
@@ -48,7 +48,7 @@ def random_bits(dtype, count):
     array = array.view(dtype)
     if dtype.kind == "f":
         tiny = np.finfo(dtype).smallest_subnormal
-        special = np.array([-0.0, np.inf, -np.inf, np.nan, -np.nan, tiny, -tiny, np.finfo(dtype).max, 0.1, 1.0, 0.0], dtype)
+        special = np.array([-0.0, np.inf, -np.inf, np.nan, tiny, -tiny, np.finfo(dtype).max, 0.1, 1.0, 0.0], dtype)
         places = chance.permutation(count)[: len(special)]
         array[places] = special[: len(places)]
     return array
@@ -62,25 +62,24 @@ def write_all_dtypes(folder):
             write_dense(f"{folder}/{name}", random_bits(dtype, int(np.prod(shape))).reshape(shape))
 
 
-def random_rows(shape, share, last_columns_empty=True):
-    """indptr and unsorted indices with no repeats; every fourth row and the last columns are empty."""
-    columns = max(1, shape[1] - 2 * last_columns_empty)
+def write_random_sparse(path, shape, share, dtypes):
+    """Unsorted indices with no repeats; every fourth row and the last two columns are empty."""
+    columns = shape[1] - 2
     rows = []
     for row in range(shape[0]):
         count = 0 if row % 4 == 1 else min(columns, round(columns * share * chance.random() * 2))
         rows.append(chance.permutation(columns)[:count])
-    return np.cumsum([0] + [len(row) for row in rows]), np.concatenate(rows).astype(np.int64)
+    indices, indptr = np.concatenate(rows), np.cumsum([0] + [len(row) for row in rows])
+    data = random_bits(dtypes[0], len(indices))
+    write_sparse(path, shape, data, indices.astype(dtypes[1]), indptr.astype(dtypes[2]))
 
 
 def write_all_sparse_dtypes(folder):
     for dtype in DTYPES:
-        indptr, indices = random_rows((13, 11), 0.4)
-        write_sparse(f"{folder}/data {dtype}", (13, 11), random_bits(dtype, len(indices)), indices.astype("int32"), indptr.astype("int64"))
+        write_random_sparse(f"{folder}/data {dtype}", (13, 11), 0.4, [dtype, "int32", "int64"])
     for index in INTEGERS:
         for pointer in INTEGERS:
-            indptr, indices = random_rows((9, 7), 0.5)
-            data = random_bits(chance.choice(DTYPES), len(indices))
-            write_sparse(f"{folder}/{index} {pointer}", (9, 7), data, indices.astype(index), indptr.astype(pointer))
+            write_random_sparse(f"{folder}/{index} {pointer}", (9, 7), 0.5, [chance.choice(DTYPES), index, pointer])
 
 
 def write_repeated_indices(folder):
@@ -88,19 +87,21 @@ def write_repeated_indices(folder):
     for dtype in DTYPES:
         indptr = np.cumsum([0, *chance.integers(0, 30, 10)])
         indices = chance.integers(0, 6, indptr[-1])
-        data = chance.integers(0, 2, indptr[-1]) if dtype == "bool" else random_bits(dtype, indptr[-1])
+        data = random_bits(dtype, indptr[-1])
         if dtype in FLOATS:
             # A NaN of which the sum has the payload is the processor's affair.
             data = np.where(np.isfinite(data) & (data != 0), data, 0.3)
-        write_sparse(f"{folder}/repeated {dtype}", (10, 6), data.astype(dtype), indices.astype("uint16"), indptr.astype("int32"))
+        parts = [data.astype(dtype), indices.astype("uint16"), indptr.astype("int32")]
+        write_sparse(f"{folder}/repeated {dtype}", (10, 6), *parts)
 
 
 def write_odd_sparse(folder):
     """No elements; one row, one column; full; what SciPy itself makes; an index type's last column."""
     none, one = np.array([], "float32"), np.array([7.5], "float32")
     for shape in [(1, 1), (5, 8), (1, 8), (8, 1)]:
-        write_sparse(f"{folder}/empty {shape}", shape, none, none.astype("int32"), np.zeros(shape[0] + 1, "int32"))
-        write_sparse(f"{folder}/last {shape}", shape, one, np.array([shape[1] - 1], "int32"), np.array([0] * shape[0] + [1], "int64"))
+        zeros = np.zeros(shape[0], "int64")
+        write_sparse(f"{folder}/empty {shape}", shape, none, none.astype("int32"), np.append(zeros, 0))
+        write_sparse(f"{folder}/last {shape}", shape, one, np.array([shape[1] - 1]), np.append(zeros, 1))
     full = scipy.sparse.csr_matrix(random_bits("float64", 42).reshape(6, 7))
     random = scipy.sparse.random(40, 30, 0.2, "csr", dtype="float32", random_state=np.random.RandomState(3))
     for name, matrix in {"full": full, "random": random}.items():
@@ -116,9 +117,8 @@ def write_large(folder):
     write_dense(f"{folder}/tall", random_bits("int16", 300_001 * 3).reshape(300_001, 3))
     write_dense(f"{folder}/odd rows", random_bits("uint8", 2001 * 4097).reshape(2001, 4097))
     write_dense(f"{folder}/vector", random_bits("float64", 1_000_003))
-    for name, shape, share in [("sparse tall", (20_011, 40), 0.2), ("sparse wide", (60, 50_000), 0.03)]:
-        indptr, indices = random_rows(shape, share)
-        write_sparse(f"{folder}/{name}", shape, random_bits("float64", len(indices)), indices.astype("int32"), indptr.astype("int64"))
+    write_random_sparse(f"{folder}/sparse tall", (20_011, 40), 0.2, ["float64", "int32", "int64"])
+    write_random_sparse(f"{folder}/sparse wide", (60, 50_000), 0.03, ["float32", "uint16", "int32"])
 
 
 def write_names(folder):
@@ -148,15 +148,27 @@ def write_clashes(folder):
 
 def write_other_files(folder):
     """YAML and data that are no array's, and an empty file."""
-    for name, text in {"__daf__.yaml": "version: [1, 0]\n", "created.yaml": "- a list\n", "lone.array": "0123", "empty": ""}.items():
+    files = {"__daf__.yaml": "version: [1, 0]\n", "created.yaml": "- a list\n", "lone.array": "0123", "empty": ""}
+    for name, text in files.items():
         with open(f"{folder}/{name}", "w") as file:
             file.write(text)
         os.utime(f"{folder}/{name}", ns=(10**18 + 1, 123_456_789_987_654_321))
 
 
+SUBJECTS = [
+    write_all_dtypes,
+    write_all_sparse_dtypes,
+    write_repeated_indices,
+    write_odd_sparse,
+    write_large,
+    write_names,
+    write_clashes,
+    write_other_files,
+]
+
+
 def main(store):
-    subjects = [write_all_dtypes, write_all_sparse_dtypes, write_repeated_indices, write_odd_sparse, write_large, write_names, write_clashes, write_other_files]
-    for subject in subjects:
+    for subject in SUBJECTS:
         folder = f"{store}/{subject.__name__.removeprefix('write_')}/nested folder"
         os.makedirs(folder)
         subject(folder)
