@@ -239,28 +239,26 @@ impl Directory {
         if names.kinds.get(name) == Some(&FileKind::Directory) {
             return false;
         }
-        if let Some(stem) = stem(name, YAML) {
-            let yaml = || with_suffix(&self.real.join(stem), YAML);
-            return names.has_data(stem) || claims_an_array(store, &yaml());
-        }
-        let Some((stem, suffix)) =
-            DATA_SUFFIXES.iter().find_map(|suffix| Some((stem(name, suffix)?, *suffix)))
-        else {
-            return false;
-        };
-        if !names.has_file(stem, YAML) {
-            return false;
-        }
-        let [dense, sparse] = [Kind::Dense, Kind::Sparse].map(|kind| names.has_any(stem, kind.suffixes()));
-        if !(dense && sparse) {
+        if names.is_surely_part(name) {
             return true;
         }
+        if let Some(stem) = stem(name, YAML) {
+            return claims_an_array(store, &with_suffix(&self.real.join(stem), YAML));
+        }
+        let Some((stem, suffix)) = data_file(name).filter(|(stem, _)| names.has_file(stem, YAML)) else {
+            return false;
+        };
         // A left-over of the other kind belongs to nobody, and is a file like any other.
         let path = self.real.join(stem);
         let keys = read_keys(store, &with_suffix(&path, YAML));
         let kind = keys.and_then(|keys| keys.kind()).unwrap_or_else(|| kind_of_files(store, &path));
         kind.suffixes().contains(&suffix)
     }
+}
+
+/// The name of the array that a file of this name is a data file of, and the suffix.
+fn data_file(name: &OsStr) -> Option<(&OsStr, &'static str)> {
+    DATA_SUFFIXES.iter().find_map(|suffix| Some((stem(name, suffix)?, *suffix)))
 }
 
 fn read_keys(store: &Arc<Store>, yaml: &Path) -> Option<Keys> {
@@ -322,7 +320,23 @@ impl Names {
 
     fn is_taken(&self, name: &OsStr, stem: &OsStr) -> bool {
         let another_array = name != stem && self.has_file(name, YAML) && self.has_data(name);
-        self.kinds.contains_key(name) || another_array || (self.reserved && name == RESERVED)
+        let is_shown = match self.kinds.get(name) {
+            Some(FileKind::Directory) => true,
+            Some(_) => !self.is_surely_part(name),
+            None => false,
+        };
+        is_shown || another_array || (self.reserved && name == RESERVED)
+    }
+
+    /// Whether the names alone tell that a file is part of an array: metadata beside data, or data of one
+    /// kind beside metadata.
+    fn is_surely_part(&self, name: &OsStr) -> bool {
+        let is_metadata = stem(name, YAML).is_some_and(|stem| self.has_data(stem));
+        let is_data = data_file(name).is_some_and(|(stem, _)| {
+            let [dense, sparse] = [Kind::Dense, Kind::Sparse].map(|kind| self.has_any(stem, kind.suffixes()));
+            self.has_file(stem, YAML) && !(dense && sparse)
+        });
+        is_metadata || is_data
     }
 
     fn has_file(&self, stem: &OsStr, suffix: &str) -> bool {

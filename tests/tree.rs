@@ -821,3 +821,17 @@ fn a_listing_shows_what_came_and_went() {
     common::wait_until("it is listed no more", || mount.list("") == [".arrayfs", "m"]);
     common::wait_until("it is found no more", || errno(fs::metadata(mount.join("new"))) == NOT_FOUND);
 }
+
+#[test]
+fn an_array_may_be_called_as_a_file_of_another() {
+    let store = tempdir().unwrap();
+    let inner = write_dense(&store.path().join("x"), "int8", &[3]);
+    let outer = write_dense(&store.path().join("x.array"), "int16", &[5]);
+    let meta = write_dense(&store.path().join("x.yaml"), "int32", &[7]);
+    let mount = Mount::new(store.path());
+    assert_eq!(mount.list(""), [".arrayfs", "x", "x.array", "x.yaml"]);
+    for (name, bytes) in [("x", inner), ("x.array", outer), ("x.yaml", meta)] {
+        assert_eq!(mount.read(format!("{name}/array")), bytes);
+    }
+    assert_eq!(String::from_utf8(mount.read(".arrayfs/warnings.yaml")).unwrap(), "{}\n");
+}
