@@ -63,11 +63,6 @@ impl Mounted {
     pub fn wait(self) -> io::Result<()> {
         self.served.join().unwrap_or_else(|_| Err(io::Error::other("a thread that served has panicked")))
     }
-
-    /// Whether the tree is unmounted and nobody has a file of it open any more.
-    pub fn is_over(&self) -> bool {
-        self.served.is_finished()
-    }
 }
 
 /// Mounts a tree on the directory `mountpoint`: read-only, without devices, set-id bits and programs.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use arrayfs::fuse::{self, Mounted, Options};
@@ -133,8 +133,6 @@ fn say_ready() -> io::Result<()> {
 fn wait(mounted: Mounted, mountpoint: &Path, signals: &SigSet) -> Result<ExitCode> {
     let target = std::path::absolute(mountpoint)?;
     // The thread that waits for the kernel ends the process; this one waits for signals.
-    let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let ended = std::sync::Arc::clone(&over);
     std::thread::Builder::new().name("end".into()).spawn(move || {
         let code = match mounted.wait() {
             Ok(()) => 0,
@@ -143,19 +141,11 @@ fn wait(mounted: Mounted, mountpoint: &Path, signals: &SigSet) -> Result<ExitCod
                 1
             }
         };
-        ended.store(true, std::sync::atomic::Ordering::Release);
         std::process::exit(code);
     })?;
     signals.wait().context("cannot wait for signals")?;
-    unmount(&target, &over)
-}
-
-/// Unmounts at once, and gives those who are reading a moment to finish.
-fn unmount(target: &Path, over: &std::sync::atomic::AtomicBool) -> Result<ExitCode> {
-    mountpoint::unmount(target)?;
-    let since = Instant::now();
-    while since.elapsed() < PATIENCE && !over.load(std::sync::atomic::Ordering::Acquire) {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    mountpoint::unmount(&target)?;
+    // The process ends before that when nobody is reading any more.
+    std::thread::sleep(PATIENCE);
     Ok(ExitCode::SUCCESS)
 }
