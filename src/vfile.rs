@@ -148,13 +148,10 @@ impl VirtualFile {
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`] when one was replaced since it was found.
+    /// [`Error::Stale`] when one was replaced before it was first opened.
     pub fn open(&self) -> Result<()> {
         let sources = self.extents.iter().flat_map(Extent::sources);
-        sources.into_iter().try_for_each(|source| match source.is_current() {
-            true => source.open(),
-            false => Err(Error::Stale { path: source.name().to_owned() }),
-        })
+        sources.into_iter().try_for_each(|source| source.open())
     }
 
     /// The bytes of the mapped file that are `length` bytes from `offset` on, to be passed to the

@@ -244,6 +244,9 @@ impl Tree {
         match &place.what {
             Content::Directory(directory) => Err(Error::not_found(&directory.directory.path)),
             Content::Plain { file, path } => {
+                if !file.is_current() {
+                    return Err(Error::Stale { path: path.clone() });
+                }
                 let slice =
                     crate::vfile::Extent::Slice { source: Arc::clone(file), offset: 0, length: file.len() };
                 let content = VirtualFile::new([slice])?;
