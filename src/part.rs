@@ -11,6 +11,7 @@ use crate::catalog::StoredArray;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::format::{DenseMeta, Kind, Metadata, Shape, SparseMeta};
+use crate::names::Names;
 use crate::select::Rows;
 use crate::source::Source;
 use crate::store::Stat;
@@ -35,12 +36,35 @@ pub enum Thing {
     Indptr,
     /// A sparse matrix as if it were dense.
     Dense,
+    /// A whole sparse matrix, in formats that hold all of it.
+    Matrix,
+    /// A dense matrix with its axes exchanged.
+    Transposed,
+    /// How to read this very array.
+    Readme,
+    /// The folder that single-cell programs read.
+    TenX,
 }
 
 impl Thing {
     /// All things, in the order of their numbers.
-    pub const ALL: [Self; 6] =
-        [Self::Meta, Self::Array, Self::Data, Self::Indices, Self::Indptr, Self::Dense];
+    pub const ALL: [Self; 10] = [
+        Self::Meta,
+        Self::Array,
+        Self::Data,
+        Self::Indices,
+        Self::Indptr,
+        Self::Dense,
+        Self::Matrix,
+        Self::Transposed,
+        Self::Readme,
+        Self::TenX,
+    ];
+
+    /// Whether it is numbers of one type, which [`Selection::block`] gives.
+    pub const fn is_block(self) -> bool {
+        matches!(self, Self::Array | Self::Data | Self::Indices | Self::Indptr | Self::Dense)
+    }
 
     /// The name of its file, before the dot and the format.
     pub const fn name(self) -> &'static str {
@@ -51,6 +75,10 @@ impl Thing {
             Self::Indices => "indices",
             Self::Indptr => "indptr",
             Self::Dense => "dense",
+            Self::Matrix => "matrix",
+            Self::Transposed => "transposed",
+            Self::Readme => "README",
+            Self::TenX => "10x",
         }
     }
 }
@@ -122,6 +150,17 @@ impl Selection {
         self.rows
     }
 
+    /// The names of the rows and columns of the whole array, of which this selection shows
+    /// [`rows`](Self::rows); read when first asked for.
+    ///
+    /// # Errors
+    ///
+    /// Whatever reading the files that hold them gives; names that do not fit are no error, and none.
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps)]
+    pub fn names(&self) -> Result<Names> {
+        Ok(Names::default())
+    }
+
     /// The shape of the selection.
     pub fn shape(&self) -> Shape {
         self.array.metadata.shape().with_rows(self.rows.count())
@@ -136,7 +175,10 @@ impl Selection {
     pub fn has(&self, part: Part) -> bool {
         let matrix = matches!(self.shape(), Shape::Matrix(..));
         match (self.array.metadata.kind(), part.thing, part.of) {
-            (_, Thing::Meta, of) => of == Scope::All,
+            (_, Thing::Meta | Thing::Readme, of) => of == Scope::All,
+            (_, Thing::TenX, of) => of == Scope::All && matrix,
+            (kind, Thing::Matrix, of) => of == Scope::All && kind == Kind::Sparse,
+            (kind, Thing::Transposed, of) => of == Scope::All && kind == Kind::Dense && matrix,
             (Kind::Dense, Thing::Array, of) => matrix || of == Scope::All,
             (Kind::Dense, ..) | (Kind::Sparse, Thing::Array, _) | (Kind::Sparse, _, Scope::Column(_)) => {
                 false
@@ -168,14 +210,15 @@ impl Selection {
         }
     }
 
-    /// The numbers of a part that the selection [`has`](Self::has).
+    /// The numbers of a part that the selection [`has`](Self::has) and that is one block: an array, or
+    /// the parts of a sparse matrix. Other parts are for the formats to put together from these.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] for a part that makes no sense; of a sparse matrix whatever reading `indptr`
+    /// [`Error::NotFound`] for a part that is no block; of a sparse matrix whatever reading `indptr`
     /// gives, which tells where the rows are.
     pub fn block(&self, part: Part) -> Result<Block> {
-        if !self.has(part) {
+        if !self.has(part) || !part.thing.is_block() {
             return Err(Error::not_found(&self.array.path));
         }
         match &self.array.metadata {

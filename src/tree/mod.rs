@@ -20,7 +20,7 @@ use status::{Report, Status};
 
 use crate::catalog::{Directory, RESERVED, StoredArray};
 use crate::error::{Error, Result};
-use crate::part::{Part, Scope};
+use crate::part::Scope;
 use crate::source::Source;
 use crate::store::Store;
 use crate::vfile::VirtualFile;
@@ -432,14 +432,11 @@ fn report(ino: Ino) -> Option<Report> {
 
 fn open_leaf(folder: &Folder, leaf: Leaf) -> Result<VirtualFile> {
     let array = folder.selection.array();
-    let Node::File(thing, format) = leaf.node else {
-        return Err(Error::not_found(&array.path));
-    };
     // A mix of two versions must not be: all files are looked at, not only those that will be read.
     if !array.is_current() {
         return Err(Error::Stale { path: array.path.clone() });
     }
-    let content = folder.file(Part { thing, of: leaf.of }, format)?;
+    let content = folder.content(leaf)?.ok_or_else(|| Error::not_found(&array.path))?;
     content.open()?;
     Ok(content)
 }

@@ -2,7 +2,7 @@
 
 use super::View;
 use crate::error::Result;
-use crate::part::{Part, Scope, Selection, Thing};
+use crate::part::{Part, Scope, Selection};
 use crate::vfile::VirtualFile;
 
 pub(super) struct Raw;
@@ -13,7 +13,7 @@ impl View for Raw {
     }
 
     fn offers(&self, _: &Selection, part: Part) -> bool {
-        part.thing != Thing::Meta
+        part.thing.is_block()
     }
 
     fn is_listed(&self, part: Part) -> bool {
