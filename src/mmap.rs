@@ -8,6 +8,8 @@
 //! the mount of this crate makes no such assumption, and never touches a map itself.
 #![allow(unsafe_code)]
 
+mod guard;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Deref;
@@ -20,6 +22,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::error::{Error, Result};
 use crate::store::{Identity, Stat};
+pub use guard::GuardedMap;
 
 /// How a file is opened and mapped.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};
-use crate::mmap::{MmapBytes, Mode, mmap_file};
+use crate::mmap::{GuardedMap, MmapBytes, Mode, mmap_file};
 use crate::store::{FileKind, Stat, Store};
 
 /// A run of bytes of a file of the store.
@@ -57,6 +57,8 @@ struct Opened {
     /// Made when it is first needed; none where the system had no room for another mapping: then
     /// everything is read instead.
     map: OnceLock<Option<MmapBytes>>,
+    /// Another, to pick elements from.
+    guarded: OnceLock<Option<GuardedMap>>,
 }
 
 impl Source {
@@ -136,7 +138,7 @@ impl Source {
         if stat.identity != self.stat.identity {
             return Err(Error::Stale { path: self.name.clone() });
         }
-        Ok(self.opened.get_or_init(|| Opened { file, map: OnceLock::new() }))
+        Ok(self.opened.get_or_init(|| Opened { file, map: OnceLock::new(), guarded: OnceLock::new() }))
     }
 
     fn map(&self, file: &File) -> Option<MmapBytes> {
@@ -184,6 +186,26 @@ impl Source {
             }
             Err(error) => Err(Error::io(&self.name, "read", error)),
         }
+    }
+
+    /// Fills `out` with elements, the first at `offset` and each `stride` bytes after the one before;
+    /// false where that has to be done by reading.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Truncated`] when the file has shrunk.
+    pub fn gather<const N: usize>(&self, offset: u64, stride: u64, out: &mut [[u8; N]]) -> Result<bool> {
+        let opened = self.opened()?;
+        let Some(map) = opened.guarded.get_or_init(|| GuardedMap::new(&opened.file)) else {
+            return Ok(false);
+        };
+        let (Ok(offset), Ok(stride)) = (usize::try_from(offset), usize::try_from(stride)) else {
+            return Ok(false);
+        };
+        let is_whole = map.gather(offset, stride, out);
+        // Afterwards, for what is cut off the last page reads as zeros, and no signal tells.
+        self.check_reaches(&opened.file, self.len())?;
+        Ok(is_whole)
     }
 
     /// The whole file, when it has at most `limit` bytes.

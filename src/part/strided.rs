@@ -1,4 +1,6 @@
 //! Items of a file at equal distances: a column, or every n-th row.
+//!
+//! Elements are picked from a map; rows, and what no map gives, are read.
 
 use std::sync::Arc;
 
@@ -30,6 +32,25 @@ impl Strided {
             return Extent::Slice { source: self.source, offset: self.offset, length };
         }
         Extent::Generated { content: Arc::new(self), length }
+    }
+
+    /// Picks single elements from a map; false where that cannot be done.
+    fn gather(&self, offset: u64, buffer: &mut [u8]) -> Result<bool> {
+        match self.item {
+            1 => self.gather_items::<1>(offset, buffer),
+            2 => self.gather_items::<2>(offset, buffer),
+            4 => self.gather_items::<4>(offset, buffer),
+            8 => self.gather_items::<8>(offset, buffer),
+            _ => Ok(false),
+        }
+    }
+
+    fn gather_items<const N: usize>(&self, offset: u64, buffer: &mut [u8]) -> Result<bool> {
+        let (items, rest) = buffer.as_chunks_mut::<N>();
+        if !offset.is_multiple_of(self.item) || !rest.is_empty() {
+            return Ok(false);
+        }
+        self.source.gather(self.offset + offset / self.item * self.stride, self.stride, items)
     }
 
     /// One read for each item.
@@ -75,6 +96,9 @@ impl Strided {
 
 impl Generate for Strided {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        if self.gather(offset, buffer)? {
+            return Ok(());
+        }
         if self.stride <= NEAR { self.read_along(offset, buffer) } else { self.read_apart(offset, buffer) }
     }
 
