@@ -20,6 +20,12 @@ pub trait Generate: Send + Sync {
 
     /// The files that are read.
     fn sources(&self) -> Vec<Arc<Source>>;
+
+    /// Whether the next read may take far longer than its length tells, so that nobody else should have
+    /// to wait for it.
+    fn is_slow(&self) -> bool {
+        false
+    }
 }
 
 /// A run of bytes of a virtual file.
@@ -150,8 +156,22 @@ impl VirtualFile {
     ///
     /// [`Error::Stale`] when one was replaced before it was first opened.
     pub fn open(&self) -> Result<()> {
-        let sources = self.extents.iter().flat_map(Extent::sources);
-        sources.into_iter().try_for_each(|source| source.open())
+        self.sources().iter().try_for_each(|source| source.open())
+    }
+
+    /// The files that are read; one may come more than once.
+    pub fn sources(&self) -> Vec<Arc<Source>> {
+        self.extents.iter().flat_map(Extent::sources).collect()
+    }
+
+    /// Whether reading `length` bytes from `offset` on may take far longer than their number tells.
+    pub fn is_slow(&self, offset: u64, length: usize) -> bool {
+        let first = self.ends.partition_point(|end| *end <= offset);
+        let last = self.ends.partition_point(|end| *end < offset.saturating_add(length as u64));
+        let touched = self.extents.iter().take(last.saturating_add(1)).skip(first);
+        touched
+            .into_iter()
+            .any(|extent| matches!(extent, Extent::Generated { content, .. } if content.is_slow()))
     }
 
     /// The bytes of the mapped file that are `length` bytes from `offset` on, to be passed to the

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, in the order that data flows; the command line comes after them all.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 21] = [
     "error",
     "dtype",
     "format",
@@ -16,9 +16,11 @@ const ORDER: [&str; 19] = [
     "names",
     "array",
     "memory_mapping",
+    "memo",
     "catalog",
     "check",
     "vfile",
+    "checksum",
     "part",
     "view",
     "tree",
