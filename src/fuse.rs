@@ -9,6 +9,8 @@ use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -89,7 +91,12 @@ pub fn mount(tree: Tree, mountpoint: &Path, options: Options) -> io::Result<Moun
     ];
     config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
     config.n_threads = Some(options.threads.max(1));
-    let fs = ArrayFs { tree, files: Handles::default(), folders: Handles::default() };
+    let fs = ArrayFs {
+        tree: Arc::new(tree),
+        files: Handles::default(),
+        folders: Handles::default(),
+        slow: Arc::default(),
+    };
     let session = Session::new(fs, mountpoint, &config)?;
     // Not `Session::spawn`: that unmounts where it is dropped, and this mount outlives its maker.
     let served = std::thread::Builder::new().name("serve".into()).spawn(move || session.run())?;
@@ -97,10 +104,15 @@ pub fn mount(tree: Tree, mountpoint: &Path, options: Options) -> io::Result<Moun
 }
 
 struct ArrayFs {
-    tree: Tree,
+    tree: Arc<Tree>,
     files: Handles<OpenFile>,
     folders: Handles<Listing>,
+    /// Slow reads that have threads of their own.
+    slow: Arc<AtomicUsize>,
 }
+
+/// The most slow reads that have threads of their own.
+const MOST_SLOW: usize = 256;
 
 thread_local! {
     /// Where a thread makes what has to be made.
@@ -108,18 +120,34 @@ thread_local! {
 }
 
 impl ArrayFs {
-    fn reply_read(&self, file: &OpenFile, offset: u64, size: usize, reply: ReplyData) {
+    fn reply_read(&self, file: &Arc<OpenFile>, offset: u64, size: usize, reply: ReplyData) {
         let length = file.available(offset, size);
         match self.tree.mapped(file, offset, length) {
             Ok(Some(bytes)) => reply.data(bytes),
-            Ok(None) => SCRATCH.with_borrow_mut(|scratch| {
-                scratch.resize(length, 0);
-                match self.tree.read_at(file, offset, scratch) {
-                    Ok(filled) => reply.data(&scratch[..filled]),
-                    Err(error) => reply.error(errno(&error)),
-                }
-            }),
+            Ok(None) if file.is_slow(offset, length) => self.reply_slowly(file, offset, length, reply),
+            Ok(None) => {
+                SCRATCH.with_borrow_mut(|scratch| reply_made(&self.tree, file, offset, length, scratch, reply));
+            }
             Err(error) => reply.error(errno(&error)),
+        }
+    }
+
+    /// Replies from a thread of its own, so that those that serve go on serving others.
+    fn reply_slowly(&self, file: &Arc<OpenFile>, offset: u64, length: usize, reply: ReplyData) {
+        let (tree, file, slow) = (Arc::clone(&self.tree), Arc::clone(file), Arc::clone(&self.slow));
+        let is_too_many = slow.fetch_add(1, Ordering::Relaxed) >= MOST_SLOW;
+        let work = move || {
+            reply_made(&tree, &file, offset, length, &mut Vec::new(), reply);
+            slow.fetch_sub(1, Ordering::Relaxed);
+        };
+        if is_too_many {
+            return work();
+        }
+        let thread = std::thread::Builder::new().name("slow read".into()).spawn(work);
+        if let Err(error) = thread {
+            // The reply went with what was to send it, and that was an EIO.
+            self.slow.fetch_sub(1, Ordering::Relaxed);
+            log::warn!("no thread for a slow read: {error}");
         }
     }
 
@@ -137,6 +165,22 @@ impl ArrayFs {
             }
         }
         listing.visit(first.saturating_sub(2), &mut |i, name, number, kind| visit(i + 2, name, number, kind));
+    }
+}
+
+/// Makes what is to be read in `scratch`, and replies with it.
+fn reply_made(
+    tree: &Tree,
+    file: &OpenFile,
+    offset: u64,
+    length: usize,
+    scratch: &mut Vec<u8>,
+    reply: ReplyData,
+) {
+    scratch.resize(length, 0);
+    match tree.read_at(file, offset, scratch) {
+        Ok(filled) => reply.data(&scratch[..filled]),
+        Err(error) => reply.error(errno(&error)),
     }
 }
 

@@ -74,6 +74,11 @@ impl OpenFile {
         self.content.is_empty()
     }
 
+    /// Whether reading `length` bytes from `offset` on may take far longer than their number tells.
+    pub fn is_slow(&self, offset: u64, length: usize) -> bool {
+        self.content.is_slow(offset, length)
+    }
+
     /// How many of `length` bytes from `offset` on the file has.
     pub fn available(&self, offset: u64, length: usize) -> usize {
         self.content.available(offset, length)
