@@ -126,7 +126,8 @@ impl ArrayFs {
             Ok(Some(bytes)) => reply.data(bytes),
             Ok(None) if file.is_slow(offset, length) => self.reply_slowly(file, offset, length, reply),
             Ok(None) => {
-                SCRATCH.with_borrow_mut(|scratch| reply_made(&self.tree, file, offset, length, scratch, reply));
+                SCRATCH
+                    .with_borrow_mut(|scratch| reply_made(&self.tree, file, offset, length, scratch, reply));
             }
             Err(error) => reply.error(errno(&error)),
         }
