@@ -32,9 +32,7 @@ impl Generate for Widened {
             narrow.resize(usize::try_from((last - first) * 2).unwrap_or(usize::MAX), 0);
             self.numbers.read_at(first * 2, &mut narrow)?;
             wide.clear();
-            wide.extend(
-                narrow.as_chunks().0.iter().flat_map(|item| f16::from_le_bytes(*item).to_f32().to_le_bytes()),
-            );
+            wide.extend(narrow.as_chunks().0.iter().flat_map(|item| widened(*item)));
             let skip = usize::try_from(at % 4).unwrap_or(0);
             let take = rest.len().min(wide.len() - skip);
             let (piece, after) = rest.split_at_mut(take);
@@ -50,6 +48,16 @@ impl Generate for Widened {
     }
 }
 
+fn widened(item: [u8; 2]) -> [u8; 4] {
+    let narrow = f16::from_le_bytes(item);
+    if narrow.is_nan() {
+        // Not by a conversion, which may set the bit that makes a NaN a quiet one.
+        let bits = u32::from(narrow.to_bits());
+        return ((bits & 0x8000) << 16 | 0x7F80_0000 | (bits & 0x03FF) << 13).to_le_bytes();
+    }
+    narrow.to_f32().to_le_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,8 +66,18 @@ mod tests {
     fn wide(count: u16) -> (VirtualFile, Vec<u8>) {
         let narrow: Vec<f16> = (0..count).map(|bits| f16::from_bits(bits.wrapping_mul(7))).collect();
         let numbers = narrow.iter().flat_map(|item| item.to_le_bytes()).collect::<Vec<_>>();
-        let expected = narrow.iter().flat_map(|item| item.to_f32().to_le_bytes()).collect();
+        let expected = narrow.iter().flat_map(|item| widened(item.to_le_bytes())).collect();
         (VirtualFile::new([float16_as_float32(VirtualFile::literal(numbers))]).unwrap(), expected)
+    }
+
+    #[test]
+    fn every_number_keeps_its_value() {
+        for bits in 0..=u16::MAX {
+            let wide = f32::from_le_bytes(widened(bits.to_le_bytes()));
+            let back = f16::from_f32(wide);
+            assert!(back.to_bits() == bits || wide.is_nan() && f16::from_bits(bits).is_nan(), "{bits:#x}");
+        }
+        assert_eq!(widened(0xFC01u16.to_le_bytes()), 0xFF80_2000u32.to_le_bytes());
     }
 
     proptest! {

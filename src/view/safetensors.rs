@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! length of the header, 8 bytes
-//! {"__metadata__":{"layout":"csr","shape":"[700, 765]"},"data":{"dtype":"F32","shape":[38614],
+//! {"__metadata__":{"layout":"csr","shape":"[700,765]"},"data":{"dtype":"F32","shape":[38614],
 //!  "data_offsets":[0,154456]},…}  spaces up to a page
 //! the tensors, those with the largest elements first
 //! ```
