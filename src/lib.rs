@@ -21,7 +21,7 @@
 //!
 //! Data flows one way, and so do the imports: [`error`], [`dtype`], [`format`](mod@format), [`select`],
 //! [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`memory_mapping`], [`memo`], [`catalog`],
-//! [`check`], [`vfile`], [`checksum`], [`part`], [`view`], [`tree`], [`mountpoint`], [`fuse`].
+//! [`check`], [`vfile`], [`checksum`], [`part`], [`view`], `verify`, [`tree`], [`mountpoint`], [`fuse`].
 
 pub mod array;
 pub mod catalog;
@@ -42,6 +42,8 @@ pub mod select;
 pub mod source;
 pub mod store;
 pub mod tree;
+#[cfg(feature = "verify")]
+pub mod verify;
 pub mod vfile;
 pub mod view;
 

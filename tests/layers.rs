@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, in the order that data flows; the command line comes after them all.
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 22] = [
     "error",
     "dtype",
     "format",
@@ -23,6 +23,7 @@ const ORDER: [&str; 21] = [
     "checksum",
     "part",
     "view",
+    "verify",
     "tree",
     "handles",
     "mountpoint",
