@@ -1,14 +1,13 @@
-//! `.npz`, read by `zip`, which holds the checksums against the bytes, and `npyz`.
+//! `.npz`, read by `zip`, which holds the checksums against the bytes.
 
 use std::io::Read;
 
-use npyz::{NpyHeader, Order};
 use zip::ZipArchive;
 use zip::read::ZipFile;
 
 use half::f16;
 
-use super::npy::{expect, verify_array};
+use super::npy::{Header, expect, verify_array};
 use super::reader::{FileReader, expect_end};
 use super::truth::{Numbers, numbers};
 use super::{Fault, Shown, Verified};
@@ -26,20 +25,20 @@ pub(super) fn verify(shown: &Shown<'_>) -> Verified {
     if shown.part.thing != Thing::Matrix {
         let name = format!("{}.npy", shown.part.thing.name());
         expect("members", &names[..], std::slice::from_ref(&name))?;
-        return verify_array(&mut member(&mut archive, &name)?, block(shown.part.thing)?, Order::C);
+        return verify_array(&mut member(&mut archive, &name)?, block(shown.part.thing)?, false);
     }
     expect(
         "members",
         &names[..],
         &["data", "format", "indices", "indptr", "shape"].map(|name| format!("{name}.npy")),
     )?;
-    verify_array(&mut member(&mut archive, "data.npy")?, known_to_scipy(block(Thing::Data)?), Order::C)?;
-    verify_array(&mut member(&mut archive, "indices.npy")?, block(Thing::Indices)?, Order::C)?;
-    verify_array(&mut member(&mut archive, "indptr.npy")?, block(Thing::Indptr)?, Order::C)?;
-    verify_small(&mut archive, "format.npy", "'|S3'", b"csr")?;
+    verify_array(&mut member(&mut archive, "data.npy")?, known_to_scipy(block(Thing::Data)?), false)?;
+    verify_array(&mut member(&mut archive, "indices.npy")?, block(Thing::Indices)?, false)?;
+    verify_array(&mut member(&mut archive, "indptr.npy")?, block(Thing::Indptr)?, false)?;
+    verify_small(&mut archive, "format.npy", "|S3", b"csr")?;
     let axes = shown.selection.shape().axes();
     let shape: Vec<u8> = axes.iter().flat_map(|axis| axis.to_le_bytes()).collect();
-    verify_small(&mut archive, "shape.npy", "'<i8'", &shape)
+    verify_small(&mut archive, "shape.npy", "<i8", &shape)
 }
 
 fn member<'z, 'a>(archive: &'z mut Archive<'a>, name: &str) -> Result<ZipFile<'z, FileReader<'a>>, Fault> {
@@ -49,8 +48,8 @@ fn member<'z, 'a>(archive: &'z mut Archive<'a>, name: &str) -> Result<ZipFile<'z
 /// A member of few bytes.
 fn verify_small(archive: &mut Archive<'_>, name: &str, descr: &str, expected: &[u8]) -> Verified {
     let mut file = member(archive, name)?;
-    let header = NpyHeader::from_reader(&mut file)?;
-    expect("dtype", &header.dtype().descr()[..], descr)?;
+    let header = Header::read(&mut file)?;
+    expect("dtype", &header.descr[..], descr)?;
     let mut found = vec![0; expected.len()];
     file.read_exact(&mut found)?;
     expect(name, &found[..], expected)?;
