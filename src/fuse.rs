@@ -22,6 +22,7 @@ use fuser::{
     WriteFlags,
 };
 
+use crate::error::Error;
 use crate::handles::Handles;
 use crate::tree::{Ino, Listing, NodeKind, OpenFile, Tree};
 use convert::{bare_attr, errno, file_attr, file_type, ino, time_to_live};
@@ -181,6 +182,8 @@ fn reply_made(
     scratch.resize(length, 0);
     match tree.read_at(file, offset, scratch) {
         Ok(filled) => reply.data(&scratch[..filled]),
+        // ESTALE would say that looking the name up again helps this reader: it does not.
+        Err(Error::Stale { .. }) => reply.error(Errno::EIO),
         Err(error) => reply.error(errno(&error)),
     }
 }
