@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::format::{ARRAY, DATA, INDICES, INDPTR, Keys, Kind, MAX_YAML_BYTES, Metadata, YAML};
+use crate::memo::Memo;
 use crate::memory_mapping::UNFINISHED;
 use crate::source::Source;
 use crate::store::{FileKind, Rights, Stat, Store, stem, with_suffix};
@@ -35,6 +36,8 @@ pub struct StoredArray {
     pub yaml: Arc<Source>,
     /// The data files, in the order of [`Kind::suffixes`].
     pub files: Vec<Arc<Source>>,
+    /// What was computed of the data and is worth remembering.
+    pub memo: Memo,
 }
 
 impl StoredArray {
@@ -54,7 +57,7 @@ impl StoredArray {
             sized(Source::find(store, &path), &path, size)
         });
         let files = files.collect::<Result<_>>()?;
-        Ok(Self { path: path.to_owned(), metadata, yaml: Arc::new(yaml), files })
+        Ok(Self { path: path.to_owned(), metadata, yaml: Arc::new(yaml), files, memo: Memo::default() })
     }
 
     /// All files, the `.yaml` first.

@@ -84,9 +84,9 @@ pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Mou
         return mount_single(tree, mountpoint, options, why);
     }
     let linked = tree.linked();
-    let outer = serve(ArrayFs::new(linked.clone(), Some(Backings::new(linked)))?, tree, mountpoint, options)?;
+    let outer = serve(ArrayFs::new(linked.clone(), Some(Backings::new(linked))), tree, mountpoint, options)?;
     let inner = mountpoint.join(Tree::inner());
-    match ArrayFs::new(tree.clone(), None).and_then(|fs| serve(fs, tree, &inner, options)) {
+    match serve(ArrayFs::new(tree.clone(), None), tree, &inner, options) {
         Ok(inner) => Ok(Mounted { served: vec![outer, inner] }),
         Err(error) => {
             mountpoint::unmount(mountpoint).map_err(io::Error::other)?;
@@ -101,7 +101,7 @@ pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Mou
 fn mount_single(tree: &Tree, mountpoint: &Path, options: Options, why: &str) -> io::Result<Mounted> {
     log::info!("no passthrough: {why}");
     passthrough::describe(tree, Some(why));
-    Ok(Mounted { served: vec![serve(ArrayFs::new(tree.clone(), None)?, tree, mountpoint, options)?] })
+    Ok(Mounted { served: vec![serve(ArrayFs::new(tree.clone(), None), tree, mountpoint, options)?] })
 }
 
 fn serve(

@@ -20,17 +20,19 @@
 //! ```
 //!
 //! Data flows one way, and so do the imports: [`error`], [`dtype`], [`format`](mod@format), [`select`],
-//! [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`memory_mapping`], [`catalog`], [`check`],
-//! [`vfile`], [`part`], [`view`], [`tree`], [`mountpoint`], [`fuse`].
+//! [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`memory_mapping`], [`memo`], [`catalog`],
+//! [`check`], [`vfile`], [`checksum`], [`part`], [`view`], `verify`, [`tree`], [`mountpoint`], [`fuse`].
 
 pub mod array;
 pub mod catalog;
 pub mod check;
+pub mod checksum;
 pub mod dtype;
 pub mod error;
 pub mod format;
 pub mod fuse;
 mod handles;
+pub mod memo;
 pub mod memory_mapping;
 pub mod mmap;
 pub mod mountpoint;
@@ -40,6 +42,8 @@ pub mod select;
 pub mod source;
 pub mod store;
 pub mod tree;
+#[cfg(feature = "verify")]
+pub mod verify;
 pub mod vfile;
 pub mod view;
 

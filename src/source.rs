@@ -156,6 +156,24 @@ impl Source {
         Ok(())
     }
 
+    /// Whether what was read so far is all of the version that was found: a file can be written in
+    /// place while it is read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Truncated`] or [`Error::Stale`] when it is not.
+    pub fn check_unchanged(&self) -> Result<()> {
+        let opened = self.opened()?;
+        self.check_reaches(&opened.file, self.len())?;
+        let meta = opened.file.metadata().map_err(|e| Error::io(&self.name, "look at", e))?;
+        let (found, now) = (self.stat.identity, Stat::of(&meta).identity);
+        // The name may go meanwhile, or another take it: that is a change of the inode, not of the bytes.
+        match (found.size, found.modified) == (now.size, now.modified) {
+            true => Ok(()),
+            false => Err(Error::Stale { path: self.name.clone() }),
+        }
+    }
+
     /// The bytes `offset..offset + length` of the map, to be passed to the kernel and not touched;
     /// none where the file could not be mapped.
     ///

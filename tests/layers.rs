@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, in the order that data flows; the command line comes after them all.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 22] = [
     "error",
     "dtype",
     "format",
@@ -16,11 +16,14 @@ const ORDER: [&str; 19] = [
     "names",
     "array",
     "memory_mapping",
+    "memo",
     "catalog",
     "check",
     "vfile",
+    "checksum",
     "part",
     "view",
+    "verify",
     "tree",
     "handles",
     "mountpoint",

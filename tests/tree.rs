@@ -124,7 +124,7 @@ fn a_sparse_matrix_has_its_layout() {
     let mount = Mount::new(store.path());
     let mut things =
         vec!["data", "data.npy", "dense", "dense.npy", "indices", "indices.npy", "indptr", "indptr.npy"];
-    things.push("meta.yaml");
+    things.extend(["matrix.npz", "meta.yaml"]);
     let slice = [&things[..], &["rows"]].concat();
     assert_eq!(mount.list("s"), [&slice[..], &["slices"]].concat());
     assert_eq!(mount.list("s/rows"), numbers(14, 2));

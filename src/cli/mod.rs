@@ -9,6 +9,8 @@ mod ls;
 mod mount;
 mod remove;
 mod unmount;
+#[cfg(feature = "verify")]
+mod verify;
 
 use std::io;
 use std::path::Path;
@@ -47,6 +49,8 @@ enum Command {
     Create(create::Args),
     Remove(remove::Args),
     Check(check::Args),
+    #[cfg(feature = "verify")]
+    Verify(verify::Args),
     Demo(demo::Args),
 }
 
@@ -63,6 +67,8 @@ pub fn run() -> ExitCode {
         Command::Create(args) => create::run(&args),
         Command::Remove(args) => remove::run(&args),
         Command::Check(args) => check::run(&args),
+        #[cfg(feature = "verify")]
+        Command::Verify(args) => verify::run(&args),
         Command::Demo(args) => demo::run(&args),
     };
     match done {

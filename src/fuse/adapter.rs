@@ -19,6 +19,7 @@ use super::convert::{bare_attr, errno, file_attr, file_type, ino, time_to_live};
 use super::lane::Lane;
 use super::near;
 use super::passthrough::Backings;
+use crate::error::Error;
 use crate::handles::Handles;
 use crate::tree::{Answer, File, Ino, Listing, NodeKind, Tree};
 
@@ -44,8 +45,8 @@ thread_local! {
 }
 
 impl ArrayFs {
-    pub fn new(tree: Tree, backings: Option<Backings>) -> io::Result<Self> {
-        Ok(Self { tree, folders: Handles::default(), backings, slow: Lane::new()? })
+    pub fn new(tree: Tree, backings: Option<Backings>) -> Self {
+        Self { tree, folders: Handles::default(), backings, slow: Lane::new() }
     }
 
     fn reply_read(&self, number: Ino, offset: u64, size: usize, reply: ReplyData) {
@@ -85,6 +86,8 @@ fn reply_made(tree: &Tree, file: &File, offset: u64, length: usize, reply: Reply
         scratch.resize(length, 0);
         match tree.read_at(file, offset, scratch) {
             Ok(filled) => reply.data(&scratch[..filled]),
+            // ESTALE would say that looking the name up again helps this reader: it does not.
+            Err(Error::Stale { .. }) => reply.error(Errno::EIO),
             Err(error) => reply.error(errno(&error)),
         }
     });

@@ -3,10 +3,13 @@
 //! The workers of the lane take turns between the files that are read: no file has all of them.
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::tree::Ino;
+
+/// How long a worker waits for more to do.
+const A_WHILE: Duration = Duration::from_secs(5);
 
 /// Something to be done.
 pub(super) type Job = Box<dyn FnOnce() + Send>;
@@ -14,6 +17,7 @@ pub(super) type Job = Box<dyn FnOnce() + Send>;
 /// Workers and what they have to do.
 pub(super) struct Lane {
     shared: Arc<Shared>,
+    cores: usize,
 }
 
 #[derive(Default)]
@@ -28,19 +32,19 @@ struct Queues {
     waiting: VecDeque<(Ino, VecDeque<Job>)>,
     /// How many jobs of each file are being done.
     running: HashMap<Ino, usize>,
+    workers: usize,
+    /// Workers that wait for something to do.
+    idle: usize,
     is_closed: bool,
 }
 
 impl Lane {
-    /// A lane with workers of its own.
-    pub fn new() -> io::Result<Self> {
-        let cores = std::thread::available_parallelism().map_or(2, Into::into);
-        let shared = Arc::new(Shared::default());
-        for _ in 0..(4 * cores).clamp(8, 32) {
-            let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name("slow".into()).spawn(move || shared.work(cores))?;
-        }
-        Ok(Self { shared })
+    /// The most workers there can be.
+    const MOST: usize = 256;
+
+    /// A lane without workers: they come when there is something to do, and go when there is not.
+    pub fn new() -> Self {
+        Self { shared: Arc::default(), cores: std::thread::available_parallelism().map_or(2, Into::into) }
     }
 
     /// Has a job done that reads this file.
@@ -50,8 +54,27 @@ impl Lane {
             Some((_, jobs)) => jobs.push_back(job),
             None => queues.waiting.push_back((file, [job].into())),
         }
+        let is_missing = queues.idle == 0 && queues.workers < Self::MOST;
+        if is_missing {
+            queues.workers += 1;
+        }
         drop(queues);
-        self.shared.is_more.notify_one();
+        if is_missing {
+            self.hire();
+        } else {
+            self.shared.is_more.notify_one();
+        }
+    }
+
+    fn hire(&self) {
+        let (shared, cores) = (Arc::clone(&self.shared), self.cores);
+        let worker = std::thread::Builder::new().name("slow".into()).spawn(move || shared.work(cores));
+        if let Err(error) = worker {
+            log::warn!("no thread for slow reads: {error}");
+            self.shared.lock().workers -= 1;
+            // Better late than never: nobody else may come to do it.
+            self.shared.do_next(self.cores);
+        }
     }
 }
 
@@ -63,21 +86,34 @@ impl Drop for Lane {
 }
 
 impl Shared {
-    /// Does jobs until the lane is closed, of one file no more than `most` at a time.
+    /// Does jobs until there are none for a while, or the lane is closed; of one file no more than `most`
+    /// at a time.
     fn work(&self, most: usize) {
+        while self.do_next(most) || self.wait_for_more() {}
+        self.lock().workers -= 1;
+    }
+
+    /// Does a job, if there is one to do.
+    fn do_next(&self, most: usize) -> bool {
+        let Some((file, job)) = self.lock().take(most) else { return false };
+        job();
+        self.lock().done(file);
+        // Its file may have had to wait for this one.
+        self.is_more.notify_one();
+        true
+    }
+
+    /// Whether there is more to do, after a while at most.
+    fn wait_for_more(&self) -> bool {
         let mut queues = self.lock();
-        while !queues.is_closed {
-            let Some((file, job)) = queues.take(most) else {
-                queues = self.is_more.wait(queues).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            drop(queues);
-            job();
-            queues = self.lock();
-            queues.done(file);
-            // Its file may have had to wait for this one.
-            self.is_more.notify_one();
+        if queues.is_closed {
+            return false;
         }
+        queues.idle += 1;
+        let (mut queues, waited) =
+            self.is_more.wait_timeout(queues, A_WHILE).unwrap_or_else(PoisonError::into_inner);
+        queues.idle -= 1;
+        !queues.is_closed && !waited.timed_out()
     }
 
     fn lock(&self) -> MutexGuard<'_, Queues> {
@@ -113,11 +149,10 @@ impl Queues {
 mod tests {
     use super::*;
     use std::sync::mpsc;
-    use std::time::Duration;
 
     #[test]
     fn one_file_never_has_all_workers() {
-        let lane = Lane::new().unwrap();
+        let lane = Lane::new();
         let (release, held) = mpsc::channel::<()>();
         let held = Arc::new(Mutex::new(held));
         for _ in 0..100 {

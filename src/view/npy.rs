@@ -1,23 +1,17 @@
-//! NumPy's `.npy`: a header, then the bytes as they are.
+//! NumPy's `.npy`: a header (see `npy_header`), then the bytes as they are.
 //!
-//! ```text
-//! \x93NUMPY  1 0  length  {'descr': '<f4', 'fortran_order': False, 'shape': (700, 765), }  spaces  \n
-//! the elements
-//! ```
-//!
-//! Version 1.0 of the format (`numpy/lib/format.py`, "Format Version 1.0"). Of whole parts the header
-//! fills a page, so that the elements start at one; of rows and columns it fills 128 bytes.
+//! Of whole parts the header fills a page, so that the elements start at one; of rows and columns it
+//! fills 128 bytes. `transposed.npy` has the very same elements: read by columns, of the reversed shape,
+//! they are the matrix with its axes exchanged.
 
 use super::View;
+use super::npy_header::{Order, npy_header};
 use crate::error::Result;
 use crate::format::Shape;
-use crate::part::{Block, Part, Scope, Selection};
+use crate::part::{Part, Scope, Selection, Thing};
 use crate::vfile::{Extent, VirtualFile};
 
 pub(super) struct Npy;
-
-/// Bytes before the header's text: magic string, version, length.
-const PREFIX: usize = 10;
 
 impl View for Npy {
     fn format(&self) -> &'static str {
@@ -25,50 +19,25 @@ impl View for Npy {
     }
 
     fn offers(&self, _: &Selection, part: Part) -> bool {
-        part.thing.is_block()
+        part.thing.is_block() || part.thing == Thing::Transposed
+    }
+
+    fn is_listed(&self, part: Part) -> bool {
+        part.of == Scope::All && part.thing.is_block()
     }
 
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        let block = selection.block(part)?;
+        let (order, stored) = match part.thing {
+            Thing::Transposed => (Order::Fortran, Part { thing: Thing::Array, ..part }),
+            _ => (Order::C, part),
+        };
+        let block = selection.block(stored)?;
+        let shape = match (order, block.shape) {
+            (Order::Fortran, Shape::Matrix(rows, columns)) => Shape::Matrix(columns, rows),
+            (_, shape) => shape,
+        };
         let length = if part.of == Scope::All { 4096 } else { 128 };
-        let header = Extent::Literal(header(&block, length).into());
+        let header = Extent::Literal(npy_header(block.dtype.descr(), order, shape, length).into());
         VirtualFile::new([header].into_iter().chain(block.bytes.extents().iter().cloned()))
-    }
-}
-
-fn header(block: &Block, length: usize) -> Vec<u8> {
-    let shape = match block.shape {
-        Shape::Vector(n) => format!("({n},)"),
-        Shape::Matrix(rows, columns) => format!("({rows}, {columns})"),
-    };
-    let text = format!("{{'descr': '{}', 'fortran_order': False, 'shape': {shape}, }}", block.dtype.descr());
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    let rest = u16::try_from(length - PREFIX).expect("a header is shorter than 64 KiB");
-    bytes.extend_from_slice(&rest.to_le_bytes());
-    bytes.extend_from_slice(text.as_bytes());
-    // The text has at most 96 bytes: two axes of 19 digits.
-    bytes.resize(length - 1, b' ');
-    bytes.push(b'\n');
-    bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dtype::Dtype;
-
-    #[test]
-    fn the_longest_header_still_fits_a_row() {
-        let n = i64::MAX as u64;
-        let block =
-            Block { dtype: Dtype::Float16, shape: Shape::Matrix(n, n), bytes: VirtualFile::default() };
-        let header = header(&block, 128);
-        assert_eq!(header.len(), 128);
-        let text = String::from_utf8_lossy(&header[PREFIX..]).into_owned();
-        assert_eq!(
-            text.trim_end(),
-            format!("{{'descr': '<f2', 'fortran_order': False, 'shape': ({n}, {n}), }}")
-        );
-        assert!(text.ends_with(" \n"));
     }
 }

@@ -1,0 +1,215 @@
+//! CRC-32 of content that nobody has read yet: its place and length are known, its value is computed
+//! when it is first read.
+//!
+//! The content is read once, in pieces, by as many threads as there are cores, and the number is
+//! remembered with the version of the array. So `stat` costs nothing, and the first who reads the field
+//! waits as long as reading the content takes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use crc32fast::Hasher;
+
+use crate::catalog::StoredArray;
+use crate::error::Result;
+use crate::memo::Key;
+use crate::source::Source;
+use crate::vfile::{Extent, Generate, VirtualFile};
+
+/// Bytes that a thread reads at once, and so the memory it takes.
+const BUFFER: usize = 1 << 20;
+
+/// The least bytes of a piece that one thread takes, and the most pieces.
+const PIECE: u64 = 4 << 20;
+const MOST_PIECES: u64 = 4096;
+
+/// Bytes of the field.
+pub const CRC32_LENGTH: u64 = 4;
+
+/// The CRC-32 (IEEE 802.3, that of zip and gzip) of `content` as 4 bytes, little-endian, computed when
+/// they are first read. `key` tells this content from all others of the array.
+pub fn crc32(array: &Arc<StoredArray>, key: Key, content: VirtualFile) -> Extent {
+    let field = Field { array: Arc::clone(array), key, content };
+    Extent::Generated { content: Arc::new(field), length: CRC32_LENGTH }
+}
+
+struct Field {
+    array: Arc<StoredArray>,
+    key: Key,
+    content: VirtualFile,
+}
+
+impl Field {
+    fn compute(&self) -> Result<u32> {
+        let sources = self.sources();
+        let crc = crc32_of(&self.content)?;
+        // Else it might be that of no version: one half of the old bytes, one of the new.
+        sources.iter().try_for_each(|source| source.check_unchanged())?;
+        Ok(crc)
+    }
+}
+
+impl Generate for Field {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let crc = self.array.memo.get_or_compute(self.key, || self.compute())?;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        buffer.copy_from_slice(&crc.to_le_bytes()[start..start + buffer.len()]);
+        Ok(())
+    }
+
+    fn sources(&self) -> Vec<Arc<Source>> {
+        self.content.sources()
+    }
+}
+
+/// The CRC-32 of a whole file, read by as many threads as there are cores.
+///
+/// # Errors
+///
+/// Whatever reading it gives.
+pub fn crc32_of(file: &VirtualFile) -> Result<u32> {
+    let piece = file.len().div_ceil(MOST_PIECES).max(PIECE);
+    let count = usize::try_from(file.len().div_ceil(piece)).unwrap_or(usize::MAX);
+    let pass = Pass {
+        file,
+        piece,
+        next: AtomicUsize::new(0),
+        failed: AtomicBool::new(false),
+        done: Mutex::new(vec![None; count]),
+    };
+    let cores = thread::available_parallelism().map_or(1, Into::into);
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..cores.min(count))
+            // Where there is no room for another thread, fewer do the work.
+            .filter_map(|_| {
+                thread::Builder::new().name("crc32".into()).spawn_scoped(scope, || pass.work()).ok()
+            })
+            .collect();
+        let own = pass.work();
+        let of_others = others
+            .into_iter()
+            .map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        of_others.fold(own, Result::and)
+    })?;
+    let done = pass.done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut whole = Hasher::new();
+    done.iter().flatten().for_each(|piece| whole.combine(piece));
+    Ok(whole.finalize())
+}
+
+/// One pass over a file, by several threads.
+struct Pass<'f> {
+    file: &'f VirtualFile,
+    /// Bytes of every piece but the last.
+    piece: u64,
+    /// The first piece that nobody has taken.
+    next: AtomicUsize,
+    failed: AtomicBool,
+    done: Mutex<Vec<Option<Hasher>>>,
+}
+
+impl Pass<'_> {
+    /// Takes pieces until there are no more.
+    fn work(&self) -> Result<()> {
+        let mut buffer = Vec::new();
+        while !self.failed.load(Ordering::Relaxed) {
+            let i = self.next.fetch_add(1, Ordering::Relaxed);
+            let start = (i as u64).saturating_mul(self.piece);
+            if start >= self.file.len() {
+                break;
+            }
+            let hasher = self.hash(start, &mut buffer);
+            let hasher = hasher.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))?;
+            self.done.lock().unwrap_or_else(PoisonError::into_inner)[i] = Some(hasher);
+        }
+        Ok(())
+    }
+
+    fn hash(&self, start: u64, buffer: &mut Vec<u8>) -> Result<Hasher> {
+        let end = self.file.len().min(start + self.piece);
+        let mut hasher = Hasher::new();
+        let mut at = start;
+        while at < end {
+            buffer.resize(usize::try_from(end - at).unwrap_or(BUFFER).min(BUFFER), 0);
+            let filled = self.file.read_at(at, buffer)?;
+            hasher.update(&buffer[..filled]);
+            at += filled as u64;
+        }
+        Ok(hasher)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::StoredArray;
+    use crate::error::Error;
+    use crate::select::Rows;
+    use crate::store::Store;
+    use std::fs;
+    use std::path::Path;
+
+    fn array(bytes: &[u8]) -> (tempfile::TempDir, Arc<StoredArray>) {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("x.array"), bytes).unwrap();
+        let yaml = format!("dtype: uint8\nshape: [{}]\nversion: [1, 0]\n", bytes.len());
+        fs::write(dir.path().join("x.yaml"), yaml).unwrap();
+        let store = Arc::new(Store::open(dir.path()).unwrap());
+        let array = Arc::new(StoredArray::load(&store, Path::new("x")).unwrap());
+        (dir, array)
+    }
+
+    fn content(array: &StoredArray) -> VirtualFile {
+        let source = Arc::clone(&array.files[0]);
+        let length = source.len();
+        VirtualFile::new([Extent::Slice { source, offset: 0, length }]).unwrap()
+    }
+
+    fn field(array: &Arc<StoredArray>) -> VirtualFile {
+        let key = Key { what: "test", rows: Rows::all(1) };
+        VirtualFile::new([crc32(array, key, content(array))]).unwrap()
+    }
+
+    #[test]
+    fn of_pieces_it_is_that_of_the_whole() {
+        for length in [0, 1, BUFFER as u64, PIECE - 1, PIECE, PIECE + 1, 5 * PIECE + 12345] {
+            let bytes: Vec<u8> =
+                (0..length).map(|i| (i * 7 + i / 256 + i / 65536).to_le_bytes()[0]).collect();
+            let file = VirtualFile::literal(bytes.clone());
+            assert_eq!(crc32_of(&file).unwrap(), crc32fast::hash(&bytes), "{length}");
+        }
+        // The check value of CRC-32/ISO-HDLC.
+        assert_eq!(crc32_of(&VirtualFile::literal(*b"123456789")).unwrap(), 0xCBF4_3926);
+    }
+
+    #[test]
+    fn the_field_is_read_in_any_pieces_and_computed_once() {
+        let (_dir, array) = array(b"123456789");
+        let file = field(&array);
+        assert_eq!(file.len(), 4);
+        let mut bytes = [0; 2];
+        file.read_at(1, &mut bytes).unwrap();
+        assert_eq!(bytes, [0x39, 0xF4]);
+        // Files are made anew at every look; the number stays with the array.
+        let again = field(&array);
+        let mut bytes = [0; 4];
+        again.read_at(0, &mut bytes).unwrap();
+        assert_eq!(bytes, 0xCBF4_3926_u32.to_le_bytes());
+    }
+
+    #[test]
+    fn of_a_file_that_changes_there_is_none() {
+        let (dir, array) = array(b"123456789");
+        let file = field(&array);
+        file.open().unwrap();
+        let path = dir.path().join("x.array");
+        fs::write(&path, b"987654321").unwrap();
+        fs::File::options().append(true).open(&path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        let mut bytes = [0; 4];
+        assert!(matches!(file.read_at(0, &mut bytes), Err(Error::Stale { .. })));
+        fs::write(&path, b"1").unwrap();
+        assert!(matches!(file.read_at(0, &mut bytes), Err(Error::Truncated { .. })));
+    }
+}

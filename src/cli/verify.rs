@@ -1,0 +1,107 @@
+//! `arrayfs verify`: every file that a mount would show, decoded and compared with the store.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use arrayfs::catalog::{Finding, StoredArray, walk};
+use arrayfs::error::shown;
+use arrayfs::store::Store;
+use arrayfs::verify::{Case, Outcome, cases};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Decode every file of the tree by other readers, and compare with the store; exit 1 where they differ
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  arrayfs verify data/pbmc68k
+  arrayfs verify data/pbmc68k 'cell,gene#scaled'
+
+One line on standard output for each fault: the array, its file, and what is wrong.")]
+pub struct Args {
+    /// Directory of the store
+    store: PathBuf,
+    /// One array of it; all without
+    array: Option<PathBuf>,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let store = Arc::new(Store::open(&args.store)?);
+    let mut out = io::stdout().lock();
+    let (mut arrays, mut faults) = (Vec::new(), 0u64);
+    let is_wanted = |path: &PathBuf| args.array.as_ref().is_none_or(|wanted| wanted == path);
+    let mut broken = Vec::new();
+    walk(&store, &mut |finding| match finding {
+        Finding::Array(array) if is_wanted(&array.path) => arrays.push(Arc::new(array)),
+        Finding::Broken(path, error) if is_wanted(&path) => broken.push((path, error)),
+        _ => {}
+    });
+    if let Some(array) = &args.array {
+        ensure!(!arrays.is_empty() || !broken.is_empty(), "{}: no such array", shown(array));
+    }
+    for (path, error) in &broken {
+        writeln!(out, "{}: {error}", shown(path))?;
+        faults += 1;
+    }
+    let mut report = Report::default();
+    for array in &arrays {
+        for line in report.verify(array) {
+            writeln!(out, "{line}")?;
+            faults += 1;
+        }
+    }
+    eprintln!(
+        "{} files of {} arrays verified, {faults} faults",
+        report.verified,
+        arrays.len() + broken.len()
+    );
+    if !report.unknown.is_empty() {
+        let unknown: Vec<_> = report.unknown.into_iter().collect();
+        eprintln!("not verified, for want of another reader here: {}", unknown.join(", "));
+    }
+    Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What was verified so far.
+#[derive(Default)]
+struct Report {
+    verified: u64,
+    /// Formats that were not.
+    unknown: BTreeSet<&'static str>,
+}
+
+impl Report {
+    /// Verifies all files of an array, and returns a line for each fault.
+    fn verify(&mut self, array: &Arc<StoredArray>) -> Vec<String> {
+        let cases = cases(array);
+        let bar = progress_bar(&cases);
+        let (mut lines, mut seen) = (Vec::new(), BTreeSet::new());
+        for case in &cases {
+            bar.set_message(format!("{}/{case}", shown(&array.path)));
+            match case.verify(&|bytes| bar.inc(bytes)) {
+                Outcome::Same => self.verified += 1,
+                Outcome::NotVerified => drop(self.unknown.insert(case.format())),
+                // What is wrong in the store is wrong in all that show it, and said once.
+                Outcome::Fault(why) => {
+                    self.verified += 1;
+                    if seen.insert(why.clone()) {
+                        lines.push(format!("{}/{case}: {why}", shown(&array.path)));
+                    }
+                }
+            }
+        }
+        bar.finish_and_clear();
+        lines
+    }
+}
+
+/// Shown on a terminal only.
+fn progress_bar(cases: &[Case]) -> ProgressBar {
+    let bytes = cases.iter().filter_map(|case| case.size().ok());
+    let bar = ProgressBar::new(bytes.fold(0, u64::saturating_add));
+    let style =
+        ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} {msg}");
+    style.map_or(bar.clone(), |style| bar.with_style(style))
+}

@@ -1,0 +1,123 @@
+//! Numbers that are computed once for a version of an array, and remembered as long as it is in use.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::error::Result;
+use crate::select::Rows;
+
+/// What a number was computed of.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Key {
+    /// The content, by a name that no other has: that of the format, and of what in it.
+    pub what: &'static str,
+    /// The rows of the array that the content shows.
+    pub rows: Rows,
+}
+
+/// The numbers that are known of one version of an array.
+#[derive(Debug, Default)]
+pub struct Memo {
+    slots: Mutex<Slots>,
+}
+
+#[derive(Debug, Default)]
+struct Slots {
+    by_key: HashMap<Key, Arc<Slot>>,
+    /// The oldest first.
+    order: VecDeque<Key>,
+}
+
+/// One number, once it is known.
+#[derive(Debug, Default)]
+struct Slot {
+    number: OnceLock<u32>,
+    /// Held by whoever computes it.
+    computing: Mutex<()>,
+}
+
+impl Memo {
+    /// The most numbers that are remembered; of more the oldest are computed again.
+    const MOST: usize = 4096;
+
+    /// The number, if it is known.
+    pub fn get(&self, key: Key) -> Option<u32> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.by_key.get(&key)?.number.get().copied()
+    }
+
+    /// The number, computed if it is not known. Of several who ask at once one computes and the others
+    /// wait.
+    ///
+    /// # Errors
+    ///
+    /// What `compute` gives; that is not remembered, and the next who asks tries again.
+    pub fn get_or_compute(&self, key: Key, compute: impl FnOnce() -> Result<u32>) -> Result<u32> {
+        let slot = self.slot(key);
+        if let Some(number) = slot.number.get() {
+            return Ok(*number);
+        }
+        let _computing = slot.computing.lock().unwrap_or_else(PoisonError::into_inner);
+        match slot.number.get() {
+            Some(number) => Ok(*number),
+            None => compute().map(|number| *slot.number.get_or_init(|| number)),
+        }
+    }
+
+    fn slot(&self, key: Key) -> Arc<Slot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.by_key.get(&key) {
+            return Arc::clone(slot);
+        }
+        if slots.order.len() >= Self::MOST
+            && let Some(oldest) = slots.order.pop_front()
+        {
+            slots.by_key.remove(&oldest);
+        }
+        slots.order.push_back(key);
+        Arc::clone(slots.by_key.entry(key).or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    fn key(rows: u64) -> Key {
+        Key { what: "test", rows: Rows::all(rows) }
+    }
+
+    #[test]
+    fn one_computes_and_the_others_wait() {
+        let (memo, runs) = (Memo::default(), AtomicU32::new(0));
+        let compute = || {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            Ok(40 + runs.fetch_add(1, Ordering::Relaxed))
+        };
+        std::thread::scope(|scope| {
+            let ask = || assert_eq!(memo.get_or_compute(key(1), compute).unwrap(), 40);
+            (0..8).for_each(|_| drop(scope.spawn(ask)));
+        });
+        assert_eq!((memo.get(key(1)), memo.get(key(2))), (Some(40), None));
+    }
+
+    #[test]
+    fn an_error_is_not_remembered() {
+        let memo = Memo::default();
+        assert!(memo.get_or_compute(key(1), || Err(Error::not_found("x"))).is_err());
+        assert_eq!(memo.get(key(1)), None);
+        assert_eq!(memo.get_or_compute(key(1), || Ok(7)).unwrap(), 7);
+    }
+
+    #[test]
+    fn the_oldest_goes_when_there_are_too_many() {
+        let memo = Memo::default();
+        for i in (0..).take(Memo::MOST + 10) {
+            memo.get_or_compute(key(u64::from(i) + 1), || Ok(i)).unwrap();
+        }
+        assert_eq!((memo.get(key(10)), memo.get(key(11))), (None, Some(10)));
+        assert_eq!(memo.slots.lock().unwrap().by_key.len(), Memo::MOST);
+    }
+}

@@ -1,0 +1,111 @@
+//! Single numbers of any type: as text, in words, and added up.
+
+use half::f16;
+
+use crate::dtype::Dtype;
+
+/// The bytes of one element, little-endian, and zeros after them.
+pub(super) type Element = [u8; 8];
+
+/// The value of an element; every number of every type is one of these, exactly.
+#[derive(Clone, Copy, PartialEq)]
+enum Value {
+    Integer(i128),
+    Float(f64),
+}
+
+/// An element from its own bytes.
+pub(super) fn element(bytes: &[u8]) -> Element {
+    let mut element = [0; 8];
+    element[..bytes.len()].copy_from_slice(bytes);
+    element
+}
+
+fn value(dtype: Dtype, element: Element) -> Value {
+    let [a, b, c, d, ..] = element;
+    match dtype {
+        Dtype::Bool => Value::Integer(i128::from(a != 0)),
+        Dtype::Int8 => Value::Integer(i8::from_le_bytes([a]).into()),
+        Dtype::Int16 => Value::Integer(i16::from_le_bytes([a, b]).into()),
+        Dtype::Int32 => Value::Integer(i32::from_le_bytes([a, b, c, d]).into()),
+        Dtype::Int64 => Value::Integer(i64::from_le_bytes(element).into()),
+        Dtype::Uint8 | Dtype::Uint16 | Dtype::Uint32 | Dtype::Uint64 => {
+            Value::Integer(u64::from_le_bytes(element).into())
+        }
+        Dtype::Float16 => Value::Float(f16::from_le_bytes([a, b]).into()),
+        Dtype::Float32 => Value::Float(f32::from_le_bytes([a, b, c, d]).into()),
+        Dtype::Float64 => Value::Float(f64::from_le_bytes(element)),
+    }
+}
+
+/// An element in words.
+pub(super) fn shown(dtype: Dtype, element: Element) -> String {
+    match value(dtype, element) {
+        Value::Integer(value) => value.to_string(),
+        Value::Float(value) => format!("{value:?}"),
+    }
+}
+
+/// Whether the text, spaces around it, is this very number; any NaN is any other.
+pub(super) fn is_text(dtype: Dtype, element: Element, text: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(text.trim_ascii()) else { return false };
+    match value(dtype, element) {
+        Value::Integer(value) => text.parse() == Ok(value),
+        Value::Float(value) => {
+            // Rounded once, from the text to the type: by way of float64 it would be twice.
+            let found = match dtype {
+                Dtype::Float32 => text.parse::<f32>().map(f64::from),
+                Dtype::Float16 => text.parse().map(|found| f16::from_f64(found).to_f64()),
+                _ => text.parse::<f64>(),
+            };
+            found.is_ok_and(|found| found.to_bits() == value.to_bits() || found.is_nan() && value.is_nan())
+        }
+    }
+}
+
+/// The sum of two elements, as their type has it; what is added to a zero keeps its bits.
+pub(super) fn sum(dtype: Dtype, a: Element, b: Element) -> Element {
+    if a == Element::default() {
+        return b;
+    }
+    let width = usize::try_from(dtype.itemsize()).unwrap_or(8);
+    match (value(dtype, a), value(dtype, b)) {
+        (Value::Integer(a), Value::Integer(b)) if dtype == Dtype::Bool => element(&[u8::from(a + b > 0)]),
+        (Value::Integer(a), Value::Integer(b)) => element(&(a + b).to_le_bytes()[..width]),
+        // float64 is wide enough for the sum of two narrower numbers to be rounded right at the end.
+        (Value::Float(a), Value::Float(b)) => match dtype {
+            Dtype::Float16 => element(&f16::from_f64(a + b).to_le_bytes()),
+            #[allow(clippy::cast_possible_truncation)]
+            Dtype::Float32 => element(&((a + b) as f32).to_le_bytes()),
+            _ => element(&(a + b).to_le_bytes()),
+        },
+        _ => unreachable!("elements of one type are of one kind"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_a_number_or_not() {
+        let minus = element(&(-1.5f32).to_le_bytes());
+        assert!(is_text(Dtype::Float32, minus, b"  -1.50000000e+00"));
+        assert!(!is_text(Dtype::Float32, minus, b"1.5"));
+        assert!(!is_text(Dtype::Float64, element(&0.0f64.to_le_bytes()), b"-0.0"));
+        assert!(is_text(Dtype::Float16, element(&f16::NAN.to_le_bytes()), b"      NaN"));
+        assert!(is_text(Dtype::Float32, element(&f32::NEG_INFINITY.to_le_bytes()), b"-Inf"));
+        assert!(is_text(Dtype::Uint64, [0xFF; 8], b"18446744073709551615"));
+        assert!(is_text(Dtype::Int8, element(&[0xFF]), b"-1"));
+        assert!(is_text(Dtype::Bool, element(&[2]), b"1") && !is_text(Dtype::Bool, element(&[2]), b""));
+    }
+
+    #[test]
+    fn sums_are_those_of_the_type() {
+        let sum8 = |a: i8, b: i8| {
+            i8::from_le_bytes([sum(Dtype::Int8, element(&a.to_le_bytes()), element(&b.to_le_bytes()))[0]])
+        };
+        assert_eq!((sum8(100, 100), sum8(-1, -1), sum8(0, 5)), (-56, -2, 5));
+        assert_eq!(sum(Dtype::Bool, element(&[1]), element(&[1])), element(&[1]));
+    }
+}

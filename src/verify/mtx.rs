@@ -1,0 +1,63 @@
+//! `.mtx`, by the words of "The Matrix Market Exchange Formats": lines of a row, a column and a number.
+
+use std::io::{BufRead, BufReader};
+
+use super::element::{is_text, shown as in_words};
+use super::npy::expect;
+use super::reader::expect_end;
+use super::truth::stored;
+use super::{Fault, Shown, Verified};
+use crate::dtype::Dtype;
+
+pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+    let mut file = BufReader::with_capacity(1 << 20, shown.file()?);
+    let mut line = Vec::new();
+    let dtype = shown.selection.array().metadata.dtype();
+    next(&mut file, &mut line)?;
+    let words: Vec<_> = words(&line).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    let is_known = words.len() == 5
+        && words[..3] == ["%%MatrixMarket", "matrix", "coordinate"]
+        && ["integer", "real"].contains(&words[3].as_str())
+        && words[4] == "general";
+    expect("header", &is_known, &true)?;
+    if matches!(dtype, Dtype::Float16 | Dtype::Float32 | Dtype::Float64) {
+        expect("field", &words[3][..], "real")?;
+    }
+    line.push(b'%');
+    while line.first().is_none_or(|byte| *byte == b'%') {
+        next(&mut file, &mut line)?;
+    }
+    let (count, stored) = stored(shown.selection, shown.part)?;
+    let shape = shown.selection.shape();
+    expect_words(&line, [shape.rows(), shape.columns(), count].map(|n| (Dtype::Uint64, n.to_le_bytes())))?;
+    for element in stored {
+        let (row, column, value) = element?;
+        next(&mut file, &mut line)?;
+        let place = [row + 1, column + 1].map(|n| (Dtype::Uint64, n.to_le_bytes()));
+        expect_words(&line, [place[0], place[1], (dtype, value)])?;
+    }
+    expect_end(&mut file)
+}
+
+fn next(file: &mut dyn BufRead, line: &mut Vec<u8>) -> Verified {
+    line.clear();
+    match file.read_until(b'\n', line)? {
+        0 => Err(Fault("fewer lines than elements".into())),
+        _ => Ok(()),
+    }
+}
+
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
+}
+
+fn expect_words(line: &[u8], expected: [(Dtype, [u8; 8]); 3]) -> Verified {
+    let mut found = words(line);
+    let is_same =
+        expected.iter().all(|(dtype, n)| found.next().is_some_and(|word| is_text(*dtype, *n, word)));
+    if is_same && found.next().is_none() {
+        return Ok(());
+    }
+    let [a, b, c] = expected.map(|(dtype, n)| in_words(dtype, n));
+    Err(Fault(format!("expected {a} {b} {c}, found {}", String::from_utf8_lossy(line.trim_ascii()))))
+}

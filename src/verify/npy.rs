@@ -1,0 +1,82 @@
+//! `.npy`, its header read by the words of "Format Version 1.0" in `numpy/lib/format.py`.
+
+use std::io::Read;
+
+use super::raw::compare;
+use super::reader::expect_end;
+use super::truth::{Numbers, numbers};
+use super::{Fault, Shown, Verified};
+use crate::part::{Part, Thing};
+
+pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+    let mut file = shown.file()?;
+    match shown.part.thing {
+        Thing::Transposed => {
+            let stored = Part { thing: Thing::Array, ..shown.part };
+            let mut numbers = numbers(shown.selection, stored)?;
+            numbers.shape.reverse();
+            verify_array(&mut file, numbers, true)
+        }
+        _ => verify_array(&mut file, numbers(shown.selection, shown.part)?, false),
+    }
+}
+
+/// An array of these numbers, and nothing after it.
+pub(super) fn verify_array(file: &mut dyn Read, numbers: Numbers<'_>, is_fortran: bool) -> Verified {
+    let header = Header::read(file)?;
+    expect("dtype", &header.descr[..], numbers.dtype.descr())?;
+    expect("shape", &header.shape, &numbers.shape)?;
+    // Along one axis both orders are the same.
+    if numbers.shape.len() > 1 {
+        expect("fortran_order", &header.is_fortran, &is_fortran)?;
+    }
+    compare(file, numbers)?;
+    expect_end(file)
+}
+
+/// What the header of an array says.
+pub(super) struct Header {
+    pub descr: String,
+    pub is_fortran: bool,
+    pub shape: Vec<u64>,
+}
+
+impl Header {
+    /// Reads the header, and no more.
+    pub fn read(file: &mut dyn Read) -> Result<Self, Fault> {
+        let mut start = [0; 10];
+        file.read_exact(&mut start)?;
+        let [magic @ .., low, high] = start;
+        expect("magic string and version", &magic, b"\x93NUMPY\x01\x00")?;
+        let length = usize::from(u16::from_le_bytes([low, high]));
+        expect("bytes of the header beyond a multiple of 64", &((start.len() + length) % 64), &0)?;
+        let mut text = vec![0; length];
+        file.read_exact(&mut text)?;
+        let text = String::from_utf8(text)?;
+        Self::parse(&text).ok_or_else(|| Fault(format!("a header that is none: {}", text.trim())))
+    }
+
+    /// A Python dictionary of three keys, in this order, as NumPy writes it; a newline at the end.
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.strip_suffix('\n')?.trim_end_matches(' ');
+        let text = text.strip_prefix("{'descr': '")?.strip_suffix(", }")?;
+        let (descr, text) = text.split_once("', 'fortran_order': ")?;
+        let (order, shape) = text.split_once(", 'shape': ")?;
+        let is_fortran = ["False", "True"].iter().position(|word| *word == order)? == 1;
+        let axes = shape.strip_prefix('(')?.strip_suffix(')')?;
+        let axes = axes.split(',').map(str::trim).filter(|axis| !axis.is_empty());
+        let shape = axes.map(|axis| axis.parse().ok()).collect::<Option<_>>()?;
+        Some(Self { descr: descr.to_owned(), is_fortran, shape })
+    }
+}
+
+pub(super) fn expect<T: PartialEq + std::fmt::Debug + ?Sized>(
+    what: &str,
+    found: &T,
+    expected: &T,
+) -> Verified {
+    match found == expected {
+        true => Ok(()),
+        false => Err(Fault(format!("{what}: expected {expected:?}, found {found:?}"))),
+    }
+}

@@ -1,0 +1,53 @@
+//! A virtual file as the standard library reads files.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+use super::Fault;
+use crate::vfile::VirtualFile;
+
+/// A virtual file with a position in it.
+pub(super) struct FileReader<'a> {
+    file: &'a VirtualFile,
+    at: u64,
+    progress: &'a dyn Fn(u64),
+}
+
+impl<'a> FileReader<'a> {
+    pub fn new(file: &'a VirtualFile, progress: &'a dyn Fn(u64)) -> Self {
+        Self { file, at: 0, progress }
+    }
+
+    /// Bytes of the file.
+    pub fn len(&self) -> u64 {
+        self.file.len()
+    }
+}
+
+impl Read for FileReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let filled = self.file.read_at(self.at, buffer).map_err(io::Error::other)?;
+        self.at += filled as u64;
+        (self.progress)(filled as u64);
+        Ok(filled)
+    }
+}
+
+impl Seek for FileReader<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.file.len().checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
+
+/// That nothing is left.
+pub(super) fn expect_end(reader: &mut dyn Read) -> Result<(), Fault> {
+    match reader.read(&mut [0])? {
+        0 => Ok(()),
+        _ => Err(Fault("more bytes than numbers".into())),
+    }
+}

@@ -1,0 +1,62 @@
+//! `.safetensors`, its header read by the crate that defines it.
+
+use std::io::Read;
+
+use safetensors::tensor::{Metadata, TensorInfo};
+
+use super::npy::expect;
+use super::raw::compare;
+use super::reader::expect_end;
+use super::truth::{Numbers, numbers};
+use super::{Fault, Shown, Verified};
+use crate::part::{Part, Thing};
+
+/// The longest header that the format allows, in bytes.
+const LONGEST: u64 = 100_000_000;
+
+pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+    let mut file = shown.file()?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    if length > LONGEST.min(file.len()) {
+        return Err(Fault(format!("a header of {length} bytes")));
+    }
+    let mut header = vec![0; usize::try_from(length).unwrap_or(0)];
+    file.read_exact(&mut header)?;
+    // That the tensors follow one another without a gap is checked there.
+    let header: Metadata = serde_json::from_slice(&header)?;
+    let things: &[Thing] = match shown.part.thing {
+        Thing::Matrix => &[Thing::Data, Thing::Indices, Thing::Indptr],
+        Thing::Array => &[Thing::Array],
+        _ => &[Thing::Dense],
+    };
+    expect("tensors", &header.offset_keys().len(), &things.len())?;
+    for name in header.offset_keys() {
+        let thing = things.iter().find(|thing| thing.name() == name);
+        let thing = *thing.ok_or_else(|| Fault(format!("a tensor {name}")))?;
+        let numbers = numbers(shown.selection, Part { thing, ..shown.part })?;
+        if let Some(info) = header.info(&name) {
+            expect_info(info, &numbers)?;
+        }
+        compare(&mut file, numbers)?;
+    }
+    if shown.part.thing == Thing::Matrix {
+        let about = header.metadata().as_ref();
+        let shape = about.and_then(|about| serde_json::from_str::<Vec<u64>>(about.get("shape")?).ok());
+        expect("shape", &shape, &Some(shown.selection.shape().axes()))?;
+    }
+    expect_end(&mut file)
+}
+
+fn expect_info(info: &TensorInfo, numbers: &Numbers<'_>) -> Verified {
+    let shape: Vec<u64> = info.shape.iter().map(|axis| *axis as u64).collect();
+    expect("shape", &shape, &numbers.shape)?;
+    // BOOL, I8, U16, F32 …
+    let name = numbers.dtype.name();
+    let expected = match name {
+        "bool" => "BOOL".to_owned(),
+        _ => name.replace("uint", "U").replace("int", "I").replace("float", "F"),
+    };
+    expect("dtype", &format!("{:?}", info.dtype), &expected)
+}

@@ -1,0 +1,174 @@
+//! NumPy's `.npz`: a zip archive of `.npy` files, stored as they are.
+//!
+//! ```text
+//! array.npz     array.npy                               np.load(file)["array"]
+//! dense.npz     dense.npy
+//! matrix.npz    indices.npy  indptr.npy  format.npy  shape.npy  data.npy
+//! ```
+//!
+//! The last is what `scipy.sparse.save_npz` writes of a CSR matrix (`scipy/sparse/_matrix_io.py`).
+//! SciPy has no float16, so that is float32 there. The checksums that a zip archive needs are computed
+//! when they are first read, which is when the archive is opened; all else is where it is in the store.
+
+mod zip;
+
+use self::zip::{Member, archive};
+use super::View;
+use super::cast::float16_as_float32;
+use super::npy_header::{Order, npy_header, npy_scalar_header};
+use crate::checksum::crc32;
+use crate::dtype::Dtype;
+use crate::error::Result;
+use crate::format::Shape;
+use crate::memo::Key;
+use crate::part::{Part, Scope, Selection, Thing};
+use crate::vfile::{Extent, VirtualFile};
+
+pub(super) struct Npz;
+
+/// Bytes of the header of each `.npy`, a multiple of what the elements are to be aligned to.
+const HEADER: usize = 128;
+
+impl View for Npz {
+    fn format(&self) -> &'static str {
+        "npz"
+    }
+
+    fn offers(&self, _: &Selection, part: Part) -> bool {
+        part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
+    }
+
+    fn is_listed(&self, part: Part) -> bool {
+        part.thing == Thing::Matrix
+    }
+
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        let member = |thing| stored(selection, thing, part.thing);
+        match part.thing {
+            Thing::Matrix => archive(&[
+                member(Thing::Indices)?,
+                member(Thing::Indptr)?,
+                made(selection, "format", "npz/format", npy_scalar_header("|S3", HEADER), b"csr".to_vec()),
+                shape(selection),
+                member(Thing::Data)?,
+            ]),
+            thing => archive(&[member(thing)?]),
+        }
+    }
+}
+
+/// A part of the array as a member of the archive of `whole`.
+fn stored(selection: &Selection, thing: Thing, whole: Thing) -> Result<Member> {
+    let block = selection.block(Part { thing, of: Scope::All })?;
+    let is_widened = whole == Thing::Matrix && block.dtype == Dtype::Float16;
+    let (dtype, elements) = match is_widened {
+        true => (Dtype::Float32, vec![float16_as_float32(block.bytes)]),
+        false => (block.dtype, block.bytes.extents().to_vec()),
+    };
+    let header = Extent::Literal(npy_header(dtype.descr(), Order::C, block.shape, HEADER).into());
+    let content = VirtualFile::new([header].into_iter().chain(elements))?;
+    let what = match thing {
+        Thing::Data => "npz/data",
+        Thing::Indices => "npz/indices",
+        Thing::Indptr => "npz/indptr",
+        Thing::Dense => "npz/dense",
+        _ => "npz/array",
+    };
+    Ok(member(selection, thing.name(), what, content))
+}
+
+/// A member of these very elements.
+fn made(selection: &Selection, name: &str, what: &'static str, header: Vec<u8>, elements: Vec<u8>) -> Member {
+    member(selection, name, what, VirtualFile::literal([header, elements].concat()))
+}
+
+fn shape(selection: &Selection) -> Member {
+    let axes = selection.shape().axes();
+    let header = npy_header(Dtype::Int64.descr(), Order::C, Shape::Vector(axes.len() as u64), HEADER);
+    let elements = axes.into_iter().flat_map(u64::to_le_bytes).collect();
+    made(selection, "shape", "npz/shape", header, elements)
+}
+
+fn member(selection: &Selection, name: &str, what: &'static str, content: VirtualFile) -> Member {
+    let key = Key { what, rows: selection.rows() };
+    let crc32 = crc32(selection.array(), key, content.clone());
+    Member { name: format!("{name}.npy"), content, crc32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::StoredArray;
+    use crate::store::Store;
+    use proptest::prelude::*;
+    use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    /// A matrix of three rows, whose data is float16.
+    fn matrix() -> (tempfile::TempDir, Selection) {
+        let dir = tempfile::tempdir().unwrap();
+        let yaml = "data_dtype: float16\nindices_dtype: uint8\nindptr_dtype: int32\nnnz: 2\nshape: [3, 4]\n\
+            version: [1, 0]\n";
+        let files: [(&str, &[u8]); 4] = [
+            ("x.yaml", yaml.as_bytes()),
+            ("x.data", &[0x00, 0x3C, 0x00, 0xC0]),
+            ("x.indices", &[3, 1]),
+            ("x.indptr", &[0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0]),
+        ];
+        files.iter().for_each(|(name, bytes)| fs::write(dir.path().join(name), bytes).unwrap());
+        let store = Arc::new(Store::open(dir.path()).unwrap());
+        let array = Arc::new(StoredArray::load(&store, Path::new("x")).unwrap());
+        (dir, Selection::whole(array))
+    }
+
+    fn file(selection: &Selection) -> VirtualFile {
+        Npz.file(selection, Part { thing: Thing::Matrix, of: Scope::All }).unwrap()
+    }
+
+    fn read(file: &VirtualFile) -> Vec<u8> {
+        let mut bytes = vec![0; usize::try_from(file.len()).unwrap()];
+        file.read_at(0, &mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn members_are_those_of_scipy() {
+        let (_dir, selection) = matrix();
+        let bytes = read(&file(&selection));
+        let expected: [(&str, &str, &str, &[u8]); 5] = [
+            ("indices", "|u1", "(2,)", &[3, 1]),
+            ("indptr", "<i4", "(4,)", &[0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0]),
+            ("format", "|S3", "()", b"csr"),
+            ("shape", "<i8", "(2,)", &[3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0]),
+            ("data", "<f4", "(2,)", &[0, 0, 0x80, 0x3F, 0, 0, 0, 0xC0]),
+        ];
+        let mut at = 0;
+        for (name, descr, shape, elements) in expected {
+            let name = format!("{name}.npy");
+            let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+            let content =
+                [b"\x93NUMPY\x01\x00\x76\x00", format!("{text:117}\n").as_bytes(), elements].concat();
+            assert_eq!(bytes[at..at + 4], *b"PK\x03\x04");
+            assert_eq!(bytes[at + 14..at + 18], crc32fast::hash(&content).to_le_bytes(), "{name}");
+            assert_eq!(bytes[at + 30..at + 30 + name.len()], *name.as_bytes());
+            let extra = usize::from(u16::from_le_bytes([bytes[at + 28], bytes[at + 29]]));
+            let start = at + 30 + name.len() + extra;
+            assert_eq!((start % 64, &bytes[start..start + content.len()]), (0, &content[..]), "{name}");
+            at = start + content.len();
+        }
+        assert_eq!(bytes[at..at + 4], *b"PK\x01\x02");
+    }
+
+    proptest! {
+        #[test]
+        fn any_read_gives_the_bytes_of_the_whole(offset in 0u64..1600, length in 0usize..1600) {
+            let (_dir, selection) = matrix();
+            let file = file(&selection);
+            let mut buffer = vec![0xAA; length];
+            let filled = file.read_at(offset, &mut buffer).unwrap();
+            let expected: Vec<u8> = read(&file).into_iter().skip(usize::try_from(offset).unwrap()).take(length).collect();
+            prop_assert_eq!(&buffer[..filled], &expected[..]);
+        }
+    }
+}

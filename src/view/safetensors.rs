@@ -1,0 +1,125 @@
+//! Hugging Face's `.safetensors`: a header of JSON, then the tensors as they are, one after the other.
+//!
+//! ```text
+//! length of the header, 8 bytes
+//! {"__metadata__":{"layout":"csr","shape":"[700,765]"},"data":{"dtype":"F32","shape":[38614],
+//!  "data_offsets":[0,154456]},…}  spaces up to a page
+//! the tensors, those with the largest elements first
+//! ```
+//!
+//! README of <https://github.com/huggingface/safetensors>, "Format". A dense array is the tensor `array`
+//! (a sparse matrix as if it were dense: `dense`), a sparse matrix the tensors `data`, `indices` and
+//! `indptr`. The order and the header's length keep every tensor aligned to its elements.
+
+use serde_json::{Map, json};
+
+use super::View;
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::part::{Block, Part, Scope, Selection, Thing};
+use crate::vfile::{Extent, VirtualFile};
+
+pub(super) struct Safetensors;
+
+/// Bytes before the header's text.
+const PREFIX: usize = 8;
+
+/// What the tensors' start is aligned to: a page.
+const ALIGNMENT: usize = 4096;
+
+impl View for Safetensors {
+    fn format(&self) -> &'static str {
+        "safetensors"
+    }
+
+    fn offers(&self, _: &Selection, part: Part) -> bool {
+        part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
+    }
+
+    fn is_listed(&self, _: Part) -> bool {
+        false
+    }
+
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        let things: &[Thing] = match part.thing {
+            Thing::Matrix => &[Thing::Data, Thing::Indices, Thing::Indptr],
+            Thing::Array => &[Thing::Array],
+            _ => &[Thing::Dense],
+        };
+        let block =
+            |thing: &Thing| Ok((thing.name(), selection.block(Part { thing: *thing, of: Scope::All })?));
+        let mut tensors = things.iter().map(block).collect::<Result<Vec<_>>>()?;
+        tensors.sort_by_key(|(_, block)| std::cmp::Reverse(block.dtype.itemsize()));
+        let mut about = Map::new();
+        if part.thing == Thing::Matrix {
+            about.insert("layout".into(), "csr".into());
+            about.insert("shape".into(), json!(json!(selection.shape().axes()).to_string()));
+        }
+        let header =
+            header(about, &tensors).ok_or_else(|| Error::refused("", "more bytes than a file can have"))?;
+        let elements = tensors.iter().flat_map(|(_, block)| block.bytes.extents().iter().cloned());
+        VirtualFile::new([Extent::Literal(header.into())].into_iter().chain(elements))
+    }
+}
+
+/// The header, unless the tensors are larger than can be said.
+fn header(about: Map<String, serde_json::Value>, tensors: &[(&str, Block)]) -> Option<Vec<u8>> {
+    let mut entries = Map::new();
+    if !about.is_empty() {
+        entries.insert("__metadata__".into(), about.into());
+    }
+    let mut start = 0u64;
+    for (name, block) in tensors {
+        let end = start.checked_add(block.bytes.len())?;
+        let entry = json!({
+            "dtype": dtype_name(block.dtype), "shape": block.shape.axes(), "data_offsets": [start, end],
+        });
+        entries.insert((*name).into(), entry);
+        start = end;
+    }
+    let text = serde_json::Value::from(entries).to_string();
+    let length = (PREFIX + text.len()).next_multiple_of(ALIGNMENT);
+    let mut bytes = ((length - PREFIX) as u64).to_le_bytes().to_vec();
+    bytes.extend_from_slice(text.as_bytes());
+    bytes.resize(length, b' ');
+    Some(bytes)
+}
+
+fn dtype_name(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::Bool => "BOOL",
+        Dtype::Int8 => "I8",
+        Dtype::Int16 => "I16",
+        Dtype::Int32 => "I32",
+        Dtype::Int64 => "I64",
+        Dtype::Uint8 => "U8",
+        Dtype::Uint16 => "U16",
+        Dtype::Uint32 => "U32",
+        Dtype::Uint64 => "U64",
+        Dtype::Float16 => "F16",
+        Dtype::Float32 => "F32",
+        Dtype::Float64 => "F64",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Shape;
+
+    #[test]
+    fn the_header_byte_for_byte() {
+        let block = |dtype, n, bytes| Block {
+            dtype,
+            shape: Shape::Vector(n),
+            bytes: VirtualFile::new([Extent::Zeros(bytes)]).unwrap(),
+        };
+        let tensors = [("indptr", block(Dtype::Int64, 3, 24)), ("data", block(Dtype::Float16, 2, 4))];
+        let about = Map::from_iter([("layout".to_owned(), "csr".into())]);
+        let header = header(about, &tensors).unwrap();
+        assert_eq!((header.len(), &header[..8]), (4096, &4088u64.to_le_bytes()[..]));
+        let text = std::str::from_utf8(&header[8..]).unwrap();
+        let expected = r#"{"__metadata__":{"layout":"csr"},"data":{"data_offsets":[24,28],"dtype":"F16","shape":[2]},"indptr":{"data_offsets":[0,24],"dtype":"I64","shape":[3]}}"#;
+        assert_eq!(text.trim_end_matches(' '), expected);
+    }
+}
