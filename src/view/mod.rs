@@ -6,6 +6,7 @@ mod members;
 mod meta;
 mod npy;
 mod raw;
+mod readme;
 
 use crate::error::{Error, Result};
 use crate::part::{Part, Scope, Selection};
@@ -24,6 +25,18 @@ pub trait View: Sync {
     /// Whether a listing shows the file; others are found by name all the same.
     fn is_listed(&self, part: Part) -> bool {
         matches!(part.of, Scope::All)
+    }
+
+    /// What the format is and what reads it, in a line of Markdown.
+    fn about(&self) -> &'static str {
+        ""
+    }
+
+    /// Whether the file may show names of rows or columns: only who may read those may read it, and it
+    /// changes when they do.
+    fn shows_names(&self, part: Part) -> bool {
+        let _ = part;
+        true
     }
 
     /// Whether the format is a folder of files.
@@ -54,7 +67,7 @@ pub trait View: Sync {
 }
 
 /// All formats. A file's inode number depends on its format's place here: add at the end.
-pub static VIEWS: &[&dyn View] = &[&raw::Raw, &meta::Meta, &npy::Npy, &csv::Csv];
+pub static VIEWS: &[&dyn View] = &[&raw::Raw, &meta::Meta, &npy::Npy, &csv::Csv, &readme::Readme];
 
 /// The format of this name that the part comes in, by its place in [`VIEWS`].
 pub fn find(selection: &Selection, part: Part, format: &[u8]) -> Option<usize> {
