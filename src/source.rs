@@ -14,6 +14,31 @@ use crate::error::{Error, Result};
 use crate::mmap::{MmapBytes, Mode, mmap_file};
 use crate::store::{FileKind, Stat, Store};
 
+/// A run of bytes of a file of the store.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'s> {
+    /// The file.
+    pub source: &'s Arc<Source>,
+    /// Where the run starts in it.
+    pub offset: u64,
+    /// Bytes of the run.
+    pub length: u64,
+}
+
+impl<'s> Run<'s> {
+    /// As [`Source::mapped`], for the bytes of the run from `offset` on: at most `length`, fewer at
+    /// its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::mapped`].
+    pub fn mapped(&self, offset: u64, length: usize) -> Result<Option<&'s [u8]>> {
+        let left = self.length.saturating_sub(offset);
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(length);
+        self.source.mapped(self.offset + offset.min(self.length), length)
+    }
+}
+
 /// One version of one regular file of a store.
 #[derive(Debug)]
 pub struct Source {
@@ -88,6 +113,15 @@ impl Source {
     /// [`Error::Stale`] when another version has taken its place.
     pub fn open(&self) -> Result<()> {
         self.opened().map(drop)
+    }
+
+    /// Passes the open file to `use_it`, who may hand it to the kernel.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn with_file<T>(&self, use_it: impl FnOnce(&File) -> T) -> Result<T> {
+        Ok(use_it(&self.opened()?.file))
     }
 
     fn opened(&self) -> Result<&Opened> {

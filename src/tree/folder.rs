@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::attr::{Attr, Ino, Lasting, NodeKind};
@@ -11,8 +12,13 @@ use crate::error::{Error, Result};
 use crate::format::{Kind, Shape};
 use crate::part::{Part, Scope, Selection, Thing};
 use crate::select::{index_width, parse_index};
+use crate::source::Run;
 use crate::vfile::VirtualFile;
 use crate::view::{self, Members, VIEWS};
+
+const ROWS: &str = "rows";
+const COLUMNS: &str = "cols";
+const SLICES: &str = "slices";
 
 /// Bytes of the blocks that `slices/` divides an array into.
 const BLOCK: u64 = 64 << 20;
@@ -24,6 +30,8 @@ pub struct Folder {
     pub selection: Selection,
     /// Fixes the numbers of the nodes.
     pub extent: Extent,
+    /// Its path in the mount.
+    pub path: PathBuf,
     /// Whether this is one of the folders in `slices/`.
     is_slice: bool,
 }
@@ -43,25 +51,30 @@ pub enum Child {
 }
 
 impl Folder {
-    /// The folder of a whole array.
-    pub fn whole(array: Arc<StoredArray>) -> Self {
-        Self::new(Selection::whole(array), false)
+    /// The folder of a whole array, at this path in the mount.
+    pub fn whole(array: Arc<StoredArray>, path: &Path) -> Self {
+        Self::new(Selection::whole(array), path.to_owned(), false)
     }
 
-    /// The folder of a slice in `slices/`.
-    pub fn slice(selection: Selection) -> Self {
-        Self::new(selection, true)
+    /// The folder of a slice, of that name in `slices/`.
+    pub fn slice(&self, selection: Selection, name: &OsStr) -> Self {
+        Self::new(selection, self.path.join(SLICES).join(name), true)
     }
 
-    fn new(selection: Selection, is_slice: bool) -> Self {
-        let extent = match selection.shape() {
+    fn new(selection: Selection, path: PathBuf, is_slice: bool) -> Self {
+        let extent = Self::extent_of(&selection);
+        Self { selection, extent, path, is_slice }
+    }
+
+    /// What fixes the numbers of the nodes in the folder of a selection.
+    pub fn extent_of(selection: &Selection) -> Extent {
+        match selection.shape() {
             Shape::Vector(_) => Extent::new(0, 0),
             Shape::Matrix(rows, columns) => match selection.array().metadata.kind() {
                 Kind::Dense => Extent::new(rows, columns),
                 Kind::Sparse => Extent::new(rows, 0),
             },
-        };
-        Self { selection, extent, is_slice }
+        }
     }
 
     /// What `stat` tells of a node.
@@ -72,6 +85,9 @@ impl Folder {
         let part = Part { thing, of: leaf.of };
         let is_raw = matches!(VIEWS[format].format(), "" | "yaml");
         let stat = self.selection.stat_of(part, is_raw);
+        if let Some(run) = self.run(leaf) {
+            return Ok(Attr::file(ino, run.length, &stat, Lasting::Version));
+        }
         match self.content(leaf)? {
             Some(file) => Ok(Attr::file(ino, file.len(), &stat, Lasting::Version)),
             None => Ok(Attr::folder(ino, &stat)),
@@ -92,6 +108,12 @@ impl Folder {
             }
             _ => Ok(None),
         }
+    }
+
+    /// The run of a file of the store that a node is, if that is plain without making anything.
+    pub fn run(&self, leaf: Leaf) -> Option<Run<'_>> {
+        let Node::File(thing, format) = leaf.node else { return None };
+        VIEWS.get(format)?.run(&self.selection, Part { thing, of: leaf.of })
     }
 
     fn members(&self, thing: Thing, format: usize) -> Result<Members> {
@@ -126,18 +148,24 @@ impl Folder {
         }
     }
 
-    /// `rows/`, `cols/` and `slices/`.
+    /// `rows/`, `cols/` or `slices/`.
     fn named_folder(&self, of: Scope, name: &[u8]) -> Option<Child> {
         let folders = self.folders(of).into_iter();
         let found = folders.filter(|(other, _)| other.as_bytes() == name).map(|(_, node)| node).next()?;
         Some(Child::Leaf(Leaf { of, node: found }))
     }
 
+    /// The path in the mount of one of the folders that hold the parts of the array.
+    pub fn path_of_parts(&self, leaf: Leaf) -> Option<PathBuf> {
+        let mut folders = self.folders(leaf.of).into_iter();
+        folders.find(|(_, node)| *node == leaf.node).map(|(name, _)| self.path.join(name))
+    }
+
     fn folders(&self, of: Scope) -> Vec<(&'static str, Node)> {
         let (rows, columns) = (self.extent.rows > 0, self.extent.columns > 0);
         match of {
             Scope::All => {
-                [(rows, "rows", Node::Rows), (columns, "cols", Node::Columns), (true, "slices", Node::Slices)]
+                [(rows, ROWS, Node::Rows), (columns, COLUMNS, Node::Columns), (true, SLICES, Node::Slices)]
                     .into_iter()
                     .filter_map(|(is_there, name, node)| is_there.then_some((name, node)))
                     .collect()

@@ -10,6 +10,7 @@ mod readme;
 
 use crate::error::{Error, Result};
 use crate::part::{Part, Scope, Selection};
+use crate::source::Run;
 use crate::vfile::VirtualFile;
 
 pub use members::Members;
@@ -53,6 +54,13 @@ pub trait View: Sync {
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
         let _ = part;
         Err(Error::not_found(&selection.array().path))
+    }
+
+    /// The run of a file of the store that the part is in this format, if that is known without
+    /// reading or making anything: then it is read with no detour.
+    fn run<'s>(&self, selection: &'s Selection, part: Part) -> Option<Run<'s>> {
+        let _ = (selection, part);
+        None
     }
 
     /// The files of a format that [is a folder](Self::is_folder).

@@ -3,6 +3,7 @@
 use super::View;
 use crate::error::Result;
 use crate::part::{Part, Scope, Selection};
+use crate::source::Run;
 use crate::vfile::VirtualFile;
 
 pub(super) struct Raw;
@@ -31,5 +32,9 @@ impl View for Raw {
 
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
         Ok(selection.block(part)?.bytes)
+    }
+
+    fn run<'s>(&self, selection: &'s Selection, part: Part) -> Option<Run<'s>> {
+        selection.run(part)
     }
 }
