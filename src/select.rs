@@ -79,7 +79,9 @@ impl Rows {
     /// Which of the selected rows is this row of the array, if it is one.
     pub const fn position(&self, row: u64) -> Option<u64> {
         match row.checked_sub(self.start) {
-            Some(past) if past.is_multiple_of(self.step) && past / self.step < self.count => Some(past / self.step),
+            Some(past) if past.is_multiple_of(self.step) && past / self.step < self.count => {
+                Some(past / self.step)
+            }
             _ => None,
         }
     }

@@ -35,8 +35,8 @@ pub struct NameFiles {
     /// Path of the array, links resolved.
     path: PathBuf,
     shape: Shape,
-    rows: Option<NameFile>,
-    columns: Option<NameFile>,
+    rows: Option<Box<NameFile>>,
+    columns: Option<Box<NameFile>>,
     /// What stands in the place of such a file and is none.
     flaws: Vec<Error>,
     loaded: OnceLock<Loaded>,
@@ -66,7 +66,7 @@ impl NameFiles {
         let mut file = |suffix, axis: Option<PathBuf>, count| {
             let found = locate(store, with_suffix(path, suffix), axis)?;
             let (source, style) = found.map_err(|error| flaws.push(error)).ok()?;
-            Some(NameFile { source, style, count })
+            Some(Box::new(NameFile { source, style, count }))
         };
         let rows = file(".rows.txt", row_axis, shape.rows());
         let columns = match shape {
@@ -110,7 +110,7 @@ impl NameFiles {
         self.if_known(&self.columns, |names| names.columns.is_some())
     }
 
-    fn if_known<'f>(&self, file: &'f Option<NameFile>, fits: fn(&Names) -> bool) -> Option<&'f Path> {
+    fn if_known<'f>(&self, file: &'f Option<Box<NameFile>>, fits: fn(&Names) -> bool) -> Option<&'f Path> {
         let file = file.as_ref()?;
         // What cannot be read at the moment may fit.
         let is_known = !self.are_small() || self.names().map_or(true, |names| fits(&names));
@@ -134,13 +134,14 @@ impl NameFiles {
             return Ok(loaded.names.clone());
         }
         let mut flaws = Vec::new();
-        let mut labels = |file: &Option<NameFile>| match file.as_ref().map(NameFile::labels).transpose() {
-            Err(error) if is_flaw(&error) => {
-                flaws.push(error);
-                Ok(None)
-            }
-            labels => labels,
-        };
+        let mut labels =
+            |file: &Option<Box<NameFile>>| match file.as_deref().map(NameFile::labels).transpose() {
+                Err(error) if is_flaw(&error) => {
+                    flaws.push(error);
+                    Ok(None)
+                }
+                labels => labels,
+            };
         let names = Names { rows: labels(&self.rows)?, columns: labels(&self.columns)? };
         Ok(self.loaded.get_or_init(|| Loaded { names, flaws }).names.clone())
     }
@@ -177,7 +178,8 @@ fn locate(store: &Arc<Store>, beside: PathBuf, axis: Option<PathBuf>) -> Option<
 
 /// Whether there is no such file; of the longest names there can be none.
 fn is_absent(error: &Error) -> bool {
-    let is_too_long = matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::InvalidFilename);
+    let is_too_long =
+        matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::InvalidFilename);
     is_too_long || error.is_not_found()
 }
 

@@ -35,7 +35,7 @@ impl Index {
     fn slot(&self, labels: &Labels, name: &str) -> (usize, Option<u64>) {
         let count = self.slots.len();
         let hash = u128::from(self.hasher.hash_one(name));
-        let mut slot = usize::try_from(hash * count as u128 >> 64).unwrap_or(0);
+        let mut slot = usize::try_from((hash * count as u128) >> 64).unwrap_or(0);
         loop {
             let Some(place) = self.slots[slot].checked_sub(1).map(u64::from) else { return (slot, None) };
             if labels.get(place) == name {

@@ -178,9 +178,8 @@ fn names(selection: &Selection, shape: Shape) -> String {
 /// Every format of every thing, those that no listing shows too.
 fn all_files(selection: &Selection) -> String {
     let mut text = String::new();
-    let offered = |part: Part| {
-        VIEWS.iter().filter(move |view| selection.has(part) && view.offers(selection, part))
-    };
+    let offered =
+        |part: Part| VIEWS.iter().filter(move |view| selection.has(part) && view.offers(selection, part));
     let name = |stem: &str, view: &&dyn View| match view.format() {
         "" => stem.to_owned(),
         format => format!("{stem}.{format}{}", if view.is_folder() { "/" } else { "" }),
@@ -198,7 +197,8 @@ fn all_files(selection: &Selection) -> String {
     if let Shape::Matrix(..) = selection.shape() {
         let of = Scope::Row(0);
         let first = format!("rows/{}", number(rows, 0));
-        let things = if is_sparse { &[Thing::Data, Thing::Indices, Thing::Dense][..] } else { &[Thing::Array] };
+        let things =
+            if is_sparse { &[Thing::Data, Thing::Indices, Thing::Dense][..] } else { &[Thing::Array] };
         let files = things.iter().flat_map(|thing| {
             let stem = if is_sparse { format!("{first}/{}", thing.name()) } else { first.clone() };
             offered(Part { thing: *thing, of }).map(move |view| format!("`{}`", name(&stem, view)))
@@ -213,7 +213,10 @@ fn all_files(selection: &Selection) -> String {
             let _ = writeln!(text, "- one column: {} … to `cols/{last}`", files.join(" "));
         }
     }
-    let _ = writeln!(text, "- `slices/0:{rows}/`: some rows, as a folder like this one; `::2`, `-1:` and so on as in Python");
+    let _ = writeln!(
+        text,
+        "- `slices/0:{rows}/`: some rows, as a folder like this one; `::2`, `-1:` and so on as in Python"
+    );
     text
 }
 

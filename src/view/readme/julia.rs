@@ -25,7 +25,9 @@ column = read!(\"{}\", Vector{{{dtype}}}(undef, {rows}))
             let (rows, columns) = (shape.rows(), shape.columns());
             let part = |file: &str, dtype: Dtype| {
                 let (size, dtype) = (dtype.itemsize(), name(dtype));
-                format!("{file} = read!(\"{file}\", Vector{{{dtype}}}(undef, filesize(\"{file}\") ÷ {size}))\n")
+                format!(
+                    "{file} = read!(\"{file}\", Vector{{{dtype}}}(undef, filesize(\"{file}\") ÷ {size}))\n"
+                )
             };
             let parts = part("data", *data) + &part("indices", *indices) + &part("indptr", *indptr);
             format!(

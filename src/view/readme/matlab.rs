@@ -13,7 +13,9 @@ pub(super) fn lines(facts: &Facts) -> String {
             let parts = [("data", data), ("indices", indices), ("indptr", indptr)];
             let parts = parts.map(|(file, dtype)| fread(file, file, *dtype, "double")).concat();
             let bits = half(*data, "data");
-            format!("{parts}{bits}x = sparse(repelem((1:{rows})', diff(indptr)), indices + 1, data, {rows}, {columns});\n")
+            format!(
+                "{parts}{bits}x = sparse(repelem((1:{rows})', diff(indptr)), indices + 1, data, {rows}, {columns});\n"
+            )
         }
     }
 }
@@ -43,7 +45,10 @@ fn dense(facts: &Facts, dtype: Dtype) -> String {
 
 /// Reads a file of elements into a variable of a class.
 fn fread(variable: &str, file: &str, dtype: Dtype, class: &str) -> String {
-    format!("f = fopen('{file}', 'r', 'l'); {variable} = fread(f, Inf, '{}=>{class}'); fclose(f);\n", name(dtype))
+    format!(
+        "f = fopen('{file}', 'r', 'l'); {variable} = fread(f, Inf, '{}=>{class}'); fclose(f);\n",
+        name(dtype)
+    )
 }
 
 /// Makes numbers of the bits of float16.

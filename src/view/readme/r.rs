@@ -42,7 +42,9 @@ x <- matrix(read(\"{file}\"), {rows}, {columns}, byrow = TRUE){comment}
 /// A function that reads a file of elements.
 fn reader(dtype: Dtype) -> String {
     let bin = |what: &str, size: u64, extra: &str| {
-        format!("readBin(file, \"{what}\", file.size(file) / {size}, size = {size}{extra}, endian = \"little\")")
+        format!(
+            "readBin(file, \"{what}\", file.size(file) / {size}, size = {size}{extra}, endian = \"little\")"
+        )
     };
     let size = dtype.itemsize();
     let function = |body: &str| format!("read <- function(file) {body}\n");
