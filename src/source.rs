@@ -54,8 +54,9 @@ pub struct Source {
 #[derive(Debug)]
 struct Opened {
     file: File,
-    /// None where the system had no room for another mapping; then everything is read instead.
-    map: Option<MmapBytes>,
+    /// Made when it is first needed; none where the system had no room for another mapping: then
+    /// everything is read instead.
+    map: OnceLock<Option<MmapBytes>>,
 }
 
 impl Source {
@@ -135,9 +136,12 @@ impl Source {
         if stat.identity != self.stat.identity {
             return Err(Error::Stale { path: self.name.clone() });
         }
-        let map = mmap_file(&self.store.path().join(&self.path), Mode::Read, &file, 0, 0);
-        let map = map.inspect_err(|error| log::warn!("{error}; reading without a map")).ok();
-        Ok(self.opened.get_or_init(|| Opened { file, map }))
+        Ok(self.opened.get_or_init(|| Opened { file, map: OnceLock::new() }))
+    }
+
+    fn map(&self, file: &File) -> Option<MmapBytes> {
+        let map = mmap_file(&self.store.path().join(&self.path), Mode::Read, file, 0, 0);
+        map.inspect_err(|error| log::warn!("{error}; reading without a map")).ok()
     }
 
     /// Refuses when the file no longer reaches to `end`.
@@ -158,7 +162,7 @@ impl Source {
     /// [`Error::Truncated`] when the file has shrunk.
     pub fn mapped(&self, offset: u64, length: usize) -> Result<Option<&[u8]>> {
         let opened = self.opened()?;
-        let Some(map) = &opened.map else { return Ok(None) };
+        let Some(map) = opened.map.get_or_init(|| self.map(&opened.file)) else { return Ok(None) };
         self.check_reaches(&opened.file, offset.saturating_add(length as u64))?;
         let start = usize::try_from(offset).ok();
         let range = start.and_then(|start| Some(start..start.checked_add(length)?));

@@ -66,7 +66,10 @@ impl Folder {
             dots.map(|dot| (&text[..dot], &text[dot + 1..])).filter(|(_, format)| !format.is_empty());
         std::iter::once((text, &b""[..])).chain(splits).find_map(|(name, format)| {
             let of = self.scope_of(folder.node, place(&labels, name)?)?;
-            let format = view::find(&self.selection, Part { thing: self.named_thing(), of }, format)?;
+            let format = match format {
+                b"" => 0,
+                format => view::find(&self.selection, Part { thing: self.named_thing(), of }, format)?,
+            };
             Some(Child::Leaf(Leaf { of, node: Node::Link(format) }))
         })
     }

@@ -21,6 +21,10 @@ pub(super) const ROWS: &str = "rows";
 pub(super) const COLUMNS: &str = "cols";
 const SLICES: &str = "slices";
 
+/// The folders of an array's folder, each where it makes sense.
+const FOLDERS: [(&str, Node); 4] =
+    [(ROWS, Node::Rows), (COLUMNS, Node::Columns), (SLICES, Node::Slices), (BY_NAME, Node::ByName)];
+
 /// Bytes of the blocks that `slices/` divides an array into.
 const BLOCK: u64 = 64 << 20;
 
@@ -171,39 +175,36 @@ impl Folder {
 
     /// `rows/`, `cols/`, `slices/` or `by-name/`.
     fn named_folder(&self, of: Scope, name: &[u8]) -> Option<Child> {
-        let folders = self.folders(of).into_iter();
-        let found = folders.filter(|(other, _)| other.as_bytes() == name).map(|(_, node)| node).next()?;
-        Some(Child::Leaf(Leaf { of, node: found }))
+        let (_, node) = FOLDERS.into_iter().find(|(other, _)| other.as_bytes() == name)?;
+        let leaf = Leaf { of, node };
+        self.has_folder(leaf).then_some(Child::Leaf(leaf))
     }
 
     /// The path in the mount of one of the folders that hold the parts of the array.
     pub fn path_of_parts(&self, leaf: Leaf) -> Option<PathBuf> {
-        let mut folders = self.folders(leaf.of).into_iter();
-        folders.find(|(_, node)| *node == leaf.node).map(|(name, _)| self.path.join(name))
+        let (name, _) = FOLDERS.into_iter().find(|(_, node)| *node == leaf.node)?;
+        self.has_folder(leaf).then(|| self.path.join(name))
     }
 
-    fn folders(&self, of: Scope) -> Vec<(&'static str, Node)> {
-        let (rows, columns) = (self.extent.rows > 0, self.extent.columns > 0);
-        match of {
-            Scope::All => {
-                let folders = [
-                    (rows, ROWS, Node::Rows),
-                    (columns, COLUMNS, Node::Columns),
-                    (true, SLICES, Node::Slices),
-                    (self.has_names(), BY_NAME, Node::ByName),
-                ];
-                let is_there = |(is_there, name, node): (bool, _, _)| is_there.then_some((name, node));
-                folders.into_iter().filter_map(is_there).collect()
+    fn has_folder(&self, leaf: Leaf) -> bool {
+        leaf.of == Scope::All
+            && match leaf.node {
+                Node::Rows => self.extent.rows > 0,
+                Node::Columns => self.extent.columns > 0,
+                Node::ByName => self.has_names(),
+                _ => true,
             }
-            _ => Vec::new(),
-        }
+    }
+
+    fn folders(&self, of: Scope) -> impl Iterator<Item = (&'static str, Node)> {
+        FOLDERS.into_iter().filter(move |(_, node)| self.has_folder(Leaf { of, node: *node }))
     }
 
     /// The folders that a listing shows. In the folder of a slice `slices/` is found but not shown: else
     /// a walk of the tree would never end.
     fn listed_folders(&self, of: Scope) -> impl Iterator<Item = (&'static str, Node)> {
         let endless = self.is_slice;
-        self.folders(of).into_iter().filter(move |(_, node)| !(endless && *node == Node::Slices))
+        self.folders(of).filter(move |(_, node)| !(endless && *node == Node::Slices))
     }
 
     /// A thing, or a thing, a dot and a format.

@@ -167,6 +167,10 @@ impl Tree {
         folder.names_in(leaf)?;
         match folder.child(leaf, name).ok_or_else(not_found)? {
             Child::Leaf(child) => {
+                if matches!(child.node, Node::File(..) | Node::Member(..)) {
+                    // It may be read without being opened: from here on this version can be.
+                    folder.selection.array().open()?;
+                }
                 let ino = Ino(place.base + folder.extent.encode(child) - first);
                 let attr = self.attr_in(folder, child, ino)?;
                 place.remember();

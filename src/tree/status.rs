@@ -35,8 +35,8 @@ impl Report {
     }
 }
 
-/// How long a report is good enough for `stat`.
-const FRESH: Duration = Duration::from_secs(1);
+/// A survey that takes no longer is made at every `stat`.
+const CHEAP: Duration = Duration::from_millis(20);
 
 /// What showed only when data was read: the version of the array, and the reason.
 type Faults = BTreeMap<PathBuf, (u64, String)>;
@@ -55,6 +55,8 @@ pub struct Status {
 #[derive(Clone, Debug)]
 struct Known {
     surveyed: Instant,
+    /// Of a small store a survey is made whenever it is asked for.
+    good_for: Duration,
     /// Whether something was noted since.
     is_old: bool,
     texts: [Arc<str>; 3],
@@ -108,7 +110,7 @@ impl Status {
     /// tells the kernel to read it anew; only who mounts may read it, for the reports name what is in
     /// directories that are closed to others.
     pub fn fresh(&self, store: &Arc<Store>, report: Report) -> Result<(Arc<str>, Stat)> {
-        let fresh = |known: &Known| !known.is_old && known.surveyed.elapsed() < FRESH;
+        let fresh = |known: &Known| !known.is_old && known.surveyed.elapsed() < known.good_for;
         let known = self.known().filter(fresh).unwrap_or_else(|| self.survey_anew(store));
         let mut stat = self.stat(store)?;
         stat.rights.mode = 0o400;
@@ -137,7 +139,9 @@ impl Status {
         let mut known = lock(&self.known);
         let before = known.as_ref().filter(|before| before.texts == texts).map(|before| before.changed);
         let is_old = known.as_ref().is_some_and(|before| before.is_old);
-        let now = Known { surveyed, is_old, texts, changed: before.unwrap_or_else(Time::now) };
+        let good_for = 2 * surveyed.elapsed().saturating_sub(CHEAP);
+        let changed = before.unwrap_or_else(Time::now);
+        let now = Known { surveyed, good_for, is_old, texts, changed };
         *known = Some(now.clone());
         now
     }
