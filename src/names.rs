@@ -56,6 +56,11 @@ impl Labels {
         &self.text[start as usize..*end as usize]
     }
 
+    /// Bytes of memory that they take.
+    fn memory(&self) -> usize {
+        self.text.len() + self.ends.len() * 4 + self.index.memory()
+    }
+
     /// The row or column of the array that has this name.
     pub fn find(&self, name: &str) -> Option<u64> {
         self.index.find(self, name)

@@ -9,7 +9,6 @@ use anyhow::Result;
 use arrayfs::catalog::{Finding, StoredArray, walk};
 use arrayfs::check::check_array;
 use arrayfs::error::{Error, shown};
-use arrayfs::names::Names;
 use arrayfs::store::Store;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -35,19 +34,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let broken_before = faults.len();
     let bar = progress_bar(&arrays);
     let (count, mut warnings) = (arrays.len() + broken_before, Vec::new());
-    let mut last = Names::default();
     for array in arrays {
         bar.set_message(shown(&array.path));
         faults.extend(verify(&array, &bar).into_iter().map(|error| (array.path.clone(), error)));
-        // Kept until the next has its own: neighbours often share them.
-        match array.names.names() {
-            Ok(found) => last = found,
-            Err(error) => faults.push((array.path.clone(), error)),
-        }
+        faults.extend(array.names.names().err().map(|error| (array.path.clone(), error)));
         let warning = |flaw| format!("{}: names are not used: {flaw}", shown(&array.path));
         warnings.extend(array.names.flaws().map(warning));
     }
-    drop(last);
     bar.finish_and_clear();
     warnings.iter().for_each(|warning| eprintln!("{warning}"));
     let mut out = io::stdout().lock();

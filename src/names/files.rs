@@ -7,12 +7,12 @@
 //!
 //! The first wins where both are there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::text::{Style, most_bytes, parse};
 use super::{Labels, Names};
@@ -39,13 +39,14 @@ pub struct NameFiles {
     columns: Option<Box<NameFile>>,
     /// What stands in the place of such a file and is none.
     flaws: Vec<Error>,
-    loaded: OnceLock<Loaded>,
+    verdict: OnceLock<Verdict>,
 }
 
-/// What was in the files.
+/// What reading the files has shown.
 #[derive(Debug)]
-struct Loaded {
-    names: Names,
+struct Verdict {
+    rows_fit: bool,
+    columns_fit: bool,
     /// Why names are not used.
     flaws: Vec<Error>,
 }
@@ -56,6 +57,8 @@ struct NameFile {
     style: Style,
     /// The names there must be.
     count: u64,
+    /// The names, as long as someone holds them.
+    labels: Mutex<Weak<Labels>>,
 }
 
 impl NameFiles {
@@ -66,7 +69,7 @@ impl NameFiles {
         let mut file = |suffix, axis: Option<PathBuf>, count| {
             let found = locate(store, with_suffix(path, suffix), axis)?;
             let (source, style) = found.map_err(|error| flaws.push(error)).ok()?;
-            Some(Box::new(NameFile { source, style, count }))
+            Some(Box::new(NameFile { source, style, count, labels: Mutex::default() }))
         };
         let rows = file(".rows.txt", row_axis, shape.rows());
         let columns = match shape {
@@ -74,16 +77,14 @@ impl NameFiles {
             Shape::Matrix(_, columns) => file(".cols.txt", column_axis, columns),
         };
         let (store, path) = (Arc::clone(store), path.to_owned());
-        Self { store, path, shape, rows, columns, flaws, loaded: OnceLock::new() }
+        Self { store, path, shape, rows, columns, flaws, verdict: OnceLock::new() }
     }
 
     /// The files, those that turned out not to fit left out.
     pub fn sources(&self) -> impl Iterator<Item = &Source> {
-        let uses = |names: fn(&Names) -> &Option<Arc<Labels>>| {
-            self.loaded.get().is_none_or(|loaded| names(&loaded.names).is_some())
-        };
-        let rows = self.rows.iter().filter(move |_| uses(|names| &names.rows));
-        let columns = self.columns.iter().filter(move |_| uses(|names| &names.columns));
+        let rows = self.rows.iter().filter(|_| self.verdict.get().is_none_or(|verdict| verdict.rows_fit));
+        let columns =
+            self.columns.iter().filter(|_| self.verdict.get().is_none_or(|verdict| verdict.columns_fit));
         rows.chain(columns).map(|file| &file.source)
     }
 
@@ -102,19 +103,25 @@ impl NameFiles {
 
     /// The file that names the rows, if there is one; one that is small is known to fit.
     pub fn of_rows(&self) -> Option<&Path> {
-        self.if_known(&self.rows, |names| names.rows.is_some())
+        self.if_known(&self.rows, |verdict| verdict.rows_fit)
     }
 
     /// The file that names the columns, as [`of_rows`](Self::of_rows).
     pub fn of_columns(&self) -> Option<&Path> {
-        self.if_known(&self.columns, |names| names.columns.is_some())
+        self.if_known(&self.columns, |verdict| verdict.columns_fit)
     }
 
-    fn if_known<'f>(&self, file: &'f Option<Box<NameFile>>, fits: fn(&Names) -> bool) -> Option<&'f Path> {
+    fn if_known<'f>(&self, file: &'f Option<Box<NameFile>>, fits: fn(&Verdict) -> bool) -> Option<&'f Path> {
         let file = file.as_ref()?;
-        // What cannot be read at the moment may fit.
-        let is_known = !self.are_small() || self.names().map_or(true, |names| fits(&names));
-        is_known.then(|| file.source.name())
+        if !self.are_small() {
+            // Always the same answer, whether they were read meanwhile or not.
+            return Some(file.source.name());
+        }
+        if self.verdict.get().is_none() {
+            // What cannot be read at the moment may fit.
+            let _ = self.names();
+        }
+        self.verdict.get().is_none_or(fits).then(|| file.source.name())
     }
 
     /// Whether reading all of them takes hardly longer than looking at them.
@@ -123,15 +130,20 @@ impl NameFiles {
         files.fold(0, |sum: u64, file| sum.saturating_add(file.source.len())) <= SMALL
     }
 
-    /// The names, read when first asked for.
+    /// The names, read when they are asked for; for a while they are kept.
     ///
     /// # Errors
     ///
     /// Whatever reading the files gives that may be different the next time. Names that do not fit or
     /// may not be read are no error, but [`flaws`](Self::flaws), and none.
     pub fn names(&self) -> Result<Names> {
-        if let Some(loaded) = self.loaded.get() {
-            return Ok(loaded.names.clone());
+        if let Some(verdict) = self.verdict.get() {
+            let labels = |file: &Option<Box<NameFile>>, fits: bool| {
+                file.as_deref().filter(|_| fits).map(NameFile::labels).transpose()
+            };
+            let (rows, columns) = (&self.rows, &self.columns);
+            let columns = labels(columns, verdict.columns_fit)?;
+            return Ok(Names { rows: labels(rows, verdict.rows_fit)?, columns });
         }
         let mut flaws = Vec::new();
         let mut labels =
@@ -143,12 +155,14 @@ impl NameFiles {
                 labels => labels,
             };
         let names = Names { rows: labels(&self.rows)?, columns: labels(&self.columns)? };
-        Ok(self.loaded.get_or_init(|| Loaded { names, flaws }).names.clone())
+        let (rows_fit, columns_fit) = (names.rows.is_some(), names.columns.is_some());
+        self.verdict.get_or_init(|| Verdict { rows_fit, columns_fit, flaws });
+        Ok(names)
     }
 
     /// Why there are files, but their names are not used, as far as that has shown.
     pub fn flaws(&self) -> impl Iterator<Item = &Error> {
-        self.flaws.iter().chain(self.loaded.get().into_iter().flat_map(|loaded| &loaded.flaws))
+        self.flaws.iter().chain(self.verdict.get().into_iter().flat_map(|verdict| &verdict.flaws))
     }
 }
 
@@ -195,33 +209,61 @@ fn is_flaw(error: &Error) -> bool {
 /// What tells one list of names from another.
 type Key = (PathBuf, Identity, u64, Style);
 
-/// All names that someone holds: arrays that share an axis share its names.
-static KNOWN: Mutex<Option<HashMap<Key, Weak<Labels>>>> = Mutex::new(None);
+/// Names that are in memory: arrays that share an axis share its names.
+#[derive(Default)]
+struct Known {
+    held: HashMap<Key, Weak<Labels>>,
+    /// Kept for who asks next, the latest first.
+    recent: VecDeque<Arc<Labels>>,
+}
 
-impl NameFile {
-    fn labels(&self) -> Result<Arc<Labels>> {
-        let key = (self.source.name().to_owned(), self.source.stat().identity, self.count, self.style);
-        if let Some(known) = share(&key, None) {
-            return Ok(known);
+static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
+
+impl Known {
+    /// Lists that are kept however long they are, and bytes that may be kept in all.
+    const MOST: (usize, usize) = (4, 64 << 20);
+
+    fn get(&self, key: &Key) -> Option<Arc<Labels>> {
+        self.held.get(key).and_then(Weak::upgrade)
+    }
+
+    fn keep(&mut self, key: Key, labels: &Arc<Labels>) {
+        self.recent.push_front(Arc::clone(labels));
+        let mut bytes: usize = self.recent.iter().map(|labels| labels.memory()).sum();
+        while self.recent.len() > Self::MOST.0 && bytes > Self::MOST.1 {
+            bytes -= self.recent.pop_back().map_or(0, |labels| labels.memory());
         }
-        let bytes = self.source.read_all(MOST_BYTES.min(most_bytes(self.count)))?;
-        let labels = Arc::new(parse(self.source.name(), bytes, self.count, self.style)?);
-        Ok(share(&key, Some(&labels)).unwrap_or(labels))
+        // Before the map grows, what nobody holds any more goes.
+        if self.held.len() == self.held.capacity() {
+            self.held.retain(|_, labels| labels.strong_count() > 0);
+        }
+        self.held.insert(key, Arc::downgrade(labels));
     }
 }
 
-/// The names of this key that someone holds; if nobody does, these from now on.
-fn share(key: &Key, new: Option<&Arc<Labels>>) -> Option<Arc<Labels>> {
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = known.get_or_insert_default();
-    if let Some(labels) = known.get(key).and_then(Weak::upgrade) {
-        return Some(labels);
+impl NameFile {
+    fn labels(&self) -> Result<Arc<Labels>> {
+        // Whoever else wants the same waits, and need not read them again.
+        let mut held = lock(&self.labels);
+        if let Some(labels) = held.upgrade() {
+            return Ok(labels);
+        }
+        let key = (self.source.name().to_owned(), self.source.stat().identity, self.count, self.style);
+        let known = lock(&KNOWN).get_or_insert_default().get(&key);
+        let labels = match known {
+            Some(labels) => labels,
+            None => {
+                let bytes = self.source.read_all(MOST_BYTES.min(most_bytes(self.count)))?;
+                let labels = Arc::new(parse(self.source.name(), bytes, self.count, self.style)?);
+                lock(&KNOWN).get_or_insert_default().keep(key, &labels);
+                labels
+            }
+        };
+        *held = Arc::downgrade(&labels);
+        Ok(labels)
     }
-    let new = new?;
-    // Before the map grows, what nobody holds any more goes.
-    if known.len() == known.capacity() {
-        known.retain(|_, labels| labels.strong_count() > 0);
-    }
-    known.insert(key.clone(), Arc::downgrade(new));
-    Some(Arc::clone(new))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

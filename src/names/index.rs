@@ -27,6 +27,10 @@ impl Index {
         Ok(index)
     }
 
+    pub fn memory(&self) -> usize {
+        self.slots.len() * 4
+    }
+
     pub fn find(&self, labels: &Labels, name: &str) -> Option<u64> {
         if self.slots.is_empty() { None } else { self.slot(labels, name).1 }
     }

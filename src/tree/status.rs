@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use crate::catalog::{Finding, StoredArray, walk};
 use crate::error::{Error, Result, shown};
-use crate::names::Names;
 use crate::store::{Rights, Stat, Store, Time};
 
 /// The files of the folder.
@@ -149,8 +148,6 @@ impl Status {
     fn survey(&self, store: &Arc<Store>) -> [Arc<str>; 3] {
         let (mut faults, mut names) = (lock(&self.faults).clone(), lock(&self.names).clone());
         let (mut broken, mut warnings) = (BTreeMap::new(), BTreeMap::new());
-        // Of the array before: neighbours share their names, which are read once for all of them.
-        let mut last = Names::default();
         walk(store, &mut |finding| match finding {
             Finding::Broken(path, error) => {
                 broken.insert(path, error.to_string());
@@ -163,7 +160,7 @@ impl Status {
                 }
                 // Many names are read only when someone asks for them.
                 if array.names.are_small() {
-                    last = array.names.names().unwrap_or_default();
+                    let _ = array.names.names();
                 }
                 if let Some(reasons) = unused_names(&array) {
                     add(&mut warnings, array.path, reasons);
@@ -175,7 +172,6 @@ impl Status {
                 add(&mut warnings, array, warning);
             }
         });
-        drop(last);
         for (path, (_, reasons)) in names {
             if !warnings.get(&path).is_some_and(|known| known.contains(&reasons)) {
                 add(&mut warnings, path, reasons);
