@@ -10,6 +10,7 @@
 mod adapter;
 mod convert;
 mod lane;
+mod near;
 mod passthrough;
 
 use std::fs;

@@ -17,6 +17,7 @@ use fuser::{
 
 use super::convert::{bare_attr, errno, file_attr, file_type, ino, time_to_live};
 use super::lane::Lane;
+use super::near;
 use super::passthrough::Backings;
 use crate::handles::Handles;
 use crate::tree::{Answer, File, Ino, Listing, NodeKind, Tree};
@@ -111,7 +112,8 @@ impl Filesystem for ArrayFs {
         Ok(())
     }
 
-    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+    fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        near::stay(request.pid());
         if name.len() > LONGEST_NAME {
             return reply.error(Errno::ENAMETOOLONG);
         }
@@ -125,7 +127,8 @@ impl Filesystem for ArrayFs {
         self.tree.forget(ino(number), lookups);
     }
 
-    fn getattr(&self, _: &Request, number: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+    fn getattr(&self, request: &Request, number: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        near::stay(request.pid());
         match self.tree.attr(ino(number)) {
             Ok(attr) => reply.attr(&time_to_live(attr.lasting), &file_attr(&attr)),
             Err(error) => reply.error(errno(&error)),
@@ -139,7 +142,8 @@ impl Filesystem for ArrayFs {
         }
     }
 
-    fn open(&self, _: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+    fn open(&self, request: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        near::stay(request.pid());
         let Some(backings) = &self.backings else { return reply.error(Errno::ENOSYS) };
         if flags.acc_mode() != OpenAccMode::O_RDONLY {
             return reply.error(Errno::EROFS);
@@ -152,7 +156,7 @@ impl Filesystem for ArrayFs {
 
     fn read(
         &self,
-        _: &Request,
+        request: &Request,
         number: INodeNo,
         _: FileHandle,
         offset: u64,
@@ -161,6 +165,7 @@ impl Filesystem for ArrayFs {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        near::for_read(request.pid(), offset, size);
         self.reply_read(ino(number), offset, size as usize, reply);
     }
 

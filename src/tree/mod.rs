@@ -241,7 +241,7 @@ impl Tree {
                 self.attr_in(folder, self.leaf(&place, folder, *first, ino)?, ino)
             }
             Content::Status => match report(ino) {
-                None => Ok(Attr::directory(ino, &self.shared.status.stat(self.store())?, Lasting::No)),
+                None => Ok(Attr::directory(ino, &self.shared.status.stat(self.store())?, Lasting::Version)),
                 Some(report) => {
                     let (text, stat) = self.shared.status.fresh(self.store(), report)?;
                     Ok(Attr::file(ino, text.len() as u64, &stat, Lasting::No))

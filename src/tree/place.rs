@@ -7,8 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+
+use arc_swap::ArcSwapWeak;
 
 use super::attr::Ino;
 
@@ -79,6 +81,19 @@ impl<T> Place<T> {
 #[derive(Debug)]
 pub struct Places<T> {
     by_base: RwLock<BTreeMap<u64, Arc<Place<T>>>>,
+    /// The place that was found last, for each of so many threads: finding it again takes no lock.
+    recent: [ArcSwapWeak<Place<T>>; THREADS],
+}
+
+/// Threads that remember a place of their own, before they share with others.
+const THREADS: usize = 64;
+
+thread_local! {
+    /// The number of this thread among those.
+    static THREAD: usize = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed) % THREADS
+    };
 }
 
 impl<T> Places<T> {
@@ -87,12 +102,23 @@ impl<T> Places<T> {
         let place = |(base, count, key, what)| {
             (base, Arc::new(Place { base, count, key, lookups: AtomicU64::new(1 << 32), what }))
         };
-        Self { by_base: RwLock::new(fixed.into_iter().map(place).collect()) }
+        let by_base = RwLock::new(fixed.into_iter().map(place).collect());
+        Self { by_base, recent: [const { Weak::new() }; THREADS].map(ArcSwapWeak::new) }
     }
 
     /// The place that a number belongs to.
     pub fn find(&self, ino: Ino) -> Option<Arc<Place<T>>> {
-        holder(&self.read(), ino.0).cloned()
+        let recent = &self.recent[THREAD.with(|number| *number)];
+        // Weak, so that nothing stays alive for having been found.
+        if let Some(place) = recent.load().upgrade()
+            && place.holds(ino.0)
+            && place.lookups.load(Ordering::Relaxed) > 0
+        {
+            return Some(place);
+        }
+        let place = holder(&self.read(), ino.0).cloned()?;
+        recent.store(Arc::downgrade(&place));
+        Some(place)
     }
 
     /// The place of this key, made if it is new, and counts one more lookup of it.
