@@ -156,9 +156,8 @@ impl Selection {
     /// # Errors
     ///
     /// Whatever reading the files that hold them gives; names that do not fit are no error, and none.
-    #[allow(clippy::unused_self, clippy::unnecessary_wraps)]
     pub fn names(&self) -> Result<Names> {
-        Ok(Names::default())
+        self.array.names.names()
     }
 
     /// The shape of the selection.

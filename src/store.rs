@@ -127,6 +127,17 @@ impl Stat {
             accessed: Time::new(meta.atime(), meta.atime_nsec()),
         }
     }
+
+    /// Facts of something that comes of this file and of `other`: the latest times, the rights that
+    /// both give.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        self.rights = self.rights.and(&other.rights);
+        self.identity.modified = self.identity.modified.max(other.identity.modified);
+        self.identity.changed = self.identity.changed.max(other.identity.changed);
+        self.accessed = self.accessed.max(other.accessed);
+        self
+    }
 }
 
 /// One name in a directory of the store.

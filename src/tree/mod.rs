@@ -1,6 +1,7 @@
 //! What is where: the folder tree of a store, by inode number and name. It knows nothing of FUSE.
 
 mod attr;
+mod by_name;
 mod directory;
 mod folder;
 mod leaf;
@@ -8,6 +9,7 @@ mod place;
 mod read;
 mod status;
 
+use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -33,6 +35,8 @@ const STATUS: u64 = 2;
 const INNER: u64 = STATUS + 1 + Report::ALL.len() as u64;
 /// Its name. No listing shows it, or else a walk would find everything twice.
 const INNER_NAME: &str = "tree";
+/// The most links that the way to one node may lead over.
+const MOST_LINKS: u32 = 40;
 
 /// What a place's numbers belong to.
 #[derive(Debug)]
@@ -143,6 +147,7 @@ impl Tree {
             }
             Content::Folder { folder, first, .. } => {
                 let found = self.lookup_in(&place, folder, *first, parent, name);
+                self.note_names(folder);
                 found.inspect_err(|error| self.note(folder, error))
             }
             Content::Plain { path, .. } => Err(Error::not_found(path.join(name))),
@@ -159,6 +164,7 @@ impl Tree {
     ) -> Result<Attr> {
         let not_found = || Error::not_found(folder.selection.array().path.join(name));
         let leaf = folder.extent.decode(parent.0 - place.base + first).ok_or_else(not_found)?;
+        folder.names_in(leaf)?;
         match folder.child(leaf, name).ok_or_else(not_found)? {
             Child::Leaf(child) => {
                 if matches!(child.node, Node::File(..) | Node::Member(..)) {
@@ -266,6 +272,9 @@ impl Tree {
 
     /// Where a node leads that is a link.
     fn target(&self, folder: &Folder, leaf: Leaf) -> Option<PathBuf> {
+        if let Some(target) = folder.link_target(leaf) {
+            return Some(target);
+        }
         if !self.is_linked {
             return None;
         }
@@ -304,6 +313,7 @@ impl Tree {
             Content::Plain { path, .. } => Err(Error::not_found(path)),
             Content::Folder { folder, first, .. } => {
                 let leaf = self.leaf(&place, folder, *first, ino)?;
+                folder.names_in(leaf)?;
                 let (folder, base) = (Arc::clone(folder), place.base);
                 let (first, key, is_linked) = (*first, place.key, self.is_linked);
                 let children = Children::Folder { folder, leaf, base, first, key, is_linked };
@@ -321,26 +331,55 @@ impl Tree {
         }
     }
 
-    /// The node of a path in the tree, and what `stat` tells of it.
+    /// The node of a path in the tree, links inside the tree followed, and what `stat` tells of it.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`] where there is none.
     pub fn resolve(&self, path: &Path) -> Result<Attr> {
-        let mut attr = self.attr(Ino::ROOT)?;
-        for component in path.components() {
-            match component {
-                Component::Normal(name) if attr.kind == NodeKind::Folder => {
-                    attr = self.lookup(attr.ino, name).map_err(|error| match error {
-                        Error::NotFound { .. } => Error::not_found(path),
-                        error => error,
-                    })?;
+        let not_found = || Error::not_found(path);
+        if path.components().any(|part| part == Component::ParentDir) {
+            return Err(not_found());
+        }
+        // The folders on the way, of which the last is where we are.
+        let mut way = vec![self.attr(Ino::ROOT)?];
+        let mut ahead: VecDeque<_> = path.components().map(|part| part.as_os_str().to_owned()).collect();
+        let mut links = 0;
+        while let Some(name) = ahead.pop_front() {
+            let here = *way.last().ok_or_else(not_found)?;
+            match name.as_encoded_bytes() {
+                b"." | b"/" => continue,
+                b".." => {
+                    way.pop();
+                    continue;
                 }
-                Component::CurDir | Component::RootDir => {}
-                _ => return Err(Error::not_found(path)),
+                _ if here.kind != NodeKind::Folder => return Err(not_found()),
+                _ => {}
+            }
+            let attr = self.lookup(here.ino, &name).map_err(|error| match error {
+                Error::NotFound { .. } => not_found(),
+                error => error,
+            })?;
+            if attr.kind == NodeKind::Link {
+                links += 1;
+                if links > MOST_LINKS {
+                    return Err(not_found());
+                }
+                let target = self.read_link(attr.ino)?;
+                target.components().rev().for_each(|part| ahead.push_front(part.as_os_str().to_owned()));
+            } else {
+                way.push(attr);
             }
         }
-        Ok(attr)
+        way.pop().ok_or_else(not_found)
+    }
+
+    /// Keeps why names of an array are not used, as far as that has shown.
+    fn note_names(&self, folder: &Folder) {
+        let array = folder.selection.array();
+        if let Some(reasons) = status::unused_names(array) {
+            self.shared.status.note_names(&array.path, array.version(), reasons);
+        }
     }
 
     fn place(&self, ino: Ino) -> Result<Arc<Place<Content>>> {

@@ -100,6 +100,12 @@ impl Tree {
             Content::Folder { folder, .. } if !folder.selection.array().is_current() => {
                 return Err(Error::Stale { path: folder.selection.array().path.clone() });
             }
+            Content::Folder { folder, first, .. }
+                if folder.shows_names(self.leaf(&place, folder, *first, ino)?)
+                    && !folder.selection.array().names.is_current() =>
+            {
+                return Err(Error::Stale { path: folder.selection.array().path.clone() });
+            }
             _ => {}
         }
         let file = self.file(ino)?;

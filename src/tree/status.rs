@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::catalog::{Finding, walk};
+use crate::catalog::{Finding, StoredArray, walk};
 use crate::error::{Error, Result, shown};
 use crate::store::{Rights, Stat, Store, Time};
 
@@ -44,6 +44,8 @@ type Faults = BTreeMap<PathBuf, (u64, String)>;
 #[derive(Debug, Default)]
 pub struct Status {
     faults: Mutex<Faults>,
+    /// Names that were read and do not fit their arrays.
+    names: Mutex<Faults>,
     mount: Mutex<Option<String>>,
     known: Mutex<Option<Known>>,
 }
@@ -78,6 +80,16 @@ impl Status {
             faults.insert(path.to_owned(), (version, error.to_string()));
         }
         self.make_old();
+    }
+
+    /// Keeps why names of this version of the array at `path` are not used.
+    pub fn note_names(&self, path: &Path, version: u64, reasons: String) {
+        let mut names = lock(&self.names);
+        let is_known = names.get(path).is_some_and(|(other, known)| *other == version && *known == reasons);
+        if !is_known && (names.len() < Self::MOST || names.contains_key(path)) {
+            names.insert(path.to_owned(), (version, reasons));
+            self.make_old();
+        }
     }
 
     fn make_old(&self) {
@@ -134,29 +146,56 @@ impl Status {
     }
 
     fn survey(&self, store: &Arc<Store>) -> [Arc<str>; 3] {
-        let mut faults = lock(&self.faults).clone();
+        let (mut faults, mut names) = (lock(&self.faults).clone(), lock(&self.names).clone());
         let (mut broken, mut warnings) = (BTreeMap::new(), BTreeMap::new());
         walk(store, &mut |finding| match finding {
             Finding::Broken(path, error) => {
                 broken.insert(path, error.to_string());
             }
             Finding::Array(array) => {
-                if faults.get(&array.path).is_some_and(|(version, _)| *version != array.version()) {
-                    faults.remove(&array.path);
+                for noted in [&mut faults, &mut names] {
+                    if noted.get(&array.path).is_some_and(|(version, _)| *version != array.version()) {
+                        noted.remove(&array.path);
+                    }
+                }
+                // Many names are read only when someone asks for them.
+                if array.names.are_small() {
+                    let _ = array.names.names();
+                }
+                if let Some(reasons) = unused_names(&array) {
+                    add(&mut warnings, array.path, reasons);
                 }
             }
             Finding::Clash(array, folder) => {
                 let warning =
                     format!("something else has that name; the array's folder is {}", shown(folder));
-                warnings.insert(array, warning);
+                add(&mut warnings, array, warning);
             }
         });
+        for (path, (_, reasons)) in names {
+            if !warnings.get(&path).is_some_and(|known| known.contains(&reasons)) {
+                add(&mut warnings, path, reasons);
+            }
+        }
         for (path, (_, reason)) in faults {
             broken.entry(path).or_insert(reason);
         }
         let mount = lock(&self.mount).clone().unwrap_or_else(|| "{}\n".into());
         [lines(&broken), lines(&warnings), mount.into()]
     }
+}
+
+/// Adds to what there is to say of something.
+fn add(entries: &mut BTreeMap<PathBuf, String>, path: PathBuf, text: String) {
+    let entry = entries.entry(path).or_default();
+    entry.push_str(if entry.is_empty() { "" } else { "; " });
+    entry.push_str(&text);
+}
+
+/// Why names of an array are not used, as far as that has shown.
+pub fn unused_names(array: &StoredArray) -> Option<String> {
+    let flaws: Vec<_> = array.names.flaws().map(ToString::to_string).collect();
+    (!flaws.is_empty()).then(|| format!("names are not used: {}", flaws.join("; ")))
 }
 
 /// A YAML mapping, one line an entry. JSON's strings are YAML's, on one line whatever is in them.

@@ -9,6 +9,7 @@ mod npy;
 mod npy_header;
 mod npz;
 mod raw;
+mod readme;
 mod safetensors;
 
 use crate::error::{Error, Result};
@@ -29,6 +30,18 @@ pub trait View: Sync {
     /// Whether a listing shows the file; others are found by name all the same.
     fn is_listed(&self, part: Part) -> bool {
         matches!(part.of, Scope::All)
+    }
+
+    /// What the format is and what reads it, in a line of Markdown.
+    fn about(&self) -> &'static str {
+        ""
+    }
+
+    /// Whether the file may show names of rows or columns: only who may read those may read it, and it
+    /// changes when they do.
+    fn shows_names(&self, part: Part) -> bool {
+        let _ = part;
+        true
     }
 
     /// Whether the format is a folder of files.
@@ -67,7 +80,7 @@ pub trait View: Sync {
 
 /// All formats. A file's inode number depends on its format's place here: add at the end.
 pub static VIEWS: &[&dyn View] =
-    &[&raw::Raw, &meta::Meta, &npy::Npy, &csv::Csv, &npz::Npz, &safetensors::Safetensors];
+    &[&raw::Raw, &meta::Meta, &npy::Npy, &csv::Csv, &npz::Npz, &safetensors::Safetensors, &readme::Readme];
 
 /// The format of this name that the part comes in, by its place in [`VIEWS`].
 pub fn find(selection: &Selection, part: Part, format: &[u8]) -> Option<usize> {

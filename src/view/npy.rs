@@ -26,6 +26,14 @@ impl View for Npy {
         part.of == Scope::All && part.thing.is_block()
     }
 
+    fn about(&self) -> &'static str {
+        "NumPy's own format: `numpy.load(file, mmap_mode=\"r\")`"
+    }
+
+    fn shows_names(&self, _: Part) -> bool {
+        false
+    }
+
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
         let (order, stored) = match part.thing {
             Thing::Transposed => (Order::Fortran, Part { thing: Thing::Array, ..part }),

@@ -17,6 +17,14 @@ impl View for Raw {
         part.thing.is_block()
     }
 
+    fn about(&self) -> &'static str {
+        "the bytes as they are: `od`, `numpy.memmap`, `readBin` in R, `Mmap.mmap` in Julia, `memmapfile` in MATLAB"
+    }
+
+    fn shows_names(&self, _: Part) -> bool {
+        false
+    }
+
     fn is_listed(&self, part: Part) -> bool {
         // `cat rows/*` is the array: nothing but the rows is listed there.
         matches!(part.of, Scope::All | Scope::Row(_) | Scope::Column(_))
