@@ -21,7 +21,7 @@
 //!
 //! Data flows one way, and so do the imports: [`error`], [`dtype`], [`format`](mod@format), [`select`],
 //! [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`memory_mapping`], [`catalog`], [`check`],
-//! [`vfile`], [`part`], [`view`], [`tree`], [`mountpoint`], [`fuse`].
+//! [`vfile`], [`part`], [`hdf5`], [`view`], [`tree`], [`mountpoint`], [`fuse`].
 
 pub mod array;
 pub mod catalog;
@@ -31,6 +31,7 @@ pub mod error;
 pub mod format;
 pub mod fuse;
 mod handles;
+pub mod hdf5;
 pub mod memory_mapping;
 pub mod mmap;
 pub mod mountpoint;

@@ -32,6 +32,18 @@ impl Labels {
         let start = if i == 0 { 0 } else { self.ends[i - 1] };
         &self.text[start as usize..*end as usize]
     }
+
+    /// Bytes of all names together.
+    pub fn bytes(&self) -> u64 {
+        self.text.len() as u64
+    }
+
+    /// Bytes of the longest name.
+    pub fn longest(&self) -> u64 {
+        let first = self.ends.first().copied().unwrap_or(0);
+        let others = self.ends.windows(2).map(|pair| pair[1] - pair[0]);
+        others.fold(first, u32::max).into()
+    }
 }
 
 /// The names of the rows and columns of an array, as far as they are known.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, in the order that data flows; the command line comes after them all.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
     "error",
     "dtype",
     "format",
@@ -20,6 +20,7 @@ const ORDER: [&str; 19] = [
     "check",
     "vfile",
     "part",
+    "hdf5",
     "view",
     "tree",
     "handles",

@@ -1,0 +1,120 @@
+//! What of an array goes into an HDF5 file, in the encodings of AnnData's file format.
+
+use std::sync::Arc;
+
+use super::cast::Cast;
+use super::cells::Cells;
+use super::{Dataset, Node, Type, Value};
+use crate::dtype::Dtype;
+use crate::error::Result;
+use crate::names::Labels;
+use crate::part::{Block, Part, Scope, Selection, Thing};
+use crate::select::Rows;
+use crate::vfile::{Extent, VirtualFile};
+
+/// The most bytes that cells of one width may have beyond those of the names in them.
+const PADDING: u64 = 1 << 30;
+
+/// Numbers as a dataset.
+fn numbers(block: Block) -> Node {
+    Dataset { kind: Type::Number(block.dtype), shape: block.shape.axes(), bytes: block.bytes }.into()
+}
+
+/// The elements of an array, or of a sparse matrix as if it were dense: one dataset.
+///
+/// # Errors
+///
+/// As [`Selection::block`].
+pub fn array(selection: &Selection, part: Part) -> Result<Node> {
+    Ok(numbers(selection.block(part)?).encoded("array", "0.2.0"))
+}
+
+/// A sparse matrix: a group of `data`, `indices` and `indptr`, with its shape as an attribute.
+///
+/// `indices` and `indptr` are of one type, int32 or int64, as SciPy has them: others are cast, `indices`
+/// only where need be. SciPy has no float16 at all: such `data` is float32.
+///
+/// # Errors
+///
+/// As [`Selection::block`].
+pub fn csr(selection: &Selection) -> Result<Node> {
+    let block = |thing| selection.block(Part { thing, of: Scope::All });
+    let (mut data, mut indices, mut indptr) =
+        (block(Thing::Data)?, block(Thing::Indices)?, block(Thing::Indptr)?);
+    let columns = selection.shape().columns();
+    let nnz = indices.shape.rows();
+    let index = match indices.dtype {
+        Dtype::Int32 | Dtype::Int64 => indices.dtype,
+        _ => index_type(columns - 1),
+    };
+    let pointer = if index == Dtype::Int32 { index_type(nnz) } else { index };
+    let value = if data.dtype == Dtype::Float16 { Dtype::Float32 } else { data.dtype };
+    cast(selection, &mut data, value, 0, 0)?;
+    cast(selection, &mut indices, index, 1, columns - 1)?;
+    cast(selection, &mut indptr, pointer, 2, nnz)?;
+    let parts = [("data", numbers(data)), ("indices", numbers(indices)), ("indptr", numbers(indptr))];
+    let shape = selection.shape().axes();
+    let shape = shape.into_iter().map(|count| i64::try_from(count).unwrap_or(i64::MAX)).collect();
+    Ok(Node::group(parts).encoded("csr_matrix", "0.1.0").with("shape", Value::Integers(shape)))
+}
+
+/// The narrower of the two types that SciPy counts with.
+fn index_type(most: u64) -> Dtype {
+    if i32::try_from(most).is_ok() { Dtype::Int32 } else { Dtype::Int64 }
+}
+
+/// Makes a block of the array's file `file` one of another type.
+fn cast(selection: &Selection, block: &mut Block, to: Dtype, file: usize, most: u64) -> Result<()> {
+    let array = selection.array();
+    let cast = Cast {
+        bytes: std::mem::take(&mut block.bytes),
+        from: std::mem::replace(&mut block.dtype, to),
+        to,
+        most,
+        name: array.files[file].name().to_owned(),
+        sources: array.files.clone(),
+    };
+    block.bytes = cast.file()?;
+    Ok(())
+}
+
+/// The names of these rows (or columns) as a dataset of text in cells as wide as the longest name of all.
+///
+/// None where one name is so long that the cells would be mostly padding: more than 1 GiB of it for all
+/// rows together.
+///
+/// # Errors
+///
+/// [`crate::Error::Refused`] for more bytes than a file can have.
+pub fn names(labels: &Arc<Labels>, rows: Rows) -> Result<Option<Node>> {
+    let width = labels.longest().max(1);
+    let padding = u128::from(width) * u128::from(labels.len());
+    if padding.saturating_sub(labels.bytes().into()) > PADDING.into() {
+        return Ok(None);
+    }
+    text(Some(Arc::clone(labels)), rows, width).map(Some)
+}
+
+/// The names of these rows (or columns); where there are none, their numbers in the array, counted from 0.
+///
+/// # Errors
+///
+/// As [`names`].
+pub fn names_or_numbers(labels: Option<&Arc<Labels>>, rows: Rows) -> Result<Node> {
+    if let Some(labels) = labels
+        && let Some(names) = names(labels, rows)?
+    {
+        return Ok(names);
+    }
+    let last = rows.row(rows.count() - 1);
+    text(None, rows, u64::from(last.checked_ilog10().unwrap_or(0)) + 1)
+}
+
+fn text(labels: Option<Arc<Labels>>, rows: Rows, width: u64) -> Result<Node> {
+    let length = rows.count().saturating_mul(width);
+    let cells = Cells { rows, width: usize::try_from(width).unwrap_or(usize::MAX), labels };
+    let extent = Extent::Generated { content: Arc::new(cells), length };
+    let bytes = VirtualFile::new([extent])?;
+    let kind = Type::Text(u32::try_from(width).unwrap_or(u32::MAX));
+    Ok(Node::from(Dataset { kind, shape: vec![rows.count()], bytes }).encoded("string-array", "0.2.0"))
+}
