@@ -46,6 +46,18 @@ impl Labels {
     }
 }
 
+#[cfg(test)]
+impl<'n> FromIterator<&'n str> for Labels {
+    fn from_iter<I: IntoIterator<Item = &'n str>>(names: I) -> Self {
+        let mut labels = Self::default();
+        for name in names {
+            labels.text.push_str(name);
+            labels.ends.push(u32::try_from(labels.text.len()).unwrap());
+        }
+        labels
+    }
+}
+
 /// The names of the rows and columns of an array, as far as they are known.
 #[derive(Clone, Debug, Default)]
 pub struct Names {

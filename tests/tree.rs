@@ -77,11 +77,11 @@ fn a_dense_matrix_has_its_layout() {
     let mount = Mount::new(store.path());
     assert_eq!(mount.list(""), [".arrayfs", "m"]);
     assert_eq!(mount.list(".arrayfs"), ["errors.yaml", "warnings.yaml"]);
-    assert_eq!(mount.list("m"), ["array", "array.npy", "cols", "meta.yaml", "rows", "slices"]);
+    assert_eq!(mount.list("m"), ["array", "array.h5ad", "array.npy", "cols", "meta.yaml", "rows", "slices"]);
     assert_eq!(mount.list("m/rows"), numbers(120, 3));
     assert_eq!(mount.list("m/cols"), numbers(11, 2));
     assert_eq!(mount.list("m/slices"), ["000:120"]);
-    let slice = ["array", "array.npy", "cols", "meta.yaml", "rows"];
+    let slice = ["array", "array.h5ad", "array.npy", "cols", "meta.yaml", "rows"];
     assert_eq!(mount.list("m/slices/000:120"), slice);
     assert_eq!(mount.list("m/slices/10:20"), slice);
     assert_eq!(mount.list("m/slices/10:20/rows"), numbers(10, 1));
@@ -124,7 +124,7 @@ fn a_sparse_matrix_has_its_layout() {
     let mount = Mount::new(store.path());
     let mut things =
         vec!["data", "data.npy", "dense", "dense.npy", "indices", "indices.npy", "indptr", "indptr.npy"];
-    things.push("meta.yaml");
+    things.extend(["matrix.h5ad", "meta.yaml"]);
     let slice = [&things[..], &["rows"]].concat();
     assert_eq!(mount.list("s"), [&slice[..], &["slices"]].concat());
     assert_eq!(mount.list("s/rows"), numbers(14, 2));
@@ -665,6 +665,7 @@ fn a_hundred_gigabytes_are_shown_without_being_read() {
     let views = [
         ("array", size),
         ("array.npy", 4096 + size),
+        ("array.h5", 8192 + size),
         ("rows/999999", columns * 4),
         ("rows/999999.npy", 128 + columns * 4),
         ("cols/24999", rows * 4),
@@ -679,8 +680,9 @@ fn a_hundred_gigabytes_are_shown_without_being_read() {
     }
     let array = File::open(mount.join("huge/array")).unwrap();
     let npy = File::open(mount.join("huge/array.npy")).unwrap();
+    let h5 = File::open(mount.join("huge/array.h5")).unwrap();
     for at in marks {
-        for (file, start) in [(&array, 0), (&npy, 4096)] {
+        for (file, start) in [(&array, 0), (&npy, 4096), (&h5, 8192)] {
             let mut bytes = [0; 4];
             file.read_exact_at(&mut bytes, start + at).unwrap();
             assert_eq!(&bytes, b"mark", "at {at}");

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::cast::Cast;
-use super::cells::Cells;
+use super::cells::{Cells, Text};
 use super::{Dataset, Node, Type, Value};
-use crate::dtype::Dtype;
+use crate::dtype::{Dtype, encode_integer};
 use crate::error::Result;
+use crate::format::Shape;
 use crate::names::Labels;
 use crate::part::{Block, Part, Scope, Selection, Thing};
 use crate::select::Rows;
@@ -29,7 +30,18 @@ pub fn array(selection: &Selection, part: Part) -> Result<Node> {
     Ok(numbers(selection.block(part)?).encoded("array", "0.2.0"))
 }
 
-/// A sparse matrix: a group of `data`, `indices` and `indptr`, with its shape as an attribute.
+/// A sparse matrix: a group of its [`parts`], with its shape as an attribute.
+///
+/// # Errors
+///
+/// As [`Selection::block`].
+pub fn csr(selection: &Selection) -> Result<Node> {
+    let shape = selection.shape().axes();
+    let shape = shape.into_iter().map(|count| i64::try_from(count).unwrap_or(i64::MAX)).collect();
+    Ok(Node::group(parts(selection)?).encoded("csr_matrix", "0.1.0").with("shape", Value::Integers(shape)))
+}
+
+/// `data`, `indices` and `indptr` of a sparse matrix.
 ///
 /// `indices` and `indptr` are of one type, int32 or int64, as SciPy has them: others are cast, `indices`
 /// only where need be. SciPy has no float16 at all: such `data` is float32.
@@ -37,7 +49,7 @@ pub fn array(selection: &Selection, part: Part) -> Result<Node> {
 /// # Errors
 ///
 /// As [`Selection::block`].
-pub fn csr(selection: &Selection) -> Result<Node> {
+pub fn parts(selection: &Selection) -> Result<[(&'static str, Node); 3]> {
     let block = |thing| selection.block(Part { thing, of: Scope::All });
     let (mut data, mut indices, mut indptr) =
         (block(Thing::Data)?, block(Thing::Indices)?, block(Thing::Indptr)?);
@@ -52,10 +64,7 @@ pub fn csr(selection: &Selection) -> Result<Node> {
     cast(selection, &mut data, value, 0, 0)?;
     cast(selection, &mut indices, index, 1, columns - 1)?;
     cast(selection, &mut indptr, pointer, 2, nnz)?;
-    let parts = [("data", numbers(data)), ("indices", numbers(indices)), ("indptr", numbers(indptr))];
-    let shape = selection.shape().axes();
-    let shape = shape.into_iter().map(|count| i64::try_from(count).unwrap_or(i64::MAX)).collect();
-    Ok(Node::group(parts).encoded("csr_matrix", "0.1.0").with("shape", Value::Integers(shape)))
+    Ok([("data", numbers(data)), ("indices", numbers(indices)), ("indptr", numbers(indptr))])
 }
 
 /// The narrower of the two types that SciPy counts with.
@@ -92,7 +101,7 @@ pub fn names(labels: &Arc<Labels>, rows: Rows) -> Result<Option<Node>> {
     if padding.saturating_sub(labels.bytes().into()) > PADDING.into() {
         return Ok(None);
     }
-    text(Some(Arc::clone(labels)), rows, width).map(Some)
+    text(Text::Names(Arc::clone(labels)), rows, width).map(Some)
 }
 
 /// The names of these rows (or columns); where there are none, their numbers in the array, counted from 0.
@@ -107,14 +116,52 @@ pub fn names_or_numbers(labels: Option<&Arc<Labels>>, rows: Rows) -> Result<Node
         return Ok(names);
     }
     let last = rows.row(rows.count() - 1);
-    text(None, rows, u64::from(last.checked_ilog10().unwrap_or(0)) + 1)
+    text(Text::Numbers, rows, u64::from(last.checked_ilog10().unwrap_or(0)) + 1)
 }
 
-fn text(labels: Option<Arc<Labels>>, rows: Rows, width: u64) -> Result<Node> {
+/// The same word (of one byte or more) for each of these rows (or columns).
+///
+/// # Errors
+///
+/// As [`names`].
+pub fn words(word: &'static str, rows: Rows) -> Result<Node> {
+    text(Text::Word(word), rows, word.len() as u64)
+}
+
+/// Counts as a vector: int32 if they fit, else int64.
+pub fn counts(counts: &[u64]) -> Node {
+    let most = counts.iter().copied().max().unwrap_or(0);
+    let dtype = index_type(most);
+    let mut bytes = Vec::new();
+    counts.iter().for_each(|count| encode_integer(dtype, *count, &mut bytes));
+    let shape = Shape::Vector(counts.len() as u64);
+    numbers(Block { dtype, shape, bytes: VirtualFile::literal(bytes) })
+}
+
+fn text(text: Text, rows: Rows, width: u64) -> Result<Node> {
     let length = rows.count().saturating_mul(width);
-    let cells = Cells { rows, width: usize::try_from(width).unwrap_or(usize::MAX), labels };
+    let cells = Cells { rows, width: usize::try_from(width).unwrap_or(usize::MAX), text };
     let extent = Extent::Generated { content: Arc::new(cells), length };
     let bytes = VirtualFile::new([extent])?;
     let kind = Type::Text(u32::try_from(width).unwrap_or(u32::MAX));
     Ok(Node::from(Dataset { kind, shape: vec![rows.count()], bytes }).encoded("string-array", "0.2.0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_would_be_mostly_padding_are_left_out() {
+        let long = "x".repeat(20_000);
+        let of = |names: usize| {
+            let short = std::iter::repeat_n("cell", names - 1);
+            Arc::new([long.as_str()].into_iter().chain(short).collect::<Labels>())
+        };
+        assert!(names(&of(50_000), Rows::all(50_000)).unwrap().is_some());
+        assert!(names(&of(60_000), Rows::all(60_000)).unwrap().is_none());
+        // A slice has names when the whole array has.
+        assert!(names(&of(60_000), Rows::parse(b":9", 60_000).unwrap()).unwrap().is_none());
+        assert!(names_or_numbers(Some(&of(60_000)), Rows::all(60_000)).is_ok());
+    }
 }
