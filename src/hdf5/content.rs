@@ -116,7 +116,16 @@ pub fn names_or_numbers(labels: Option<&Arc<Labels>>, rows: Rows) -> Result<Node
         return Ok(names);
     }
     let last = rows.row(rows.count() - 1);
-    text(Text::Numbers, rows, u64::from(last.checked_ilog10().unwrap_or(0)) + 1)
+    let numbers = text(Text::Numbers, rows, u64::from(last.checked_ilog10().unwrap_or(0)) + 1)?;
+    Ok(match labels {
+        Some(labels) => numbers.with("names", Value::Text(left_out(labels))),
+        None => numbers,
+    })
+}
+
+/// Why a file has no names although the store has.
+pub fn left_out(labels: &Labels) -> String {
+    format!("left out: one of them has {} bytes, and all cells would be as wide", labels.longest())
 }
 
 /// The same word (of one byte or more) for each of these rows (or columns).

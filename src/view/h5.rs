@@ -8,7 +8,8 @@
 //!                       /row_names  /column_names
 //! ```
 //!
-//! The root's attributes say which array it is and, of a slice, which rows. Array and matrix are encoded
+//! The root's attributes say which array it is and, of a slice, which rows; and why names are left out, should
+//! one be so long that the cells for all would be more than 1 GiB of padding. Array and matrix are encoded
 //! as AnnData has them: `anndata.io.read_elem` opens them too.
 
 use super::View;
@@ -39,15 +40,19 @@ impl View for H5 {
             Thing::Matrix => ("matrix", hdf5::csr(selection)?),
             _ => return Err(Error::not_found(&selection.array().path)),
         };
-        let (names, rows) = (selection.names()?, selection.rows());
-        let columns = Rows::all(selection.shape().columns());
-        let axes = [("row_names", names.rows, rows), ("column_names", names.columns, columns)];
+        let (names, columns) = (selection.names()?, Rows::all(selection.shape().columns()));
+        let axes = [("row_names", names.rows, selection.rows()), ("column_names", names.columns, columns)];
         let mut children = vec![content];
+        let mut left_out = Vec::new();
         for (name, labels, rows) in axes {
-            let node = labels.map(|labels| hdf5::names(&labels, rows)).transpose()?.flatten();
-            children.extend(node.map(|node| (name, node)));
+            let Some(labels) = labels else { continue };
+            match hdf5::names(&labels, rows)? {
+                Some(names) => children.push((name, names)),
+                None => left_out.push((name, Value::Text(hdf5::left_out(&labels)))),
+            }
         }
-        hdf5::file(&facts(selection, Node::group(children)))
+        let root = facts(selection, Node::group(children));
+        hdf5::file(&left_out.into_iter().fold(root, |root, (name, why)| root.with(name, why)))
     }
 }
 

@@ -6,6 +6,10 @@
 //! /layers /obsm /obsp /uns /varm /varp    empty
 //! ```
 //!
+//! The names are cells as wide as the longest; should one be so long that there would be more than 1 GiB of
+//! padding, numbers take their place, and an attribute says so. Numbers are those of the whole array: rows of
+//! a slice keep theirs, as in AnnData.
+//!
 //! The encodings are those of AnnData's on-disk format since its release 0.8: anndata 0.1.0, array 0.2.0,
 //! csr_matrix 0.1.0, dataframe 0.2.0, string-array 0.2.0, dict 0.1.0.
 
