@@ -20,6 +20,8 @@ pub(super) struct Cast {
     pub to: Dtype,
     /// The largest integer that makes sense.
     pub most: u64,
+    /// Whether they must rise from 0 to that largest.
+    pub rising: bool,
     /// The file that holds the elements.
     pub name: PathBuf,
     /// All files that are read.
@@ -27,9 +29,9 @@ pub(super) struct Cast {
 }
 
 impl Cast {
-    /// The elements, untouched if they are of that type already.
+    /// The elements, untouched if they are of that type already and need not be looked at.
     pub fn file(self) -> Result<VirtualFile> {
-        if self.from == self.to {
+        if self.from == self.to && !self.rising {
             return Ok(self.bytes);
         }
         let length = (self.bytes.len() / self.from.itemsize()).checked_mul(self.to.itemsize());
@@ -37,27 +39,51 @@ impl Cast {
         VirtualFile::new([Extent::Generated { content: Arc::new(self), length }])
     }
 
-    /// The elements `first..last`.
-    fn elements(&self, first: u64, last: u64) -> Result<Vec<u8>> {
+    /// The bytes of the elements `first..last` as they are.
+    fn read(&self, first: u64, last: u64) -> Result<Vec<u8>> {
         let item = self.from.itemsize();
         let mut bytes = vec![0; usize::try_from((last - first) * item).unwrap_or(usize::MAX)];
         self.bytes.read_at(first * item, &mut bytes)?;
-        let mut out = Vec::with_capacity(bytes.len() * 8);
+        Ok(bytes)
+    }
+
+    /// The elements `first..last` in the other type.
+    fn elements(&self, first: u64, last: u64) -> Result<Vec<u8>> {
         if self.from == Dtype::Float16 {
+            let bytes = self.read(first, last)?;
             let floats = bytes.as_chunks().0.iter().map(|bytes| widened(f16::from_le_bytes(*bytes)));
-            out.extend(floats.flat_map(f32::to_le_bytes));
-            return Ok(out);
+            return Ok(floats.flat_map(f32::to_le_bytes).collect());
         }
+        // Whether numbers rise shows only beside the one before.
+        let before = u64::from(self.rising && first > 0);
+        let bytes = self.read(first - before, last)?;
         let mut numbers = Vec::with_capacity(bytes.len());
         decode_integers(self.from, &bytes, &mut numbers);
-        for number in numbers {
-            if number > self.most {
-                let found = integer_text(self.from, number);
-                return Err(Error::invalid(&self.name, "number", format!("0 to {}", self.most), found));
-            }
-            encode_integer(self.to, number, &mut out);
+        self.check(first - before, &numbers)?;
+        let mut out = Vec::with_capacity(numbers.len() * 8);
+        for number in numbers.iter().skip(usize::from(before > 0)) {
+            encode_integer(self.to, *number, &mut out);
         }
         Ok(out)
+    }
+
+    fn check(&self, first: u64, numbers: &[u64]) -> Result<()> {
+        let count = self.bytes.len() / self.from.itemsize();
+        let mut least = 0;
+        for (at, number) in (first..).zip(numbers) {
+            let most = if self.rising && at == 0 { 0 } else { self.most };
+            if self.rising && at + 1 == count {
+                least = self.most;
+            }
+            if !(least..=most).contains(number) {
+                let found = format!("{} at {at}", integer_text(self.from, *number));
+                return Err(Error::invalid(&self.name, "number", format!("{least} to {most}"), found));
+            }
+            if self.rising {
+                least = *number;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -101,7 +127,9 @@ mod tests {
 
     fn cast(bytes: Vec<u8>, from: Dtype, to: Dtype, most: u64) -> VirtualFile {
         let bytes = VirtualFile::literal(bytes);
-        Cast { bytes, from, to, most, name: PathBuf::new(), sources: Vec::new() }.file().unwrap()
+        Cast { bytes, from, to, most, rising: false, name: PathBuf::new(), sources: Vec::new() }
+            .file()
+            .unwrap()
     }
 
     fn read(file: &VirtualFile) -> Result<Vec<u8>> {
@@ -120,6 +148,29 @@ mod tests {
                     Err(Error::Invalid { .. })
                 ));
             }
+        }
+    }
+
+    #[test]
+    fn ranges_of_rows_that_do_not_rise_are_an_error() {
+        let read = |bounds: &[u8], range: std::ops::Range<usize>| {
+            let bytes = VirtualFile::literal(bounds);
+            let (dtype, name) = (Dtype::Uint8, PathBuf::new());
+            let cast =
+                Cast { bytes, from: dtype, to: dtype, most: 9, rising: true, name, sources: Vec::new() };
+            let mut bytes = vec![0xFF; range.len()];
+            cast.file().unwrap().read_at(range.start as u64, &mut bytes).map(|_| bytes)
+        };
+        assert_eq!(read(&[0, 3, 3, 9], 0..4).unwrap(), [0, 3, 3, 9]);
+        assert_eq!(read(&[0, 3, 3, 9], 2..3).unwrap(), [3]);
+        for (bounds, range) in [
+            ([1, 3, 3, 9], 0..1),
+            ([0, 3, 2, 9], 2..3),
+            ([0, 3, 2, 9], 1..4),
+            ([0, 10, 10, 9], 1..2),
+            ([0, 3, 4, 8], 3..4),
+        ] {
+            assert!(matches!(read(&bounds, range), Err(Error::Invalid { .. })), "{bounds:?}");
         }
     }
 

@@ -44,15 +44,15 @@ pub fn csr(selection: &Selection) -> Result<Node> {
 /// `data`, `indices` and `indptr` of a sparse matrix.
 ///
 /// `indices` and `indptr` are of one type, int32 or int64, as SciPy has them: others are cast, `indices`
-/// only where need be. SciPy has no float16 at all: such `data` is float32.
+/// only where need be. SciPy has no float16 at all: such `data` is float32. Bounds in `indptr` that do not
+/// rise are an error of who reads them.
 ///
 /// # Errors
 ///
 /// As [`Selection::block`].
 pub fn parts(selection: &Selection) -> Result<[(&'static str, Node); 3]> {
     let block = |thing| selection.block(Part { thing, of: Scope::All });
-    let (mut data, mut indices, mut indptr) =
-        (block(Thing::Data)?, block(Thing::Indices)?, block(Thing::Indptr)?);
+    let (data, indices, indptr) = (block(Thing::Data)?, block(Thing::Indices)?, block(Thing::Indptr)?);
     let columns = selection.shape().columns();
     let nnz = indices.shape.rows();
     let index = match indices.dtype {
@@ -61,30 +61,23 @@ pub fn parts(selection: &Selection) -> Result<[(&'static str, Node); 3]> {
     };
     let pointer = if index == Dtype::Int32 { index_type(nnz) } else { index };
     let value = if data.dtype == Dtype::Float16 { Dtype::Float32 } else { data.dtype };
-    cast(selection, &mut data, value, 0, 0)?;
-    cast(selection, &mut indices, index, 1, columns - 1)?;
-    cast(selection, &mut indptr, pointer, 2, nnz)?;
-    Ok([("data", numbers(data)), ("indices", numbers(indices)), ("indptr", numbers(indptr))])
+    // Which of the array's files, its elements, their type, the largest that makes sense.
+    let cast = |file: usize, block: Block, to: Dtype, most: u64| -> Result<Node> {
+        let name = selection.array().files[file].name().to_owned();
+        let (from, sources) = (block.dtype, selection.array().files.clone());
+        let cast = Cast { bytes: block.bytes, from, to, most, rising: file == 2, name, sources };
+        Ok(numbers(Block { dtype: to, shape: block.shape, bytes: cast.file()? }))
+    };
+    Ok([
+        ("data", cast(0, data, value, 0)?),
+        ("indices", cast(1, indices, index, columns - 1)?),
+        ("indptr", cast(2, indptr, pointer, nnz)?),
+    ])
 }
 
 /// The narrower of the two types that SciPy counts with.
 fn index_type(most: u64) -> Dtype {
     if i32::try_from(most).is_ok() { Dtype::Int32 } else { Dtype::Int64 }
-}
-
-/// Makes a block of the array's file `file` one of another type.
-fn cast(selection: &Selection, block: &mut Block, to: Dtype, file: usize, most: u64) -> Result<()> {
-    let array = selection.array();
-    let cast = Cast {
-        bytes: std::mem::take(&mut block.bytes),
-        from: std::mem::replace(&mut block.dtype, to),
-        to,
-        most,
-        name: array.files[file].name().to_owned(),
-        sources: array.files.clone(),
-    };
-    block.bytes = cast.file()?;
-    Ok(())
 }
 
 /// The names of these rows (or columns) as a dataset of text in cells as wide as the longest name of all.
