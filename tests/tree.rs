@@ -110,8 +110,17 @@ fn a_vector_has_its_layout() {
     assert_eq!(mount.list("v/slices/2:4"), ["array", "array.npy", "meta.yaml"]);
     assert_eq!(mount.read("v/array"), bytes);
     assert_eq!(mount.read("v/slices/2:4/array"), bytes[16..32]);
-    for path in ["v/rows", "v/cols", "v/rows/0", "v/data", "v/dense", "v/array.csv.npy", "v/meta", "v/array."]
-    {
+    for path in [
+        "v/rows",
+        "v/cols",
+        "v/rows/0",
+        "v/data",
+        "v/dense",
+        "v/array.csv.npy",
+        "v/meta",
+        "v/array.",
+        "v/array.h5ad",
+    ] {
         assert_eq!(mount.read_error(path), NOT_FOUND, "{path}");
     }
 }
