@@ -125,8 +125,8 @@ fn unlisted(array: &Path, is_sparse: bool) -> Vec<PathBuf> {
         "10x.h5",
         "slices/1:5/matrix.h5ad",
     ];
-    let names = if is_sparse { sparse } else { dense };
-    names.map(|name| array.join(name)).to_vec()
+    let names = if is_sparse { &sparse[..] } else { &dense[..] };
+    names.iter().map(|name| array.join(name)).collect()
 }
 
 #[test]
