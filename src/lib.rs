@@ -20,8 +20,9 @@
 //! ```
 //!
 //! Data flows one way, and so do the imports: [`error`], [`dtype`], [`format`](mod@format), [`select`],
-//! [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`memory_mapping`], [`memo`], [`catalog`],
-//! [`check`], [`vfile`], [`checksum`], [`part`], [`view`], `verify`, [`tree`], [`mountpoint`], [`fuse`].
+//! [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`memory_mapping`], [`memo`],
+//! [`catalog`], [`check`], [`vfile`], [`checksum`], [`part`], [`hdf5`], [`view`], `verify`, [`tree`],
+//! [`mountpoint`], [`fuse`].
 
 pub mod array;
 pub mod catalog;
@@ -32,6 +33,7 @@ pub mod error;
 pub mod format;
 pub mod fuse;
 mod handles;
+pub mod hdf5;
 pub mod memo;
 pub mod memory_mapping;
 pub mod mmap;

@@ -56,6 +56,18 @@ impl Labels {
         &self.text[start as usize..*end as usize]
     }
 
+    /// Bytes of all names together.
+    pub fn bytes(&self) -> u64 {
+        self.text.len() as u64
+    }
+
+    /// Bytes of the longest name.
+    pub fn longest(&self) -> u64 {
+        let first = self.ends.first().copied().unwrap_or(0);
+        let others = self.ends.windows(2).map(|pair| pair[1] - pair[0]);
+        others.fold(first, u32::max).into()
+    }
+
     /// Bytes of memory that they take.
     fn memory(&self) -> usize {
         self.text.len() + self.ends.len() * 4 + self.index.memory()
@@ -64,6 +76,18 @@ impl Labels {
     /// The row or column of the array that has this name.
     pub fn find(&self, name: &str) -> Option<u64> {
         self.index.find(self, name)
+    }
+}
+
+#[cfg(test)]
+impl<'n> FromIterator<&'n str> for Labels {
+    fn from_iter<I: IntoIterator<Item = &'n str>>(names: I) -> Self {
+        let mut labels = Self::default();
+        for name in names {
+            labels.text.push_str(name);
+            labels.ends.push(u32::try_from(labels.text.len()).unwrap());
+        }
+        labels
     }
 }
 

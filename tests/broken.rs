@@ -410,6 +410,11 @@ fn sparse_data_that_breaks_the_rules_is_an_error_where_it_is_needed() {
         for path in ["s/dense", "s/dense.npy", "s/slices/:/dense", "s/slices/::1/dense"] {
             assert_eq!(mount.read_error(path), libc::EIO, "{name}: {path}");
         }
+        if check == "s.indptr" {
+            for path in ["s/matrix.h5", "s/matrix.h5ad", "s/10x.h5", "s/slices/::1/matrix.h5ad"] {
+                assert_eq!(mount.read_error(path), libc::EIO, "{name}: {path}");
+            }
+        }
         let faults = mount.faults();
         assert_eq!(faults.keys().collect::<Vec<_>>(), ["s"], "{name}: {faults:?}");
         assert!(faults["s"].contains(check), "{name}: {faults:?}");

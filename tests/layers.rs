@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, in the order that data flows; the command line comes after them all.
-const ORDER: [&str; 22] = [
+const ORDER: &[&str] = &[
     "error",
     "dtype",
     "format",
@@ -22,6 +22,7 @@ const ORDER: [&str; 22] = [
     "vfile",
     "checksum",
     "part",
+    "hdf5",
     "view",
     "verify",
     "tree",

@@ -104,12 +104,29 @@ fn sample(mount: &Path, path: &Path, found: &mut Vec<PathBuf>) {
 
 /// What no listing shows, in the folder of this array.
 fn unlisted(array: &Path, is_sparse: bool) -> Vec<PathBuf> {
-    let dense =
-        ["rows/-1.csv", "rows/00.npy", "cols/0.npy", "slices/1:/array.npy", "slices/::2/slices/-1:/rows/0"];
-    let sparse =
-        ["rows/-1/dense.csv", "rows/0.npy", "slices/:2/indptr", "slices/::2/data.npy", "slices/1:/dense"];
-    let names = if is_sparse { sparse } else { dense };
-    names.map(|name| array.join(name)).to_vec()
+    let dense = [
+        "rows/-1.csv",
+        "rows/00.npy",
+        "cols/0.npy",
+        "slices/1:/array.npy",
+        "slices/::2/slices/-1:/rows/0",
+        "array.h5",
+        "slices/1::2/array.h5ad",
+    ];
+    let sparse = [
+        "rows/-1/dense.csv",
+        "rows/0.npy",
+        "slices/:2/indptr",
+        "slices/::2/data.npy",
+        "slices/1:/dense",
+        "matrix.h5",
+        "dense.h5",
+        "dense.h5ad",
+        "10x.h5",
+        "slices/1:5/matrix.h5ad",
+    ];
+    let names = if is_sparse { &sparse[..] } else { &dense[..] };
+    names.iter().map(|name| array.join(name)).collect()
 }
 
 #[test]

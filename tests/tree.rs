@@ -110,8 +110,17 @@ fn a_vector_has_its_layout() {
     assert_eq!(mount.list("v/slices/2:4"), ["README.md", "array", "array.npy", "meta.yaml"]);
     assert_eq!(mount.read("v/array"), bytes);
     assert_eq!(mount.read("v/slices/2:4/array"), bytes[16..32]);
-    for path in ["v/rows", "v/cols", "v/rows/0", "v/data", "v/dense", "v/array.csv.npy", "v/meta", "v/array."]
-    {
+    for path in [
+        "v/rows",
+        "v/cols",
+        "v/rows/0",
+        "v/data",
+        "v/dense",
+        "v/array.csv.npy",
+        "v/meta",
+        "v/array.",
+        "v/array.h5ad",
+    ] {
         assert_eq!(mount.read_error(path), NOT_FOUND, "{path}");
     }
 }
@@ -665,6 +674,7 @@ fn a_hundred_gigabytes_are_shown_without_being_read() {
     let views = [
         ("array", size),
         ("array.npy", 4096 + size),
+        ("array.h5", 8192 + size),
         ("rows/999999", columns * 4),
         ("rows/999999.npy", 128 + columns * 4),
         ("cols/24999", rows * 4),
@@ -679,8 +689,9 @@ fn a_hundred_gigabytes_are_shown_without_being_read() {
     }
     let array = File::open(mount.join("huge/array")).unwrap();
     let npy = File::open(mount.join("huge/array.npy")).unwrap();
+    let h5 = File::open(mount.join("huge/array.h5")).unwrap();
     for at in marks {
-        for (file, start) in [(&array, 0), (&npy, 4096)] {
+        for (file, start) in [(&array, 0), (&npy, 4096), (&h5, 8192)] {
             let mut bytes = [0; 4];
             file.read_exact_at(&mut bytes, start + at).unwrap();
             assert_eq!(&bytes, b"mark", "at {at}");

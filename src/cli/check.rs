@@ -27,7 +27,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let store = Arc::new(Store::open(&args.store)?);
     let (mut arrays, mut faults) = (Vec::new(), Vec::new());
     walk(&store, &mut |finding| match finding {
-        Finding::Array(array) => arrays.push(array),
+        Finding::Array(array) => arrays.push(*array),
         Finding::Broken(path, error) => faults.push((path, error)),
         Finding::Clash(..) => {}
     });

@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let is_wanted = |path: &PathBuf| args.array.as_ref().is_none_or(|wanted| wanted == path);
     let mut broken = Vec::new();
     walk(&store, &mut |finding| match finding {
-        Finding::Array(array) if is_wanted(&array.path) => arrays.push(Arc::new(array)),
+        Finding::Array(array) if is_wanted(&array.path) => arrays.push(Arc::from(array)),
         Finding::Broken(path, error) if is_wanted(&path) => broken.push((path, error)),
         _ => {}
     });

@@ -3,6 +3,9 @@
 
 mod cast;
 mod csv;
+mod h5;
+mod h5ad;
+mod h5tenx;
 mod members;
 mod meta;
 mod npy;
@@ -79,8 +82,18 @@ pub trait View: Sync {
 }
 
 /// All formats. A file's inode number depends on its format's place here: add at the end.
-pub static VIEWS: &[&dyn View] =
-    &[&raw::Raw, &meta::Meta, &npy::Npy, &csv::Csv, &npz::Npz, &safetensors::Safetensors, &readme::Readme];
+pub static VIEWS: &[&dyn View] = &[
+    &raw::Raw,
+    &meta::Meta,
+    &npy::Npy,
+    &csv::Csv,
+    &npz::Npz,
+    &safetensors::Safetensors,
+    &readme::Readme,
+    &h5::H5,
+    &h5ad::H5ad,
+    &h5tenx::H5TenX,
+];
 
 /// The format of this name that the part comes in, by its place in [`VIEWS`].
 pub fn find(selection: &Selection, part: Part, format: &[u8]) -> Option<usize> {

@@ -1,0 +1,74 @@
+//! HDF5, for whatever reads it: h5py, MATLAB, R, Julia, `h5dump`.
+//!
+//! ```text
+//! array.h5, dense.h5    /array          the elements
+//!                       /row_names      text, where the names are known
+//!                       /column_names
+//! matrix.h5             /matrix         a group of data, indices and indptr, with the attribute shape
+//!                       /row_names  /column_names
+//! ```
+//!
+//! The root's attributes say which array it is and, of a slice, which rows; and why names are left out, should
+//! one be so long that the cells for all would be more than 1 GiB of padding. Array and matrix are encoded
+//! as AnnData has them: `anndata.io.read_elem` opens them too.
+
+use super::View;
+use crate::error::{Error, Result, shown};
+use crate::hdf5::{self, Node, Value};
+use crate::part::{Part, Scope, Selection, Thing};
+use crate::select::Rows;
+use crate::vfile::VirtualFile;
+
+pub(super) struct H5;
+
+impl View for H5 {
+    fn format(&self) -> &'static str {
+        "h5"
+    }
+
+    fn offers(&self, _: &Selection, part: Part) -> bool {
+        part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
+    }
+
+    fn is_listed(&self, _: Part) -> bool {
+        false
+    }
+
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        let content = match part.thing {
+            Thing::Array | Thing::Dense => ("array", hdf5::array(selection, part)?),
+            Thing::Matrix => ("matrix", hdf5::csr(selection)?),
+            _ => return Err(Error::not_found(&selection.array().path)),
+        };
+        let (names, columns) = (selection.names()?, Rows::all(selection.shape().columns()));
+        let axes = [("row_names", names.rows, selection.rows()), ("column_names", names.columns, columns)];
+        let mut children = vec![content];
+        let mut left_out = Vec::new();
+        for (name, labels, rows) in axes {
+            let Some(labels) = labels else { continue };
+            match hdf5::names(&labels, rows)? {
+                Some(names) => children.push((name, names)),
+                None => left_out.push((name, Value::Text(hdf5::left_out(&labels)))),
+            }
+        }
+        let root = facts(selection, Node::group(children));
+        hdf5::file(&left_out.into_iter().fold(root, |root, (name, why)| root.with(name, why)))
+    }
+}
+
+/// Which array it is, and which rows.
+fn facts(selection: &Selection, root: Node) -> Node {
+    let root = root.with("name", Value::Text(shown(&selection.array().path)));
+    if selection.is_whole() {
+        return root;
+    }
+    let rows = selection.rows();
+    let facts = [
+        ("rows_of", selection.array().metadata.shape().rows()),
+        ("rows_start", rows.start()),
+        ("rows_step", rows.step()),
+    ];
+    facts.into_iter().fold(root, |root, (name, number)| {
+        root.with(name, Value::Integer(i64::try_from(number).unwrap_or(i64::MAX)))
+    })
+}

@@ -1,0 +1,69 @@
+//! AnnData's `.h5ad`: one matrix as X, the names of its rows (`obs`) and columns (`var`).
+//!
+//! ```text
+//! /X                                a dataset, or a group of data, indices and indptr
+//! /obs/_index  /var/_index          the names, or the numbers of rows and columns
+//! /layers /obsm /obsp /uns /varm /varp    empty
+//! ```
+//!
+//! The names are cells as wide as the longest; should one be so long that there would be more than 1 GiB of
+//! padding, numbers take their place, and an attribute says so. Numbers are those of the whole array: rows of
+//! a slice keep theirs, as in AnnData.
+//!
+//! The encodings are those of AnnData's on-disk format since its release 0.8: anndata 0.1.0, array 0.2.0,
+//! csr_matrix 0.1.0, dataframe 0.2.0, string-array 0.2.0, dict 0.1.0.
+
+use super::View;
+use crate::error::{Error, Result};
+use crate::format::Shape;
+use crate::hdf5::{self, Node, Value};
+use crate::part::{Part, Scope, Selection, Thing};
+use crate::select::Rows;
+use crate::vfile::VirtualFile;
+
+pub(super) struct H5ad;
+
+impl View for H5ad {
+    fn format(&self) -> &'static str {
+        "h5ad"
+    }
+
+    fn offers(&self, selection: &Selection, part: Part) -> bool {
+        part.of == Scope::All
+            && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
+            && matches!(selection.shape(), Shape::Matrix(..))
+    }
+
+    fn is_listed(&self, part: Part) -> bool {
+        matches!(part.thing, Thing::Array | Thing::Matrix)
+    }
+
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        let x = match part.thing {
+            _ if !self.offers(selection, part) => return Err(Error::not_found(&selection.array().path)),
+            Thing::Matrix => hdf5::csr(selection)?,
+            _ => hdf5::array(selection, part)?,
+        };
+        let names = selection.names()?;
+        let columns = Rows::all(selection.shape().columns());
+        let obs = hdf5::names_or_numbers(names.rows.as_ref(), selection.rows())?;
+        let var = hdf5::names_or_numbers(names.columns.as_ref(), columns)?;
+        let mut children = vec![("X", x)];
+        // In the order of their names, as readers list them.
+        let empty = |name| (name, Node::group([]).encoded("dict", "0.1.0"));
+        children.push(empty("layers"));
+        children.push(("obs", table(obs)));
+        children.extend(["obsm", "obsp", "uns"].map(empty));
+        children.push(("var", table(var)));
+        children.extend(["varm", "varp"].map(empty));
+        hdf5::file(&Node::group(children).encoded("anndata", "0.1.0"))
+    }
+}
+
+/// A table of no columns but the index.
+fn table(index: Node) -> Node {
+    Node::group([("_index", index)])
+        .encoded("dataframe", "0.2.0")
+        .with("_index", Value::Text("_index".into()))
+        .with("column-order", Value::Nothing)
+}

@@ -1,0 +1,56 @@
+//! `10x.h5`: the HDF5 file of Cell Ranger since its version 3, which `scanpy.read_10x_h5` and Seurat's
+//! `Read10X_h5` open.
+//!
+//! ```text
+//! /matrix/data  indices  indptr                the matrix: its rows are the cells
+//! /matrix/shape                                features, cells
+//! /matrix/barcodes                             names of the rows, or their numbers
+//! /matrix/features/id  name                    names of the columns, or their numbers
+//! /matrix/features/feature_type  genome        Gene Expression, unknown
+//! ```
+
+use super::View;
+use crate::error::{Error, Result};
+use crate::format::Kind;
+use crate::hdf5::{self, Node};
+use crate::part::{Part, Selection, Thing};
+use crate::select::Rows;
+use crate::vfile::VirtualFile;
+
+pub(super) struct H5TenX;
+
+impl View for H5TenX {
+    fn format(&self) -> &'static str {
+        "h5"
+    }
+
+    fn offers(&self, selection: &Selection, part: Part) -> bool {
+        part.thing == Thing::TenX && selection.array().metadata.kind() == Kind::Sparse
+    }
+
+    fn is_listed(&self, _: Part) -> bool {
+        false
+    }
+
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        if !self.offers(selection, part) {
+            return Err(Error::not_found(&selection.array().path));
+        }
+        let (names, rows, shape) = (selection.names()?, selection.rows(), selection.shape());
+        let columns = Rows::all(shape.columns());
+        let feature = || hdf5::names_or_numbers(names.columns.as_ref(), columns);
+        let features = Node::group([
+            ("feature_type", hdf5::words("Gene Expression", columns)?),
+            ("genome", hdf5::words("unknown", columns)?),
+            ("id", feature()?),
+            ("name", feature()?),
+        ]);
+        let others = [
+            ("barcodes", hdf5::names_or_numbers(names.rows.as_ref(), rows)?),
+            ("features", features),
+            ("shape", hdf5::counts(&[shape.columns(), shape.rows()])),
+        ];
+        let matrix = Node::group(hdf5::parts(selection)?.into_iter().chain(others));
+        hdf5::file(&Node::group([("matrix", matrix)]))
+    }
+}
