@@ -1,5 +1,6 @@
 //! The parts of an array, or of some of its rows, as blocks of numbers: what the views dress up.
 
+mod bounds;
 mod dense;
 mod gather;
 mod indptr;
@@ -16,6 +17,7 @@ use crate::select::Rows;
 use crate::source::Source;
 use crate::store::Stat;
 use crate::vfile::{Extent, VirtualFile};
+pub use bounds::RowBounds;
 use dense::Densified;
 use gather::Gathered;
 use indptr::{Indptr, Rebased, RowSums};

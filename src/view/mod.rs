@@ -1,10 +1,12 @@
 //! The formats: each dresses up a part of an array as a file. One format, one file, one line in
 //! [`VIEWS`].
 
+mod arrow;
 mod csv;
 mod members;
 mod meta;
 mod npy;
+mod parquet;
 mod raw;
 
 use crate::error::{Error, Result};
@@ -54,7 +56,8 @@ pub trait View: Sync {
 }
 
 /// All formats. A file's inode number depends on its format's place here: add at the end.
-pub static VIEWS: &[&dyn View] = &[&raw::Raw, &meta::Meta, &npy::Npy, &csv::Csv];
+pub static VIEWS: &[&dyn View] =
+    &[&raw::Raw, &meta::Meta, &npy::Npy, &csv::Csv, &arrow::Arrow, &parquet::Parquet];
 
 /// The format of this name that the part comes in, by its place in [`VIEWS`].
 pub fn find(selection: &Selection, part: Part, format: &[u8]) -> Option<usize> {
