@@ -9,9 +9,10 @@
 //! ```
 //!
 //! Apache Arrow, "Columnar Format", section "IPC File Format". Everything fills up to 64 bytes. A dense
-//! matrix is one column of lists of fixed size, a row each, since Arrow's columns are apart and a
-//! row-major matrix's are not. A vector is one column of numbers, and a sparse matrix one of lists of
-//! column and value. bool is the canonical extension `arrow.bool8`, a byte each.
+//! matrix is one column, `elements`, of lists of fixed size, a row each, since Arrow's columns are apart and
+//! a row-major matrix's are not. A vector is one column of numbers, `value`, and a sparse matrix one of
+//! lists of column and value. (`array` would be a function to SQL.) bool is the canonical extension
+//! `arrow.bool8`, a byte each.
 //!
 //! The batches are of about 16 MiB: what reads one row reads a whole batch, in some programs.
 
@@ -37,6 +38,8 @@ const END: &[u8] = &[0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0];
 const BATCH: u64 = 16 << 20;
 /// The most batches that a file shall have, about: beyond, they are larger.
 const BATCHES: u64 = 1 << 16;
+/// The column that has a row's elements.
+const ELEMENTS: &str = "elements";
 /// Bytes of a batch's entry in the footer.
 const ENTRY: u64 = 24;
 
@@ -64,7 +67,7 @@ impl View for Arrow {
         }
         match part.thing {
             Thing::Matrix => sparse::file(selection),
-            _ => dense(&selection.block(part)?, part.thing.name()),
+            _ => dense(&selection.block(part)?),
         }
     }
 }
@@ -77,13 +80,13 @@ fn rows_of_batch(rows: u64, bytes: u64) -> u64 {
     if fit > 64 { fit & !63 } else { fit }
 }
 
-fn dense(block: &Block, name: &'static str) -> Result<VirtualFile> {
+fn dense(block: &Block) -> Result<VirtualFile> {
     let number = |name| Field { name, kind: Kind::Number(block.dtype) };
     let field = match block.shape {
-        Shape::Vector(_) => number(name),
+        Shape::Vector(_) => number("value"),
         Shape::Matrix(_, columns) => {
             let columns = i32::try_from(columns).unwrap_or(i32::MAX);
-            Field { name, kind: Kind::Rows(columns, Box::new(number("item"))) }
+            Field { name: ELEMENTS, kind: Kind::Rows(columns, Box::new(number("item"))) }
         }
     };
     let row_bytes = block.shape.columns() * block.dtype.itemsize();

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use super::message::{self, ALIGN, Field, Kind, aligned};
-use super::{Batches, ENTRY, rows_of_batch};
+use super::{Batches, ELEMENTS, ENTRY, rows_of_batch};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::part::{Part, RowBounds, Scope, Selection, Thing};
@@ -25,7 +25,7 @@ pub(super) fn file(selection: &Selection) -> Result<VirtualFile> {
     let number = |name, dtype| Field { name, kind: Kind::Number(dtype) };
     let item = vec![number("column", indices.dtype), number("value", data.dtype)];
     let item = Field { name: "item", kind: Kind::Struct(item) };
-    let field = Field { name: Thing::Matrix.name(), kind: Kind::Lists(Box::new(item)) };
+    let field = Field { name: ELEMENTS, kind: Kind::Lists(Box::new(item)) };
     let lists = Lists::new(RowBounds::new(selection)?, indices, data)?;
     let lists = Arc::new(lists);
     let batches =
