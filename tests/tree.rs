@@ -77,11 +77,14 @@ fn a_dense_matrix_has_its_layout() {
     let mount = Mount::new(store.path());
     assert_eq!(mount.list(""), [".arrayfs", "m"]);
     assert_eq!(mount.list(".arrayfs"), ["errors.yaml", "warnings.yaml"]);
-    assert_eq!(mount.list("m"), ["array", "array.npy", "cols", "meta.yaml", "rows", "slices"]);
+    assert_eq!(
+        mount.list("m"),
+        ["array", "array.npy", "array.parquet", "cols", "meta.yaml", "rows", "slices"]
+    );
     assert_eq!(mount.list("m/rows"), numbers(120, 3));
     assert_eq!(mount.list("m/cols"), numbers(11, 2));
     assert_eq!(mount.list("m/slices"), ["000:120"]);
-    let slice = ["array", "array.npy", "cols", "meta.yaml", "rows"];
+    let slice = ["array", "array.npy", "array.parquet", "cols", "meta.yaml", "rows"];
     assert_eq!(mount.list("m/slices/000:120"), slice);
     assert_eq!(mount.list("m/slices/10:20"), slice);
     assert_eq!(mount.list("m/slices/10:20/rows"), numbers(10, 1));
@@ -105,9 +108,9 @@ fn a_vector_has_its_layout() {
     let store = tempdir().unwrap();
     let bytes = write_dense(&store.path().join("v"), "float64", &[9]);
     let mount = Mount::new(store.path());
-    assert_eq!(mount.list("v"), ["array", "array.npy", "meta.yaml", "slices"]);
+    assert_eq!(mount.list("v"), ["array", "array.npy", "array.parquet", "meta.yaml", "slices"]);
     assert_eq!(mount.list("v/slices"), ["0:9"]);
-    assert_eq!(mount.list("v/slices/2:4"), ["array", "array.npy", "meta.yaml"]);
+    assert_eq!(mount.list("v/slices/2:4"), ["array", "array.npy", "array.parquet", "meta.yaml"]);
     assert_eq!(mount.read("v/array"), bytes);
     assert_eq!(mount.read("v/slices/2:4/array"), bytes[16..32]);
     for path in ["v/rows", "v/cols", "v/rows/0", "v/data", "v/dense", "v/array.csv.npy", "v/meta", "v/array."]
@@ -124,7 +127,7 @@ fn a_sparse_matrix_has_its_layout() {
     let mount = Mount::new(store.path());
     let mut things =
         vec!["data", "data.npy", "dense", "dense.npy", "indices", "indices.npy", "indptr", "indptr.npy"];
-    things.push("meta.yaml");
+    things.extend(["matrix.parquet", "meta.yaml"]);
     let slice = [&things[..], &["rows"]].concat();
     assert_eq!(mount.list("s"), [&slice[..], &["slices"]].concat());
     assert_eq!(mount.list("s/rows"), numbers(14, 2));

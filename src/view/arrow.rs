@@ -13,8 +13,6 @@
 //! a row-major matrix's are not. A vector is one column of numbers, `value`, and a sparse matrix one of
 //! lists of column and value. (`array` would be a function to SQL.) bool is the canonical extension
 //! `arrow.bool8`, a byte each.
-//!
-//! The batches are of about 16 MiB: what reads one row reads a whole batch, in some programs.
 
 mod message;
 mod sparse;
@@ -34,10 +32,13 @@ pub(super) struct Arrow;
 const MAGIC: &[u8] = b"ARROW1";
 /// The end of the batches.
 const END: &[u8] = &[0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0];
-/// Bytes of a batch, about.
+/// Bytes of a batch, about: what reads one row reads a whole batch, in some programs.
 const BATCH: u64 = 16 << 20;
-/// The most batches that a file shall have, about: beyond, they are larger.
-const BATCHES: u64 = 1 << 16;
+/// Where there are more batches than this they are larger, for other programs read a little of each.
+const MANY: u64 = 2048;
+/// Bytes of a batch, about, that no number of batches makes larger, up to the number that follows.
+const LARGEST: u64 = 64 << 20;
+const MOST: u64 = 1 << 16;
 /// The column that has a row's elements.
 const ELEMENTS: &str = "elements";
 /// Bytes of a batch's entry in the footer.
@@ -66,21 +67,23 @@ impl View for Arrow {
             return Err(Error::not_found(&selection.array().path));
         }
         match part.thing {
-            Thing::Matrix => sparse::file(selection),
-            _ => dense(&selection.block(part)?),
+            Thing::Matrix => sparse::file(selection, BATCH),
+            _ => dense(&selection.block(part)?, BATCH),
         }
     }
 }
 
-/// Rows of a batch, where `rows` rows have so many bytes in all.
-fn rows_of_batch(rows: u64, bytes: u64) -> u64 {
+/// Rows of a batch of `batch` bytes or more, where `rows` rows have so many bytes in all.
+fn rows_of_batch(rows: u64, bytes: u64, batch: u64) -> u64 {
     let row = (bytes / rows).max(1);
-    let fit = (BATCH.max(bytes / BATCHES) / row).clamp(1, rows);
+    let batch = (bytes / MANY).clamp(batch, LARGEST).max(bytes / MOST);
+    let fit = (batch / row).clamp(1, rows);
     // Of a multiple of 64 rows there is nothing to fill up.
     if fit > 64 { fit & !63 } else { fit }
 }
 
-fn dense(block: &Block) -> Result<VirtualFile> {
+/// The file of a dense array, in batches of so many bytes or more.
+fn dense(block: &Block, batch: u64) -> Result<VirtualFile> {
     let number = |name| Field { name, kind: Kind::Number(block.dtype) };
     let field = match block.shape {
         Shape::Vector(_) => number("value"),
@@ -92,7 +95,7 @@ fn dense(block: &Block) -> Result<VirtualFile> {
     let row_bytes = block.shape.columns() * block.dtype.itemsize();
     let total = block.shape.rows();
     // The parts of a sparse matrix may have no elements, and then there is no batch.
-    let rows = if total == 0 { 1 } else { rows_of_batch(total, block.bytes.len()) };
+    let rows = if total == 0 { 1 } else { rows_of_batch(total, block.bytes.len(), batch) };
     let batches = [(0, rows, total / rows), (total / rows * rows, total % rows, u64::from(total % rows > 0))];
     let mut extents = Vec::new();
     let mut places = Places { first: 0, message: 0, body: 0, count: 0, last: None };
@@ -201,5 +204,110 @@ impl Generate for Places {
 
     fn sources(&self) -> Vec<Arc<Source>> {
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::cast_possible_truncation)]
+mod tests {
+    use super::*;
+    use crate::dtype::Dtype;
+    use crate::part::tests::{sparse_selection, sparse_with, whole};
+
+    fn block(shape: Shape) -> Block {
+        let bytes: Vec<u8> = (0..shape.elements() * 2).map(|i| i as u8).collect();
+        Block { dtype: Dtype::Int16, shape, bytes: VirtualFile::literal(bytes) }
+    }
+
+    /// The golden file was read by pyarrow, as were all files of the same kind in the tests of readers.
+    #[test]
+    fn a_vector_is_the_golden_file() {
+        assert_eq!(
+            whole(&dense(&block(Shape::Vector(3)), BATCH).unwrap()),
+            include_bytes!("arrow/golden.arrow")
+        );
+    }
+
+    /// The places that the footer tells, and the bytes of message and body there.
+    fn batches(file: &[u8]) -> Vec<(&[u8], &[u8])> {
+        let end = file.len() - 10;
+        assert_eq!(&file[end + 4..], MAGIC);
+        let length = u32::from_le_bytes(*file[end..].first_chunk().unwrap()) as usize;
+        let footer = &file[end - length..end];
+        let number = |at: usize| u64::from_le_bytes(*footer[at..].first_chunk().unwrap()) as usize;
+        let mut entries = Vec::new();
+        let mut at = footer.len();
+        // From the last entry to the first, which is where the file starts.
+        loop {
+            at -= ENTRY as usize;
+            let (place, message, body) = (number(at), number(at + 8), number(at + 16));
+            let body_at = place + message;
+            entries.push((&file[place..body_at], &file[body_at..body_at + body]));
+            if number(at - 4) as u32 as usize == entries.len() {
+                entries.reverse();
+                return entries;
+            }
+        }
+    }
+
+    #[test]
+    fn batches_are_where_the_footer_says() {
+        for (rows, columns, batch, count) in
+            [(10, 3, 24, 3), (8, 3, 24, 2), (7, 100, 1, 7), (200, 1, 130, 4), (5, 5, 1000, 1)]
+        {
+            let block = block(Shape::Matrix(rows, columns));
+            let file = whole(&dense(&block, batch).unwrap());
+            let batches = batches(&file);
+            assert_eq!(batches.len(), count, "{rows} x {columns}");
+            let mut elements = whole(&block.bytes);
+            for (message, body) in batches {
+                assert_eq!((&message[..4], message.len() % 64, body.len() % 64), (&[0xFF; 4][..], 0, 0));
+                let here = elements.len().min(body.len() - body.len() % (columns as usize * 2));
+                let here = elements.drain(..here).collect::<Vec<_>>();
+                // The last may be filled up; what follows is then of the next batch.
+                let same = here.iter().zip(body).take_while(|(a, b)| a == b).count();
+                elements.splice(0..0, here[same..].iter().copied());
+            }
+            assert!(elements.is_empty(), "{rows} x {columns}: {} left", elements.len());
+        }
+    }
+
+    #[test]
+    fn no_elements_are_no_batches() {
+        assert_eq!(batches_listed(&whole(&dense(&block(Shape::Vector(0)), BATCH).unwrap())), 0);
+    }
+
+    fn batches_listed(file: &[u8]) -> u32 {
+        u32::from_le_bytes(*file[file.len() - 14..].first_chunk().unwrap())
+    }
+
+    #[test]
+    fn sparse_batches_are_where_the_footer_says() {
+        // Rows of 0, 1, 2, … elements.
+        let counts = [0u64, 3, 0, 0, 70, 1, 2, 9, 0];
+        let (_store, selection) = sparse_selection(&counts, 100);
+        for batch in [1, 100, 300, BATCH] {
+            let file = sparse::file(&selection, batch).unwrap();
+            let bytes = whole(&file);
+            let mut found = Vec::new();
+            for (message, body) in batches(&bytes) {
+                assert_eq!((&message[..4], message.len() % 64, body.len() % 64), (&[0xFF; 4][..], 0, 0));
+                found.push(body[..8].to_vec());
+            }
+            assert!(found.iter().all(|bound| *bound == [0; 8]), "the bounds of a batch start at 0");
+            assert_eq!(found.len() == 1, batch == BATCH);
+        }
+    }
+
+    #[test]
+    fn bounds_that_do_not_rise_to_nnz_are_an_error() {
+        for indptr in [[1, 3, 5, 9], [0, 5, 3, 9], [0, 3, 12, 9], [0, 3, 5, 8], [0, 3, 5, 10]] {
+            for batch in [1, BATCH] {
+                let (_store, selection) = sparse_with(&indptr, 9, 100);
+                let file = sparse::file(&selection, batch).unwrap();
+                let mut bytes = vec![0; file.len() as usize];
+                assert!(matches!(file.read_at(0, &mut bytes), Err(Error::Invalid { .. })), "{indptr:?}");
+            }
+        }
     }
 }

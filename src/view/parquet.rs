@@ -68,7 +68,7 @@ impl View for Parquet {
             Thing::Matrix => sparse(selection)?,
             _ => dense(selection, part)?,
         };
-        framed(columns.into(), elements)
+        framed(columns.into(), elements, GROUP)
     }
 }
 
@@ -102,9 +102,9 @@ fn sparse(selection: &Selection) -> Result<(Vec<Column>, u64)> {
     Ok((columns, elements))
 }
 
-/// The file of these columns, which all have so many elements.
-fn framed(columns: Arc<[Column]>, elements: u64) -> Result<VirtualFile> {
-    let group = elements.div_ceil(GROUPS).next_power_of_two().clamp(GROUP, LARGEST_GROUP);
+/// The file of these columns, which all have so many elements, in groups of `group` or more.
+fn framed(columns: Arc<[Column]>, elements: u64, group: u64) -> Result<VirtualFile> {
+    let group = elements.div_ceil(GROUPS).next_power_of_two().clamp(group, LARGEST_GROUP);
     let (full, rest) = (elements / group, elements % group);
     let groups = |first, place, elements, count| {
         let columns = Arc::clone(&columns);
@@ -139,4 +139,79 @@ fn pieces(groups: &Groups) -> Vec<Piece> {
         [head, Piece::Dealt { of: column.bytes.clone(), first: column.bytes(groups.first), length }]
     };
     groups.columns.iter().flat_map(page).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::cast_possible_truncation)]
+mod tests {
+    use super::*;
+    use crate::dtype::Dtype;
+    use crate::part::Block;
+    use crate::part::tests::{sparse_selection, sparse_with, whole};
+
+    fn value(dtype: Dtype, elements: u64) -> Column {
+        let bytes: Vec<u8> = (0..elements * dtype.itemsize()).map(|i| i as u8).collect();
+        let block = Block { dtype, shape: Shape::Vector(elements), bytes: VirtualFile::literal(bytes) };
+        Column::of("value", block).unwrap()
+    }
+
+    /// The golden file was read by pyarrow, as were all files of the same kind in the tests of readers.
+    #[test]
+    fn a_vector_is_the_golden_file() {
+        let file = framed([value(Dtype::Uint16, 3)].into(), 3, GROUP).unwrap();
+        assert_eq!(whole(&file), include_bytes!("parquet/golden.parquet"));
+    }
+
+    #[test]
+    fn groups_are_described_at_any_offset() {
+        for elements in [0, 1, 8, 16, 3000, 40_001] {
+            let places = Places { columns: 7, of_row: true, width: 4 }.file(elements).unwrap();
+            let row = Column::of_numbers("row", 4, places, Rows::Dense { columns: 7 });
+            let file = framed([row, value(Dtype::Bool, elements)].into(), elements, 8).unwrap();
+            let bytes = whole(&file);
+            // The length of the footer, from its arithmetic, leads to its first field: the version.
+            let length = u32::from_le_bytes(*bytes[bytes.len() - 8..].first_chunk().unwrap()) as usize;
+            let footer = &bytes[bytes.len() - 8 - length..];
+            assert_eq!(footer[..3], [0x15, 4, 0x19], "{elements}");
+            let group = bytes.windows(3).filter(|window| *window == [0x19, 0x2C, 0x26]).count() as u64;
+            assert_eq!(group, elements.div_ceil(8), "{elements}");
+        }
+    }
+
+    #[test]
+    fn rows_of_stored_elements_are_numbered() {
+        let counts = [0u64, 3, 0, 0, 70, 1, 2, 9, 0];
+        let (_store, selection) = sparse_selection(&counts, 100);
+        let (columns, elements) = sparse(&selection).unwrap();
+        assert_eq!(elements, 85);
+        let rows = (0u32..).zip(counts).flat_map(|(row, count)| vec![row; count as usize]);
+        let expected: Vec<u8> = rows.flat_map(u32::to_le_bytes).collect();
+        assert_eq!(whole(&columns[0].bytes), expected);
+        whole(&framed(columns.into(), elements, 8).unwrap());
+    }
+
+    #[test]
+    fn bounds_that_do_not_rise_to_nnz_are_an_error() {
+        for indptr in [[1, 3, 5, 9], [0, 5, 3, 9], [0, 3, 12, 9], [0, 3, 5, 8], [0, 3, 5, 10]] {
+            let (_store, selection) = sparse_with(&indptr, 9, 100);
+            let rows = &sparse(&selection).unwrap().0[0].bytes;
+            let mut bytes = vec![0; rows.len() as usize];
+            assert!(matches!(rows.read_at(0, &mut bytes), Err(Error::Invalid { .. })), "{indptr:?}");
+        }
+    }
+
+    #[test]
+    fn places_of_elements_are_numbered() {
+        for width in [4, 8] {
+            let numbers = |of_row| whole(&Places { columns: 3, of_row, width }.file(8).unwrap());
+            let bytes = |items: [u64; 8]| {
+                items
+                    .iter()
+                    .flat_map(|item| item.to_le_bytes()[..width as usize].to_vec())
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(numbers(true), bytes([0, 0, 0, 1, 1, 1, 2, 2]));
+            assert_eq!(numbers(false), bytes([0, 1, 2, 0, 1, 2, 0, 1]));
+        }
+    }
 }

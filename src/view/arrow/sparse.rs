@@ -15,19 +15,22 @@ use super::message::{self, ALIGN, Field, Kind, aligned};
 use super::{Batches, ELEMENTS, ENTRY, rows_of_batch};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::part::{Part, RowBounds, Scope, Selection, Thing};
+use crate::part::{Block, Part, RowBounds, Scope, Selection, Thing};
 use crate::source::Source;
 use crate::vfile::{Extent, Generate, Run, VirtualFile, read_items};
 
-pub(super) fn file(selection: &Selection) -> Result<VirtualFile> {
+/// The file of a selection of a sparse matrix, in batches of so many bytes or more.
+pub(super) fn file(selection: &Selection, batch: u64) -> Result<VirtualFile> {
     let block = |thing| selection.block(Part { thing, of: Scope::All });
     let (indices, data) = (block(Thing::Indices)?, block(Thing::Data)?);
     let number = |name, dtype| Field { name, kind: Kind::Number(dtype) };
     let item = vec![number("column", indices.dtype), number("value", data.dtype)];
     let item = Field { name: "item", kind: Kind::Struct(item) };
     let field = Field { name: ELEMENTS, kind: Kind::Lists(Box::new(item)) };
-    let lists = Lists::new(RowBounds::new(selection)?, indices, data)?;
-    let lists = Arc::new(lists);
+    let bounds = RowBounds::new(selection)?;
+    let bytes = indices.bytes.len().saturating_add(data.bytes.len());
+    let rows = rows_of_batch(bounds.rows(), bytes.saturating_add(bounds.rows().saturating_mul(8)), batch);
+    let lists = Arc::new(Lists::new(bounds, indices, data, rows)?);
     let batches =
         Extent::Generated { content: Arc::clone(&lists) as Arc<dyn Generate>, length: lists.length };
     super::framed(&field, vec![batches], |first| Entries { first, lists })
@@ -68,10 +71,9 @@ struct Batch {
 }
 
 impl Lists {
-    fn new(bounds: RowBounds, indices: crate::part::Block, data: crate::part::Block) -> Result<Self> {
+    fn new(bounds: RowBounds, indices: Block, data: Block, rows: u64) -> Result<Self> {
         let dtypes = [indices.dtype, data.dtype];
         let elements = indices.bytes.len().saturating_add(data.bytes.len());
-        let rows = rows_of_batch(bounds.rows(), elements.saturating_add(bounds.rows().saturating_mul(8)));
         let mut lists = Self {
             count: bounds.rows().div_ceil(rows),
             bounds,
@@ -183,8 +185,11 @@ impl Lists {
     fn read_offsets(&self, batch: &Batch, at: u64, buffer: &mut [u8]) -> Result<()> {
         read_items(at, buffer, 8, |first, out| {
             let out = out.as_chunks_mut::<8>().0;
-            let mut bounds = Vec::with_capacity(out.len());
-            self.bounds.read(batch.first + first, out.len() as u64, &mut bounds)?;
+            // With the one before, if there is one, so that none of them can fall unseen.
+            let before = first.min(1);
+            let mut bounds = Vec::with_capacity(out.len() + 1);
+            self.bounds.read(batch.first + first - before, out.len() as u64 + before, &mut bounds)?;
+            let bounds = bounds.into_iter().skip(usize::from(before > 0));
             for (row, (out, bound)) in (batch.first + first..).zip(out.iter_mut().zip(bounds)) {
                 if !(batch.start..=batch.end).contains(&bound) {
                     return Err(self.bounds.fault(row, bound));

@@ -78,7 +78,7 @@ impl Generate for Bits {
             let found = self.of.read_at(at, bytes)?;
             bytes[found..].fill(0);
             for (out, eight) in out.iter_mut().zip(bytes.as_chunks::<8>().0) {
-                *out = (0..8).map(|i| u8::from(eight[i] != 0) << i).sum();
+                *out = bits_of(u64::from_le_bytes(*eight));
             }
             at += bytes.len() as u64;
         }
@@ -87,5 +87,56 @@ impl Generate for Bits {
 
     fn sources(&self) -> Vec<Arc<Source>> {
         self.of.sources()
+    }
+}
+
+/// Of each byte whether it is not zero; the lowest byte gives the lowest bit.
+fn bits_of(eight: u64) -> u8 {
+    const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+    // The highest bit of each byte that is not zero: no byte carries into the next.
+    let high = ((eight & LOW) + LOW | eight) & !LOW;
+    // Each of them moved to its own place in the highest byte.
+    ((high >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8
+}
+
+#[cfg(test)]
+#[allow(clippy::cast_possible_truncation)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(file: &VirtualFile, offset: u64, length: usize) -> Vec<u8> {
+        let mut buffer = vec![0xAA; length];
+        let filled = file.read_at(offset, &mut buffer).unwrap();
+        buffer.truncate(filled);
+        buffer
+    }
+
+    proptest! {
+        #[test]
+        fn truth_values_are_bits(items in prop::collection::vec(prop_oneof![Just(0u8), any::<u8>()], 1..300), offset in 0usize..40, length in 0usize..40) {
+            let packed = bits(VirtualFile::literal(items.clone())).unwrap();
+            let byte = |eight: &[u8]| (0..eight.len()).map(|i| u8::from(eight[i] != 0) << i).sum();
+            let expected: Vec<u8> = items.chunks(8).map(byte).collect();
+            prop_assert_eq!(packed.len(), expected.len() as u64);
+            let wanted: Vec<u8> = expected.into_iter().skip(offset).take(length).collect();
+            prop_assert_eq!(read(&packed, offset as u64, length), wanted);
+        }
+
+        #[test]
+        fn integers_become_wider(items in prop::collection::vec(any::<i16>(), 1..100), offset in 0usize..400, length in 0usize..90) {
+            let bytes: Vec<u8> = items.iter().flat_map(|item| item.to_le_bytes()).collect();
+            for (dtype, wide) in [
+                (Dtype::Int16, items.iter().flat_map(|item| i32::from(*item).to_le_bytes()).collect::<Vec<u8>>()),
+                (Dtype::Uint16, items.iter().flat_map(|item| u32::from(item.cast_unsigned()).to_le_bytes()).collect()),
+                (Dtype::Uint8, bytes.iter().flat_map(|item| u32::from(*item).to_le_bytes()).collect()),
+                (Dtype::Int8, bytes.iter().flat_map(|item| i32::from(item.cast_signed()).to_le_bytes()).collect()),
+            ] {
+                let file = widened(VirtualFile::literal(bytes.clone()), dtype).unwrap();
+                prop_assert_eq!(file.len(), wide.len() as u64);
+                let wanted: Vec<u8> = wide.into_iter().skip(offset).take(length).collect();
+                prop_assert_eq!(read(&file, offset as u64, length), wanted);
+            }
+        }
     }
 }

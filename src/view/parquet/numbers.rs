@@ -89,8 +89,12 @@ impl Generate for RowNumbers {
             while !out.is_empty() {
                 let count = ROWS.min(self.bounds.rows() - row).min(out.len() as u64);
                 bounds.clear();
-                self.bounds.read(row + 1, count.max(1), &mut bounds)?;
-                for end in &bounds {
+                self.bounds.read(row, count + 1, &mut bounds)?;
+                // Only bounds that fall lead past the row that has the element, or past the last.
+                if count == 0 || bounds[0] > element {
+                    return Err(self.bounds.fault(row, bounds[0]));
+                }
+                for end in &bounds[1..] {
                     let count = end.saturating_sub(element).min(out.len() as u64 / self.width);
                     let bytes = usize::try_from(count * self.width).unwrap_or(usize::MAX);
                     let (run, rest) = out.split_at_mut(bytes);
