@@ -42,7 +42,7 @@ const MOST: u64 = 1 << 16;
 /// The column that has a row's elements.
 const ELEMENTS: &str = "elements";
 /// Bytes of a batch's entry in the footer.
-const ENTRY: u64 = 24;
+const ENTRY: usize = 24;
 
 impl View for Arrow {
     fn format(&self) -> &'static str {
@@ -79,7 +79,7 @@ fn rows_of_batch(rows: u64, bytes: u64, batch: u64) -> u64 {
     let batch = (bytes / MANY).clamp(batch, LARGEST).max(bytes / MOST);
     let fit = (batch / row).clamp(1, rows);
     // Of a multiple of 64 rows there is nothing to fill up.
-    if fit > 64 { fit & !63 } else { fit }
+    if fit < 64 || fit == rows { fit } else { fit & !63 }
 }
 
 /// The file of a dense array, in batches of so many bytes or more.
@@ -96,7 +96,10 @@ fn dense(block: &Block, batch: u64) -> Result<VirtualFile> {
     let total = block.shape.rows();
     // The parts of a sparse matrix may have no elements, and then there is no batch.
     let rows = if total == 0 { 1 } else { rows_of_batch(total, block.bytes.len(), batch) };
-    let batches = [(0, rows, total / rows), (total / rows * rows, total % rows, u64::from(total % rows > 0))];
+    let batches = [
+        (0, rows, total / rows),
+        (total / rows * rows, total % rows, u64::from(!total.is_multiple_of(rows))),
+    ];
     let mut extents = Vec::new();
     let mut places = Places { first: 0, message: 0, body: 0, count: 0, last: None };
     for (first, rows, count) in batches.into_iter().filter(|(.., count)| *count > 0) {
@@ -161,10 +164,10 @@ fn framed<P: Batches>(
     let count = places.count();
     let listed = u32::try_from(count).map_err(|_| Error::refused("", "more batches than a file can have"))?;
     let footer = [END, &message::footer(field, listed)].concat();
-    let footer_bytes = (footer.len() - END.len()) as u64 + count * ENTRY;
+    let footer_bytes = (footer.len() - END.len()) as u64 + count * ENTRY as u64;
     let footer_bytes =
         i32::try_from(footer_bytes).map_err(|_| Error::refused("", "more batches than a file can have"))?;
-    let entries = Extent::Generated { content: Arc::new(places), length: count * ENTRY };
+    let entries = Extent::Generated { content: Arc::new(places), length: count * ENTRY as u64 };
     let end = [&footer_bytes.to_le_bytes(), MAGIC].concat();
     let head = [Extent::Literal(start.into())].into_iter().chain(batches);
     VirtualFile::new(head.chain([Extent::Literal(footer.into()), entries, Extent::Literal(end.into())]))
@@ -191,8 +194,8 @@ impl Batches for Places {
 
 impl Generate for Places {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        read_items(offset, buffer, ENTRY, |first, out| {
-            for (i, entry) in (first..).zip(out.as_chunks_mut::<{ ENTRY as usize }>().0) {
+        read_items(offset, buffer, ENTRY as u64, |first, out| {
+            for (i, entry) in (first..).zip(out.as_chunks_mut::<ENTRY>().0) {
                 let (message, body) =
                     self.last.filter(|_| i == self.count).unwrap_or((self.message, self.body));
                 let place = self.first + i * (self.message + self.body);
@@ -239,7 +242,7 @@ mod tests {
         let mut at = footer.len();
         // From the last entry to the first, which is where the file starts.
         loop {
-            at -= ENTRY as usize;
+            at -= ENTRY;
             let (place, message, body) = (number(at), number(at + 8), number(at + 16));
             let body_at = place + message;
             entries.push((&file[place..body_at], &file[body_at..body_at + body]));

@@ -269,9 +269,9 @@ impl Batches for Entries {
 
 impl Generate for Entries {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        read_items(offset, buffer, ENTRY, |first, out| {
+        read_items(offset, buffer, ENTRY as u64, |first, out| {
             let message = u32::try_from(self.lists.message).unwrap_or(u32::MAX);
-            for (i, entry) in (first..).zip(out.as_chunks_mut::<{ ENTRY as usize }>().0) {
+            for (i, entry) in (first..).zip(out.as_chunks_mut::<ENTRY>().0) {
                 let batch = self.lists.batch(i)?;
                 let body = batch.next - batch.place - self.lists.message;
                 *entry = message::footer_block(self.first + batch.place, message, body);

@@ -94,7 +94,7 @@ impl Generate for Bits {
 fn bits_of(eight: u64) -> u8 {
     const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
     // The highest bit of each byte that is not zero: no byte carries into the next.
-    let high = ((eight & LOW) + LOW | eight) & !LOW;
+    let high = (((eight & LOW) + LOW) | eight) & !LOW;
     // Each of them moved to its own place in the highest byte.
     ((high >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8
 }
