@@ -227,7 +227,7 @@ mod tests {
     fn a_vector_is_the_golden_file() {
         assert_eq!(
             whole(&dense(&block(Shape::Vector(3)), BATCH).unwrap()),
-            include_bytes!("arrow/golden.arrow")
+            include_bytes!("../../tests/golden/vector.arrow")
         );
     }
 

@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_vector_is_the_golden_file() {
         let file = framed([value(Dtype::Uint16, 3)].into(), 3, GROUP).unwrap();
-        assert_eq!(whole(&file), include_bytes!("parquet/golden.parquet"));
+        assert_eq!(whole(&file), include_bytes!("../../tests/golden/vector.parquet"));
     }
 
     #[test]
