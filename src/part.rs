@@ -1,5 +1,6 @@
 //! The parts of an array, or of some of its rows, as blocks of numbers: what the views dress up.
 
+mod bounds;
 mod dense;
 mod gather;
 mod indptr;
@@ -16,6 +17,7 @@ use crate::select::Rows;
 use crate::source::{Run, Source};
 use crate::store::Stat;
 use crate::vfile::{Extent, VirtualFile};
+pub use bounds::RowBounds;
 use dense::Densified;
 use gather::Gathered;
 use indptr::{Indptr, Rebased, RowSums};
@@ -357,5 +359,71 @@ impl Selection {
         }
         let sums = Arc::new(RowSums::new(&self.indptr(), self.rows)?);
         Ok(Arc::clone(self.sums.get_or_init(|| sums)))
+    }
+}
+
+/// What the tests of the formats share.
+#[cfg(test)]
+#[allow(clippy::cast_possible_truncation)]
+pub(crate) mod tests {
+    use std::path::Path;
+
+    use tempfile::{TempDir, tempdir};
+
+    use super::*;
+    use crate::store::Store;
+
+    /// The bytes of a file, read whole; any two reads that follow one another give the same, and so do
+    /// short ones anywhere.
+    pub(crate) fn whole(file: &VirtualFile) -> Vec<u8> {
+        let size = usize::try_from(file.len()).unwrap();
+        let read = |from: usize, to: usize| {
+            let mut bytes = vec![0xAA; to - from];
+            assert_eq!(file.read_at(from as u64, &mut bytes).unwrap(), to - from);
+            bytes
+        };
+        let bytes = read(0, size);
+        let step = (size / 500).max(1);
+        for at in (0..size).step_by(step) {
+            assert!([read(0, at), read(at, size)].concat() == bytes, "split at {at}");
+            let to = size.min(at + 1 + at % 23);
+            assert_eq!(read(at, to), bytes[at..to], "{at}..{to}");
+            if let Some(run) = file.run_at(at as u64) {
+                let length = run.length.min(50) as usize;
+                let mut found = vec![0; length];
+                run.source.read_exact_at(&mut found, run.offset).unwrap();
+                assert_eq!(found, bytes[at..at + length], "the run at {at}");
+            }
+        }
+        bytes
+    }
+
+    /// A sparse matrix whose rows have so many elements: int16 data, uint8 columns, int32 bounds.
+    pub(crate) fn sparse_selection(counts: &[u64], columns: u64) -> (TempDir, Selection) {
+        let mut indptr = vec![0u64];
+        indptr.extend(counts.iter().scan(0, |sum, count| {
+            *sum += count;
+            Some(*sum)
+        }));
+        sparse_with(&indptr, counts.iter().sum(), columns)
+    }
+
+    /// A sparse matrix with these bounds of rows, right or wrong.
+    pub(crate) fn sparse_with(indptr: &[u64], nnz: u64, columns: u64) -> (TempDir, Selection) {
+        let dir = tempdir().unwrap();
+        let shape = [indptr.len() as u64 - 1, columns];
+        let yaml = format!(
+            "{{version: [1, 0], data_dtype: int16, indices_dtype: uint8, indptr_dtype: int32, nnz: {nnz}, shape: {shape:?}}}"
+        );
+        let write = |suffix: &str, bytes: Vec<u8>| {
+            std::fs::write(dir.path().join(format!("s.{suffix}")), bytes).unwrap()
+        };
+        write("data", (0..nnz as u16).flat_map(|i| (i * 257 + 1).to_le_bytes()).collect());
+        write("indices", (0..nnz).map(|i| (i % columns) as u8).collect());
+        write("indptr", indptr.iter().flat_map(|bound| (*bound as u32).to_le_bytes()).collect());
+        write("yaml", yaml.into_bytes());
+        let store = Arc::new(Store::open(dir.path()).unwrap());
+        let array = StoredArray::load(&store, Path::new("s")).unwrap();
+        (dir, Selection::whole(Arc::new(array)))
     }
 }

@@ -3,11 +3,15 @@
 //! Extents are checked and summed once, where the file is made, so that its size and its bytes
 //! cannot disagree.
 
+mod repeated;
+
 use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::source::Source;
+use crate::source::{Run, Source};
+
+pub use repeated::{Piece, Repeated};
 
 /// Content that is computed as it is read.
 pub trait Generate: Send + Sync {
@@ -20,6 +24,37 @@ pub trait Generate: Send + Sync {
 
     /// The files that are read.
     fn sources(&self) -> Vec<Arc<Source>>;
+
+    /// The bytes from `offset` on, as far as they stand unchanged in one file; none where they are made.
+    /// What puts the store's bytes between its own tells it here, so that these need not be copied.
+    fn run_at(&self, offset: u64) -> Option<Run<'_>> {
+        let _ = offset;
+        None
+    }
+}
+
+/// Fills `buffer` from `offset` on by way of `fill`, which is told the first item and makes whole items
+/// of `item` bytes: for content whose reads may start and end in the middle of one.
+///
+/// # Errors
+///
+/// Those of `fill`.
+pub fn read_items(
+    offset: u64,
+    buffer: &mut [u8],
+    item: u64,
+    fill: impl FnOnce(u64, &mut [u8]) -> Result<()>,
+) -> Result<()> {
+    let end = offset + buffer.len() as u64;
+    let (first, last) = (offset / item, end.div_ceil(item));
+    if first * item == offset && last * item == end {
+        return fill(first, buffer);
+    }
+    let mut whole = vec![0; usize::try_from((last - first) * item).unwrap_or(usize::MAX)];
+    fill(first, &mut whole)?;
+    let skip = usize::try_from(offset - first * item).unwrap_or(usize::MAX);
+    buffer.copy_from_slice(&whole[skip..skip + buffer.len()]);
+    Ok(())
 }
 
 /// A run of bytes of a virtual file.
@@ -74,6 +109,16 @@ impl Extent {
                 Ok(())
             }
             Self::Generated { content, .. } => content.read_at(offset, buffer),
+        }
+    }
+
+    fn run_at(&self, offset: u64) -> Option<Run<'_>> {
+        match self {
+            Self::Slice { source, offset: first, length } => {
+                Some(Run { source, offset: first + offset, length: length - offset })
+            }
+            Self::Generated { content, .. } => content.run_at(offset),
+            Self::Literal(_) | Self::Zeros(_) => None,
         }
     }
 
@@ -182,15 +227,16 @@ impl VirtualFile {
     ///
     /// [`Error::Truncated`] when the file behind has shrunk.
     pub fn mapped(&self, offset: u64, length: usize) -> Result<Option<&[u8]>> {
-        let Some((extent, start)) = self.find(offset) else { return Ok(None) };
-        match extent {
-            Extent::Slice { source, offset: first, length: whole }
-                if offset - start + length as u64 <= *whole =>
-            {
-                source.mapped(first + (offset - start), length)
-            }
+        match self.run_at(offset) {
+            Some(run) if length as u64 <= run.length => run.source.mapped(run.offset, length),
             _ => Ok(None),
         }
+    }
+
+    /// The bytes from `offset` on, as far as they stand in one file.
+    pub fn run_at(&self, offset: u64) -> Option<Run<'_>> {
+        let (extent, start) = self.find(offset)?;
+        extent.run_at(offset - start)
     }
 
     /// Fills `buffer` with the bytes from `offset` on, and returns how many there were: fewer than

@@ -12,7 +12,7 @@ use crate::dtype::{Dtype, decode_integers, integer_text};
 use crate::error::{Error, Result};
 use crate::select::Rows;
 use crate::source::Source;
-use crate::vfile::Generate;
+use crate::vfile::{Generate, read_items};
 
 /// Stored elements that are read at once.
 const CHUNK: u64 = 16 * 1024;
@@ -107,16 +107,7 @@ impl Densified {
 impl Generate for Densified {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let item = self.data_dtype.itemsize();
-        let end = offset + buffer.len() as u64;
-        let (from, to) = (offset / item, end.div_ceil(item));
-        if from * item == offset && to * item == end {
-            return self.fill(from, to, buffer);
-        }
-        let mut whole = vec![0; usize::try_from((to - from) * item).unwrap_or(usize::MAX)];
-        self.fill(from, to, &mut whole)?;
-        let skip = usize::try_from(offset - from * item).unwrap_or(0);
-        buffer.copy_from_slice(&whole[skip..skip + buffer.len()]);
-        Ok(())
+        read_items(offset, buffer, item, |first, out| self.fill(first, first + out.len() as u64 / item, out))
     }
 
     fn sources(&self) -> Vec<Arc<Source>> {

@@ -1,6 +1,7 @@
 //! The formats: each dresses up a part of an array as a file. One format, one file, one line in
 //! [`VIEWS`].
 
+mod arrow;
 mod cast;
 mod csv;
 mod h5;
@@ -11,6 +12,7 @@ mod meta;
 mod npy;
 mod npy_header;
 mod npz;
+mod parquet;
 mod raw;
 mod readme;
 mod safetensors;
@@ -93,6 +95,8 @@ pub static VIEWS: &[&dyn View] = &[
     &h5::H5,
     &h5ad::H5ad,
     &h5tenx::H5TenX,
+    &arrow::Arrow,
+    &parquet::Parquet,
 ];
 
 /// The format of this name that the part comes in, by its place in [`VIEWS`].

@@ -1,0 +1,113 @@
+//! Where the rows of a selection of a sparse matrix start among its stored elements, whatever the type
+//! of `indptr`: for formats that have rows in batches, or name the row of each element.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Part, Scope, Selection, Thing};
+use crate::dtype::{Dtype, decode_integers, integer_text};
+use crate::error::{Error, Result};
+use crate::source::Source;
+use crate::vfile::VirtualFile;
+
+/// The `indptr` of the selected rows, counted from 0, checked as it is read.
+#[derive(Debug)]
+pub struct RowBounds {
+    indptr: VirtualFile,
+    dtype: Dtype,
+    rows: u64,
+    nnz: u64,
+    /// Of the file that holds it, for messages.
+    path: PathBuf,
+}
+
+impl RowBounds {
+    /// Those of a selection of a sparse matrix.
+    ///
+    /// # Errors
+    ///
+    /// As [`Selection::block`].
+    pub fn new(selection: &Selection) -> Result<Self> {
+        let part = |thing| Part { thing, of: Scope::All };
+        let indptr = selection.block(part(Thing::Indptr))?;
+        let nnz = selection.block(part(Thing::Indices))?.shape.elements();
+        let source = selection.array().files.get(2);
+        Ok(Self {
+            indptr: indptr.bytes,
+            dtype: indptr.dtype,
+            rows: selection.rows().count(),
+            nnz,
+            path: source.map(|source| source.name().to_owned()).unwrap_or_default(),
+        })
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Number of stored elements of all rows.
+    pub fn nnz(&self) -> u64 {
+        self.nnz
+    }
+
+    /// The file that is read.
+    pub fn sources(&self) -> Vec<Arc<Source>> {
+        self.indptr.sources()
+    }
+
+    /// Appends the bounds `first..first + count` (of `rows + 1`) to `bounds`; they rise from 0 to nnz.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] where they do not, and whatever reading gives.
+    pub fn read(&self, first: u64, count: u64, bounds: &mut Vec<u64>) -> Result<()> {
+        let item = self.dtype.itemsize();
+        let mut bytes = vec![0; usize::try_from(count * item).unwrap_or(usize::MAX)];
+        self.indptr.read_at(first * item, &mut bytes)?;
+        let start = bounds.len();
+        decode_integers(self.dtype, &bytes, bounds);
+        let mut before = 0;
+        for (row, bound) in (first..).zip(&bounds[start..]) {
+            let is_end = (row == 0 && *bound != 0) || (row == self.rows && *bound != self.nnz);
+            if *bound < before || *bound > self.nnz || is_end {
+                return Err(self.fault(row, *bound));
+            }
+            before = *bound;
+        }
+        Ok(())
+    }
+
+    /// The bound of this number (of `rows + 1`).
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn get(&self, row: u64) -> Result<u64> {
+        let mut bounds = Vec::with_capacity(1);
+        self.read(row, 1, &mut bounds)?;
+        bounds.first().copied().ok_or_else(|| self.fault(row, 0))
+    }
+
+    /// The row among `from..` that holds the stored element of this number, below nnz.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn row_of(&self, element: u64, from: u64) -> Result<u64> {
+        let (mut low, mut high) = (from, self.rows);
+        // The row starts at or before the element; that after it does not.
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if self.get(middle)? <= element { low = middle } else { high = middle }
+        }
+        Ok(low)
+    }
+
+    /// The error of bounds that do not rise from 0 to nnz.
+    pub fn fault(&self, row: u64, found: u64) -> Error {
+        let expected = format!("numbers that rise from 0 to {}", self.nnz);
+        let found = format!("{} at {row}", integer_text(self.dtype, found));
+        Error::invalid(&self.path, "ranges of rows", expected, found)
+    }
+}

@@ -1,0 +1,316 @@
+//! Apache Arrow's IPC file, which is Feather version 2: the numbers as they lie, in batches of rows.
+//!
+//! ```text
+//! ARROW1 0 0  schema message
+//! batch message  elements of some rows  zeros      all full batches are alike
+//! batch message  elements of the rest   zeros
+//! FFFFFFFF 00000000
+//! footer: schema, place of each batch  its length  ARROW1
+//! ```
+//!
+//! Apache Arrow, "Columnar Format", section "IPC File Format". Everything fills up to 64 bytes. A dense
+//! matrix is one column, `elements`, of lists of fixed size, a row each, since Arrow's columns are apart and
+//! a row-major matrix's are not. A vector is one column of numbers, `value`, and a sparse matrix one of
+//! lists of column and value. (`array` would be a function to SQL.) bool is the canonical extension
+//! `arrow.bool8`, a byte each.
+
+mod message;
+mod sparse;
+
+use std::sync::Arc;
+
+use super::View;
+use crate::error::{Error, Result};
+use crate::format::Shape;
+use crate::part::{Block, Part, Scope, Selection, Thing};
+use crate::source::Source;
+use crate::vfile::{Extent, Generate, Piece, Repeated, VirtualFile, read_items};
+use message::{Field, Kind, aligned};
+
+pub(super) struct Arrow;
+
+const MAGIC: &[u8] = b"ARROW1";
+/// The end of the batches.
+const END: &[u8] = &[0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0];
+/// Bytes of a batch, about: what reads one row reads a whole batch, in some programs.
+const BATCH: u64 = 16 << 20;
+/// Where there are more batches than this they are larger, for other programs read a little of each.
+const MANY: u64 = 2048;
+/// Bytes of a batch, about, that no number of batches makes larger, up to the number that follows.
+const LARGEST: u64 = 64 << 20;
+const MOST: u64 = 1 << 16;
+/// The column that has a row's elements.
+const ELEMENTS: &str = "elements";
+/// Bytes of a batch's entry in the footer.
+const ENTRY: usize = 24;
+
+impl View for Arrow {
+    fn format(&self) -> &'static str {
+        "arrow"
+    }
+
+    fn offers(&self, selection: &Selection, part: Part) -> bool {
+        let is_list = matches!(selection.shape(), Shape::Matrix(_, columns) if columns > i32::MAX as u64);
+        match part {
+            Part { thing: Thing::Matrix, of: Scope::All } => true,
+            Part { thing: Thing::Array | Thing::Dense, of: Scope::All } => !is_list,
+            Part { thing, .. } => thing.is_block(),
+        }
+    }
+
+    fn is_listed(&self, _: Part) -> bool {
+        false
+    }
+
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        if !self.offers(selection, part) {
+            return Err(Error::not_found(&selection.array().path));
+        }
+        match part.thing {
+            Thing::Matrix => sparse::file(selection, BATCH),
+            _ => dense(&selection.block(part)?, BATCH),
+        }
+    }
+}
+
+/// Rows of a batch of `batch` bytes or more, where `rows` rows have so many bytes in all.
+fn rows_of_batch(rows: u64, bytes: u64, batch: u64) -> u64 {
+    let row = (bytes / rows).max(1);
+    let batch = (bytes / MANY).clamp(batch, LARGEST).max(bytes / MOST);
+    let fit = (batch / row).clamp(1, rows);
+    // Of a multiple of 64 rows there is nothing to fill up.
+    if fit < 64 || fit == rows { fit } else { fit & !63 }
+}
+
+/// The file of a dense array, in batches of so many bytes or more.
+fn dense(block: &Block, batch: u64) -> Result<VirtualFile> {
+    let number = |name| Field { name, kind: Kind::Number(block.dtype) };
+    let field = match block.shape {
+        Shape::Vector(_) => number("value"),
+        Shape::Matrix(_, columns) => {
+            let columns = i32::try_from(columns).unwrap_or(i32::MAX);
+            Field { name: ELEMENTS, kind: Kind::Rows(columns, Box::new(number("item"))) }
+        }
+    };
+    let row_bytes = block.shape.columns() * block.dtype.itemsize();
+    let total = block.shape.rows();
+    // The parts of a sparse matrix may have no elements, and then there is no batch.
+    let rows = if total == 0 { 1 } else { rows_of_batch(total, block.bytes.len(), batch) };
+    let batches = [
+        (0, rows, total / rows),
+        (total / rows * rows, total % rows, u64::from(!total.is_multiple_of(rows))),
+    ];
+    let mut extents = Vec::new();
+    let mut places = Places { first: 0, message: 0, body: 0, count: 0, last: None };
+    for (first, rows, count) in batches.into_iter().filter(|(.., count)| *count > 0) {
+        let batch = Batch::new(block, rows, row_bytes);
+        match places.count {
+            0 => places = Places { message: batch.message.len() as u64, body: batch.body, count, ..places },
+            _ => places.last = Some((batch.message.len() as u64, batch.body)),
+        }
+        extents
+            .push(Repeated::extent(batch.pieces(&block.bytes, first * row_bytes, rows * row_bytes), count)?);
+    }
+    framed(&field, extents, |first| Places { first, ..places })
+}
+
+/// What all batches of so many rows have.
+struct Batch {
+    message: Vec<u8>,
+    /// Bytes after the message.
+    body: u64,
+}
+
+impl Batch {
+    fn new(block: &Block, rows: u64, row_bytes: u64) -> Self {
+        let bytes = rows * row_bytes;
+        let body = aligned(bytes);
+        let items = rows * block.shape.columns();
+        // A buffer that tells missing values comes before each: there are none missing, and no buffer.
+        let (nodes, buffers) = match block.shape {
+            Shape::Vector(_) => (vec![rows], vec![(0, 0), (0, bytes)]),
+            Shape::Matrix(..) => (vec![rows, items], vec![(0, 0), (0, 0), (0, bytes)]),
+        };
+        Self { message: message::batch_message(rows, &nodes, &buffers, body), body }
+    }
+
+    fn pieces(self, of: &VirtualFile, first: u64, length: u64) -> Vec<Piece> {
+        let fill = usize::try_from(self.body - length).unwrap_or(0);
+        vec![
+            Piece::Same(self.message.into()),
+            Piece::Dealt { of: of.clone(), first, length },
+            Piece::Same(vec![0; fill].into()),
+        ]
+    }
+}
+
+/// Where the batches of a file are.
+trait Batches: Generate + 'static {
+    fn count(&self) -> u64;
+}
+
+/// The batches with what stands around them; `places` makes the footer's entries, told where the first
+/// batch is.
+fn framed<P: Batches>(
+    field: &Field,
+    batches: Vec<Extent>,
+    places: impl FnOnce(u64) -> P,
+) -> Result<VirtualFile> {
+    let mut start = MAGIC.to_vec();
+    start.resize(8, 0);
+    let schema = message::schema_message(field, start.len() as u64);
+    start.extend_from_slice(&schema);
+    let places = places(start.len() as u64);
+    let count = places.count();
+    let listed = u32::try_from(count).map_err(|_| Error::refused("", "more batches than a file can have"))?;
+    let footer = [END, &message::footer(field, listed)].concat();
+    let footer_bytes = (footer.len() - END.len()) as u64 + count * ENTRY as u64;
+    let footer_bytes =
+        i32::try_from(footer_bytes).map_err(|_| Error::refused("", "more batches than a file can have"))?;
+    let entries = Extent::Generated { content: Arc::new(places), length: count * ENTRY as u64 };
+    let end = [&footer_bytes.to_le_bytes(), MAGIC].concat();
+    let head = [Extent::Literal(start.into())].into_iter().chain(batches);
+    VirtualFile::new(head.chain([Extent::Literal(footer.into()), entries, Extent::Literal(end.into())]))
+}
+
+/// Batches at equal distances; the last may be of another size.
+struct Places {
+    /// Where the first is.
+    first: u64,
+    /// Bytes of a message, and of the body after it.
+    message: u64,
+    body: u64,
+    /// Batches of this size.
+    count: u64,
+    /// Message and body of the last, where it has others.
+    last: Option<(u64, u64)>,
+}
+
+impl Batches for Places {
+    fn count(&self) -> u64 {
+        self.count + u64::from(self.last.is_some())
+    }
+}
+
+impl Generate for Places {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        read_items(offset, buffer, ENTRY as u64, |first, out| {
+            for (i, entry) in (first..).zip(out.as_chunks_mut::<ENTRY>().0) {
+                let (message, body) =
+                    self.last.filter(|_| i == self.count).unwrap_or((self.message, self.body));
+                let place = self.first + i * (self.message + self.body);
+                *entry = message::footer_block(place, u32::try_from(message).unwrap_or(u32::MAX), body);
+            }
+            Ok(())
+        })
+    }
+
+    fn sources(&self) -> Vec<Arc<Source>> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::cast_possible_truncation)]
+mod tests {
+    use super::*;
+    use crate::dtype::Dtype;
+    use crate::part::tests::{sparse_selection, sparse_with, whole};
+
+    fn block(shape: Shape) -> Block {
+        let bytes: Vec<u8> = (0..shape.elements() * 2).map(|i| i as u8).collect();
+        Block { dtype: Dtype::Int16, shape, bytes: VirtualFile::literal(bytes) }
+    }
+
+    /// The golden file was read by pyarrow, as were all files of the same kind in the tests of readers.
+    #[test]
+    fn a_vector_is_the_golden_file() {
+        assert_eq!(
+            whole(&dense(&block(Shape::Vector(3)), BATCH).unwrap()),
+            include_bytes!("../../tests/golden/vector.arrow")
+        );
+    }
+
+    /// The places that the footer tells, and the bytes of message and body there.
+    fn batches(file: &[u8]) -> Vec<(&[u8], &[u8])> {
+        let end = file.len() - 10;
+        assert_eq!(&file[end + 4..], MAGIC);
+        let length = u32::from_le_bytes(*file[end..].first_chunk().unwrap()) as usize;
+        let footer = &file[end - length..end];
+        let number = |at: usize| u64::from_le_bytes(*footer[at..].first_chunk().unwrap()) as usize;
+        let mut entries = Vec::new();
+        let mut at = footer.len();
+        // From the last entry to the first, which is where the file starts.
+        loop {
+            at -= ENTRY;
+            let (place, message, body) = (number(at), number(at + 8), number(at + 16));
+            let body_at = place + message;
+            entries.push((&file[place..body_at], &file[body_at..body_at + body]));
+            if number(at - 4) as u32 as usize == entries.len() {
+                entries.reverse();
+                return entries;
+            }
+        }
+    }
+
+    #[test]
+    fn batches_are_where_the_footer_says() {
+        for (rows, columns, batch, count) in
+            [(10, 3, 24, 3), (8, 3, 24, 2), (7, 100, 1, 7), (200, 1, 130, 4), (5, 5, 1000, 1)]
+        {
+            let block = block(Shape::Matrix(rows, columns));
+            let file = whole(&dense(&block, batch).unwrap());
+            let batches = batches(&file);
+            assert_eq!(batches.len(), count, "{rows} x {columns}");
+            let mut elements = whole(&block.bytes);
+            for (message, body) in batches {
+                assert_eq!((&message[..4], message.len() % 64, body.len() % 64), (&[0xFF; 4][..], 0, 0));
+                let here = elements.len().min(body.len() - body.len() % (columns as usize * 2));
+                let here = elements.drain(..here).collect::<Vec<_>>();
+                // The last may be filled up; what follows is then of the next batch.
+                let same = here.iter().zip(body).take_while(|(a, b)| a == b).count();
+                elements.splice(0..0, here[same..].iter().copied());
+            }
+            assert!(elements.is_empty(), "{rows} x {columns}: {} left", elements.len());
+        }
+    }
+
+    #[test]
+    fn no_elements_are_no_batches() {
+        assert_eq!(batches_listed(&whole(&dense(&block(Shape::Vector(0)), BATCH).unwrap())), 0);
+    }
+
+    fn batches_listed(file: &[u8]) -> u32 {
+        u32::from_le_bytes(*file[file.len() - 14..].first_chunk().unwrap())
+    }
+
+    #[test]
+    fn sparse_batches_are_where_the_footer_says() {
+        // Rows of 0, 1, 2, … elements.
+        let counts = [0u64, 3, 0, 0, 70, 1, 2, 9, 0];
+        let (_store, selection) = sparse_selection(&counts, 100);
+        for batch in [1, 100, 300, BATCH] {
+            let file = sparse::file(&selection, batch).unwrap();
+            let bytes = whole(&file);
+            let mut found = Vec::new();
+            for (message, body) in batches(&bytes) {
+                assert_eq!((&message[..4], message.len() % 64, body.len() % 64), (&[0xFF; 4][..], 0, 0));
+                found.push(body[..8].to_vec());
+            }
+            assert!(found.iter().all(|bound| *bound == [0; 8]), "the bounds of a batch start at 0");
+            assert_eq!(found.len() == 1, batch == BATCH);
+        }
+    }
+
+    #[test]
+    fn bounds_that_do_not_rise_to_nnz_are_an_error() {
+        for indptr in [[1, 3, 5, 9], [0, 5, 3, 9], [0, 3, 12, 9], [0, 3, 5, 8], [0, 3, 5, 10]] {
+            for batch in [1, BATCH] {
+                let (_store, selection) = sparse_with(&indptr, 9, 100);
+                let file = sparse::file(&selection, batch).unwrap();
+                let mut bytes = vec![0; file.len() as usize];
+                assert!(matches!(file.read_at(0, &mut bytes), Err(Error::Invalid { .. })), "{indptr:?}");
+            }
+        }
+    }
+}

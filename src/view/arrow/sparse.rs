@@ -1,0 +1,287 @@
+//! A sparse matrix as one column of lists of column and value, in batches of rows.
+//!
+//! The elements of a batch are as many as its rows happen to have. For all that, sizes are known
+//! without a look at them: before batch `i` there are `i` messages and `i` times the bounds of a
+//! batch's rows, and the elements before it, which one number of `indptr` tells, rounded up. So a batch has
+//! some zeros at its end, and what comes after it is where it is, whatever is in the batches.
+//!
+//! ```text
+//! message  bounds of the rows, from 0: int64  columns  values  zeros
+//! ```
+
+use std::sync::Arc;
+
+use super::message::{self, ALIGN, Field, Kind, aligned};
+use super::{Batches, ELEMENTS, ENTRY, rows_of_batch};
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::part::{Block, Part, RowBounds, Scope, Selection, Thing};
+use crate::source::Run;
+use crate::source::Source;
+use crate::vfile::{Extent, Generate, VirtualFile, read_items};
+
+/// The file of a selection of a sparse matrix, in batches of so many bytes or more.
+pub(super) fn file(selection: &Selection, batch: u64) -> Result<VirtualFile> {
+    let block = |thing| selection.block(Part { thing, of: Scope::All });
+    let (indices, data) = (block(Thing::Indices)?, block(Thing::Data)?);
+    let number = |name, dtype| Field { name, kind: Kind::Number(dtype) };
+    let item = vec![number("column", indices.dtype), number("value", data.dtype)];
+    let item = Field { name: "item", kind: Kind::Struct(item) };
+    let field = Field { name: ELEMENTS, kind: Kind::Lists(Box::new(item)) };
+    let bounds = RowBounds::new(selection)?;
+    let bytes = indices.bytes.len().saturating_add(data.bytes.len());
+    let rows = rows_of_batch(bounds.rows(), bytes.saturating_add(bounds.rows().saturating_mul(8)), batch);
+    let lists = Arc::new(Lists::new(bounds, indices, data, rows)?);
+    let batches =
+        Extent::Generated { content: Arc::clone(&lists) as Arc<dyn Generate>, length: lists.length };
+    super::framed(&field, vec![batches], |first| Entries { first, lists })
+}
+
+/// The batches of a sparse matrix.
+struct Lists {
+    bounds: RowBounds,
+    indices: VirtualFile,
+    data: VirtualFile,
+    dtypes: [Dtype; 2],
+    /// Rows of a batch; the last may have fewer.
+    rows: u64,
+    /// Number of batches.
+    count: u64,
+    /// Bytes of each message.
+    message: u64,
+    /// Bytes of each batch beside its elements.
+    fixed: u64,
+    /// Bytes of all batches.
+    length: u64,
+}
+
+/// What is at the end of a batch beside its elements: filling up columns and values, and starting a
+/// batch where the elements before it, rounded up, say.
+const SLACK: u64 = 3 * ALIGN;
+
+/// One batch: the elements `start..end` of the rows from `first` on.
+#[derive(Clone, Copy)]
+struct Batch {
+    first: u64,
+    rows: u64,
+    start: u64,
+    end: u64,
+    /// Where it is, and where the next one is.
+    place: u64,
+    next: u64,
+}
+
+impl Lists {
+    fn new(bounds: RowBounds, indices: Block, data: Block, rows: u64) -> Result<Self> {
+        let dtypes = [indices.dtype, data.dtype];
+        let elements = indices.bytes.len().saturating_add(data.bytes.len());
+        let mut lists = Self {
+            count: bounds.rows().div_ceil(rows),
+            bounds,
+            indices: indices.bytes,
+            data: data.bytes,
+            dtypes,
+            rows,
+            message: 0,
+            fixed: 0,
+            length: 0,
+        };
+        // All messages have the same length: only numbers differ.
+        let none = Batch { first: 0, rows: 0, start: 0, end: 0, place: 0, next: 0 };
+        lists.message = lists.message(&none).len() as u64;
+        lists.fixed = lists.message + lists.offsets() + SLACK;
+        let length =
+            lists.fixed.checked_mul(lists.count).and_then(|fixed| fixed.checked_add(aligned(elements)));
+        lists.length = length.ok_or_else(|| Error::refused("", "more bytes than a file can have"))?;
+        Ok(lists)
+    }
+
+    /// Bytes of the bounds of a batch's rows.
+    fn offsets(&self) -> u64 {
+        aligned((self.rows + 1) * 8)
+    }
+
+    /// Bytes of the columns, and of the values, of so many elements.
+    fn bytes(&self, elements: u64) -> [u64; 2] {
+        self.dtypes.map(|dtype| dtype.itemsize() * elements)
+    }
+
+    /// Where batch `i` is, when `elements` come before it.
+    fn place(&self, i: u64, elements: u64) -> u64 {
+        let [columns, values] = self.bytes(elements);
+        i * self.fixed + aligned(columns + values)
+    }
+
+    fn batch(&self, i: u64) -> Result<Batch> {
+        let first = i * self.rows;
+        let rows = self.rows.min(self.bounds.rows() - first);
+        let (start, end) = (self.bounds.get(first)?, self.bounds.get(first + rows)?);
+        if end < start {
+            return Err(self.bounds.fault(first + rows, end));
+        }
+        Ok(Batch { first, rows, start, end, place: self.place(i, start), next: self.place(i + 1, end) })
+    }
+
+    /// The batch that holds the byte at `offset`.
+    fn find(&self, offset: u64) -> Result<Batch> {
+        let (mut low, mut high) = (0, self.count);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            let start = self.bounds.get(middle * self.rows)?;
+            if self.place(middle, start) <= offset { low = middle } else { high = middle }
+        }
+        let batch = self.batch(low)?;
+        match (batch.place..batch.next).contains(&offset) {
+            true => Ok(batch),
+            // Only bounds that fall lead here.
+            false => Err(self.bounds.fault(batch.first, batch.start)),
+        }
+    }
+
+    fn message(&self, batch: &Batch) -> Vec<u8> {
+        let elements = batch.end - batch.start;
+        let [columns, values] = self.bytes(elements);
+        let offsets = self.offsets();
+        let lists = (0, (batch.rows + 1) * 8);
+        let columns_at = (offsets, columns);
+        let values_at = (offsets + aligned(columns), values);
+        // A buffer that tells missing values comes before each: there are none missing, and no buffer.
+        let buffers = [(0, 0), lists, (0, 0), (0, 0), columns_at, (0, 0), values_at];
+        let nodes = [batch.rows, elements, elements, elements];
+        message::batch_message(
+            batch.rows,
+            &nodes,
+            &buffers,
+            (batch.next - batch.place).saturating_sub(self.message),
+        )
+    }
+
+    /// The pieces of a batch, each with where it starts in the batch.
+    fn piece(&self, batch: &Batch, within: u64) -> (Piece<'_>, u64, u64) {
+        let [columns, values] = self.bytes(batch.end - batch.start);
+        let [columns_from, values_from] = self.bytes(batch.start);
+        let offsets = (batch.rows + 1) * 8;
+        let columns_at = self.message + self.offsets();
+        let values_at = columns_at + aligned(columns);
+        let pieces = [
+            (Piece::Message, 0, self.message),
+            (Piece::Offsets, self.message, offsets),
+            (Piece::Run(&self.indices, columns_from), columns_at, columns),
+            (Piece::Run(&self.data, values_from), values_at, values),
+        ];
+        let mut end = batch.next - batch.place;
+        for (piece, start, length) in pieces.into_iter().rev() {
+            if within >= start + length {
+                break;
+            }
+            if within >= start {
+                return (piece, within - start, start + length - within);
+            }
+            end = start;
+        }
+        (Piece::Zeros, 0, end - within)
+    }
+
+    /// The bounds of the batch's rows, counted from its first element.
+    fn read_offsets(&self, batch: &Batch, at: u64, buffer: &mut [u8]) -> Result<()> {
+        read_items(at, buffer, 8, |first, out| {
+            let out = out.as_chunks_mut::<8>().0;
+            // With the one before, if there is one, so that none of them can fall unseen.
+            let before = first.min(1);
+            let mut bounds = Vec::with_capacity(out.len() + 1);
+            self.bounds.read(batch.first + first - before, out.len() as u64 + before, &mut bounds)?;
+            let bounds = bounds.into_iter().skip(usize::from(before > 0));
+            for (row, (out, bound)) in (batch.first + first..).zip(out.iter_mut().zip(bounds)) {
+                if !(batch.start..=batch.end).contains(&bound) {
+                    return Err(self.bounds.fault(row, bound));
+                }
+                *out = (bound - batch.start).to_le_bytes();
+            }
+            Ok(())
+        })
+    }
+}
+
+enum Piece<'a> {
+    Message,
+    Offsets,
+    /// Of the file the bytes from there on.
+    Run(&'a VirtualFile, u64),
+    Zeros,
+}
+
+impl Generate for Lists {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let mut filled = 0;
+        let mut batch = self.find(offset)?;
+        while filled < buffer.len() {
+            let at = offset + filled as u64;
+            if at >= batch.next {
+                batch = self.find(at)?;
+            }
+            let (piece, within, left) = self.piece(&batch, at - batch.place);
+            let take = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len() - filled);
+            let out = &mut buffer[filled..filled + take];
+            match piece {
+                Piece::Message => {
+                    let start = usize::try_from(within).unwrap_or(usize::MAX);
+                    out.copy_from_slice(&self.message(&batch)[start..start + take]);
+                }
+                Piece::Offsets => self.read_offsets(&batch, within, out)?,
+                Piece::Run(file, from) => {
+                    file.read_at(from + within, out)?;
+                }
+                Piece::Zeros => out.fill(0),
+            }
+            filled += take;
+        }
+        Ok(())
+    }
+
+    fn sources(&self) -> Vec<Arc<Source>> {
+        [self.bounds.sources(), self.indices.sources(), self.data.sources()].concat()
+    }
+
+    fn run_at(&self, offset: u64) -> Option<Run<'_>> {
+        // What goes wrong here does so again where the bytes are read.
+        let batch = self.find(offset).ok()?;
+        match self.piece(&batch, offset - batch.place) {
+            (Piece::Run(file, from), within, left) => {
+                let run = file.run_at(from + within)?;
+                Some(Run { length: run.length.min(left), ..run })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The footer's entries.
+struct Entries {
+    /// Where the first batch is.
+    first: u64,
+    lists: Arc<Lists>,
+}
+
+impl Batches for Entries {
+    fn count(&self) -> u64 {
+        self.lists.count
+    }
+}
+
+impl Generate for Entries {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        read_items(offset, buffer, ENTRY as u64, |first, out| {
+            let message = u32::try_from(self.lists.message).unwrap_or(u32::MAX);
+            for (i, entry) in (first..).zip(out.as_chunks_mut::<ENTRY>().0) {
+                let batch = self.lists.batch(i)?;
+                let body = batch.next - batch.place - self.lists.message;
+                *entry = message::footer_block(self.first + batch.place, message, body);
+            }
+            Ok(())
+        })
+    }
+
+    fn sources(&self) -> Vec<Arc<Source>> {
+        self.lists.sources()
+    }
+}

@@ -1,0 +1,142 @@
+//! Elements as the types that Parquet has: integers of 32 bits at least, truth values as bits.
+
+use std::sync::Arc;
+
+use crate::dtype::Dtype;
+use crate::error::Result;
+use crate::source::Source;
+use crate::vfile::{Extent, Generate, VirtualFile, read_items};
+
+/// Elements that are read at once.
+const CHUNK: usize = 16 * 1024;
+
+/// Integers of 8 or 16 bits as such of 32.
+struct Widened {
+    of: VirtualFile,
+    dtype: Dtype,
+}
+
+/// Integers of 8 or 16 bits of this type as such of 32.
+pub(super) fn widened(of: VirtualFile, dtype: Dtype) -> Result<VirtualFile> {
+    let length = of.len() / dtype.itemsize() * 4;
+    VirtualFile::new([Extent::Generated { content: Arc::new(Widened { of, dtype }), length }])
+}
+
+impl Generate for Widened {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let item = self.dtype.itemsize();
+        read_items(offset, buffer, 4, |mut element, out| {
+            let mut narrow = vec![0; CHUNK.min(out.len() / 4) * usize::try_from(item).unwrap_or(2)];
+            for out in out.as_chunks_mut::<4>().0.chunks_mut(CHUNK) {
+                let bytes = &mut narrow[..out.len() * usize::try_from(item).unwrap_or(2)];
+                self.of.read_at(element * item, bytes)?;
+                widen(self.dtype, bytes, out);
+                element += out.len() as u64;
+            }
+            Ok(())
+        })
+    }
+
+    fn sources(&self) -> Vec<Arc<Source>> {
+        self.of.sources()
+    }
+}
+
+fn widen(dtype: Dtype, bytes: &[u8], out: &mut [[u8; 4]]) {
+    macro_rules! widen {
+        ($t:ty) => {
+            for (out, item) in out.iter_mut().zip(bytes.as_chunks().0) {
+                *out = i32::from(<$t>::from_le_bytes(*item)).to_le_bytes();
+            }
+        };
+    }
+    match dtype {
+        Dtype::Int8 => widen!(i8),
+        Dtype::Int16 => widen!(i16),
+        Dtype::Uint8 => widen!(u8),
+        _ => widen!(u16),
+    }
+}
+
+/// Truth values, a byte each that is true when it is not zero, as bits: the first is the lowest.
+struct Bits {
+    of: VirtualFile,
+}
+
+/// Truth values of a byte each as bits, filled up with zeros.
+pub(super) fn bits(of: VirtualFile) -> Result<VirtualFile> {
+    let length = of.len().div_ceil(8);
+    VirtualFile::new([Extent::Generated { content: Arc::new(Bits { of }), length }])
+}
+
+impl Generate for Bits {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let mut wide = vec![0; CHUNK.min(buffer.len() * 8)];
+        let mut at = offset * 8;
+        for out in buffer.chunks_mut(CHUNK / 8) {
+            let bytes = &mut wide[..out.len() * 8];
+            let found = self.of.read_at(at, bytes)?;
+            bytes[found..].fill(0);
+            for (out, eight) in out.iter_mut().zip(bytes.as_chunks::<8>().0) {
+                *out = bits_of(u64::from_le_bytes(*eight));
+            }
+            at += bytes.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn sources(&self) -> Vec<Arc<Source>> {
+        self.of.sources()
+    }
+}
+
+/// Of each byte whether it is not zero; the lowest byte gives the lowest bit.
+fn bits_of(eight: u64) -> u8 {
+    const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+    // The highest bit of each byte that is not zero: no byte carries into the next.
+    let high = (((eight & LOW) + LOW) | eight) & !LOW;
+    // Each of them moved to its own place in the highest byte.
+    ((high >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8
+}
+
+#[cfg(test)]
+#[allow(clippy::cast_possible_truncation)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(file: &VirtualFile, offset: u64, length: usize) -> Vec<u8> {
+        let mut buffer = vec![0xAA; length];
+        let filled = file.read_at(offset, &mut buffer).unwrap();
+        buffer.truncate(filled);
+        buffer
+    }
+
+    proptest! {
+        #[test]
+        fn truth_values_are_bits(items in prop::collection::vec(prop_oneof![Just(0u8), any::<u8>()], 1..300), offset in 0usize..40, length in 0usize..40) {
+            let packed = bits(VirtualFile::literal(items.clone())).unwrap();
+            let byte = |eight: &[u8]| (0..eight.len()).map(|i| u8::from(eight[i] != 0) << i).sum();
+            let expected: Vec<u8> = items.chunks(8).map(byte).collect();
+            prop_assert_eq!(packed.len(), expected.len() as u64);
+            let wanted: Vec<u8> = expected.into_iter().skip(offset).take(length).collect();
+            prop_assert_eq!(read(&packed, offset as u64, length), wanted);
+        }
+
+        #[test]
+        fn integers_become_wider(items in prop::collection::vec(any::<i16>(), 1..100), offset in 0usize..400, length in 0usize..90) {
+            let bytes: Vec<u8> = items.iter().flat_map(|item| item.to_le_bytes()).collect();
+            for (dtype, wide) in [
+                (Dtype::Int16, items.iter().flat_map(|item| i32::from(*item).to_le_bytes()).collect::<Vec<u8>>()),
+                (Dtype::Uint16, items.iter().flat_map(|item| u32::from(item.cast_unsigned()).to_le_bytes()).collect()),
+                (Dtype::Uint8, bytes.iter().flat_map(|item| u32::from(*item).to_le_bytes()).collect()),
+                (Dtype::Int8, bytes.iter().flat_map(|item| i32::from(item.cast_signed()).to_le_bytes()).collect()),
+            ] {
+                let file = widened(VirtualFile::literal(bytes.clone()), dtype).unwrap();
+                prop_assert_eq!(file.len(), wide.len() as u64);
+                let wanted: Vec<u8> = wide.into_iter().skip(offset).take(length).collect();
+                prop_assert_eq!(read(&file, offset as u64, length), wanted);
+            }
+        }
+    }
+}

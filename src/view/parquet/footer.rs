@@ -1,0 +1,203 @@
+//! Parquet's metadata: the heads of pages, and the footer with its description of each row group.
+//!
+//! Field numbers are those of `parquet.thrift` of Apache Parquet's format 2.11. A row group's description
+//! has a length that depends on where the group is; the sum of all is arithmetic all the same, so that
+//! none but those asked for are ever made.
+
+use std::sync::Arc;
+
+use super::column::{Column, Rows};
+use super::thrift::{Type, Writer, integers_length};
+use crate::error::Result;
+use crate::source::Source;
+use crate::vfile::Generate;
+
+/// `Encoding.PLAIN` and `Encoding.RLE`.
+const PLAIN: u64 = 0;
+const RLE: u64 = 3;
+
+/// The head of a page of so many elements: `PageHeader`.
+pub(super) fn page_head(elements: u64, bytes: u64) -> Vec<u8> {
+    let mut head = Writer::default();
+    head.begin();
+    head.i32(1, 0); // a data page
+    head.i32(2, bytes);
+    head.i32(3, bytes);
+    head.begin_struct(5);
+    head.i32(1, elements);
+    head.i32(2, PLAIN);
+    // Of the levels that tell missing and repeated values, of which there are none.
+    head.i32(3, RLE);
+    head.i32(4, RLE);
+    head.end();
+    head.end();
+    head.bytes
+}
+
+/// Row groups of the same number of elements, one after the other.
+pub(super) struct Groups {
+    pub columns: Arc<[Column]>,
+    /// The number of the first element of all.
+    pub first: u64,
+    /// Where the first group is in the file.
+    pub place: u64,
+    /// Elements of each group.
+    pub elements: u64,
+    pub count: u64,
+}
+
+impl Groups {
+    /// Of each column where its page starts in the group, and bytes of the page with its head; and the bytes
+    /// of the group.
+    fn pages(&self) -> (Vec<(u64, u64)>, u64) {
+        let mut end = 0;
+        let pages = self.columns.iter().map(|column| {
+            let start = end;
+            let bytes = column.bytes(self.elements);
+            end += page_head(self.elements, bytes).len() as u64 + bytes;
+            (start, end - start)
+        });
+        let pages = pages.collect();
+        (pages, end)
+    }
+
+    /// Bytes of one group.
+    pub fn group_bytes(&self) -> u64 {
+        self.pages().1
+    }
+
+    /// Bytes of the descriptions of the first `count` groups.
+    fn described(&self, count: u64, fixed: u64) -> u64 {
+        let (pages, bytes) = self.pages();
+        let places = pages.iter().map(|(start, _)| integers_length(self.place + start, bytes, count));
+        fixed * count + places.sum::<u64>()
+    }
+
+    /// Bytes of a description less those of the places of its pages.
+    fn fixed(&self) -> u64 {
+        let mut writer = Writer::default();
+        self.describe(0, &self.columns.iter().map(|_| (0, 0)).collect::<Vec<_>>(), &mut writer);
+        let (pages, _) = self.pages();
+        let places = pages.iter().map(|(start, _)| integers_length(self.place + start, 1, 1));
+        writer.bytes.len() as u64 - places.sum::<u64>()
+    }
+
+    /// Bytes of all descriptions.
+    pub fn length(&self) -> u64 {
+        self.described(self.count, self.fixed())
+    }
+
+    /// The smallest and the largest row number in a group, for each column that is told in order.
+    fn ranges(&self, group: u64) -> Result<Vec<(u64, u64)>> {
+        let first = self.first + group * self.elements;
+        let last = first + self.elements - 1;
+        let range = |column: &Column| match &column.rows {
+            Rows::Unknown => Ok((0, 0)),
+            Rows::Dense { columns } => Ok((first / columns, last / columns)),
+            Rows::Sparse(bounds) => {
+                let low = bounds.row_of(first, 0)?;
+                Ok((low, bounds.row_of(last, low)?))
+            }
+        };
+        self.columns.iter().map(range).collect()
+    }
+
+    /// `RowGroup`.
+    fn describe(&self, group: u64, ranges: &[(u64, u64)], writer: &mut Writer) {
+        let (pages, bytes) = self.pages();
+        let place = self.place + group * bytes;
+        writer.begin();
+        writer.list(1, self.columns.len() as u64, Type::Struct);
+        for ((column, (start, length)), range) in self.columns.iter().zip(pages).zip(ranges) {
+            writer.begin(); // ColumnChunk
+            writer.i64(2, 0);
+            writer.begin_struct(3); // ColumnMetaData
+            writer.i32(1, column.kind.physical());
+            writer.list(2, 1, Type::I32);
+            writer.integer(PLAIN);
+            writer.list(3, 1, Type::Binary);
+            writer.text(column.name.as_bytes());
+            writer.i32(4, 0); // not compressed
+            writer.i64(5, self.elements);
+            writer.i64(6, length);
+            writer.i64(7, length);
+            writer.i64(9, place + start);
+            writer.begin_struct(12); // Statistics
+            writer.i64(3, 0);
+            if !matches!(column.rows, Rows::Unknown) {
+                let width = usize::try_from(column.bytes(1)).unwrap_or(8);
+                writer.binary(5, &range.1.to_le_bytes()[..width]);
+                writer.binary(6, &range.0.to_le_bytes()[..width]);
+            }
+            writer.end();
+            writer.end();
+            writer.end();
+        }
+        writer.i64(2, bytes);
+        writer.i64(3, self.elements);
+        writer.end();
+    }
+}
+
+impl Generate for Groups {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let fixed = self.fixed();
+        let (mut low, mut high) = (0, self.count);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if self.described(middle, fixed) <= offset { low = middle } else { high = middle }
+        }
+        let skip = usize::try_from(offset - self.described(low, fixed)).unwrap_or(usize::MAX);
+        let mut writer = Writer::default();
+        let mut group = low;
+        while writer.bytes.len() < skip + buffer.len() && group < self.count {
+            self.describe(group, &self.ranges(group)?, &mut writer);
+            group += 1;
+        }
+        buffer.copy_from_slice(&writer.bytes[skip..skip + buffer.len()]);
+        Ok(())
+    }
+
+    fn sources(&self) -> Vec<Arc<Source>> {
+        let of = |column: &Column| match &column.rows {
+            Rows::Sparse(bounds) => bounds.sources(),
+            _ => Vec::new(),
+        };
+        self.columns.iter().flat_map(of).collect()
+    }
+}
+
+/// `FileMetaData` up to the row groups: columns of `elements` elements in so many `groups`.
+pub(super) fn footer_start(columns: &[Column], elements: u64, groups: u64) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.begin();
+    writer.i32(1, 2); // version
+    writer.list(2, columns.len() as u64 + 1, Type::Struct);
+    writer.begin();
+    writer.binary(4, b"schema");
+    writer.i32(5, columns.len() as u64);
+    writer.end();
+    columns.iter().for_each(|column| column.describe(&mut writer));
+    writer.i64(3, elements);
+    writer.list(4, groups, Type::Struct);
+    writer.bytes
+}
+
+/// `FileMetaData` after the row groups.
+pub(super) fn footer_end(columns: &[Column]) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.begin();
+    // Of the layout, not of the program: the same array gives the same bytes.
+    writer.binary(6, b"arrayfs version 1.0.0");
+    // In all columns the order of what is smallest and largest is that of the numbers.
+    writer.list(7, columns.len() as u64, Type::Struct);
+    for _ in columns {
+        writer.begin();
+        writer.empty_struct(1);
+        writer.end();
+    }
+    writer.end();
+    // Fields before the row groups were four: the first field here is told from there.
+    writer.bytes[0] -= 4 << 4;
+    writer.bytes
+}

@@ -1,0 +1,114 @@
+//! The numbers of rows and columns that stand beside the elements, made as they are read.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::part::RowBounds;
+use crate::source::Source;
+use crate::vfile::{Extent, Generate, VirtualFile, read_items};
+
+/// Bounds of rows that are read at once.
+const ROWS: u64 = 8192;
+
+/// Integers of 4 or 8 bytes: as few as hold all numbers below `count`, with a sign.
+pub(super) fn width(count: u64) -> u64 {
+    if count <= 1 << 31 { 4 } else { 8 }
+}
+
+/// Writes integers of either width.
+fn put(out: &mut [u8], width: u64, numbers: impl Iterator<Item = u64>) {
+    if width == 4 {
+        for (item, number) in out.as_chunks_mut::<4>().0.iter_mut().zip(numbers) {
+            let number = u32::try_from(number & u64::from(u32::MAX)).unwrap_or(0);
+            *item = number.to_le_bytes();
+        }
+    } else {
+        for (item, number) in out.as_chunks_mut::<8>().0.iter_mut().zip(numbers) {
+            *item = number.to_le_bytes();
+        }
+    }
+}
+
+/// Of each element of a row-major matrix the number of its row, or of its column.
+pub(super) struct Places {
+    pub columns: u64,
+    pub of_row: bool,
+    pub width: u64,
+}
+
+impl Places {
+    /// Those of so many elements, as a file.
+    pub fn file(self, elements: u64) -> Result<VirtualFile> {
+        let length = elements * self.width;
+        VirtualFile::new([Extent::Generated { content: Arc::new(self), length }])
+    }
+}
+
+impl Generate for Places {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        read_items(offset, buffer, self.width, |mut element, mut out| {
+            while !out.is_empty() {
+                let (row, column) = (element / self.columns, element % self.columns);
+                let count = (self.columns - column).min(out.len() as u64 / self.width);
+                let (run, rest) = out.split_at_mut(usize::try_from(count * self.width).unwrap_or(usize::MAX));
+                match self.of_row {
+                    true => put(run, self.width, std::iter::repeat(row)),
+                    false => put(run, self.width, column..column + count),
+                }
+                element += count;
+                out = rest;
+            }
+            Ok(())
+        })
+    }
+
+    fn sources(&self) -> Vec<Arc<Source>> {
+        Vec::new()
+    }
+}
+
+/// Of each stored element of a sparse matrix the number of its row.
+pub(super) struct RowNumbers {
+    pub bounds: Arc<RowBounds>,
+    pub width: u64,
+}
+
+impl RowNumbers {
+    /// Those of all elements, as a file.
+    pub fn file(self) -> Result<VirtualFile> {
+        let length = self.bounds.nnz() * self.width;
+        VirtualFile::new([Extent::Generated { content: Arc::new(self), length }])
+    }
+}
+
+impl Generate for RowNumbers {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        read_items(offset, buffer, self.width, |mut element, mut out| {
+            let mut row = self.bounds.row_of(element, 0)?;
+            let mut bounds = Vec::new();
+            while !out.is_empty() {
+                let count = ROWS.min(self.bounds.rows() - row).min(out.len() as u64);
+                bounds.clear();
+                self.bounds.read(row, count + 1, &mut bounds)?;
+                // Only bounds that fall lead past the row that has the element, or past the last.
+                if count == 0 || bounds[0] > element {
+                    return Err(self.bounds.fault(row, bounds[0]));
+                }
+                for end in &bounds[1..] {
+                    let count = end.saturating_sub(element).min(out.len() as u64 / self.width);
+                    let bytes = usize::try_from(count * self.width).unwrap_or(usize::MAX);
+                    let (run, rest) = out.split_at_mut(bytes);
+                    put(run, self.width, std::iter::repeat(row));
+                    element += count;
+                    row += 1;
+                    out = rest;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn sources(&self) -> Vec<Arc<Source>> {
+        self.bounds.sources()
+    }
+}
