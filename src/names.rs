@@ -1,7 +1,11 @@
 //! The names of an array's rows and columns, where the store knows them.
 
+mod quoted;
+
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use quoted::Gain;
 
 /// The names along one axis of an array, in order.
 #[derive(Debug, Default)]
@@ -12,6 +16,8 @@ pub struct Labels {
     text: String,
     /// Where each name ends in the text.
     ends: Vec<u32>,
+    /// What quotes add, once text was made of the names.
+    gains: OnceLock<Vec<Gain>>,
 }
 
 impl Labels {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, in the order that data flows; the command line comes after them all.
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 23] = [
     "error",
     "dtype",
     "format",
@@ -21,7 +21,9 @@ const ORDER: [&str; 21] = [
     "check",
     "vfile",
     "checksum",
+    "gzip",
     "part",
+    "text",
     "view",
     "tree",
     "handles",

@@ -4,8 +4,10 @@
 mod csv;
 mod members;
 mod meta;
+mod mtx;
 mod npy;
 mod raw;
+mod tenx;
 
 use crate::error::{Error, Result};
 use crate::part::{Part, Scope, Selection};
@@ -54,7 +56,16 @@ pub trait View: Sync {
 }
 
 /// All formats. A file's inode number depends on its format's place here: add at the end.
-pub static VIEWS: &[&dyn View] = &[&raw::Raw, &meta::Meta, &npy::Npy, &csv::Csv];
+pub static VIEWS: &[&dyn View] = &[
+    &raw::Raw,
+    &meta::Meta,
+    &npy::Npy,
+    &csv::Separated::CSV,
+    &csv::Separated::TSV,
+    &mtx::Mtx,
+    &tenx::TenX::V3,
+    &tenx::TenX::V2,
+];
 
 /// The format of this name that the part comes in, by its place in [`VIEWS`].
 pub fn find(selection: &Selection, part: Part, format: &[u8]) -> Option<usize> {
