@@ -72,14 +72,14 @@ pub fn write(dtype: Dtype, items: &[u8], out: &mut [u8], stride: usize) {
         Dtype::Float32 => each(items, out, stride, |item, cell: &mut [u8; 15]| {
             let value = f32::from_le_bytes(item);
             match value.is_finite() {
-                true => finite(zmij::Buffer::new().format_finite(value).as_bytes(), 2, cell),
+                true => finite::<2, _>(zmij::Buffer::new().format_finite(value).as_bytes(), cell),
                 false => no_number(value.is_nan(), value > 0.0, cell),
             }
         }),
         Dtype::Float64 => each(items, out, stride, |item, cell: &mut [u8; 24]| {
             let value = f64::from_le_bytes(item);
             match value.is_finite() {
-                true => finite(zmij::Buffer::new().format_finite(value).as_bytes(), 3, cell),
+                true => finite::<3, _>(zmij::Buffer::new().format_finite(value).as_bytes(), cell),
                 false => no_number(value.is_nan(), value > 0.0, cell),
             }
         }),
@@ -167,52 +167,62 @@ fn no_number(is_nan: bool, is_positive: bool, cell: &mut [u8]) {
 }
 
 /// Writes the number that `text` has, as `-12.5` or `1.25e-7`, with one digit before the point and an
-/// exponent of so many digits.
-fn finite<const W: usize>(text: &[u8], exponent_digits: usize, cell: &mut [u8; W]) {
+/// exponent of `E` digits.
+fn finite<const E: usize, const W: usize>(text: &[u8], cell: &mut [u8; W]) {
     cell.fill(b'0');
     let negative = text[0] == b'-';
-    let first = usize::from(negative);
     if negative {
         cell[0] = b'-';
     }
-    let (mut exponent, mut at) = (0, first);
-    let mut behind_point = false;
-    for (i, byte) in text.iter().enumerate().skip(first) {
-        match byte {
-            b'.' => behind_point = true,
-            b'e' => {
-                exponent += written_exponent(&text[i + 1..]);
-                break;
-            }
-            b'0' if at == first => exponent -= i32::from(behind_point),
-            digit => {
-                exponent += match (at == first, behind_point) {
-                    (true, behind_point) => -i32::from(behind_point),
-                    (false, behind_point) => i32::from(!behind_point),
-                };
-                cell[at] = *digit;
-                // After the first digit comes the point.
-                at += 1 + usize::from(at == first);
-            }
-        }
+    let first = usize::from(negative);
+    let (mantissa, exponent) = split_exponent(&text[first..]);
+    let (place, after) = cell[first..].split_at_mut(W - E - 2 - first);
+    place[1] = b'.';
+    let exponent = exponent + normal(mantissa, place);
+    after[0] = b'e';
+    after[1] = if exponent < 0 { b'-' } else { b'+' };
+    let size = exponent.unsigned_abs() as usize;
+    let (hundreds, pair) = after[2..].split_at_mut(E.saturating_sub(2));
+    if let [hundreds] = hundreds {
+        *hundreds = b'0' + (size / 100).to_le_bytes()[0];
     }
-    cell[first + 1] = b'.';
-    let exponent = if at == first { 0 } else { exponent };
-    let start = W - exponent_digits - 2;
-    cell[start] = b'e';
-    cell[start + 1] = if exponent < 0 { b'-' } else { b'+' };
-    let mut rest = exponent.unsigned_abs();
-    for place in cell[start + 2..].iter_mut().rev() {
-        *place = b'0' + (rest % 10).to_le_bytes()[0];
-        rest /= 10;
-    }
+    let length = pair.len();
+    pair.copy_from_slice(&PAIRS[size % 100][2 - length..]);
 }
 
-/// The number in `-7`, `+16` or `4`.
-fn written_exponent(text: &[u8]) -> i32 {
-    let digits = text.iter().filter(|byte| byte.is_ascii_digit());
+/// Writes the digits of a number such as `12.5` or `0.001`: one, a point that is there already, and all
+/// others; and returns the exponent that this makes.
+fn normal(mantissa: &[u8], place: &mut [u8]) -> i32 {
+    let put = |digits: &[u8], place: &mut [u8]| {
+        // What has no room is a zero before the point, of an integer with fewer digits than its type has.
+        let length = digits.len().min(place.len());
+        place[..length].copy_from_slice(&digits[..length]);
+    };
+    if mantissa[0] == b'0' {
+        let Some(first) = mantissa.iter().position(|byte| (b'1'..=b'9').contains(byte)) else { return 0 };
+        place[0] = mantissa[first];
+        put(&mantissa[first + 1..], &mut place[2..]);
+        return 1 - i32::try_from(first).unwrap_or(0);
+    }
+    let point = mantissa.iter().position(|byte| *byte == b'.').unwrap_or(mantissa.len());
+    place[0] = mantissa[0];
+    let fraction = mantissa.get(point + 1..).unwrap_or_default();
+    if point > 1 {
+        put(&mantissa[1..point], &mut place[2..]);
+    }
+    put(fraction, place.get_mut(point + 1..).unwrap_or_default());
+    i32::try_from(point).unwrap_or(1) - 1
+}
+
+/// The number before the `e`, and the one behind it: `-7`, `+16` or `4` there.
+fn split_exponent(text: &[u8]) -> (&[u8], i32) {
+    let Some(at) = (2..=5).filter_map(|back| text.len().checked_sub(back)).find(|at| text[*at] == b'e')
+    else {
+        return (text, 0);
+    };
+    let digits = text[at + 1..].iter().filter(|byte| byte.is_ascii_digit());
     let size = digits.fold(0, |number, digit| number * 10 + i32::from(digit - b'0'));
-    if text.first() == Some(&b'-') { -size } else { size }
+    (&text[..at], if text[at + 1] == b'-' { -size } else { size })
 }
 
 /// The cells of all float16, by their bits.
@@ -221,7 +231,7 @@ static FLOAT16: LazyLock<Vec<[u8; 10]>> = LazyLock::new(|| {
         let value = f16::from_bits(bits);
         let mut cell = [0; 10];
         match value.is_finite() {
-            true => finite(shortest(value).as_bytes(), 1, &mut cell),
+            true => finite::<1, _>(shortest(value).as_bytes(), &mut cell),
             false => no_number(value.is_nan(), true, &mut cell),
         }
         cell
@@ -275,6 +285,8 @@ mod tests {
         assert_eq!(f32(0.0012), "1.200000000e-03");
         assert_eq!(f32(1234.5), "1.234500000e+03");
         assert_eq!(f32(16777216.0), "1.677721600e+07");
+        assert_eq!(f32(-1.234567e15), "-1.23456702e+15");
+        assert_eq!(f32(1e15), "1.000000000e+15");
         assert_eq!(f32(f32::MIN), "-3.40282350e+38");
         assert_eq!(f32(f32::from_bits(1)), "1.000000000e-45");
         assert_eq!(f32(f32::NAN), "            NaN");
