@@ -1,13 +1,21 @@
 //! The names of an array's rows and columns, where the store knows them.
+//!
+//! They stand in text files, one name a line ([`NameFiles`] finds them), and are read when they are
+//! first asked for: names that do not fit the array are told of and not used.
 
+mod files;
+mod index;
 mod quoted;
+mod text;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+pub use files::NameFiles;
+use index::Index;
 use quoted::Gain;
 
-/// The names along one axis of an array, in order.
+/// The names along one axis of an array, in order: all differ, and none is empty.
 #[derive(Debug, Default)]
 pub struct Labels {
     /// File of the store that they come from.
@@ -16,11 +24,24 @@ pub struct Labels {
     text: String,
     /// Where each name ends in the text.
     ends: Vec<u32>,
+    index: Index,
     /// What quotes add, once text was made of the names.
     gains: OnceLock<Vec<Gain>>,
 }
 
 impl Labels {
+    /// The names that end there in the text.
+    ///
+    /// # Errors
+    ///
+    /// A name that is there twice, and its places.
+    fn new(source: PathBuf, text: String, ends: Vec<u32>) -> Result<Self, (String, u64, u64)> {
+        let mut labels = Self { source, text, ends, ..Self::default() };
+        let twice = |(first, second)| (labels.get(first).to_owned(), first, second);
+        labels.index = Index::new(&labels).map_err(twice)?;
+        Ok(labels)
+    }
+
     /// Number of names: that of the array's rows or columns.
     pub fn len(&self) -> u64 {
         self.ends.len() as u64
@@ -37,6 +58,16 @@ impl Labels {
         let Some(end) = self.ends.get(i) else { return "" };
         let start = if i == 0 { 0 } else { self.ends[i - 1] };
         &self.text[start as usize..*end as usize]
+    }
+
+    /// Bytes of memory that they take.
+    fn memory(&self) -> usize {
+        self.text.len() + self.ends.len() * 4 + self.index.memory()
+    }
+
+    /// The row or column of the array that has this name.
+    pub fn find(&self, name: &str) -> Option<u64> {
+        self.index.find(self, name)
     }
 }
 

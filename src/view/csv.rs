@@ -30,6 +30,7 @@ pub(super) struct Separated {
     format: &'static str,
     separator: u8,
     is_listed: bool,
+    about: &'static str,
     header: &'static str,
     column_name: &'static [Piece],
 }
@@ -40,6 +41,7 @@ impl Separated {
         format: "csv",
         separator: b',',
         is_listed: true,
+        about: "text with commas: spreadsheets, `cut`, DuckDB, `read.csv` in R, `pandas.read_csv(file, skipinitialspace=True)`",
         header: "row,column,value\n",
         column_name: &[Piece::Text(","), Piece::Name],
     };
@@ -49,6 +51,7 @@ impl Separated {
         format: "tsv",
         separator: b'\t',
         is_listed: false,
+        about: "text with tabs, else as `.csv`: `cut`, `read.delim` in R",
         header: "row\tcolumn\tvalue\n",
         column_name: &[Piece::Text("\t"), Piece::Name],
     };
@@ -100,9 +103,14 @@ fn columns(selection: &Selection, part: Part) -> u64 {
     }
 }
 
+/// Whether a table of the part shows names, should they be known.
+fn may_have_names(part: Part) -> bool {
+    part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Dense)
+}
+
 /// The names of rows and columns, where a table of the part shows them: both are known.
 fn names(selection: &Selection, part: Part) -> Result<Option<[Axis; 2]>> {
-    if part.of != Scope::All || !matches!(part.thing, Thing::Array | Thing::Dense) {
+    if !may_have_names(part) {
         return Ok(None);
     }
     let names = selection.names()?;
@@ -133,7 +141,15 @@ impl View for Separated {
     }
 
     fn is_listed(&self, part: Part) -> bool {
-        self.is_listed && part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Dense)
+        self.is_listed && may_have_names(part)
+    }
+
+    fn about(&self) -> &'static str {
+        self.about
+    }
+
+    fn shows_names(&self, part: Part) -> bool {
+        may_have_names(part)
     }
 
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {

@@ -7,10 +7,12 @@ mod meta;
 mod mtx;
 mod npy;
 mod raw;
+mod readme;
 mod tenx;
 
 use crate::error::{Error, Result};
 use crate::part::{Part, Scope, Selection};
+use crate::source::Run;
 use crate::vfile::VirtualFile;
 
 pub use members::Members;
@@ -28,6 +30,18 @@ pub trait View: Sync {
         matches!(part.of, Scope::All)
     }
 
+    /// What the format is and what reads it, in a line of Markdown.
+    fn about(&self) -> &'static str {
+        ""
+    }
+
+    /// Whether the file may show names of rows or columns: only who may read those may read it, and it
+    /// changes when they do.
+    fn shows_names(&self, part: Part) -> bool {
+        let _ = part;
+        true
+    }
+
     /// Whether the format is a folder of files.
     fn is_folder(&self) -> bool {
         false
@@ -42,6 +56,13 @@ pub trait View: Sync {
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
         let _ = part;
         Err(Error::not_found(&selection.array().path))
+    }
+
+    /// The run of a file of the store that the part is in this format, if that is known without
+    /// reading or making anything: then it is read with no detour.
+    fn run<'s>(&self, selection: &'s Selection, part: Part) -> Option<Run<'s>> {
+        let _ = (selection, part);
+        None
     }
 
     /// The files of a format that [is a folder](Self::is_folder).
@@ -61,6 +82,7 @@ pub static VIEWS: &[&dyn View] = &[
     &meta::Meta,
     &npy::Npy,
     &csv::Separated::CSV,
+    &readme::Readme,
     &csv::Separated::TSV,
     &mtx::Mtx,
     &tenx::TenX::V3,

@@ -29,6 +29,14 @@ impl View for Mtx {
         is_whole && market_length_of(selection).is_some()
     }
 
+    fn about(&self) -> &'static str {
+        "Matrix Market: `scipy.io.mmread`, `Matrix::readMM` in R, `MatrixMarket.mmread` in Julia"
+    }
+
+    fn shows_names(&self, _: Part) -> bool {
+        false
+    }
+
     fn is_listed(&self, part: Part) -> bool {
         part.of == Scope::All && part.thing == Thing::Matrix
     }

@@ -98,6 +98,10 @@ impl View for TenX {
         part.thing == Thing::TenX && part.of == Scope::All && market_length_of(selection).is_some()
     }
 
+    fn about(&self) -> &'static str {
+        "10x Genomics' folder: `scanpy.read_10x_mtx`, `Seurat::Read10X`"
+    }
+
     fn is_listed(&self, part: Part) -> bool {
         part.thing == Thing::TenX && self.format.is_empty()
     }
