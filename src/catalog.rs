@@ -385,6 +385,7 @@ impl Shown {
 
 /// Something that a walk over a store comes upon.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // One at a time is made, and it is mostly an array.
 pub enum Finding {
     /// A sound array.
     Array(StoredArray),

@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn the_oldest_goes_when_there_are_too_many() {
         let memo = Memo::default();
-        for i in 0..Memo::MOST as u32 + 10 {
+        for i in (0..).take(Memo::MOST + 10) {
             memo.get_or_compute(key(u64::from(i) + 1), || Ok(i)).unwrap();
         }
         assert_eq!((memo.get(key(10)), memo.get(key(11))), (None, Some(10)));

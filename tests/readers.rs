@@ -104,12 +104,29 @@ fn sample(mount: &Path, path: &Path, found: &mut Vec<PathBuf>) {
 
 /// What no listing shows, in the folder of this array.
 fn unlisted(array: &Path, is_sparse: bool) -> Vec<PathBuf> {
-    let dense =
-        ["rows/-1.csv", "rows/00.npy", "cols/0.npy", "slices/1:/array.npy", "slices/::2/slices/-1:/rows/0"];
-    let sparse =
-        ["rows/-1/dense.csv", "rows/0.npy", "slices/:2/indptr", "slices/::2/data.npy", "slices/1:/dense"];
-    let names = if is_sparse { sparse } else { dense };
-    names.map(|name| array.join(name)).to_vec()
+    let dense = [
+        "rows/-1.csv",
+        "rows/00.npy",
+        "cols/0.npy",
+        "cols/0.csv",
+        "array.tsv",
+        "array.mtx",
+        "10x.v2/genes.tsv",
+        "slices/1:/array.npy",
+        "slices/::2/slices/-1:/rows/0",
+    ];
+    let sparse = [
+        "rows/-1/dense.csv",
+        "matrix.csv",
+        "matrix.tsv",
+        "10x.v2/matrix.mtx",
+        "rows/0.npy",
+        "slices/:2/indptr",
+        "slices/::2/data.npy",
+        "slices/1:/dense",
+    ];
+    let names: &[&str] = if is_sparse { &sparse } else { &dense };
+    names.iter().map(|name| array.join(name)).collect()
 }
 
 #[test]

@@ -103,14 +103,15 @@ fn each<const N: usize, const W: usize>(
 fn digits(value: u64, cell: &mut [u8]) -> usize {
     let mut at = cell.len();
     let mut rest = value;
+    let pair = |number: u64| &PAIRS[usize::from(number.to_le_bytes()[0])];
     while rest >= 100 {
         at -= 2;
-        cell[at..at + 2].copy_from_slice(&PAIRS[(rest % 100) as usize]);
+        cell[at..at + 2].copy_from_slice(pair(rest % 100));
         rest /= 100;
     }
     if rest >= 10 {
         at -= 2;
-        cell[at..at + 2].copy_from_slice(&PAIRS[rest as usize]);
+        cell[at..at + 2].copy_from_slice(pair(rest));
         return at;
     }
     cell[at - 1] = b'0' + rest.to_le_bytes()[0];

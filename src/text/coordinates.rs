@@ -80,7 +80,7 @@ pub struct Coordinates {
 enum Place {
     /// All places, row after row.
     All,
-    Stored(Stored),
+    Stored(Box<Stored>),
 }
 
 /// The rows and columns of a sparse matrix's elements.
@@ -110,7 +110,7 @@ impl Coordinates {
                 let (indptr, indices) = (of_all(Thing::Indptr)?, of_all(Thing::Indices)?);
                 let file = |i: usize| selection.array().files[i].name().to_owned();
                 let stored = Stored { indptr, indices, names: [file(2), file(1)], guess: AtomicU64::new(0) };
-                (of_all(Thing::Data)?, Place::Stored(stored))
+                (of_all(Thing::Data)?, Place::Stored(Box::new(stored)))
             }
         };
         let shape = axes(selection);
@@ -472,7 +472,7 @@ mod tests {
                 lines.push(format!("{row:5},{:2},", (row + i) % 30));
                 indices.push((row + i) % 30);
             }
-            indptr.push(indices.len() as i64);
+            indptr.push(i64::try_from(indices.len()).unwrap());
         }
         let data: Vec<f32> = (0..indices.len()).map(|i| i as f32).collect();
         let (dir, selection) = sparse([20_000, 30], &data, &indices, &indptr);
