@@ -21,8 +21,8 @@
 //!
 //! Data flows one way, and so do the imports: [`error`], [`dtype`], [`format`](mod@format), [`select`],
 //! [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`memory_mapping`], [`memo`],
-//! [`catalog`], [`check`], [`vfile`], [`checksum`], [`part`], [`hdf5`], [`view`], `verify`, [`tree`],
-//! [`mountpoint`], [`fuse`].
+//! [`catalog`], [`check`], [`vfile`], [`checksum`], [`gzip`], [`part`], [`hdf5`], [`text`], [`view`],
+//! `verify`, [`tree`], [`mountpoint`], [`fuse`].
 
 pub mod array;
 pub mod catalog;
@@ -32,6 +32,7 @@ pub mod dtype;
 pub mod error;
 pub mod format;
 pub mod fuse;
+pub mod gzip;
 mod handles;
 pub mod hdf5;
 pub mod memo;
@@ -43,6 +44,7 @@ pub mod part;
 pub mod select;
 pub mod source;
 pub mod store;
+pub mod text;
 pub mod tree;
 #[cfg(feature = "verify")]
 pub mod verify;

@@ -5,13 +5,15 @@
 
 mod files;
 mod index;
+mod quoted;
 mod text;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use files::NameFiles;
 use index::Index;
+use quoted::Gain;
 
 /// The names along one axis of an array, in order: all differ, and none is empty.
 #[derive(Debug, Default)]
@@ -23,6 +25,8 @@ pub struct Labels {
     /// Where each name ends in the text.
     ends: Vec<u32>,
     index: Index,
+    /// What quotes add, once text was made of the names.
+    gains: OnceLock<Vec<Gain>>,
 }
 
 impl Labels {
@@ -32,7 +36,7 @@ impl Labels {
     ///
     /// A name that is there twice, and its places.
     fn new(source: PathBuf, text: String, ends: Vec<u32>) -> Result<Self, (String, u64, u64)> {
-        let mut labels = Self { source, text, ends, index: Index::default() };
+        let mut labels = Self { source, text, ends, ..Self::default() };
         let twice = |(first, second)| (labels.get(first).to_owned(), first, second);
         labels.index = Index::new(&labels).map_err(twice)?;
         Ok(labels)

@@ -98,6 +98,10 @@ fn truncate_under_every_view(options: &[&str]) {
         let views = [
             "array",
             "array.npy",
+            "array.csv",
+            "array.mtx",
+            "10x/matrix.mtx.gz",
+            "slices/::2/array.tsv",
             "rows/127",
             "rows/127.npy",
             "cols/3",
@@ -159,11 +163,11 @@ fn a_truncated_part_of_a_sparse_matrix_is_an_error_where_it_is_needed() {
     let views = [
         (
             "data",
-            "data data.npy dense dense.npy rows/28/data rows/28/dense rows/28.npy slices/5:/data slices/::2/data slices/::2/dense",
+            "data data.npy dense dense.npy dense.csv matrix.csv matrix.mtx rows/28/data rows/28/dense rows/28.npy slices/5:/data slices/::2/data slices/::2/dense",
         ),
         (
             "indices",
-            "indices indices.npy dense rows/28/indices rows/28/dense slices/5:/indices slices/::2/indices slices/::2/dense",
+            "indices indices.npy dense matrix.csv 10x.v2/matrix.mtx rows/28/indices rows/28/dense slices/5:/indices slices/::2/indices slices/::2/dense",
         ),
         ("indptr", "indptr indptr.npy dense slices/5:/indptr slices/1::2/indptr slices/1::2/dense"),
     ];

@@ -108,6 +108,10 @@ fn unlisted(array: &Path, is_sparse: bool) -> Vec<PathBuf> {
         "rows/-1.csv",
         "rows/00.npy",
         "cols/0.npy",
+        "cols/0.csv",
+        "array.tsv",
+        "array.mtx",
+        "10x.v2/genes.tsv",
         "slices/1:/array.npy",
         "slices/::2/slices/-1:/rows/0",
         "array.h5",
@@ -115,6 +119,9 @@ fn unlisted(array: &Path, is_sparse: bool) -> Vec<PathBuf> {
     ];
     let sparse = [
         "rows/-1/dense.csv",
+        "matrix.csv",
+        "matrix.tsv",
+        "10x.v2/matrix.mtx",
         "rows/0.npy",
         "slices/:2/indptr",
         "slices/::2/data.npy",
@@ -125,7 +132,7 @@ fn unlisted(array: &Path, is_sparse: bool) -> Vec<PathBuf> {
         "10x.h5",
         "slices/1:5/matrix.h5ad",
     ];
-    let names = if is_sparse { &sparse[..] } else { &dense[..] };
+    let names: &[&str] = if is_sparse { &sparse } else { &dense };
     names.iter().map(|name| array.join(name)).collect()
 }
 

@@ -77,11 +77,14 @@ fn a_dense_matrix_has_its_layout() {
     let mount = Mount::new(store.path());
     assert_eq!(mount.list(""), [".arrayfs", "m"]);
     assert_eq!(mount.list(".arrayfs"), ["errors.yaml", "mount.yaml", "warnings.yaml"]);
-    assert_eq!(mount.list("m"), ["README.md", "array", "array.npy", "cols", "meta.yaml", "rows", "slices"]);
+    assert_eq!(
+        mount.list("m"),
+        ["10x", "README.md", "array", "array.csv", "array.npy", "cols", "meta.yaml", "rows", "slices"]
+    );
     assert_eq!(mount.list("m/rows"), numbers(120, 3));
     assert_eq!(mount.list("m/cols"), numbers(11, 2));
     assert_eq!(mount.list("m/slices"), ["000:120"]);
-    let slice = ["README.md", "array", "array.npy", "cols", "meta.yaml", "rows"];
+    let slice = ["10x", "README.md", "array", "array.csv", "array.npy", "cols", "meta.yaml", "rows"];
     assert_eq!(mount.list("m/slices/000:120"), slice);
     assert_eq!(mount.list("m/slices/10:20"), slice);
     assert_eq!(mount.list("m/slices/10:20/rows"), numbers(10, 1));
@@ -105,9 +108,9 @@ fn a_vector_has_its_layout() {
     let store = tempdir().unwrap();
     let bytes = write_dense(&store.path().join("v"), "float64", &[9]);
     let mount = Mount::new(store.path());
-    assert_eq!(mount.list("v"), ["README.md", "array", "array.npy", "meta.yaml", "slices"]);
+    assert_eq!(mount.list("v"), ["README.md", "array", "array.csv", "array.npy", "meta.yaml", "slices"]);
     assert_eq!(mount.list("v/slices"), ["0:9"]);
-    assert_eq!(mount.list("v/slices/2:4"), ["README.md", "array", "array.npy", "meta.yaml"]);
+    assert_eq!(mount.list("v/slices/2:4"), ["README.md", "array", "array.csv", "array.npy", "meta.yaml"]);
     assert_eq!(mount.read("v/array"), bytes);
     assert_eq!(mount.read("v/slices/2:4/array"), bytes[16..32]);
     for path in [
@@ -683,6 +686,11 @@ fn a_hundred_gigabytes_are_shown_without_being_read() {
         ("slices/::2/array", size / 2),
         ("slices/::2/array.npy", 4096 + size / 2),
         ("slices/999999:/rows/0", columns * 4),
+        ("array.csv", rows * columns * 16),
+        ("cols/7.tsv", rows * 16),
+        ("slices/::2/array.tsv", rows * columns * 8),
+        // 1000000 25000 and 15 for the value, three that separate.
+        ("array.mtx", 46 + 26 + rows * columns * 30),
     ];
     for (view, bytes) in views {
         assert_eq!(fs::metadata(mount.join("huge").join(view)).unwrap().len(), bytes, "{view}");
@@ -707,6 +715,13 @@ fn a_hundred_gigabytes_are_shown_without_being_read() {
         slice.read_exact(&mut bytes).unwrap();
         assert_eq!(&bytes, b"mark", "in the slice from {row}");
     }
+    let csv = File::open(mount.join("huge/array.csv")).unwrap();
+    let mut cell = [0; 33];
+    csv.read_exact_at(&mut cell, (size - 4) * 4 - 17).unwrap();
+    let mark = f32::from_le_bytes(*b"mark");
+    assert_eq!(cell[..17], *b",0.000000000e+00,", "the cell before the last");
+    assert_eq!(cell[32], b'\n');
+    assert_eq!(std::str::from_utf8(&cell[17..32]).unwrap().parse(), Ok(mark));
     assert_eq!(array.read_at(&mut [0; 10], size).unwrap(), 0, "nothing past the end");
     assert_eq!(array.read_at(&mut [0; 10], size - 3).unwrap(), 3);
     assert!(resident(mount.server()) < 64 << 10, "{} KiB", resident(mount.server()));

@@ -9,6 +9,7 @@ mod h5ad;
 mod h5tenx;
 mod members;
 mod meta;
+mod mtx;
 mod npy;
 mod npy_header;
 mod npz;
@@ -16,6 +17,7 @@ mod parquet;
 mod raw;
 mod readme;
 mod safetensors;
+mod tenx;
 
 use crate::error::{Error, Result};
 use crate::part::{Part, Scope, Selection};
@@ -88,7 +90,7 @@ pub static VIEWS: &[&dyn View] = &[
     &raw::Raw,
     &meta::Meta,
     &npy::Npy,
-    &csv::Csv,
+    &csv::Separated::CSV,
     &npz::Npz,
     &safetensors::Safetensors,
     &readme::Readme,
@@ -97,6 +99,10 @@ pub static VIEWS: &[&dyn View] = &[
     &h5tenx::H5TenX,
     &arrow::Arrow,
     &parquet::Parquet,
+    &csv::Separated::TSV,
+    &mtx::Mtx,
+    &tenx::TenX::V3,
+    &tenx::TenX::V2,
 ];
 
 /// The format of this name that the part comes in, by its place in [`VIEWS`].

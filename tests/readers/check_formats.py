@@ -52,6 +52,9 @@ def main(store, mount, *wanted):
                 chosen = rows and rows[selection]
                 check_array(modules, f"{whole}/slices/{text}", array.rows(selection), (chosen, columns))
             arrays += 1
+    for module in modules:
+        # Some note down what a slow reader shall read in the end.
+        getattr(module, "finish", lambda: None)()
     for problem in mounted.problems[:20]:
         print(problem)
     print(f"{arrays} arrays, {len(modules)} formats, {len(mounted.problems)} problems")

@@ -1,0 +1,90 @@
+//! Names as tables in text have them: in quotes where they need them (RFC 4180, section 2).
+
+use super::Labels;
+
+/// A name that needs quotes: its number, and the bytes that it and those before it gain by them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gain {
+    number: u64,
+    bytes: u64,
+}
+
+impl Labels {
+    /// Bytes of the first `count` names, with their quotes.
+    pub fn quoted_before(&self, count: u64) -> u64 {
+        let Some(last) = count.checked_sub(1) else { return 0 };
+        let last = usize::try_from(last).unwrap_or(usize::MAX).min(self.ends.len().saturating_sub(1));
+        let gains = self.gains.get_or_init(|| self.gains());
+        let gained =
+            gains.partition_point(|gain| gain.number < count).checked_sub(1).map_or(0, |i| gains[i].bytes);
+        self.ends.get(last).map_or(0, |end| u64::from(*end)) + gained
+    }
+
+    /// Appends a name, in quotes if it needs them.
+    pub fn write_quoted(&self, i: u64, out: &mut Vec<u8>) {
+        let name = self.get(i);
+        if !needs_quotes(name) {
+            return out.extend_from_slice(name.as_bytes());
+        }
+        out.push(b'"');
+        for byte in name.bytes() {
+            out.push(byte);
+            // A quote is written twice.
+            if byte == b'"' {
+                out.push(byte);
+            }
+        }
+        out.push(b'"');
+    }
+
+    /// The names that need quotes, mostly none. This looks at all names once.
+    fn gains(&self) -> Vec<Gain> {
+        let mut gains = Vec::new();
+        let mut bytes = 0;
+        for number in 0..self.len() {
+            let name = self.get(number);
+            if needs_quotes(name) {
+                bytes += 2 + name.bytes().filter(|byte| *byte == b'"').count() as u64;
+                gains.push(Gain { number, bytes });
+            }
+        }
+        gains
+    }
+
+    /// Names that no file has.
+    #[cfg(test)]
+    pub(crate) fn of(names: &[&str]) -> Self {
+        let ends = names.iter().scan(0, |end, name| {
+            *end += u32::try_from(name.len()).unwrap();
+            Some(*end)
+        });
+        Self { text: names.concat(), ends: ends.collect(), ..Self::default() }
+    }
+}
+
+/// Commas and tabs for one rule in both kinds of tables; spaces outside, which some readers strip.
+fn needs_quotes(name: &str) -> bool {
+    let awkward = |byte: u8| matches!(byte, b',' | b'\t' | b'"' | b'\n' | b'\r');
+    name.is_empty() || name.starts_with(' ') || name.ends_with(' ') || name.bytes().any(awkward)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_count_the_quotes() {
+        let names = ["plain", "a,b", "say \"hi\"", "", " x", "tab\there", "é"];
+        let quoted = ["plain", "\"a,b\"", "\"say \"\"hi\"\"\"", "\"\"", "\" x\"", "\"tab\there\"", "é"];
+        let labels = Labels::of(&names);
+        let mut bytes = 0;
+        for (i, quoted) in (0..).zip(quoted) {
+            assert_eq!(labels.quoted_before(i), bytes);
+            let mut out = Vec::new();
+            labels.write_quoted(i, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), quoted);
+            bytes += quoted.len() as u64;
+        }
+        assert_eq!(labels.quoted_before(7), bytes);
+    }
+}

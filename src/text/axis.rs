@@ -1,0 +1,192 @@
+//! The names of rows or columns as text formats write them.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::names::Labels;
+use crate::select::{Rows, index_width};
+use crate::source::Source;
+use crate::vfile::Generate;
+
+/// The names of some rows, or of all columns.
+#[derive(Clone)]
+pub struct Axis {
+    names: Kind,
+    /// Which of them.
+    rows: Rows,
+    /// Of names that are apart: the bytes of all before each, and of all.
+    sums: Option<Arc<[u64]>>,
+}
+
+#[derive(Clone)]
+enum Kind {
+    /// As the store has them.
+    Known(Arc<Labels>),
+    /// Made of a word and a number of so many digits.
+    Numbered(&'static str, usize),
+}
+
+impl Axis {
+    /// The names that the store has, of the selected ones; in quotes where they need them.
+    pub fn known(labels: Arc<Labels>, rows: Rows) -> Self {
+        let names = Kind::Known(labels);
+        let sums = match &names {
+            Kind::Known(labels) if !rows.is_contiguous() => Some(sums(labels, rows)),
+            _ => None,
+        };
+        Self { names, rows, sums }
+    }
+
+    /// Names such as `row_017`, of the selected ones of `count`.
+    pub fn numbered(word: &'static str, count: u64, rows: Rows) -> Self {
+        Self { names: Kind::Numbered(word, index_width(count)), rows, sums: None }
+    }
+
+    /// Number of names.
+    pub fn count(&self) -> u64 {
+        self.rows.count()
+    }
+
+    /// Bytes of the names before name `i`; of all, where `i` is their number.
+    pub fn before(&self, i: u64) -> u64 {
+        match (&self.names, &self.sums) {
+            (Kind::Numbered(word, digits), _) => i * (word.len() + digits) as u64,
+            (Kind::Known(_), Some(sums)) => {
+                usize::try_from(i).ok().and_then(|i| sums.get(i)).copied().unwrap_or(0)
+            }
+            (Kind::Known(labels), None) => {
+                let start = self.rows.start();
+                labels.quoted_before(start + i) - labels.quoted_before(start)
+            }
+        }
+    }
+
+    /// Appends name `i`.
+    pub fn write(&self, i: u64, out: &mut Vec<u8>) {
+        let row = self.rows.row(i);
+        match &self.names {
+            Kind::Known(labels) => labels.write_quoted(row, out),
+            Kind::Numbered(word, digits) => out.extend_from_slice(format!("{word}{row:0digits$}").as_bytes()),
+        }
+    }
+
+    /// The line that has the byte at `offset`, where a line is a name and so many bytes more.
+    pub fn find(&self, offset: u64, more: u64) -> u64 {
+        self.find_repeated(offset, 1, more)
+    }
+
+    /// As [`find`](Self::find), where a line has its name so many times.
+    fn find_repeated(&self, offset: u64, times: u64, more: u64) -> u64 {
+        let (mut low, mut high) = (0, self.count());
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            match self.before(middle) * times + middle * more <= offset {
+                true => low = middle,
+                false => high = middle,
+            }
+        }
+        low
+    }
+}
+
+fn sums(labels: &Labels, rows: Rows) -> Arc<[u64]> {
+    let width = |i| labels.quoted_before(rows.row(i) + 1) - labels.quoted_before(rows.row(i));
+    let mut sum = 0;
+    let ends = (0..rows.count()).map(|i| {
+        sum += width(i);
+        sum
+    });
+    std::iter::once(0).chain(ends).collect()
+}
+
+/// What a line of [`NameLines`] is made of.
+#[derive(Clone, Copy)]
+pub enum Piece {
+    /// The name.
+    Name,
+    /// These bytes.
+    Text(&'static str),
+}
+
+/// Lines made of the same pieces, each with another name.
+pub struct NameLines {
+    names: Axis,
+    pieces: &'static [Piece],
+}
+
+impl NameLines {
+    /// A line for each name.
+    pub fn new(names: Axis, pieces: &'static [Piece]) -> Self {
+        Self { names, pieces }
+    }
+
+    /// Bytes of the whole.
+    pub fn length(&self) -> u64 {
+        self.start(self.names.count())
+    }
+
+    /// How often a line has its name, and its other bytes.
+    fn parts(&self) -> (u64, u64) {
+        self.pieces.iter().fold((0, 0), |(times, more), piece| match piece {
+            Piece::Name => (times + 1, more),
+            Piece::Text(text) => (times, more + text.len() as u64),
+        })
+    }
+
+    fn start(&self, i: u64) -> u64 {
+        let (times, more) = self.parts();
+        self.names.before(i) * times + i * more
+    }
+}
+
+impl Generate for NameLines {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let (times, more) = self.parts();
+        let mut i = self.names.find_repeated(offset, times, more);
+        let mut skip = usize::try_from(offset - self.start(i)).unwrap_or(usize::MAX);
+        let mut line = Vec::new();
+        let mut rest = buffer;
+        while !rest.is_empty() {
+            line.clear();
+            for piece in self.pieces {
+                match piece {
+                    Piece::Name => self.names.write(i, &mut line),
+                    Piece::Text(text) => line.extend_from_slice(text.as_bytes()),
+                }
+            }
+            let take = (line.len() - skip).min(rest.len());
+            let (piece, after) = rest.split_at_mut(take);
+            piece.copy_from_slice(&line[skip..skip + take]);
+            (rest, skip, i) = (after, 0, i + 1);
+        }
+        Ok(())
+    }
+
+    fn sources(&self) -> Vec<Arc<Source>> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::text;
+    use super::*;
+    use crate::vfile::{Extent, VirtualFile};
+
+    fn lines(names: Axis) -> String {
+        let lines = NameLines::new(names, &[Piece::Name, Piece::Text("\t"), Piece::Name, Piece::Text("\n")]);
+        let length = lines.length();
+        text(&VirtualFile::new([Extent::Generated { content: Arc::new(lines), length }]).unwrap())
+    }
+
+    #[test]
+    fn lines_have_the_names_of_the_selected() {
+        let labels = Arc::new(Labels::of(&["a", "b\tc", "", "long", "e"]));
+        let known = |rows: &[u8]| lines(Axis::known(Arc::clone(&labels), Rows::parse(rows, 5).unwrap()));
+        assert_eq!(known(b":"), "a\ta\n\"b\tc\"\t\"b\tc\"\n\"\"\t\"\"\nlong\tlong\ne\te\n");
+        assert_eq!(known(b"1::3"), "\"b\tc\"\t\"b\tc\"\ne\te\n");
+        assert_eq!(known(b"3:"), "long\tlong\ne\te\n");
+        let numbered = Axis::numbered("row_", 11, Rows::parse(b"8:", 11).unwrap());
+        assert_eq!(lines(numbered), "row_08\trow_08\nrow_09\trow_09\nrow_10\trow_10\n");
+    }
+}

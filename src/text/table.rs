@@ -1,0 +1,223 @@
+//! Rows of cells.
+//!
+//! ```text
+//! cell , cell , cell \n          without names: all cells with what follows them are equally wide,
+//! cell , cell , cell \n          so the cell of a byte is arithmetic
+//!
+//!      , name , name , name \n   with names: a line starts where the names before it end, a sum
+//! name , cell , cell , cell \n   that is found by bisection; its cells are equally wide again
+//! ```
+
+use std::sync::Arc;
+
+use super::axis::Axis;
+use super::cell;
+use super::lines::{Lines, length_of};
+use super::window::Window;
+use crate::dtype::Dtype;
+use crate::error::Result;
+use crate::part::Block;
+use crate::source::Source;
+use crate::vfile::{Generate, VirtualFile};
+
+/// The elements of a block, so many on a line.
+pub struct Table {
+    dtype: Dtype,
+    bytes: VirtualFile,
+    columns: u64,
+    separator: u8,
+    length: u64,
+}
+
+impl Table {
+    /// The elements of a block, `columns` of them on a line; none where that is more than a file can
+    /// have.
+    pub fn new(block: Block, columns: u64, separator: u8) -> Option<Self> {
+        let length = Self::length_of(block.dtype, block.shape.elements())?;
+        Some(Self { dtype: block.dtype, bytes: block.bytes, columns, separator, length })
+    }
+
+    /// Bytes of a table of so many elements, if a file can have them.
+    pub fn length_of(dtype: Dtype, elements: u64) -> Option<u64> {
+        length_of(elements, cell::width(dtype) + 1)
+    }
+
+    /// Bytes of the whole.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Bytes of a cell and what follows it.
+    fn width(&self) -> usize {
+        cell::width(self.dtype) + 1
+    }
+
+    /// The cells, of which none from `limit` on is wanted.
+    fn cells(&self, limit: u64) -> Cells<'_> {
+        Cells { table: self, window: Window::new(&self.bytes, self.dtype.itemsize(), limit) }
+    }
+
+    /// Puts behind each of the cells from `first` on what follows it.
+    fn separate(&self, first: u64, cells: &mut [u8]) {
+        let width = self.width();
+        if self.columns == 1 {
+            return cells.chunks_exact_mut(width).for_each(|cell| cell[width - 1] = b'\n');
+        }
+        cells.chunks_exact_mut(width).for_each(|cell| cell[width - 1] = self.separator);
+        let last = usize::try_from(self.columns - 1 - first % self.columns).unwrap_or(usize::MAX);
+        let step = usize::try_from(self.columns).unwrap_or(usize::MAX);
+        cells.chunks_exact_mut(width).skip(last).step_by(step).for_each(|cell| cell[width - 1] = b'\n');
+    }
+}
+
+impl Generate for Table {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let limit = (offset + buffer.len() as u64).div_ceil(self.width() as u64);
+        self.cells(limit).read_at(offset, buffer)
+    }
+
+    fn sources(&self) -> Vec<Arc<Source>> {
+        self.bytes.sources()
+    }
+}
+
+/// The cells of a table, with the elements at hand that one request needs.
+struct Cells<'t> {
+    table: &'t Table,
+    window: Window<'t>,
+}
+
+impl Lines for Cells<'_> {
+    fn width(&self) -> usize {
+        self.table.width()
+    }
+
+    fn write(&mut self, first: u64, out: &mut [u8]) -> Result<()> {
+        let (dtype, width) = (self.table.dtype, self.table.width());
+        let (mut first, mut rest) = (first, out);
+        while !rest.is_empty() {
+            let items = self.window.items(first, (rest.len() / width) as u64)?;
+            let count = items.len() as u64 / dtype.itemsize();
+            let bytes = usize::try_from(count).unwrap_or(usize::MAX) * width;
+            let (piece, after) = rest.split_at_mut(bytes);
+            cell::write(dtype, items, piece, width);
+            self.table.separate(first, piece);
+            (first, rest) = (first + count, after);
+        }
+        Ok(())
+    }
+}
+
+/// The lines of a table, each with a name in front.
+pub struct NamedTable {
+    names: Axis,
+    table: Table,
+}
+
+impl NamedTable {
+    /// The table with a name before each of its lines.
+    pub fn new(names: Axis, table: Table) -> Self {
+        Self { names, table }
+    }
+
+    /// Bytes of the whole.
+    pub fn length(&self) -> u64 {
+        self.start(self.names.count())
+    }
+
+    /// Bytes of the cells of one line.
+    fn line_cells(&self) -> u64 {
+        self.table.columns * self.table.width() as u64
+    }
+
+    /// Where a line starts.
+    fn start(&self, row: u64) -> u64 {
+        self.names.before(row) + row * (self.line_cells() + 1)
+    }
+
+    /// The name of a line, and what follows it.
+    fn front(&self, row: u64) -> Vec<u8> {
+        let mut front = Vec::new();
+        self.names.write(row, &mut front);
+        front.push(self.table.separator);
+        front
+    }
+}
+
+impl Generate for NamedTable {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let (columns, width) = (self.table.columns, self.table.width() as u64);
+        let mut row = self.names.find(offset, self.line_cells() + 1);
+        // No more is read than what the request may need: its bytes are cells at most.
+        let mut cells = self.table.cells((row + 1) * columns + buffer.len() as u64 / width + 1);
+        let (mut at, mut rest) = (offset, buffer);
+        while !rest.is_empty() {
+            let front = self.front(row);
+            let within = at - self.start(row);
+            let skip = usize::try_from(within).unwrap_or(usize::MAX).min(front.len());
+            let take = (front.len() - skip).min(rest.len());
+            let (named, after) = rest.split_at_mut(take);
+            named.copy_from_slice(&front[skip..skip + take]);
+            let first = (within + take as u64).saturating_sub(front.len() as u64);
+            let left = usize::try_from(self.line_cells() - first).unwrap_or(usize::MAX).min(after.len());
+            let (numbers, after) = after.split_at_mut(left);
+            cells.read_at(row * self.line_cells() + first, numbers)?;
+            at += (take + left) as u64;
+            rest = after;
+            row += 1;
+        }
+        Ok(())
+    }
+
+    fn sources(&self) -> Vec<Arc<Source>> {
+        self.table.bytes.sources()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{dense, text};
+    use super::*;
+    use crate::names::Labels;
+    use crate::part::{Part, Scope, Selection, Thing};
+    use crate::vfile::Extent;
+
+    const PART: Part = Part { thing: Thing::Array, of: Scope::All };
+
+    fn named(selection: &Selection, names: &[&str]) -> String {
+        let table = Table::new(selection.block(PART).unwrap(), selection.shape().columns(), b',').unwrap();
+        let table = NamedTable::new(Axis::known(Arc::new(Labels::of(names)), selection.rows()), table);
+        let length = table.length();
+        text(&VirtualFile::new([Extent::Generated { content: Arc::new(table), length }]).unwrap())
+    }
+
+    #[test]
+    fn names_stand_in_front_of_cells() {
+        let (_dir, selection) = dense("int8", "[3, 2]", &[1, 2, 3, 0x80, 5, 6]);
+        let names = ["a", "b,c", "long name"];
+        let wanted = ["a,   1,   2\n", "\"b,c\",   3,-128\n", "long name,   5,   6\n"];
+        assert_eq!(named(&selection, &names), wanted.concat());
+        assert_eq!(named(&selection.slice(b"1:").unwrap(), &names), wanted[1..].concat());
+        assert_eq!(named(&selection.slice(b"::2").unwrap(), &names), [wanted[0], wanted[2]].concat());
+    }
+
+    #[test]
+    fn long_tables_are_the_same_in_pieces() {
+        let bytes: Vec<u8> = (0..60_000u32).flat_map(|i| (i as f32 * 0.37).to_le_bytes()).collect();
+        let (_dir, selection) = dense("float32", "[20000, 3]", &bytes);
+        let names: Vec<String> = (0..20_000).map(|i| format!("{}{i}", "\"".repeat(i % 3))).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let table = named(&selection, &names);
+        let wanted = (0..20_000).map(|i| {
+            let cells = (0..3).map(|j| format!("{:.9}", (i * 3 + j) as f32 * 0.37));
+            (names[i].to_owned(), cells.collect::<Vec<_>>())
+        });
+        assert_eq!(table.lines().count(), 20_000);
+        for (line, (name, cells)) in table.lines().zip(wanted) {
+            let found: Vec<f32> = line.rsplit(',').take(3).map(|cell| cell.parse().unwrap()).collect();
+            let cells: Vec<f32> = cells.iter().rev().map(|cell| cell.parse().unwrap()).collect();
+            assert!(found.iter().zip(&cells).all(|(a, b)| (a - b).abs() < 1e-2), "{line} {cells:?}");
+            assert!(line.contains(name.trim_start_matches('"')));
+        }
+    }
+}

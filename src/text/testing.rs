@@ -1,0 +1,63 @@
+//! Small stores for the tests of text formats.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use crate::catalog::StoredArray;
+use crate::part::Selection;
+use crate::store::Store;
+use crate::vfile::VirtualFile;
+
+/// A dense array.
+pub fn dense(dtype: &str, shape: &str, bytes: &[u8]) -> (TempDir, Selection) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("x.array"), bytes).unwrap();
+    load(dir, &format!("dtype: {dtype}\nshape: {shape}\nversion: [1, 0]\n"))
+}
+
+/// A sparse matrix of float32 with int32 indices and an int64 indptr.
+pub fn sparse(shape: [u64; 2], data: &[f32], indices: &[i32], indptr: &[i64]) -> (TempDir, Selection) {
+    let dir = tempfile::tempdir().unwrap();
+    let write =
+        |suffix: &str, bytes: Vec<u8>| fs::write(dir.path().join(format!("x.{suffix}")), bytes).unwrap();
+    write("data", data.iter().flat_map(|item| item.to_le_bytes()).collect());
+    write("indices", indices.iter().flat_map(|item| item.to_le_bytes()).collect());
+    write("indptr", indptr.iter().flat_map(|item| item.to_le_bytes()).collect());
+    let yaml = format!(
+        "data_dtype: float32\nindices_dtype: int32\nindptr_dtype: int64\nnnz: {}\nshape: {shape:?}\nversion: [1, 0]\n",
+        data.len()
+    );
+    load(dir, &yaml)
+}
+
+fn load(dir: TempDir, yaml: &str) -> (TempDir, Selection) {
+    fs::write(dir.path().join("x.yaml"), yaml).unwrap();
+    let store = Arc::new(Store::open(dir.path()).unwrap());
+    let array = StoredArray::load(&store, Path::new("x")).unwrap();
+    (dir, Selection::whole(Arc::new(array)))
+}
+
+/// All bytes of a file, which are the same in pieces of any length.
+pub fn whole(file: &VirtualFile) -> Vec<u8> {
+    let read = |offset: usize, length: usize| {
+        let mut bytes = vec![b'?'; length];
+        assert_eq!(file.read_at(offset as u64, &mut bytes).unwrap(), length);
+        bytes
+    };
+    let bytes = read(0, usize::try_from(file.len()).unwrap());
+    for step in [1, 2, 3, 7, 16, 31, 64, 1000, 65_537] {
+        for offset in (0..bytes.len()).step_by(step).take(500) {
+            let end = bytes.len().min(offset + step);
+            assert_eq!(read(offset, end - offset), &bytes[offset..end], "{offset}..{end}");
+        }
+    }
+    bytes
+}
+
+/// As [`whole`], as text.
+pub fn text(file: &VirtualFile) -> String {
+    String::from_utf8(whole(file)).unwrap()
+}

@@ -1,0 +1,68 @@
+//! Matrix Market's `.mtx`: the elements of a matrix as coordinates, counted from 1.
+//!
+//! ```text
+//! %%MatrixMarket matrix coordinate real general
+//! 700 765 3
+//! 4   8   1.500000000e+00       row, column, value; all lines are equally wide
+//! ```
+//!
+//! "The Matrix Market Exchange Formats", section 2. A sparse matrix shows what it stores, in its own
+//! order; a dense one all of its elements, for few readers know the `array` form; a vector is a column.
+//! Booleans are integers, 0 and 1. `uint64` goes by `real`: as `integer` readers take it for `int64`, and
+//! fail beyond that.
+
+use super::View;
+use crate::error::{Error, Result};
+use crate::part::{Part, Scope, Selection, Thing};
+use crate::text::{Layout, market_length_of, matrix_market};
+use crate::vfile::VirtualFile;
+
+pub(super) struct Mtx;
+
+impl View for Mtx {
+    fn format(&self) -> &'static str {
+        "mtx"
+    }
+
+    fn offers(&self, selection: &Selection, part: Part) -> bool {
+        let is_whole = part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Matrix);
+        is_whole && market_length_of(selection).is_some()
+    }
+
+    fn about(&self) -> &'static str {
+        "Matrix Market: `scipy.io.mmread`, `Matrix::readMM` in R, `MatrixMarket.mmread` in Julia"
+    }
+
+    fn shows_names(&self, _: Part) -> bool {
+        false
+    }
+
+    fn is_listed(&self, part: Part) -> bool {
+        part.of == Scope::All && part.thing == Thing::Matrix
+    }
+
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        match self.offers(selection, part) {
+            true => matrix_market(selection, Layout::MATRIX_MARKET),
+            false => Err(Error::not_found(&selection.array().path)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::testing::{dense, sparse, text};
+
+    #[test]
+    fn files_are_exact() {
+        let (_dir, selection) = sparse([2, 3], &[1.5, -0.0], &[2, 0], &[0, 1, 2]);
+        let part = Part { thing: Thing::Matrix, of: Scope::All };
+        let wanted = "%%MatrixMarket matrix coordinate real general\n2 3 2\n1 3 1.500000000e+00\n2 1 -0.00000000e+00\n";
+        assert_eq!(text(&Mtx.file(&selection, part).unwrap()), wanted);
+        let (_dir, selection) = dense("int8", "[2]", &[7, 0xFF]);
+        let part = Part { thing: Thing::Array, of: Scope::All };
+        let wanted = "%%MatrixMarket matrix coordinate integer general\n2 1 2\n1 1    7\n2 1   -1\n";
+        assert_eq!(text(&Mtx.file(&selection, part).unwrap()), wanted);
+    }
+}

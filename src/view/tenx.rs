@@ -1,0 +1,153 @@
+//! `10x/` and `10x.v2/`: the folders that programs for single cells read, as 10x Genomics' Cell Ranger
+//! writes them, version 3 and 2 of it.
+//!
+//! ```text
+//! 10x/matrix.mtx.gz     10x.v2/matrix.mtx     coordinates; features are rows, cells are columns
+//! 10x/features.tsv.gz   10x.v2/genes.tsv      id, name (and "Gene Expression"): the array's columns
+//! 10x/barcodes.tsv.gz   10x.v2/barcodes.tsv   the array's rows
+//! ```
+//!
+//! The array has cells as rows, so the matrix is its transpose: the column stands first on a line, and
+//! the lines keep the array's order, for the format asks for none. `.gz` is not compressed, so that its
+//! size is known; its checksum is computed when it is first read. Names that the store does not know are
+//! `row_017` and `column_3`, counted as in `rows/` and `cols/`.
+
+use super::{Members, View};
+use crate::checksum::crc32;
+use crate::error::{Error, Result};
+use crate::gzip;
+use crate::memo::Key;
+use crate::part::{Part, Scope, Selection, Thing};
+use crate::select::Rows;
+use crate::text::{Axis, Layout, NameLines, Piece, market_length_of, matrix_market};
+use crate::vfile::{Extent, VirtualFile};
+
+/// The files of one version.
+pub(super) struct TenX {
+    format: &'static str,
+    is_compressed: bool,
+    features: &'static str,
+    feature: &'static [Piece],
+}
+
+impl TenX {
+    /// Of Cell Ranger 3 and later.
+    pub const V3: Self = Self {
+        format: "",
+        is_compressed: true,
+        features: "features.tsv",
+        feature: &[Piece::Name, Piece::Text("\t"), Piece::Name, Piece::Text("\tGene Expression\n")],
+    };
+
+    /// Of Cell Ranger 2.
+    pub const V2: Self = Self {
+        format: "v2",
+        is_compressed: false,
+        features: "genes.tsv",
+        feature: &[Piece::Name, Piece::Text("\t"), Piece::Name, Piece::Text("\n")],
+    };
+
+    fn member(
+        &self,
+        selection: &Selection,
+        name: &'static str,
+        file: VirtualFile,
+    ) -> Result<(String, VirtualFile)> {
+        if !self.is_compressed {
+            return Ok((name.to_owned(), file));
+        }
+        let key = Key { what: name, rows: selection.rows() };
+        let crc32 = crc32(selection.array(), key, file.clone());
+        Ok((format!("{name}.gz"), gzip::stored(file, crc32)?))
+    }
+}
+
+/// The names of the cells and of the features.
+fn names(selection: &Selection) -> Result<[Axis; 2]> {
+    let names = selection.names()?;
+    let all_rows = selection.array().metadata.shape().rows();
+    let columns = selection.shape().columns();
+    let all_columns = Rows::all(columns);
+    let rows = match names.rows {
+        Some(rows) => Axis::known(rows, selection.rows()),
+        None => Axis::numbered("row_", all_rows, selection.rows()),
+    };
+    let columns = match names.columns {
+        Some(columns) => Axis::known(columns, all_columns),
+        None => Axis::numbered("column_", columns, all_columns),
+    };
+    Ok([rows, columns])
+}
+
+fn lines(names: Axis, pieces: &'static [Piece]) -> Result<VirtualFile> {
+    let lines = NameLines::new(names, pieces);
+    let length = lines.length();
+    VirtualFile::new([Extent::Generated { content: std::sync::Arc::new(lines), length }])
+}
+
+impl View for TenX {
+    fn format(&self) -> &'static str {
+        self.format
+    }
+
+    fn is_folder(&self) -> bool {
+        true
+    }
+
+    fn offers(&self, selection: &Selection, part: Part) -> bool {
+        part.thing == Thing::TenX && part.of == Scope::All && market_length_of(selection).is_some()
+    }
+
+    fn about(&self) -> &'static str {
+        "10x Genomics' folder: `scanpy.read_10x_mtx`, `Seurat::Read10X`"
+    }
+
+    fn is_listed(&self, part: Part) -> bool {
+        part.thing == Thing::TenX && self.format.is_empty()
+    }
+
+    fn members(&self, selection: &Selection, part: Part) -> Result<Members> {
+        if !self.offers(selection, part) {
+            return Err(Error::not_found(&selection.array().path));
+        }
+        let [cells, features] = names(selection)?;
+        let matrix = matrix_market(selection, Layout::MATRIX_MARKET.transposed())?;
+        Ok(Members::new([
+            self.member(selection, "barcodes.tsv", lines(cells, &[Piece::Name, Piece::Text("\n")])?)?,
+            self.member(selection, self.features, lines(features, self.feature)?)?,
+            self.member(selection, "matrix.mtx", matrix)?,
+        ]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::testing::{sparse, text, whole};
+
+    const PART: Part = Part { thing: Thing::TenX, of: Scope::All };
+
+    fn member(members: &Members, name: &str) -> VirtualFile {
+        members.get(members.child(None, name).unwrap()).unwrap().1.unwrap().clone()
+    }
+
+    #[test]
+    fn files_are_exact() {
+        let (_dir, selection) = sparse([2, 3], &[1.5, -2.0], &[2, 0], &[0, 1, 2]);
+        let members = TenX::V2.members(&selection, PART).unwrap();
+        assert_eq!(text(&member(&members, "barcodes.tsv")), "row_0\nrow_1\n");
+        let genes = "column_0\tcolumn_0\ncolumn_1\tcolumn_1\ncolumn_2\tcolumn_2\n";
+        assert_eq!(text(&member(&members, "genes.tsv")), genes);
+        let matrix = "%%MatrixMarket matrix coordinate real general\n3 2 2\n3 1 1.500000000e+00\n1 2 -2.00000000e+00\n";
+        assert_eq!(text(&member(&members, "matrix.mtx")), matrix);
+
+        let members = TenX::V3.members(&selection, PART).unwrap();
+        let compressed = whole(&member(&members, "matrix.mtx.gz"));
+        assert_eq!(&compressed[15..compressed.len() - 8], matrix.as_bytes());
+        let crc = crc32fast::hash(matrix.as_bytes()).to_le_bytes();
+        assert_eq!(compressed[compressed.len() - 8..][..4], crc);
+        let features = genes.replace('\n', "\tGene Expression\n");
+        let compressed = whole(&member(&members, "features.tsv.gz"));
+        assert_eq!(&compressed[15..compressed.len() - 8], features.as_bytes());
+    }
+}
