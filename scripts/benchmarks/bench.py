@@ -14,7 +14,7 @@ import data
 import facts
 import report
 from lines import MEASURES
-from lines import columns, daemon, instead, listing, npy, rows, sharing, whole  # noqa: F401  they register
+from lines import whole, rows, npy, listing, columns, daemon, sharing, instead  # noqa: F401, I001  they register, in this order
 from mounts import CannotMount, Mounts
 from work import Load
 
@@ -37,8 +37,6 @@ class Bench:
         self.has_reference = self.is_root and reference.exists()
         self.mounts = Mounts(base, f"{target}/release/arrayfs", str(reference))
         self.runs = runs
-        # Of work that takes seconds, fewer rounds.
-        self.few = max(1, round(runs * 0.6))
         self.left_out = []
         if not self.has_reference:
             self.leave_out("the C reference", "it is not built, or the bench is not run by root")

@@ -53,8 +53,8 @@ class ArrayfsMount:
         run([*self.prefix, self.program, "unmount", self.path])
         unmount(self.path)
         # Its end frees maps and numbers, which must not happen beside the next measurement.
-        while pid and os.path.exists(f"/proc/{pid}"):
-            time.sleep(0.005)
+        while pid and processes.is_alive(pid):
+            time.sleep(0.002)
 
 
 class ForegroundMount:

@@ -18,6 +18,14 @@ def find(program, argument):
     raise RuntimeError(f"no process of {program} serves {argument}")
 
 
+def is_alive(pid):
+    """Whether it still has anything: one that has ended stays in the list until its parent looks."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def status(pid, key):
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(key + ":"):

@@ -30,7 +30,8 @@ def contest(lines):
 
 def section(lines, about):
     machine = (f"Measured on {about['date']}: Linux {about['kernel']}, {about['cores']} cores, {about['processor']}, "
-               f"{about['disk']}; medians of {about['runs']} rounds or fewer, plain files and arrayfs in turn.")
+               f"{about['disk']}; medians of two to {about['runs']} rounds, "
+               f"plain files and arrayfs in turn.")
     return "\n\n".join([table(lines), *contest(lines), machine])
 
 

@@ -9,7 +9,7 @@ from lines.whole import dd
 from result import Goal, Line
 from work import in_turn
 
-OPENS_SECONDS = 60
+OPENS_SECONDS = 45
 
 
 def itself(bound):

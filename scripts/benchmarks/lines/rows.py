@@ -54,7 +54,7 @@ def cat(bench):
         with bench.mounts.arrayfs(page.store) as mounted:
             return twice(f"{mounted.path}/{page.name}", "rows")
 
-    given = in_turn(bench.few, {"native": lambda: twice(bench.data.plain, page.name), "arrayfs": arrayfs})
+    given = in_turn(bench.runs, {"native": lambda: twice(bench.data.plain, page.name), "arrayfs": arrayfs})
     for key in ("first", "again"):
         speed = {side: [page.bytes / took / 1e9 for took in values] for side, values in column(given, key).items()}
         yield Line(f"cat rows/* of {page.rows:,} rows of 4 KiB, {key}", "GB/s", speed, Goal(0.3))

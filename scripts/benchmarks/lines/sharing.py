@@ -23,7 +23,7 @@ def threads(bench):
             with bench.mounts.arrayfs(matrix.store) as mounted:
                 return passes(f"{mounted.path}/{matrix.name}/rows")
 
-        given = in_turn(bench.few, {"native": lambda passes=passes: passes(plain), "arrayfs": arrayfs})
+        given = in_turn(bench.runs, {"native": lambda passes=passes: passes(plain), "arrayfs": arrayfs})
         readers = "1 reader" if count == 1 else f"{count} readers"
         for key, words in (("cached", "cached"), ("first", "first touch")):
             yield Line(f"row files of 8 KiB, {readers}, {words}", "files/s", column(given, key))
@@ -59,6 +59,6 @@ def fairness(bench):
 
     for is_alone, words in ((True, "alone"), (False, f"beside {COLUMN_READERS} readers of columns")):
         sides = {side.__name__: lambda side=side: side(is_alone) for side in (native, arrayfs)}
-        given = in_turn(bench.few, sides)
+        given = in_turn(bench.runs, sides)
         for key in ("p50", "p99"):
             yield Line(f"a row's first touch {words}, {key}", "µs", column(given, key))
