@@ -38,6 +38,7 @@ class Bench:
         self.mounts = Mounts(base, f"{target}/release/arrayfs", str(reference))
         self.runs = runs
         self.left_out = []
+        self.failed = False
         if not self.has_reference:
             self.leave_out("the C reference", "it is not built, or the bench is not run by root")
 
@@ -62,6 +63,10 @@ class Bench:
                 yield from measure(self)
             except CannotMount as reason:
                 self.leave_out(name, f"not measurable: {reason}")
+            except (WrongResult, OSError, subprocess.CalledProcessError, RuntimeError) as error:
+                # The other lines are still worth having; the end of the run tells that these are not there.
+                self.failed = True
+                self.leave_out(name, f"failed: {error}")
 
 
 def remove(base):
@@ -113,4 +118,4 @@ def main(root, given):
     report.write(out / "bench.json", lines, machine, given, bench.left_out)
     (out / "bench.svg").write_text(chart.svg(lines, machine))
     bench.say(f"wrote {out}/bench.json and {out}/bench.svg")
-    return 0
+    return 1 if bench.failed else 0
