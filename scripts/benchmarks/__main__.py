@@ -34,7 +34,8 @@ def arguments():
     )
     parser.add_argument("--size", type=size, default=1.0, metavar="SIZE",
                         help="small, default, large, or a scale from 0 to 2 of the default's number of rows")
-    parser.add_argument("--runs", type=int, default=5, metavar="N", help="rounds of all sides; two of work that takes long [5]")
+    parser.add_argument("--runs", type=int, default=5, metavar="N",
+                        help="rounds of all sides; of work that takes long fewer, but two [5]")
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN",
                         help="only measures with this in their names; may be given again")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where bench.json and bench.svg go [docs/]")

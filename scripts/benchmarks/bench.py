@@ -14,7 +14,8 @@ import data
 import facts
 import report
 from lines import MEASURES
-from lines import whole, rows, npy, listing, columns, daemon, sharing, instead  # noqa: F401, I001  they register, in this order
+# Each registers its measures; they run, and are shown, in this order.
+from lines import whole, rows, npy, listing, columns, daemon, sharing, instead  # noqa: F401, I001
 from mounts import CannotMount, Mounts
 from work import Load
 

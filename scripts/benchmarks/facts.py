@@ -54,7 +54,7 @@ def machine(root, target, base):
         "processor": processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(memory("MemTotal") / (1 << 30), 1),
-        "disk": first_line(["stat", "-f", "-c", "%T", base]),
+        "disk": first_line(["findmnt", "-n", "-o", "FSTYPE", "-T", base]),
         "versions": {
             "arrayfs": first_line([str(target / "release" / "arrayfs"), "--version"]),
             "commit": commit,

@@ -15,22 +15,23 @@ def markdown(heads, rows):
 def table(lines):
     def cells(line):
         return [line.work, report.figure(line, "native"), report.figure(line, "arrayfs"), report.times(line.ratio()),
-                line.goal_text()]
+                line.goal_text(), report.verdict(line)]
 
     shown = [cells(line) for line in lines if line.goal and not report.is_contest(line)]
-    return markdown(["work", "plain file", "arrayfs", "ratio", "goal"], shown)
+    return markdown(["work", "plain file", "arrayfs", "ratio", "goal", "met"], shown)
 
 
 def contest(lines):
     """Other ways to the same row, each work in a sentence."""
     for line in filter(report.is_contest, lines):
-        found = ", ".join(f"{'plain file' if side == 'native' else side} {report.figure(line, side)}" for side in line.samples)
+        names = {side: "plain file" if side == "native" else side for side in line.samples}
+        found = ", ".join(f"{name} {report.figure(line, side)}" for side, name in names.items())
         yield f"{line.work[0].upper()}{line.work[1:]}: {found}."
 
 
 def section(lines, about):
     machine = (f"Measured on {about['date']}: Linux {about['kernel']}, {about['cores']} cores, {about['processor']}, "
-               f"{about['disk']}; medians of two to {about['runs']} rounds, "
+               f"{about['disk']}; medians of 2 to {about['runs']} rounds, "
                f"plain files and arrayfs in turn.")
     return "\n\n".join([table(lines), *contest(lines), machine])
 

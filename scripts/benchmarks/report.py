@@ -5,7 +5,7 @@ import json
 from result import from_json
 
 SIDES = ("native", "arrayfs", "reference")
-VERDICTS = {True: "yes", False: "no", None: ""}
+VERDICTS = {True: "yes", False: "NO", None: ""}
 
 
 def number(value):
@@ -27,6 +27,12 @@ def figure(line, side):
     return "" if value is None else f"{number(value)} {line.unit}"
 
 
+def verdict(line):
+    """With the ratio that counts, where that is not the one to the plain file."""
+    to_reference = line.goal and line.goal.to == "reference"
+    return VERDICTS[line.met()] + (f", {times(line.ratio(to='reference'))}" if to_reference else "")
+
+
 def row(line):
     return [
         line.work,
@@ -35,7 +41,7 @@ def row(line):
         times(line.ratio()),
         line.goal_text(),
         times(line.ratio("reference")),
-        VERDICTS[line.met()],
+        verdict(line),
     ]
 
 

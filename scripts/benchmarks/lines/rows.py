@@ -1,5 +1,6 @@
 """A file a row: open, read, close; and `cat rows/*`."""
 
+import os
 from statistics import median
 
 from lines import measure
@@ -45,7 +46,8 @@ def row_files(bench):
 
 @measure("cat rows")
 def cat(bench):
-    page, plain = bench.data.page, bench.data.page_rows
+    page = bench.data.page
+    parent, name = os.path.split(bench.data.page_rows)
 
     def twice(folder, name):
         return {"first": shell_seconds(CAT.format(name), folder), "again": shell_seconds(CAT.format(name), folder)}
@@ -54,7 +56,7 @@ def cat(bench):
         with bench.mounts.arrayfs(page.store) as mounted:
             return twice(f"{mounted.path}/{page.name}", "rows")
 
-    given = in_turn(bench.runs, {"native": lambda: twice(bench.data.plain, page.name), "arrayfs": arrayfs})
+    given = in_turn(bench.runs, {"native": lambda: twice(parent, name), "arrayfs": arrayfs})
     for key in ("first", "again"):
         speed = {side: [page.bytes / took / 1e9 for took in values] for side, values in column(given, key).items()}
         yield Line(f"cat rows/* of {page.rows:,} rows of 4 KiB, {key}", "GB/s", speed, Goal(0.3))

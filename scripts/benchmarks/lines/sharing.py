@@ -1,6 +1,7 @@
 """Several readers at once: whether more readers get more, and whether slow ones hold up a fast one."""
 
 import time
+from functools import partial
 from statistics import median
 
 from lines import measure
@@ -58,7 +59,6 @@ def fairness(bench):
             return latencies(f"{mounted.path}/{matrix.name}/rows", None if is_alone else columns)
 
     for is_alone, words in ((True, "alone"), (False, f"beside {COLUMN_READERS} readers of columns")):
-        sides = {side.__name__: lambda side=side: side(is_alone) for side in (native, arrayfs)}
-        given = in_turn(bench.runs, sides)
+        given = in_turn(bench.runs, {"native": partial(native, is_alone), "arrayfs": partial(arrayfs, is_alone)})
         for key in ("p50", "p99"):
             yield Line(f"a row's first touch {words}, {key}", "µs", column(given, key))
