@@ -67,6 +67,15 @@ impl StoredArray {
         self.sources().all(|source| source.is_current())
     }
 
+    /// Opens the data files, so that this version stays readable, whatever becomes of their names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stale`] when one was replaced before it was first opened.
+    pub fn open(&self) -> Result<()> {
+        self.files.iter().try_for_each(|file| file.open())
+    }
+
     /// A number that differs between versions of the array.
     pub fn version(&self) -> u64 {
         let mut hasher = DefaultHasher::new();

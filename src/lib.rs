@@ -20,7 +20,7 @@
 //! ```
 //!
 //! Data flows one way, and so do the imports: [`error`], [`dtype`], [`format`](mod@format), [`select`],
-//! [`store`], [`mmap`], [`source`], [`array`](mod@array), [`memory_mapping`], [`catalog`], [`check`],
+//! [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`memory_mapping`], [`catalog`], [`check`],
 //! [`vfile`], [`part`], [`view`], [`tree`], [`mountpoint`], [`fuse`].
 
 pub mod array;
@@ -34,6 +34,7 @@ mod handles;
 pub mod memory_mapping;
 pub mod mmap;
 pub mod mountpoint;
+pub mod names;
 pub mod part;
 pub mod select;
 pub mod source;

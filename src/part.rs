@@ -11,8 +11,9 @@ use crate::catalog::StoredArray;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::format::{DenseMeta, Kind, Metadata, Shape, SparseMeta};
+use crate::names::Names;
 use crate::select::Rows;
-use crate::source::Source;
+use crate::source::{Run, Source};
 use crate::store::Stat;
 use crate::vfile::{Extent, VirtualFile};
 use dense::Densified;
@@ -35,12 +36,35 @@ pub enum Thing {
     Indptr,
     /// A sparse matrix as if it were dense.
     Dense,
+    /// A whole sparse matrix, in formats that hold all of it.
+    Matrix,
+    /// A dense matrix with its axes exchanged.
+    Transposed,
+    /// How to read this very array.
+    Readme,
+    /// The folder that single-cell programs read.
+    TenX,
 }
 
 impl Thing {
     /// All things, in the order of their numbers.
-    pub const ALL: [Self; 6] =
-        [Self::Meta, Self::Array, Self::Data, Self::Indices, Self::Indptr, Self::Dense];
+    pub const ALL: [Self; 10] = [
+        Self::Meta,
+        Self::Array,
+        Self::Data,
+        Self::Indices,
+        Self::Indptr,
+        Self::Dense,
+        Self::Matrix,
+        Self::Transposed,
+        Self::Readme,
+        Self::TenX,
+    ];
+
+    /// Whether it is numbers of one type, which [`Selection::block`] gives.
+    pub const fn is_block(self) -> bool {
+        matches!(self, Self::Array | Self::Data | Self::Indices | Self::Indptr | Self::Dense)
+    }
 
     /// The name of its file, before the dot and the format.
     pub const fn name(self) -> &'static str {
@@ -51,6 +75,10 @@ impl Thing {
             Self::Indices => "indices",
             Self::Indptr => "indptr",
             Self::Dense => "dense",
+            Self::Matrix => "matrix",
+            Self::Transposed => "transposed",
+            Self::Readme => "README",
+            Self::TenX => "10x",
         }
     }
 }
@@ -122,6 +150,17 @@ impl Selection {
         self.rows
     }
 
+    /// The names of the rows and columns of the whole array, of which this selection shows
+    /// [`rows`](Self::rows); read when first asked for.
+    ///
+    /// # Errors
+    ///
+    /// Whatever reading the files that hold them gives; names that do not fit are no error, and none.
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps)]
+    pub fn names(&self) -> Result<Names> {
+        Ok(Names::default())
+    }
+
     /// The shape of the selection.
     pub fn shape(&self) -> Shape {
         self.array.metadata.shape().with_rows(self.rows.count())
@@ -136,7 +175,10 @@ impl Selection {
     pub fn has(&self, part: Part) -> bool {
         let matrix = matches!(self.shape(), Shape::Matrix(..));
         match (self.array.metadata.kind(), part.thing, part.of) {
-            (_, Thing::Meta, of) => of == Scope::All,
+            (_, Thing::Meta | Thing::Readme, of) => of == Scope::All,
+            (_, Thing::TenX, of) => of == Scope::All && matrix,
+            (kind, Thing::Matrix, of) => of == Scope::All && kind == Kind::Sparse,
+            (kind, Thing::Transposed, of) => of == Scope::All && kind == Kind::Dense && matrix,
             (Kind::Dense, Thing::Array, of) => matrix || of == Scope::All,
             (Kind::Dense, ..) | (Kind::Sparse, Thing::Array, _) | (Kind::Sparse, _, Scope::Column(_)) => {
                 false
@@ -160,6 +202,24 @@ impl Selection {
         }
     }
 
+    /// The run of a file of the store that the part is, if that is plain without reading anything.
+    pub fn run(&self, part: Part) -> Option<Run<'_>> {
+        if !self.has(part) || !part.thing.is_block() {
+            return None;
+        }
+        let source = self.source_of(part)?;
+        let Metadata::Dense(meta) = &self.array.metadata else {
+            return Some(Run { source, offset: 0, length: source.len() });
+        };
+        let row_bytes = meta.shape.columns() * meta.dtype.itemsize();
+        let (first, count) = match part.of {
+            Scope::Row(i) => (self.rows.row(i), 1),
+            Scope::All if self.rows.is_contiguous() => (self.rows.start(), self.rows.count()),
+            _ => return None,
+        };
+        Some(Run { source, offset: first * row_bytes, length: count * row_bytes })
+    }
+
     /// Facts of the file behind the part when it shows nothing else, or else of all files.
     pub fn stat_of(&self, part: Part, is_raw: bool) -> Stat {
         match self.source_of(part) {
@@ -168,14 +228,15 @@ impl Selection {
         }
     }
 
-    /// The numbers of a part that the selection [`has`](Self::has).
+    /// The numbers of a part that the selection [`has`](Self::has) and that is one block: an array, or
+    /// the parts of a sparse matrix. Other parts are for the formats to put together from these.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] for a part that makes no sense; of a sparse matrix whatever reading `indptr`
+    /// [`Error::NotFound`] for a part that is no block; of a sparse matrix whatever reading `indptr`
     /// gives, which tells where the rows are.
     pub fn block(&self, part: Part) -> Result<Block> {
-        if !self.has(part) {
+        if !self.has(part) || !part.thing.is_block() {
             return Err(Error::not_found(&self.array.path));
         }
         match &self.array.metadata {
@@ -188,11 +249,6 @@ impl Selection {
         let source = Arc::clone(&self.array.files[0]);
         let (item, columns, rows) = (meta.dtype.itemsize(), meta.shape.columns(), self.rows);
         let row_bytes = columns * item;
-        let slice = |row: u64, count: u64| Extent::Slice {
-            source: Arc::clone(&source),
-            offset: row * row_bytes,
-            length: count * row_bytes,
-        };
         let strided = |offset: u64, item: u64| {
             Strided {
                 source: Arc::clone(&source),
@@ -203,13 +259,15 @@ impl Selection {
             }
             .extent()
         };
-        let (extent, shape) = match of {
-            Scope::All if rows.is_contiguous() => (slice(rows.start(), rows.count()), self.shape()),
-            Scope::All => (strided(rows.start() * row_bytes, row_bytes), self.shape()),
-            Scope::Row(i) => (slice(rows.row(i), 1), Shape::Vector(columns)),
-            Scope::Column(j) => {
-                (strided(rows.start() * row_bytes + j * item, item), Shape::Vector(rows.count()))
-            }
+        let shape = match of {
+            Scope::All => self.shape(),
+            Scope::Row(_) => Shape::Vector(columns),
+            Scope::Column(_) => Shape::Vector(rows.count()),
+        };
+        let extent = match (self.run(Part { thing: Thing::Array, of }), of) {
+            (Some(Run { offset, length, .. }), _) => Extent::Slice { source, offset, length },
+            (None, Scope::Column(j)) => strided(rows.start() * row_bytes + j * item, item),
+            (None, _) => strided(rows.start() * row_bytes, row_bytes),
         };
         Ok(Block { dtype: meta.dtype, shape, bytes: VirtualFile::new([extent])? })
     }

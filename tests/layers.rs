@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, in the order that data flows; the command line comes after them all.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "error",
     "dtype",
     "format",
@@ -13,6 +13,7 @@ const ORDER: [&str; 18] = [
     "store",
     "mmap",
     "source",
+    "names",
     "array",
     "memory_mapping",
     "catalog",

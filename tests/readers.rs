@@ -69,6 +69,18 @@ fn real_stores_are_the_same_through_the_mount() {
     }
 }
 
+/// Stores whose arrays are opened in every format: what NumPy wrote of all dtypes, and the real ones.
+#[test]
+fn every_format_opens_in_its_readers() {
+    let mut stores = real_stores();
+    stores.push(written_by_numpy().join("all_dtypes"));
+    stores.push(written_by_numpy().join("all_sparse_dtypes"));
+    for store in stores {
+        let mount = Mount::new(&store);
+        python("check_formats.py", &[&store, mount.path()]);
+    }
+}
+
 // ------------------------------------------------------------------------------------------------ cat
 
 /// The paths below `path` in the mount that a walk finds, only so many of each directory.
@@ -83,7 +95,7 @@ fn sample(mount: &Path, path: &Path, found: &mut Vec<PathBuf>) {
     }
     for name in names {
         let path = path.join(name);
-        match fs::symlink_metadata(mount.join(&path)).unwrap() {
+        match fs::metadata(mount.join(&path)).unwrap() {
             meta if meta.is_dir() => sample(mount, &path, found),
             _ => found.push(path),
         }

@@ -76,7 +76,7 @@ fn a_dense_matrix_has_its_layout() {
     let (store, bytes) = matrix(&[120, 11]);
     let mount = Mount::new(store.path());
     assert_eq!(mount.list(""), [".arrayfs", "m"]);
-    assert_eq!(mount.list(".arrayfs"), ["errors.yaml", "warnings.yaml"]);
+    assert_eq!(mount.list(".arrayfs"), ["errors.yaml", "mount.yaml", "warnings.yaml"]);
     assert_eq!(mount.list("m"), ["array", "array.npy", "cols", "meta.yaml", "rows", "slices"]);
     assert_eq!(mount.list("m/rows"), numbers(120, 3));
     assert_eq!(mount.list("m/cols"), numbers(11, 2));
@@ -609,9 +609,9 @@ fn every_kind_of_change_is_refused() {
             ("append", open(&path, File::options().append(true))),
             ("truncate at opening", open(&path, File::options().write(true).truncate(true))),
             ("unlink", errno(fs::remove_file(&path))),
-            ("rename", errno(fs::rename(&path, mount.join("sub/new")))),
+            ("rename", errno(fs::rename(&path, path.with_file_name("new")))),
             ("rename over", errno(fs::rename(mount.join("plain"), mount.join("m/array")))),
-            ("link", errno(fs::hard_link(&path, mount.join("sub/new")))),
+            ("link", errno(fs::hard_link(&path, path.with_file_name("new")))),
             ("chmod", errno(fs::set_permissions(&path, fs::Permissions::from_mode(0o777)))),
             ("chown", errno(chown(&path, Some(1), Some(1)))),
             ("truncate", truncate(&c_path)),
@@ -802,10 +802,7 @@ fn nothing_is_mapped_before_it_is_read() {
     mount.read("m/meta.yaml");
     assert!(!maps().contains(&format!("{in_store}/m")) && !maps().contains(&format!("{in_store}/v")));
     assert!(!maps().contains(&format!("{in_store}/s.data")), "{}", maps());
-    let file = File::open(mount.join("m/array")).unwrap();
-    let mut read = vec![0; bytes.len()];
-    file.read_exact_at(&mut read, 0).unwrap();
-    assert!(listing.unwrap().success() && read == bytes);
+    assert!(listing.unwrap().success() && bytes.starts_with(&mount.read("m/rows/0")));
     assert!(maps().contains(&format!("{in_store}/m.array")), "what is read is mapped");
 }
 

@@ -2,17 +2,23 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::attr::{Attr, Ino, Lasting, NodeKind};
 use super::leaf::{Extent, Leaf, Node};
 use crate::catalog::StoredArray;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::{Kind, Shape};
 use crate::part::{Part, Scope, Selection, Thing};
 use crate::select::{index_width, parse_index};
+use crate::source::Run;
 use crate::vfile::VirtualFile;
-use crate::view::VIEWS;
+use crate::view::{self, Members, VIEWS};
+
+const ROWS: &str = "rows";
+const COLUMNS: &str = "cols";
+const SLICES: &str = "slices";
 
 /// Bytes of the blocks that `slices/` divides an array into.
 const BLOCK: u64 = 64 << 20;
@@ -24,6 +30,8 @@ pub struct Folder {
     pub selection: Selection,
     /// Fixes the numbers of the nodes.
     pub extent: Extent,
+    /// Its path in the mount.
+    pub path: PathBuf,
     /// Whether this is one of the folders in `slices/`.
     is_slice: bool,
 }
@@ -43,46 +51,84 @@ pub enum Child {
 }
 
 impl Folder {
-    /// The folder of a whole array.
-    pub fn whole(array: Arc<StoredArray>) -> Self {
-        Self::new(Selection::whole(array), false)
+    /// The folder of a whole array, at this path in the mount.
+    pub fn whole(array: Arc<StoredArray>, path: &Path) -> Self {
+        Self::new(Selection::whole(array), path.to_owned(), false)
     }
 
-    /// The folder of a slice in `slices/`.
-    pub fn slice(selection: Selection) -> Self {
-        Self::new(selection, true)
+    /// The folder of a slice, of that name in `slices/`.
+    pub fn slice(&self, selection: Selection, name: &OsStr) -> Self {
+        Self::new(selection, self.path.join(SLICES).join(name), true)
     }
 
-    fn new(selection: Selection, is_slice: bool) -> Self {
-        let extent = match selection.shape() {
+    fn new(selection: Selection, path: PathBuf, is_slice: bool) -> Self {
+        let extent = Self::extent_of(&selection);
+        Self { selection, extent, path, is_slice }
+    }
+
+    /// What fixes the numbers of the nodes in the folder of a selection.
+    pub fn extent_of(selection: &Selection) -> Extent {
+        match selection.shape() {
             Shape::Vector(_) => Extent::new(0, 0),
             Shape::Matrix(rows, columns) => match selection.array().metadata.kind() {
                 Kind::Dense => Extent::new(rows, columns),
                 Kind::Sparse => Extent::new(rows, 0),
             },
-        };
-        Self { selection, extent, is_slice }
+        }
     }
 
     /// What `stat` tells of a node.
     pub fn attr(&self, leaf: Leaf, ino: Ino) -> Result<Attr> {
-        let Node::File(thing, format) = leaf.node else {
+        let (Node::File(thing, format) | Node::Member(thing, format, _)) = leaf.node else {
             return Ok(Attr::folder(ino, &self.selection.array().stat()));
         };
         let part = Part { thing, of: leaf.of };
         let is_raw = matches!(VIEWS[format].format(), "" | "yaml");
         let stat = self.selection.stat_of(part, is_raw);
-        Ok(Attr::file(ino, self.file(part, format)?.len(), &stat, Lasting::Version))
+        if let Some(run) = self.run(leaf) {
+            return Ok(Attr::file(ino, run.length, &stat, Lasting::Version));
+        }
+        match self.content(leaf)? {
+            Some(file) => Ok(Attr::file(ino, file.len(), &stat, Lasting::Version)),
+            None => Ok(Attr::folder(ino, &stat)),
+        }
     }
 
-    /// The content of a file.
-    pub fn file(&self, part: Part, format: usize) -> Result<VirtualFile> {
-        match VIEWS.get(format) {
-            Some(view) if self.selection.has(part) && view.offers(&self.selection, part) => {
-                view.file(&self.selection, part)
+    /// The content of a file; none for a folder.
+    pub fn content(&self, leaf: Leaf) -> Result<Option<VirtualFile>> {
+        match leaf.node {
+            Node::File(thing, format) if !VIEWS[format].is_folder() => {
+                let part = Part { thing, of: leaf.of };
+                self.view(part, format)?.file(&self.selection, part).map(Some)
             }
-            _ => Err(crate::Error::not_found(&self.selection.array().path)),
+            Node::Member(thing, format, member) => {
+                let members = self.members(thing, format)?;
+                let found = members.get(member).ok_or_else(|| self.not_found())?;
+                Ok(found.1.cloned())
+            }
+            _ => Ok(None),
         }
+    }
+
+    /// The run of a file of the store that a node is, if that is plain without making anything.
+    pub fn run(&self, leaf: Leaf) -> Option<Run<'_>> {
+        let Node::File(thing, format) = leaf.node else { return None };
+        VIEWS.get(format)?.run(&self.selection, Part { thing, of: leaf.of })
+    }
+
+    fn members(&self, thing: Thing, format: usize) -> Result<Members> {
+        let part = Part { thing, of: Scope::All };
+        self.view(part, format)?.members(&self.selection, part)
+    }
+
+    /// The format of this number, in which the part is there.
+    fn view(&self, part: Part, format: usize) -> Result<&'static dyn view::View> {
+        let view = VIEWS.get(format).filter(|view| view.offers(&self.selection, part));
+        view.copied().filter(|_| self.selection.has(part)).ok_or_else(|| self.not_found())
+    }
+
+    fn not_found(&self) -> Error {
+        Error::not_found(&self.selection.array().path)
     }
 
     /// The child of a folder of this name.
@@ -97,22 +143,29 @@ impl Folder {
                 self.leaf(Scope::Column(column), Thing::Array, format)
             }
             Node::Slices => self.selection.slice(name).map(Child::Slice),
-            Node::File(..) => None,
+            Node::File(thing, format) => self.member(thing, format, None, name),
+            Node::Member(thing, format, member) => self.member(thing, format, Some(member), name),
         }
     }
 
-    /// `rows/`, `cols/` and `slices/`.
+    /// `rows/`, `cols/` or `slices/`.
     fn named_folder(&self, of: Scope, name: &[u8]) -> Option<Child> {
         let folders = self.folders(of).into_iter();
         let found = folders.filter(|(other, _)| other.as_bytes() == name).map(|(_, node)| node).next()?;
         Some(Child::Leaf(Leaf { of, node: found }))
     }
 
+    /// The path in the mount of one of the folders that hold the parts of the array.
+    pub fn path_of_parts(&self, leaf: Leaf) -> Option<PathBuf> {
+        let mut folders = self.folders(leaf.of).into_iter();
+        folders.find(|(_, node)| *node == leaf.node).map(|(name, _)| self.path.join(name))
+    }
+
     fn folders(&self, of: Scope) -> Vec<(&'static str, Node)> {
         let (rows, columns) = (self.extent.rows > 0, self.extent.columns > 0);
         match of {
             Scope::All => {
-                [(rows, "rows", Node::Rows), (columns, "cols", Node::Columns), (true, "slices", Node::Slices)]
+                [(rows, ROWS, Node::Rows), (columns, COLUMNS, Node::Columns), (true, SLICES, Node::Slices)]
                     .into_iter()
                     .filter_map(|(is_there, name, node)| is_there.then_some((name, node)))
                     .collect()
@@ -136,10 +189,15 @@ impl Folder {
     }
 
     fn leaf(&self, of: Scope, thing: Thing, format: &[u8]) -> Option<Child> {
-        let part = Part { thing, of };
-        let format = VIEWS.iter().position(|view| view.format().as_bytes() == format)?;
-        let is_there = self.selection.has(part) && VIEWS[format].offers(&self.selection, part);
-        is_there.then_some(Child::Leaf(Leaf { of, node: Node::File(thing, format) }))
+        let format = view::find(&self.selection, Part { thing, of }, format)?;
+        Some(Child::Leaf(Leaf { of, node: Node::File(thing, format) }))
+    }
+
+    /// A file or folder in a format that is a folder.
+    fn member(&self, thing: Thing, format: usize, folder: Option<usize>, name: &[u8]) -> Option<Child> {
+        let members = self.members(thing, format).ok()?;
+        let member = members.child(folder, std::str::from_utf8(name).ok()?)?;
+        Some(Child::Leaf(Leaf { of: Scope::All, node: Node::Member(thing, format, member) }))
     }
 
     /// A row by its number: a file of a dense array, a folder of a sparse matrix; with a format the
@@ -162,16 +220,13 @@ impl Folder {
         format!("{row:0width$}", width = index_width(self.extent.rows))
     }
 
-    /// Number of children that a listing of the folder shows.
-    pub fn len(&self, folder: Leaf) -> u64 {
+    /// Number of numbered children that a listing of the folder shows.
+    fn len(&self, folder: Leaf) -> u64 {
         match folder.node {
-            Node::Folder => {
-                self.files(folder.of).len() as u64 + self.listed_folders(folder.of).count() as u64
-            }
             Node::Rows => self.extent.rows,
             Node::Columns => self.extent.columns,
             Node::Slices => self.blocks().1,
-            Node::File(..) => 0,
+            Node::Folder | Node::File(..) | Node::Member(..) => 0,
         }
     }
 
@@ -194,7 +249,30 @@ impl Folder {
                 self.list_numbers(first..count, self.extent.columns, NodeKind::File, &node, visit);
             }
             Node::Slices => self.list_slices(first..count, visit),
-            Node::File(..) => {}
+            Node::File(thing, format) => self.list_members(thing, format, None, first, visit),
+            Node::Member(thing, format, member) => {
+                self.list_members(thing, format, Some(member), first, visit);
+            }
+        }
+    }
+
+    fn list_members(
+        &self,
+        thing: Thing,
+        format: usize,
+        folder: Option<usize>,
+        first: u64,
+        visit: &mut Visit<'_>,
+    ) {
+        // What cannot be made now is not listed; looking it up says why.
+        let Ok(members) = self.members(thing, format) else { return };
+        let skip = usize::try_from(first).unwrap_or(usize::MAX);
+        for (i, (member, name, is_file)) in (0..).zip(members.children(folder)).skip(skip) {
+            let kind = if is_file { NodeKind::File } else { NodeKind::Folder };
+            let leaf = Leaf { of: Scope::All, node: Node::Member(thing, format, member) };
+            if !visit(i, name, kind, Some(leaf)) {
+                return;
+            }
         }
     }
 
@@ -202,7 +280,7 @@ impl Folder {
         let files = self
             .files(of)
             .into_iter()
-            .map(|(thing, format)| (file_name(thing, format), NodeKind::File, Node::File(thing, format)));
+            .map(|(thing, format)| (file_name(thing, format), file_kind(format), Node::File(thing, format)));
         let folders = self.listed_folders(of).map(|(name, node)| (name.to_owned(), NodeKind::Folder, node));
         for (i, (name, kind, node)) in
             (0..).zip(files.chain(folders)).skip(usize::try_from(first).unwrap_or(usize::MAX))
@@ -268,6 +346,10 @@ impl Folder {
         };
         Thing::ALL.into_iter().flat_map(formats).collect()
     }
+}
+
+fn file_kind(format: usize) -> NodeKind {
+    if VIEWS[format].is_folder() { NodeKind::Folder } else { NodeKind::File }
 }
 
 fn file_name(thing: Thing, format: usize) -> String {

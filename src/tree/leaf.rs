@@ -1,18 +1,22 @@
 //! The numbers of the nodes inside an array's folder.
 //!
 //! A folder of `n` rows and `m` columns has `1 + n + m` scopes of 1024 numbers each: first the folder
-//! itself, then its rows, then its columns. Within a scope the folders come first, then 64 numbers
-//! (one for each format) for each thing. So a node's number tells what it is, and no state is kept
-//! for it, however many rows there are.
+//! itself, then its rows, then its columns. Within a scope the folders come first, then 32 numbers
+//! (one for each format) for each thing. After the scopes come 64 numbers for the members of each
+//! format that is a folder. So a node's number tells what it is, and no state is kept for it, however
+//! many rows there are.
 
 use crate::part::{Scope, Thing};
+use crate::view::Members;
 
 /// Numbers of one scope.
 const SPAN: u64 = 1024;
 /// Where the files start in a scope.
 const FILES: u64 = 512;
 /// Numbers of one thing: the most formats there can be.
-const FORMATS: u64 = 64;
+const FORMATS: u64 = 32;
+/// Numbers of the members of one format.
+const MEMBERS: u64 = Members::MOST as u64;
 /// The most rows and columns that are numbered.
 const MOST: u64 = 1 << 48;
 
@@ -38,6 +42,8 @@ pub enum Node {
     Slices,
     /// A thing in the format of that number.
     File(Thing, usize),
+    /// A file or folder of that number in a format that is a folder, of the whole scope.
+    Member(Thing, usize, usize),
 }
 
 /// Rows and columns of a folder, which fix the numbers in it.
@@ -57,6 +63,11 @@ impl Extent {
 
     /// Numbers of the whole folder.
     pub const fn count(&self) -> u64 {
+        self.members() + (SPAN - FILES) * MEMBERS
+    }
+
+    /// Where the numbers of members start.
+    const fn members(&self) -> u64 {
         (1 + self.rows + self.columns) * SPAN
     }
 
@@ -77,9 +88,9 @@ impl Extent {
             Node::Rows => 1,
             Node::Columns => 2,
             Node::Slices => 3,
-            Node::File(thing, format) => {
-                let thing = Thing::ALL.iter().position(|other| *other == thing).unwrap_or(0);
-                FILES + thing as u64 * FORMATS + format as u64
+            Node::File(thing, format) => FILES + file(thing, format),
+            Node::Member(thing, format, member) => {
+                return self.members() + file(thing, format) * MEMBERS + member as u64;
             }
         };
         self.scope(leaf.of).0 + node
@@ -87,12 +98,16 @@ impl Extent {
 
     /// The node of a number.
     pub fn decode(&self, number: u64) -> Option<Leaf> {
+        if let Some(member) = number.checked_sub(self.members()) {
+            let (thing, format) = thing_and_format(member / MEMBERS)?;
+            let member = usize::try_from(member % MEMBERS).ok()?;
+            return Some(Leaf { of: Scope::All, node: Node::Member(thing, format, member) });
+        }
         let (scope, node) = (number / SPAN, number % SPAN);
         let of = match scope {
             0 => Scope::All,
             scope if scope <= self.rows => Scope::Row(scope - 1),
-            scope if scope - self.rows <= self.columns => Scope::Column(scope - self.rows - 1),
-            _ => return None,
+            scope => Scope::Column(scope - self.rows - 1),
         };
         let node = match node {
             0 => Node::Folder,
@@ -100,13 +115,24 @@ impl Extent {
             2 => Node::Columns,
             3 => Node::Slices,
             node => {
-                let file = usize::try_from(node.checked_sub(FILES)?).ok()?;
-                let formats = usize::try_from(FORMATS).ok()?;
-                Node::File(*Thing::ALL.get(file / formats)?, file % formats)
+                let (thing, format) = thing_and_format(node.checked_sub(FILES)?)?;
+                Node::File(thing, format)
             }
         };
         Some(Leaf { of, node })
     }
+}
+
+/// The number of a file among those of its scope.
+fn file(thing: Thing, format: usize) -> u64 {
+    let thing = Thing::ALL.iter().position(|other| *other == thing).unwrap_or(0);
+    thing as u64 * FORMATS + format as u64
+}
+
+/// The thing and the format of a file's number.
+fn thing_and_format(file: u64) -> Option<(Thing, usize)> {
+    let thing = usize::try_from(file / FORMATS).ok()?;
+    Some((*Thing::ALL.get(thing)?, usize::try_from(file % FORMATS).ok()?))
 }
 
 #[cfg(test)]
@@ -123,14 +149,14 @@ mod tests {
             Node::Columns,
             Node::Slices,
             Node::File(Thing::Meta, 1),
-            Node::File(Thing::Dense, 63),
+            Node::File(Thing::TenX, 31),
         ];
-        for of in scopes {
-            for node in nodes {
-                let leaf = Leaf { of, node };
-                assert!(extent.encode(leaf) < extent.count());
-                assert_eq!(extent.decode(extent.encode(leaf)), Some(leaf));
-            }
+        let members = [Node::Member(Thing::Meta, 0, 0), Node::Member(Thing::TenX, 31, 63)];
+        let members = members.map(|node| Leaf { of: Scope::All, node });
+        let leaves = scopes.into_iter().flat_map(|of| nodes.map(|node| Leaf { of, node })).chain(members);
+        for leaf in leaves {
+            assert!(extent.encode(leaf) < extent.count());
+            assert_eq!(extent.decode(extent.encode(leaf)), Some(leaf));
         }
         assert_eq!(extent.decode(extent.count()), None);
         assert_eq!(extent.decode(7), None);
@@ -138,7 +164,13 @@ mod tests {
 
     #[test]
     fn what_is_too_large_is_not_numbered() {
-        assert_eq!(Extent::new(u64::MAX, 1).count(), SPAN);
+        assert_eq!(Extent::new(u64::MAX, 1).count(), Extent::new(0, 0).count());
         assert!(Extent::new(MOST, MOST).count() < 1 << 62);
+    }
+
+    #[test]
+    fn all_things_and_formats_have_numbers() {
+        assert!(Thing::ALL.len() as u64 * FORMATS <= SPAN - FILES);
+        assert!(crate::view::VIEWS.len() as u64 <= FORMATS);
     }
 }

@@ -2,13 +2,17 @@
 //! [`VIEWS`].
 
 mod csv;
+mod members;
 mod meta;
 mod npy;
 mod raw;
 
-use crate::error::Result;
-use crate::part::{Part, Selection};
+use crate::error::{Error, Result};
+use crate::part::{Part, Scope, Selection};
+use crate::source::Run;
 use crate::vfile::VirtualFile;
+
+pub use members::Members;
 
 /// A format that parts of an array can be read in.
 pub trait View: Sync {
@@ -20,7 +24,12 @@ pub trait View: Sync {
 
     /// Whether a listing shows the file; others are found by name all the same.
     fn is_listed(&self, part: Part) -> bool {
-        matches!(part.of, crate::part::Scope::All)
+        matches!(part.of, Scope::All)
+    }
+
+    /// Whether the format is a folder of files.
+    fn is_folder(&self) -> bool {
+        false
     }
 
     /// The part as a file, its size known.
@@ -29,8 +38,34 @@ pub trait View: Sync {
     ///
     /// [`crate::Error::NotFound`] when the format does not [`offer`](Self::offers) the part, and
     /// whatever is read to know the size.
-    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile>;
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        let _ = part;
+        Err(Error::not_found(&selection.array().path))
+    }
+
+    /// The run of a file of the store that the part is in this format, if that is known without
+    /// reading or making anything: then it is read with no detour.
+    fn run<'s>(&self, selection: &'s Selection, part: Part) -> Option<Run<'s>> {
+        let _ = (selection, part);
+        None
+    }
+
+    /// The files of a format that [is a folder](Self::is_folder).
+    ///
+    /// # Errors
+    ///
+    /// As [`file`](Self::file).
+    fn members(&self, selection: &Selection, part: Part) -> Result<Members> {
+        let _ = part;
+        Err(Error::not_found(&selection.array().path))
+    }
 }
 
 /// All formats. A file's inode number depends on its format's place here: add at the end.
-pub static VIEWS: [&dyn View; 4] = [&raw::Raw, &meta::Meta, &npy::Npy, &csv::Csv];
+pub static VIEWS: &[&dyn View] = &[&raw::Raw, &meta::Meta, &npy::Npy, &csv::Csv];
+
+/// The format of this name that the part comes in, by its place in [`VIEWS`].
+pub fn find(selection: &Selection, part: Part, format: &[u8]) -> Option<usize> {
+    let fits = |view: &&dyn View| view.format().as_bytes() == format && view.offers(selection, part);
+    if selection.has(part) { VIEWS.iter().position(fits) } else { None }
+}

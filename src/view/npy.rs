@@ -9,9 +9,9 @@
 //! fills a page, so that the elements start at one; of rows and columns it fills 128 bytes.
 
 use super::View;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format::Shape;
-use crate::part::{Block, Part, Scope, Selection, Thing};
+use crate::part::{Block, Part, Scope, Selection};
 use crate::vfile::{Extent, VirtualFile};
 
 pub(super) struct Npy;
@@ -25,13 +25,10 @@ impl View for Npy {
     }
 
     fn offers(&self, _: &Selection, part: Part) -> bool {
-        part.thing != Thing::Meta
+        part.thing.is_block()
     }
 
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        if part.thing == Thing::Meta {
-            return Err(Error::not_found(&selection.array().path));
-        }
         let block = selection.block(part)?;
         let length = if part.of == Scope::All { 4096 } else { 128 };
         let header = Extent::Literal(header(&block, length).into());

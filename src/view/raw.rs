@@ -2,7 +2,8 @@
 
 use super::View;
 use crate::error::Result;
-use crate::part::{Part, Scope, Selection, Thing};
+use crate::part::{Part, Scope, Selection};
+use crate::source::Run;
 use crate::vfile::VirtualFile;
 
 pub(super) struct Raw;
@@ -13,7 +14,7 @@ impl View for Raw {
     }
 
     fn offers(&self, _: &Selection, part: Part) -> bool {
-        part.thing != Thing::Meta
+        part.thing.is_block()
     }
 
     fn is_listed(&self, part: Part) -> bool {
@@ -23,5 +24,9 @@ impl View for Raw {
 
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
         Ok(selection.block(part)?.bytes)
+    }
+
+    fn run<'s>(&self, selection: &'s Selection, part: Part) -> Option<Run<'s>> {
+        selection.run(part)
     }
 }
