@@ -99,6 +99,8 @@ def main(root, given):
     if given.only == ["list"]:
         print("\n".join(name for name, _ in MEASURES))
         return 0
+    # SIGINT too, which a shell has its background jobs ignore.
+    signal.signal(signal.SIGINT, interrupted)
     signal.signal(signal.SIGTERM, interrupted)
     signal.signal(signal.SIGHUP, interrupted)
     base = tempfile.mkdtemp(prefix="arrayfs-bench-", dir=room(given.size))

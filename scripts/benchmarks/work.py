@@ -9,7 +9,7 @@ SHELL = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "env": {**os
 
 
 # After so many seconds of the same work, two rounds are enough: a whole run is to end within 10 minutes.
-PATIENCE = 18
+PATIENCE = 12
 
 
 def in_turn(runs, sides):
