@@ -289,3 +289,16 @@ pub fn allow_maximal_open_files() -> Result<u64> {
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(fail)?;
     Ok(hard)
 }
+
+/// Has large buffers mapped one by one, so that a part of one that is never used takes no memory.
+///
+/// The allocator would otherwise learn from the first that is freed to keep such buffers, and fill the
+/// next with zeros by hand. The kernel's requests are read into buffers of 16 MiB, of which they
+/// mostly use a page.
+pub fn map_large_buffers() {
+    // SAFETY: this sets a number in the allocator, before there are threads.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
+    }
+}

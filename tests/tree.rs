@@ -71,20 +71,22 @@ fn walk(path: &Path, visit: &mut dyn FnMut(&fs::DirEntry, &Metadata)) {
     }
 }
 
+/// Names with spaces between.
+fn names(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
+}
+
 #[test]
 fn a_dense_matrix_has_its_layout() {
     let (store, bytes) = matrix(&[120, 11]);
     let mount = Mount::new(store.path());
     assert_eq!(mount.list(""), [".arrayfs", "m"]);
     assert_eq!(mount.list(".arrayfs"), ["errors.yaml", "mount.yaml", "warnings.yaml"]);
-    assert_eq!(
-        mount.list("m"),
-        ["10x", "README.md", "array", "array.csv", "array.npy", "cols", "meta.yaml", "rows", "slices"]
-    );
+    let slice = names("10x README.md array array.csv array.h5ad array.npy array.parquet array.zarr cols meta.yaml rows");
+    assert_eq!(mount.list("m"), [&slice[..], &["slices"]].concat());
     assert_eq!(mount.list("m/rows"), numbers(120, 3));
     assert_eq!(mount.list("m/cols"), numbers(11, 2));
     assert_eq!(mount.list("m/slices"), ["000:120"]);
-    let slice = ["10x", "README.md", "array", "array.csv", "array.npy", "cols", "meta.yaml", "rows"];
     assert_eq!(mount.list("m/slices/000:120"), slice);
     assert_eq!(mount.list("m/slices/10:20"), slice);
     assert_eq!(mount.list("m/slices/10:20/rows"), numbers(10, 1));
@@ -108,9 +110,10 @@ fn a_vector_has_its_layout() {
     let store = tempdir().unwrap();
     let bytes = write_dense(&store.path().join("v"), "float64", &[9]);
     let mount = Mount::new(store.path());
-    assert_eq!(mount.list("v"), ["README.md", "array", "array.csv", "array.npy", "meta.yaml", "slices"]);
+    let slice = names("README.md array array.csv array.npy array.parquet array.zarr meta.yaml");
+    assert_eq!(mount.list("v"), [&slice[..], &["slices"]].concat());
     assert_eq!(mount.list("v/slices"), ["0:9"]);
-    assert_eq!(mount.list("v/slices/2:4"), ["README.md", "array", "array.csv", "array.npy", "meta.yaml"]);
+    assert_eq!(mount.list("v/slices/2:4"), slice);
     assert_eq!(mount.read("v/array"), bytes);
     assert_eq!(mount.read("v/slices/2:4/array"), bytes[16..32]);
     for path in [
@@ -134,10 +137,8 @@ fn a_sparse_matrix_has_its_layout() {
     let sparse = Sparse::example(14, 9);
     sparse.write(&store.path().join("s"));
     let mount = Mount::new(store.path());
-    let mut things =
-        vec!["README.md", "data", "data.npy", "dense", "dense.npy", "indices", "indices.npy", "indptr"];
-    things.extend(["indptr.npy", "matrix.npz", "meta.yaml"]);
-    let slice = [&things[..], &["rows"]].concat();
+    let mut slice = names("10x README.md data data.npy dense dense.csv dense.npy indices indices.npy indptr indptr.npy");
+    slice.extend(names("matrix.h5ad matrix.mtx matrix.npz matrix.parquet matrix.zarr meta.yaml rows"));
     assert_eq!(mount.list("s"), [&slice[..], &["slices"]].concat());
     assert_eq!(mount.list("s/rows"), numbers(14, 2));
     assert_eq!(mount.list("s/rows/03"), ["data", "dense", "indices"]);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use arrayfs::fuse::{self, Mounted, Options};
 use arrayfs::memory_mapping::allow_maximal_open_files;
+use arrayfs::mmap::map_large_buffers;
 use arrayfs::mountpoint::{self, Ground};
 use arrayfs::tree::Tree;
 use nix::sys::signal::{SigSet, Signal};
@@ -72,6 +73,7 @@ fn start(args: &Args) -> Result<ExitCode> {
 }
 
 fn serve(args: &Args) -> Result<ExitCode> {
+    map_large_buffers();
     if args.background_child {
         nix::unistd::setsid().context("cannot leave the terminal")?;
     }
