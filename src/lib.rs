@@ -21,15 +21,17 @@
 //!
 //! Data flows one way, and so do the imports: [`error`], [`dtype`], [`format`](mod@format), [`select`],
 //! [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`memory_mapping`], [`catalog`], [`check`],
-//! [`vfile`], [`part`], [`view`], [`tree`], [`mountpoint`], [`fuse`].
+//! [`vfile`], [`cast`], [`grid`], [`strings`], [`part`], [`view`], [`tree`], [`mountpoint`], [`fuse`].
 
 pub mod array;
+pub mod cast;
 pub mod catalog;
 pub mod check;
 pub mod dtype;
 pub mod error;
 pub mod format;
 pub mod fuse;
+pub mod grid;
 mod handles;
 pub mod memory_mapping;
 pub mod mmap;
@@ -39,6 +41,7 @@ pub mod part;
 pub mod select;
 pub mod source;
 pub mod store;
+pub mod strings;
 pub mod tree;
 pub mod vfile;
 pub mod view;

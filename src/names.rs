@@ -32,6 +32,23 @@ impl Labels {
         let start = if i == 0 { 0 } else { self.ends[i - 1] };
         &self.text[start as usize..*end as usize]
     }
+
+    /// Bytes of all names before this one; of all there are beyond the last.
+    pub fn start(&self, i: u64) -> u64 {
+        let i = usize::try_from(i).unwrap_or(usize::MAX).min(self.ends.len());
+        if i == 0 { 0 } else { self.ends[i - 1].into() }
+    }
+}
+
+impl<'a> FromIterator<&'a str> for Labels {
+    fn from_iter<T: IntoIterator<Item = &'a str>>(names: T) -> Self {
+        let mut labels = Self::default();
+        for name in names {
+            labels.text.push_str(name);
+            labels.ends.push(u32::try_from(labels.text.len()).unwrap_or(u32::MAX));
+        }
+        labels
+    }
 }
 
 /// The names of the rows and columns of an array, as far as they are known.

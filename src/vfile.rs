@@ -150,8 +150,12 @@ impl VirtualFile {
     ///
     /// [`Error::Stale`] when one was replaced before it was first opened.
     pub fn open(&self) -> Result<()> {
-        let sources = self.extents.iter().flat_map(Extent::sources);
-        sources.into_iter().try_for_each(|source| source.open())
+        self.sources().into_iter().try_for_each(|source| source.open())
+    }
+
+    /// The files that are read.
+    pub fn sources(&self) -> Vec<Arc<Source>> {
+        self.extents.iter().flat_map(Extent::sources).collect()
     }
 
     /// The bytes of the mapped file that are `length` bytes from `offset` on, to be passed to the

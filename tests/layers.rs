@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, in the order that data flows; the command line comes after them all.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 22] = [
     "error",
     "dtype",
     "format",
@@ -19,6 +19,9 @@ const ORDER: [&str; 19] = [
     "catalog",
     "check",
     "vfile",
+    "cast",
+    "grid",
+    "strings",
     "part",
     "view",
     "tree",
