@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::format::{ARRAY, DATA, INDICES, INDPTR, Keys, Kind, MAX_YAML_BYTES, Metadata, YAML};
 use crate::memory_mapping::UNFINISHED;
+use crate::names::NameFiles;
 use crate::source::Source;
 use crate::store::{FileKind, Rights, Stat, Store, stem, with_suffix};
 
@@ -35,6 +36,8 @@ pub struct StoredArray {
     pub yaml: Arc<Source>,
     /// The data files, in the order of [`Kind::suffixes`].
     pub files: Vec<Arc<Source>>,
+    /// Where the names of its rows and columns are, if they have any.
+    pub names: NameFiles,
 }
 
 impl StoredArray {
@@ -54,7 +57,8 @@ impl StoredArray {
             sized(Source::find(store, &path), &path, size)
         });
         let files = files.collect::<Result<_>>()?;
-        Ok(Self { path: path.to_owned(), metadata, yaml: Arc::new(yaml), files })
+        let names = NameFiles::find(store, path, metadata.shape());
+        Ok(Self { path: path.to_owned(), metadata, yaml: Arc::new(yaml), files, names })
     }
 
     /// All files, the `.yaml` first.
@@ -62,28 +66,36 @@ impl StoredArray {
         std::iter::once(&self.yaml).chain(&self.files)
     }
 
-    /// Whether the store still holds this version.
+    /// Whether the store still holds this version; the names aside, which most do not show.
     pub fn is_current(&self) -> bool {
         self.sources().all(|source| source.is_current())
     }
 
-    /// A number that differs between versions of the array.
+    /// Opens the data files, so that this version stays readable, whatever becomes of their names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stale`] when one was replaced before it was first opened.
+    pub fn open(&self) -> Result<()> {
+        self.files.iter().try_for_each(|file| file.open())
+    }
+
+    /// A number that differs between versions of the array and of its names.
     pub fn version(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.sources().for_each(|source| source.stat().identity.hash(&mut hasher));
+        self.names.identities().hash(&mut hasher);
         hasher.finish()
     }
 
     /// Facts of something that comes of all files: the latest times, the rights that all give.
     pub fn stat(&self) -> Stat {
-        let mut stat = *self.yaml.stat();
-        for other in self.files.iter().map(|source| source.stat()) {
-            stat.rights = stat.rights.and(&other.rights);
-            stat.identity.modified = stat.identity.modified.max(other.identity.modified);
-            stat.identity.changed = stat.identity.changed.max(other.identity.changed);
-            stat.accessed = stat.accessed.max(other.accessed);
-        }
-        stat
+        self.files.iter().fold(*self.yaml.stat(), |stat, source| stat.and(source.stat()))
+    }
+
+    /// Facts of something that shows the names of rows or columns too.
+    pub fn stat_with_names(&self) -> Stat {
+        self.names.sources().fold(self.stat(), |stat, source| stat.and(source.stat()))
     }
 }
 

@@ -1,67 +1,68 @@
 //! The tree as a file system of the kernel's. Nothing outside this module names `fuser`.
 //!
-//! Every handler asks the tree one thing and replies; what the tree gives as an error becomes an
-//! errno in one place.
+//! The kernel reads whole files of the store by itself ("passthrough") on a connection on which files
+//! are opened, and opens files without asking on one that knows no `open`; one connection cannot
+//! do both. So where this program may use passthrough there are two: the outer one, and inside it,
+//! in a directory that no listing shows, the inner one. In the outer, `rows`, `cols` and `slices` of an
+//! array are links into the inner one, so that a million small files are read without a million opens.
+//! Where it may not, the tree is served by one connection without `open`, and has no links.
 
+mod adapter;
 mod convert;
+mod lane;
+mod passthrough;
 
-use std::cell::RefCell;
-use std::ffi::OsStr;
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
 
-use fuser::{
-    AccessFlags, BsdFileFlags, Config, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo,
-    InitFlags, IoctlFlags, KernelConfig, LockOwner, MountOption, OpenAccMode, OpenFlags, RenameFlags,
-    ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
-    ReplyIoctl, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, Session, SessionACL, TimeOrNow,
-    WriteFlags,
-};
+use fuser::{Config, MountOption, Session, SessionACL};
 
-use crate::handles::Handles;
-use crate::tree::{Ino, Listing, NodeKind, OpenFile, Tree};
-use convert::{bare_attr, errno, file_attr, file_type, ino, time_to_live};
+use crate::mountpoint;
+use crate::tree::Tree;
+use adapter::ArrayFs;
+use passthrough::Backings;
 
 pub use convert::MOMENT;
-
-/// What the parent of a folder is numbered in a listing, where nobody asks.
-const UNKNOWN_INO: u64 = 0xFFFF_FFFF;
-
-/// Bytes of the longest file name; the kernel passes on longer ones.
-const LONGEST_NAME: usize = 255;
 
 /// How to mount.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Whether other users than the one who mounts may come in; the kernel then checks the modes.
     pub allow_other: bool,
-    /// Threads that serve.
+    /// Threads that serve each connection.
     pub threads: usize,
+    /// Whether the kernel is to read whole files by itself, if it may.
+    pub passthrough: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, Into::into);
-        Self { allow_other: false, threads: (2 * cores).clamp(4, 32) }
+        Self { allow_other: false, threads: (2 * cores).clamp(8, 32), passthrough: true }
     }
 }
+
+/// Bytes that the kernel reads ahead, where we may tell it.
+const READ_AHEAD_KIB: u32 = 1024;
 
 /// A mounted tree, served by threads of its own.
 #[derive(Debug)]
 pub struct Mounted {
-    served: JoinHandle<io::Result<()>>,
+    served: Vec<JoinHandle<io::Result<()>>>,
 }
 
 impl Mounted {
-    /// Waits until the tree is unmounted, by whomever.
+    /// Waits until the tree is unmounted, by whomever, and nobody reads it any more.
     ///
     /// # Errors
     ///
     /// What the connection to the kernel ended with, if not an unmount.
     pub fn wait(self) -> io::Result<()> {
-        self.served.join().unwrap_or_else(|_| Err(io::Error::other("a thread that served has panicked")))
+        let panicked = |_| Err(io::Error::other("a thread that served has panicked"));
+        self.served.into_iter().try_for_each(|served| served.join().unwrap_or_else(panicked))
     }
 }
 
@@ -71,7 +72,53 @@ impl Mounted {
 /// # Errors
 ///
 /// Whatever the system says; see [`crate::mountpoint`] for the checks to make first.
-pub fn mount(tree: Tree, mountpoint: &Path, options: Options) -> io::Result<Mounted> {
+pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Mounted> {
+    // The kernel lets nobody else use passthrough, nor mount one thing inside another.
+    let why_not = match options.passthrough {
+        true if nix::unistd::geteuid().is_root() => None,
+        true => Some("only root may use it"),
+        false => Some("switched off by --no-passthrough"),
+    };
+    if let Some(why) = why_not {
+        return mount_single(tree, mountpoint, options, why);
+    }
+    let linked = tree.linked();
+    let outer = serve(ArrayFs::new(linked.clone(), Some(Backings::new(linked)))?, tree, mountpoint, options)?;
+    let inner = mountpoint.join(Tree::inner());
+    match ArrayFs::new(tree.clone(), None).and_then(|fs| serve(fs, tree, &inner, options)) {
+        Ok(inner) => Ok(Mounted { served: vec![outer, inner] }),
+        Err(error) => {
+            mountpoint::unmount(mountpoint).map_err(io::Error::other)?;
+            let _ = outer.join();
+            log::warn!("no second mount inside the first, so no passthrough: {error}");
+            mount_single(tree, mountpoint, options, "the system does not let one mount be inside another")
+        }
+    }
+}
+
+/// Mounts a tree by one connection, without passthrough and for this reason.
+fn mount_single(tree: &Tree, mountpoint: &Path, options: Options, why: &str) -> io::Result<Mounted> {
+    log::info!("no passthrough: {why}");
+    passthrough::describe(tree, Some(why));
+    Ok(Mounted { served: vec![serve(ArrayFs::new(tree.clone(), None)?, tree, mountpoint, options)?] })
+}
+
+fn serve(
+    fs: ArrayFs,
+    tree: &Tree,
+    mountpoint: &Path,
+    options: Options,
+) -> io::Result<JoinHandle<io::Result<()>>> {
+    let session = Session::new(fs, mountpoint, &config(tree, options))?;
+    // Not `Session::spawn`: that unmounts where it is dropped, and this mount outlives its maker.
+    let served = std::thread::Builder::new().name("serve".into()).spawn(move || session.run())?;
+    if let Err(error) = read_ahead(mountpoint) {
+        log::debug!("the kernel keeps its own read-ahead: {error}");
+    }
+    Ok(served)
+}
+
+fn config(tree: &Tree, options: Options) -> Config {
     let mut config = Config::default();
     let mut source = tree.store().path().to_string_lossy().into_owned();
     if !nix::unistd::geteuid().is_root() {
@@ -89,337 +136,12 @@ pub fn mount(tree: Tree, mountpoint: &Path, options: Options) -> io::Result<Moun
     ];
     config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
     config.n_threads = Some(options.threads.max(1));
-    let fs = ArrayFs { tree, files: Handles::default(), folders: Handles::default() };
-    let session = Session::new(fs, mountpoint, &config)?;
-    // Not `Session::spawn`: that unmounts where it is dropped, and this mount outlives its maker.
-    let served = std::thread::Builder::new().name("serve".into()).spawn(move || session.run())?;
-    Ok(Mounted { served })
+    config
 }
 
-struct ArrayFs {
-    tree: Tree,
-    files: Handles<OpenFile>,
-    folders: Handles<Listing>,
-}
-
-thread_local! {
-    /// Where a thread makes what has to be made.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-impl ArrayFs {
-    fn reply_read(&self, file: &OpenFile, offset: u64, size: usize, reply: ReplyData) {
-        let length = file.available(offset, size);
-        match self.tree.mapped(file, offset, length) {
-            Ok(Some(bytes)) => reply.data(bytes),
-            Ok(None) => SCRATCH.with_borrow_mut(|scratch| {
-                scratch.resize(length, 0);
-                match self.tree.read_at(file, offset, scratch) {
-                    Ok(filled) => reply.data(&scratch[..filled]),
-                    Err(error) => reply.error(errno(&error)),
-                }
-            }),
-            Err(error) => reply.error(errno(&error)),
-        }
-    }
-
-    /// Visits a listing with the entries for the folder itself and its parent in front.
-    fn visit(
-        listing: &Listing,
-        folder: Ino,
-        first: u64,
-        visit: &mut dyn FnMut(u64, &OsStr, Ino, NodeKind) -> bool,
-    ) {
-        let parent = if folder == Ino::ROOT { folder } else { Ino(UNKNOWN_INO) };
-        for (i, name, number) in [(0, ".", folder), (1, "..", parent)] {
-            if first <= i && !visit(i, OsStr::new(name), number, NodeKind::Folder) {
-                return;
-            }
-        }
-        listing.visit(first.saturating_sub(2), &mut |i, name, number, kind| visit(i + 2, name, number, kind));
-    }
-}
-
-impl Filesystem for ArrayFs {
-    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        // Each is a help where the kernel has it, and nothing is lost where it has not.
-        for capability in [
-            InitFlags::FUSE_DO_READDIRPLUS,
-            InitFlags::FUSE_READDIRPLUS_AUTO,
-            InitFlags::FUSE_PARALLEL_DIROPS,
-            InitFlags::FUSE_ASYNC_DIO,
-            InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
-        ] {
-            let _ = config.add_capabilities(capability);
-        }
-        let _ = config.set_max_background(64);
-        let _ = config.set_max_write(1 << 20);
-        Ok(())
-    }
-
-    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        if name.len() > LONGEST_NAME {
-            return reply.error(Errno::ENAMETOOLONG);
-        }
-        match self.tree.lookup(ino(parent), name) {
-            Ok(attr) => reply.entry(&time_to_live(attr.lasting), &file_attr(&attr), Generation(0)),
-            Err(error) => reply.error(errno(&error)),
-        }
-    }
-
-    fn forget(&self, _: &Request, number: INodeNo, lookups: u64) {
-        self.tree.forget(ino(number), lookups);
-    }
-
-    fn getattr(&self, _: &Request, number: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        match self.tree.attr(ino(number)) {
-            Ok(attr) => reply.attr(&time_to_live(attr.lasting), &file_attr(&attr)),
-            Err(error) => reply.error(errno(&error)),
-        }
-    }
-
-    fn open(&self, _: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        if flags.acc_mode() != OpenAccMode::O_RDONLY {
-            return reply.error(Errno::EROFS);
-        }
-        match self.tree.open_file(ino(number)) {
-            Ok(file) => {
-                // A number belongs to one version, so cached pages stay right.
-                let flags =
-                    if file.is_live { FopenFlags::FOPEN_DIRECT_IO } else { FopenFlags::FOPEN_KEEP_CACHE };
-                reply.opened(FileHandle(self.files.open(file)), flags | FopenFlags::FOPEN_NOFLUSH);
-            }
-            Err(error) => reply.error(errno(&error)),
-        }
-    }
-
-    fn read(
-        &self,
-        _: &Request,
-        _: INodeNo,
-        handle: FileHandle,
-        offset: u64,
-        size: u32,
-        _: OpenFlags,
-        _: Option<LockOwner>,
-        reply: ReplyData,
-    ) {
-        match &*self.files.get(handle.0) {
-            Some(file) => self.reply_read(file, offset, size as usize, reply),
-            None => reply.error(Errno::EBADF),
-        }
-    }
-
-    fn release(
-        &self,
-        _: &Request,
-        _: INodeNo,
-        handle: FileHandle,
-        _: OpenFlags,
-        _: Option<LockOwner>,
-        _: bool,
-        reply: ReplyEmpty,
-    ) {
-        self.files.close(handle.0);
-        reply.ok();
-    }
-
-    fn opendir(&self, _: &Request, number: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        match self.tree.list(ino(number)) {
-            Ok(listing) => {
-                let cached = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
-                let flags = if listing.is_lasting { cached } else { FopenFlags::empty() };
-                reply.opened(FileHandle(self.folders.open(listing)), flags);
-            }
-            Err(error) => reply.error(errno(&error)),
-        }
-    }
-
-    fn readdir(
-        &self,
-        _: &Request,
-        number: INodeNo,
-        handle: FileHandle,
-        offset: u64,
-        mut reply: ReplyDirectory,
-    ) {
-        let Some(listing) = &*self.folders.get(handle.0) else { return reply.error(Errno::EBADF) };
-        Self::visit(listing, ino(number), offset, &mut |i, name, child, kind| {
-            !reply.add(INodeNo(child.0), i + 1, file_type(kind), name)
-        });
-        reply.ok();
-    }
-
-    fn readdirplus(
-        &self,
-        _: &Request,
-        number: INodeNo,
-        handle: FileHandle,
-        offset: u64,
-        mut reply: ReplyDirectoryPlus,
-    ) {
-        let Some(listing) = &*self.folders.get(handle.0) else { return reply.error(Errno::EBADF) };
-        Self::visit(listing, ino(number), offset, &mut |i, name, child, kind| {
-            let found = if i < 2 { None } else { self.tree.lookup(ino(number), name).ok() };
-            // An entry without a node: the kernel lists the name, and looks it up when asked.
-            let Some(attr) = found else {
-                let bare = bare_attr(child, kind);
-                return !reply.add(INodeNo(0), i + 1, name, &Duration::ZERO, &bare, Generation(0));
-            };
-            let lasting = time_to_live(attr.lasting);
-            let is_full =
-                reply.add(INodeNo(attr.ino.0), i + 1, name, &lasting, &file_attr(&attr), Generation(0));
-            if is_full {
-                self.tree.forget(attr.ino, 1);
-            }
-            !is_full
-        });
-        reply.ok();
-    }
-
-    fn releasedir(&self, _: &Request, _: INodeNo, handle: FileHandle, _: OpenFlags, reply: ReplyEmpty) {
-        self.folders.close(handle.0);
-        reply.ok();
-    }
-
-    fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
-        match nix::sys::statvfs::fstatvfs(self.tree.store().as_fd()) {
-            Ok(fs) => {
-                let size = u32::try_from(fs.fragment_size()).unwrap_or(4096);
-                let namelen = u32::try_from(LONGEST_NAME).unwrap_or(255);
-                reply.statfs(fs.blocks(), 0, 0, fs.files(), 0, size, namelen, size);
-            }
-            Err(error) => reply.error(Errno::from_i32(error as i32)),
-        }
-    }
-
-    fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
-        reply.ok();
-    }
-
-    fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        reply.ok();
-    }
-
-    fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        reply.ok();
-    }
-
-    fn access(&self, _: &Request, _: INodeNo, _: AccessFlags, reply: ReplyEmpty) {
-        // The kernel checks the modes itself, and asks no more.
-        reply.error(Errno::ENOSYS);
-    }
-
-    fn getxattr(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, reply: ReplyXattr) {
-        reply.error(Errno::ENOSYS);
-    }
-
-    fn listxattr(&self, _: &Request, _: INodeNo, _: u32, reply: ReplyXattr) {
-        reply.error(Errno::ENOSYS);
-    }
-
-    fn ioctl(
-        &self,
-        _: &Request,
-        _: INodeNo,
-        _: FileHandle,
-        _: IoctlFlags,
-        _: u32,
-        _: &[u8],
-        _: u32,
-        reply: ReplyIoctl,
-    ) {
-        reply.error(Errno::ENOTTY);
-    }
-
-    // Whatever would change something: the mount is read-only.
-
-    fn setattr(
-        &self,
-        _: &Request,
-        _: INodeNo,
-        _: Option<u32>,
-        _: Option<u32>,
-        _: Option<u32>,
-        _: Option<u64>,
-        _: Option<TimeOrNow>,
-        _: Option<TimeOrNow>,
-        _: Option<SystemTime>,
-        _: Option<FileHandle>,
-        _: Option<SystemTime>,
-        _: Option<SystemTime>,
-        _: Option<SystemTime>,
-        _: Option<BsdFileFlags>,
-        reply: ReplyAttr,
-    ) {
-        reply.error(Errno::EROFS);
-    }
-
-    fn mknod(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: u32, reply: ReplyEntry) {
-        reply.error(Errno::EROFS);
-    }
-
-    fn mkdir(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, reply: ReplyEntry) {
-        reply.error(Errno::EROFS);
-    }
-
-    fn unlink(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
-        reply.error(Errno::EROFS);
-    }
-
-    fn rmdir(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
-        reply.error(Errno::EROFS);
-    }
-
-    fn symlink(&self, _: &Request, _: INodeNo, _: &OsStr, _: &Path, reply: ReplyEntry) {
-        reply.error(Errno::EROFS);
-    }
-
-    fn rename(
-        &self,
-        _: &Request,
-        _: INodeNo,
-        _: &OsStr,
-        _: INodeNo,
-        _: &OsStr,
-        _: RenameFlags,
-        reply: ReplyEmpty,
-    ) {
-        reply.error(Errno::EROFS);
-    }
-
-    fn link(&self, _: &Request, _: INodeNo, _: INodeNo, _: &OsStr, reply: ReplyEntry) {
-        reply.error(Errno::EROFS);
-    }
-
-    fn create(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: i32, reply: ReplyCreate) {
-        reply.error(Errno::EROFS);
-    }
-
-    fn write(
-        &self,
-        _: &Request,
-        _: INodeNo,
-        _: FileHandle,
-        _: u64,
-        _: &[u8],
-        _: WriteFlags,
-        _: OpenFlags,
-        _: Option<LockOwner>,
-        reply: ReplyWrite,
-    ) {
-        reply.error(Errno::EROFS);
-    }
-
-    fn fallocate(&self, _: &Request, _: INodeNo, _: FileHandle, _: u64, _: u64, _: i32, reply: ReplyEmpty) {
-        reply.error(Errno::EROFS);
-    }
-
-    fn setxattr(&self, _: &Request, _: INodeNo, _: &OsStr, _: &[u8], _: i32, _: u32, reply: ReplyEmpty) {
-        reply.error(Errno::EROFS);
-    }
-
-    fn removexattr(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
-        reply.error(Errno::EROFS);
-    }
+/// Makes the kernel read ahead by more than the 128 KiB that a connection can ask for.
+fn read_ahead(mountpoint: &Path) -> io::Result<()> {
+    let device = fs::metadata(mountpoint)?.dev();
+    let (major, minor) = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
+    fs::write(format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb"), READ_AHEAD_KIB.to_string())
 }

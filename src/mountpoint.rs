@@ -83,7 +83,8 @@ pub enum Ground {
 pub fn prepare(path: &Path, store: &Path) -> Result<Ground> {
     let target = absolute(path)?;
     let refuse = |why: &str| Err(Error::refused(path, why));
-    let dead = matches!(fs::metadata(&target), Err(e) if e.raw_os_error() == Some(libc::ENOTCONN));
+    // Not `stat`, which the kernel may answer by itself.
+    let dead = matches!(fs::read_dir(&target), Err(e) if e.raw_os_error() == Some(libc::ENOTCONN));
     if dead {
         detach(&target)?;
     }

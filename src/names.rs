@@ -1,9 +1,19 @@
 //! The names of an array's rows and columns, where the store knows them.
+//!
+//! They stand in text files, one name a line ([`NameFiles`] finds them), and are read when they are
+//! first asked for: names that do not fit the array are told of and not used.
+
+mod files;
+mod index;
+mod text;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The names along one axis of an array, in order.
+pub use files::NameFiles;
+use index::Index;
+
+/// The names along one axis of an array, in order: all differ, and none is empty.
 #[derive(Debug, Default)]
 pub struct Labels {
     /// File of the store that they come from.
@@ -12,9 +22,22 @@ pub struct Labels {
     text: String,
     /// Where each name ends in the text.
     ends: Vec<u32>,
+    index: Index,
 }
 
 impl Labels {
+    /// The names that end there in the text.
+    ///
+    /// # Errors
+    ///
+    /// A name that is there twice, and its places.
+    fn new(source: PathBuf, text: String, ends: Vec<u32>) -> Result<Self, (String, u64, u64)> {
+        let mut labels = Self { source, text, ends, index: Index::default() };
+        let twice = |(first, second)| (labels.get(first).to_owned(), first, second);
+        labels.index = Index::new(&labels).map_err(twice)?;
+        Ok(labels)
+    }
+
     /// Number of names: that of the array's rows or columns.
     pub fn len(&self) -> u64 {
         self.ends.len() as u64
@@ -38,16 +61,15 @@ impl Labels {
         let i = usize::try_from(i).unwrap_or(usize::MAX).min(self.ends.len());
         if i == 0 { 0 } else { self.ends[i - 1].into() }
     }
-}
 
-impl<'a> FromIterator<&'a str> for Labels {
-    fn from_iter<T: IntoIterator<Item = &'a str>>(names: T) -> Self {
-        let mut labels = Self::default();
-        for name in names {
-            labels.text.push_str(name);
-            labels.ends.push(u32::try_from(labels.text.len()).unwrap_or(u32::MAX));
-        }
-        labels
+    /// Bytes of memory that they take.
+    fn memory(&self) -> usize {
+        self.text.len() + self.ends.len() * 4 + self.index.memory()
+    }
+
+    /// The row or column of the array that has this name.
+    pub fn find(&self, name: &str) -> Option<u64> {
+        self.index.find(self, name)
     }
 }
 
@@ -58,4 +80,16 @@ pub struct Names {
     pub rows: Option<Arc<Labels>>,
     /// Of each column.
     pub columns: Option<Arc<Labels>>,
+}
+
+#[cfg(test)]
+impl<'a> FromIterator<&'a str> for Labels {
+    fn from_iter<T: IntoIterator<Item = &'a str>>(names: T) -> Self {
+        let (mut text, mut ends) = (String::new(), Vec::new());
+        for name in names {
+            text.push_str(name);
+            ends.push(u32::try_from(text.len()).unwrap_or(u32::MAX));
+        }
+        Self { text, ends, ..Self::default() }
+    }
 }

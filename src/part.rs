@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::format::{DenseMeta, Kind, Metadata, Shape, SparseMeta};
 use crate::names::Names;
 use crate::select::Rows;
-use crate::source::Source;
+use crate::source::{Run, Source};
 use crate::store::Stat;
 use crate::vfile::{Extent, VirtualFile};
 use dense::Densified;
@@ -156,9 +156,8 @@ impl Selection {
     /// # Errors
     ///
     /// Whatever reading the files that hold them gives; names that do not fit are no error, and none.
-    #[allow(clippy::unused_self, clippy::unnecessary_wraps)]
     pub fn names(&self) -> Result<Names> {
-        Ok(Names::default())
+        self.array.names.names()
     }
 
     /// The shape of the selection.
@@ -202,6 +201,24 @@ impl Selection {
         }
     }
 
+    /// The run of a file of the store that the part is, if that is plain without reading anything.
+    pub fn run(&self, part: Part) -> Option<Run<'_>> {
+        if !self.has(part) || !part.thing.is_block() {
+            return None;
+        }
+        let source = self.source_of(part)?;
+        let Metadata::Dense(meta) = &self.array.metadata else {
+            return Some(Run { source, offset: 0, length: source.len() });
+        };
+        let row_bytes = meta.shape.columns() * meta.dtype.itemsize();
+        let (first, count) = match part.of {
+            Scope::Row(i) => (self.rows.row(i), 1),
+            Scope::All if self.rows.is_contiguous() => (self.rows.start(), self.rows.count()),
+            _ => return None,
+        };
+        Some(Run { source, offset: first * row_bytes, length: count * row_bytes })
+    }
+
     /// Facts of the file behind the part when it shows nothing else, or else of all files.
     pub fn stat_of(&self, part: Part, is_raw: bool) -> Stat {
         match self.source_of(part) {
@@ -231,11 +248,6 @@ impl Selection {
         let source = Arc::clone(&self.array.files[0]);
         let (item, columns, rows) = (meta.dtype.itemsize(), meta.shape.columns(), self.rows);
         let row_bytes = columns * item;
-        let slice = |row: u64, count: u64| Extent::Slice {
-            source: Arc::clone(&source),
-            offset: row * row_bytes,
-            length: count * row_bytes,
-        };
         let strided = |offset: u64, item: u64| {
             Strided {
                 source: Arc::clone(&source),
@@ -246,13 +258,15 @@ impl Selection {
             }
             .extent()
         };
-        let (extent, shape) = match of {
-            Scope::All if rows.is_contiguous() => (slice(rows.start(), rows.count()), self.shape()),
-            Scope::All => (strided(rows.start() * row_bytes, row_bytes), self.shape()),
-            Scope::Row(i) => (slice(rows.row(i), 1), Shape::Vector(columns)),
-            Scope::Column(j) => {
-                (strided(rows.start() * row_bytes + j * item, item), Shape::Vector(rows.count()))
-            }
+        let shape = match of {
+            Scope::All => self.shape(),
+            Scope::Row(_) => Shape::Vector(columns),
+            Scope::Column(_) => Shape::Vector(rows.count()),
+        };
+        let extent = match (self.run(Part { thing: Thing::Array, of }), of) {
+            (Some(Run { offset, length, .. }), _) => Extent::Slice { source, offset, length },
+            (None, Scope::Column(j)) => strided(rows.start() * row_bytes + j * item, item),
+            (None, _) => strided(rows.start() * row_bytes, row_bytes),
         };
         Ok(Block { dtype: meta.dtype, shape, bytes: VirtualFile::new([extent])? })
     }

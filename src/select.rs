@@ -76,6 +76,16 @@ impl Rows {
         self.start + i * self.step
     }
 
+    /// Which of the selected rows is this row of the array, if it is one.
+    pub const fn position(&self, row: u64) -> Option<u64> {
+        match row.checked_sub(self.start) {
+            Some(past) if past.is_multiple_of(self.step) && past / self.step < self.count => {
+                Some(past / self.step)
+            }
+            _ => None,
+        }
+    }
+
     /// The `i`-th selected row alone (`i` below `count`).
     pub const fn only(&self, i: u64) -> Self {
         Self { start: self.row(i), step: 1, count: 1 }
@@ -168,6 +178,13 @@ mod tests {
         {
             assert_eq!(index(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn rows_know_their_places() {
+        let rows = Rows::parse(b"2:9:3", 10).unwrap();
+        let places: Vec<_> = (0..12).filter_map(|row| Some((row, rows.position(row)?))).collect();
+        assert_eq!(places, [(2, 0), (5, 1), (8, 2)]);
     }
 
     #[test]

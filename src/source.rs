@@ -14,6 +14,31 @@ use crate::error::{Error, Result};
 use crate::mmap::{MmapBytes, Mode, mmap_file};
 use crate::store::{FileKind, Stat, Store};
 
+/// A run of bytes of a file of the store.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'s> {
+    /// The file.
+    pub source: &'s Arc<Source>,
+    /// Where the run starts in it.
+    pub offset: u64,
+    /// Bytes of the run.
+    pub length: u64,
+}
+
+impl<'s> Run<'s> {
+    /// As [`Source::mapped`], for the bytes of the run from `offset` on: at most `length`, fewer at
+    /// its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::mapped`].
+    pub fn mapped(&self, offset: u64, length: usize) -> Result<Option<&'s [u8]>> {
+        let left = self.length.saturating_sub(offset);
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(length);
+        self.source.mapped(self.offset + offset.min(self.length), length)
+    }
+}
+
 /// One version of one regular file of a store.
 #[derive(Debug)]
 pub struct Source {
@@ -29,8 +54,9 @@ pub struct Source {
 #[derive(Debug)]
 struct Opened {
     file: File,
-    /// None where the system had no room for another mapping; then everything is read instead.
-    map: Option<MmapBytes>,
+    /// Made when it is first needed; none where the system had no room for another mapping: then
+    /// everything is read instead.
+    map: OnceLock<Option<MmapBytes>>,
 }
 
 impl Source {
@@ -90,6 +116,15 @@ impl Source {
         self.opened().map(drop)
     }
 
+    /// Passes the open file to `use_it`, who may hand it to the kernel.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn with_file<T>(&self, use_it: impl FnOnce(&File) -> T) -> Result<T> {
+        Ok(use_it(&self.opened()?.file))
+    }
+
     fn opened(&self) -> Result<&Opened> {
         if let Some(opened) = self.opened.get() {
             return Ok(opened);
@@ -101,9 +136,12 @@ impl Source {
         if stat.identity != self.stat.identity {
             return Err(Error::Stale { path: self.name.clone() });
         }
-        let map = mmap_file(&self.store.path().join(&self.path), Mode::Read, &file, 0, 0);
-        let map = map.inspect_err(|error| log::warn!("{error}; reading without a map")).ok();
-        Ok(self.opened.get_or_init(|| Opened { file, map }))
+        Ok(self.opened.get_or_init(|| Opened { file, map: OnceLock::new() }))
+    }
+
+    fn map(&self, file: &File) -> Option<MmapBytes> {
+        let map = mmap_file(&self.store.path().join(&self.path), Mode::Read, file, 0, 0);
+        map.inspect_err(|error| log::warn!("{error}; reading without a map")).ok()
     }
 
     /// Refuses when the file no longer reaches to `end`.
@@ -124,7 +162,7 @@ impl Source {
     /// [`Error::Truncated`] when the file has shrunk.
     pub fn mapped(&self, offset: u64, length: usize) -> Result<Option<&[u8]>> {
         let opened = self.opened()?;
-        let Some(map) = &opened.map else { return Ok(None) };
+        let Some(map) = opened.map.get_or_init(|| self.map(&opened.file)) else { return Ok(None) };
         self.check_reaches(&opened.file, offset.saturating_add(length as u64))?;
         let start = usize::try_from(offset).ok();
         let range = start.and_then(|start| Some(start..start.checked_add(length)?));

@@ -15,6 +15,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
@@ -31,6 +32,15 @@ pub struct Time {
 }
 
 impl Time {
+    /// This moment.
+    pub fn now() -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self {
+            seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+            nanoseconds: since.subsec_nanos(),
+        }
+    }
+
     fn new(seconds: i64, nanoseconds: i64) -> Self {
         Self { seconds, nanoseconds: u32::try_from(nanoseconds).unwrap_or(0) }
     }
@@ -116,6 +126,17 @@ impl Stat {
             rights: Rights { mode: meta.mode() & 0o7777, uid: meta.uid(), gid: meta.gid() },
             accessed: Time::new(meta.atime(), meta.atime_nsec()),
         }
+    }
+
+    /// Facts of something that comes of this file and of `other`: the latest times, the rights that
+    /// both give.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        self.rights = self.rights.and(&other.rights);
+        self.identity.modified = self.identity.modified.max(other.identity.modified);
+        self.identity.changed = self.identity.changed.max(other.identity.changed);
+        self.accessed = self.accessed.max(other.accessed);
+        self
     }
 }
 

@@ -144,6 +144,23 @@ impl VirtualFile {
         &self.extents
     }
 
+    /// The file of a store that this one is, byte for byte, if it is one.
+    pub fn whole_source(&self) -> Option<&Arc<Source>> {
+        match self.extents.as_slice() {
+            [Extent::Slice { source, offset: 0, length }] if *length == source.len() => Some(source),
+            _ => None,
+        }
+    }
+
+    /// Whether some of the `length` bytes from `offset` on have to be computed.
+    pub fn is_generated(&self, offset: u64, length: usize) -> bool {
+        let end = offset.saturating_add(length as u64);
+        let first = self.ends.partition_point(|end| *end <= offset);
+        let touched = self.extents.iter().zip(&self.ends).skip(first);
+        let mut touched = touched.take_while(|(extent, last)| *last - extent.len() < end);
+        touched.any(|(extent, _)| matches!(extent, Extent::Generated { .. }))
+    }
+
     /// Opens every file that will be read, so that the version which was found stays readable.
     ///
     /// # Errors

@@ -95,7 +95,7 @@ fn sample(mount: &Path, path: &Path, found: &mut Vec<PathBuf>) {
     }
     for name in names {
         let path = path.join(name);
-        match fs::symlink_metadata(mount.join(&path)).unwrap() {
+        match fs::metadata(mount.join(&path)).unwrap() {
             meta if meta.is_dir() => sample(mount, &path, found),
             _ => found.push(path),
         }

@@ -76,12 +76,12 @@ fn a_dense_matrix_has_its_layout() {
     let (store, bytes) = matrix(&[120, 11]);
     let mount = Mount::new(store.path());
     assert_eq!(mount.list(""), [".arrayfs", "m"]);
-    assert_eq!(mount.list(".arrayfs"), ["errors.yaml", "warnings.yaml"]);
-    assert_eq!(mount.list("m"), ["array", "array.npy", "cols", "meta.yaml", "rows", "slices"]);
+    assert_eq!(mount.list(".arrayfs"), ["errors.yaml", "mount.yaml", "warnings.yaml"]);
+    assert_eq!(mount.list("m"), ["README.md", "array", "array.npy", "cols", "meta.yaml", "rows", "slices"]);
     assert_eq!(mount.list("m/rows"), numbers(120, 3));
     assert_eq!(mount.list("m/cols"), numbers(11, 2));
     assert_eq!(mount.list("m/slices"), ["000:120"]);
-    let slice = ["array", "array.npy", "cols", "meta.yaml", "rows"];
+    let slice = ["README.md", "array", "array.npy", "cols", "meta.yaml", "rows"];
     assert_eq!(mount.list("m/slices/000:120"), slice);
     assert_eq!(mount.list("m/slices/10:20"), slice);
     assert_eq!(mount.list("m/slices/10:20/rows"), numbers(10, 1));
@@ -105,9 +105,9 @@ fn a_vector_has_its_layout() {
     let store = tempdir().unwrap();
     let bytes = write_dense(&store.path().join("v"), "float64", &[9]);
     let mount = Mount::new(store.path());
-    assert_eq!(mount.list("v"), ["array", "array.npy", "meta.yaml", "slices"]);
+    assert_eq!(mount.list("v"), ["README.md", "array", "array.npy", "meta.yaml", "slices"]);
     assert_eq!(mount.list("v/slices"), ["0:9"]);
-    assert_eq!(mount.list("v/slices/2:4"), ["array", "array.npy", "meta.yaml"]);
+    assert_eq!(mount.list("v/slices/2:4"), ["README.md", "array", "array.npy", "meta.yaml"]);
     assert_eq!(mount.read("v/array"), bytes);
     assert_eq!(mount.read("v/slices/2:4/array"), bytes[16..32]);
     for path in ["v/rows", "v/cols", "v/rows/0", "v/data", "v/dense", "v/array.csv.npy", "v/meta", "v/array."]
@@ -123,8 +123,8 @@ fn a_sparse_matrix_has_its_layout() {
     sparse.write(&store.path().join("s"));
     let mount = Mount::new(store.path());
     let mut things =
-        vec!["data", "data.npy", "dense", "dense.npy", "indices", "indices.npy", "indptr", "indptr.npy"];
-    things.push("meta.yaml");
+        vec!["README.md", "data", "data.npy", "dense", "dense.npy", "indices", "indices.npy", "indptr"];
+    things.extend(["indptr.npy", "meta.yaml"]);
     let slice = [&things[..], &["rows"]].concat();
     assert_eq!(mount.list("s"), [&slice[..], &["slices"]].concat());
     assert_eq!(mount.list("s/rows"), numbers(14, 2));
@@ -609,9 +609,9 @@ fn every_kind_of_change_is_refused() {
             ("append", open(&path, File::options().append(true))),
             ("truncate at opening", open(&path, File::options().write(true).truncate(true))),
             ("unlink", errno(fs::remove_file(&path))),
-            ("rename", errno(fs::rename(&path, mount.join("sub/new")))),
+            ("rename", errno(fs::rename(&path, path.with_file_name("new")))),
             ("rename over", errno(fs::rename(mount.join("plain"), mount.join("m/array")))),
-            ("link", errno(fs::hard_link(&path, mount.join("sub/new")))),
+            ("link", errno(fs::hard_link(&path, path.with_file_name("new")))),
             ("chmod", errno(fs::set_permissions(&path, fs::Permissions::from_mode(0o777)))),
             ("chown", errno(chown(&path, Some(1), Some(1)))),
             ("truncate", truncate(&c_path)),
@@ -802,10 +802,7 @@ fn nothing_is_mapped_before_it_is_read() {
     mount.read("m/meta.yaml");
     assert!(!maps().contains(&format!("{in_store}/m")) && !maps().contains(&format!("{in_store}/v")));
     assert!(!maps().contains(&format!("{in_store}/s.data")), "{}", maps());
-    let file = File::open(mount.join("m/array")).unwrap();
-    let mut read = vec![0; bytes.len()];
-    file.read_exact_at(&mut read, 0).unwrap();
-    assert!(listing.unwrap().success() && read == bytes);
+    assert!(listing.unwrap().success() && bytes.starts_with(&mount.read("m/rows/0")));
     assert!(maps().contains(&format!("{in_store}/m.array")), "what is read is mapped");
 }
 

@@ -25,7 +25,7 @@ const BUFFER: usize = 1 << 20;
 pub fn run(args: &Args) -> Result<ExitCode> {
     let tree = Tree::open(&args.store)?;
     let attr = tree.resolve(&args.vpath).map_err(|error| super::why_missing(&tree, &args.vpath, error))?;
-    if attr.kind == NodeKind::Folder {
+    if attr.kind != NodeKind::File {
         bail!("{}: a folder, not a file; it holds {}", args.vpath.display(), contents(&tree, attr.ino)?);
     }
     let file = tree.open_file(attr.ino)?;

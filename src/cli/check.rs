@@ -33,18 +33,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     });
     let broken_before = faults.len();
     let bar = progress_bar(&arrays);
-    for array in &arrays {
+    let (count, mut warnings) = (arrays.len() + broken_before, Vec::new());
+    for array in arrays {
         bar.set_message(shown(&array.path));
-        faults.extend(verify(array, &bar).into_iter().map(|error| (array.path.clone(), error)));
+        faults.extend(verify(&array, &bar).into_iter().map(|error| (array.path.clone(), error)));
+        faults.extend(array.names.names().err().map(|error| (array.path.clone(), error)));
+        let warning = |flaw| format!("{}: names are not used: {flaw}", shown(&array.path));
+        warnings.extend(array.names.flaws().map(warning));
     }
     bar.finish_and_clear();
+    warnings.iter().for_each(|warning| eprintln!("{warning}"));
     let mut out = io::stdout().lock();
     for (path, error) in &faults {
         writeln!(out, "{}: {error}", shown(path))?;
     }
     let mut broken: Vec<_> = faults.iter().map(|(path, _)| path).collect();
     broken.dedup();
-    eprintln!("{} arrays verified, {} broken", arrays.len() + broken_before, broken.len());
+    eprintln!("{} arrays verified, {} broken", count, broken.len());
     Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

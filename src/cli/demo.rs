@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use arrayfs::dtype::Dtype;
+use arrayfs::fuse::Options;
 use arrayfs::memory_mapping::{
     SparseInRows, create_memory_mapped_array, open_memory_mapped_array, write_memory_mapped_sparse,
 };
@@ -63,7 +64,7 @@ impl Drop for Stage {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let signals = super::mount::block_signals()?;
     let mut stage = Stage::new(args.mountpoint.as_deref())?;
-    let mounted = super::mount::mount(stage.store.path(), &stage.mountpoint, false, None);
+    let mounted = super::mount::mount(stage.store.path(), &stage.mountpoint, Options::default());
     stage.mounted = mounted.is_ok();
     let (store, mountpoint) = (stage.store.path().to_owned(), stage.mountpoint.clone());
     let stage = Arc::new(Mutex::new(Some(stage)));

@@ -33,9 +33,12 @@ pub struct Args {
     /// Let other users in; modes and owners are those of the store, and are enforced
     #[arg(long)]
     allow_other: bool,
-    /// Threads that serve [default: two for each core, 4 to 32]
+    /// Threads that serve [default: two for each core, 8 to 32]
     #[arg(long)]
     threads: Option<usize>,
+    /// Have no file read by the kernel itself, as for whoever is not root; the tree then has no links
+    #[arg(long)]
+    no_passthrough: bool,
     /// The mount's own process: say on standard output when it is ready, then let go of the terminal
     #[arg(long, hide = true)]
     background_child: bool,
@@ -57,6 +60,7 @@ fn start(args: &Args) -> Result<ExitCode> {
     let mut child = Command::new(program);
     child.arg("mount").arg("--background-child");
     child.args(args.allow_other.then_some("--allow-other"));
+    child.args(args.no_passthrough.then_some("--no-passthrough"));
     child.args(args.threads.map(|threads| format!("--threads={threads}")));
     child.arg("--").arg(std::path::absolute(&args.store)?).arg(std::path::absolute(&args.mountpoint)?);
     let mut child =
@@ -73,7 +77,10 @@ fn serve(args: &Args) -> Result<ExitCode> {
     }
     // Blocked before any thread starts, so that all of them leave the signals to `wait`.
     let signals = block_signals()?;
-    let mounted = mount(&args.store, &args.mountpoint, args.allow_other, args.threads)?;
+    let mut options = Options { allow_other: args.allow_other, ..Options::default() };
+    options.passthrough = !args.no_passthrough;
+    options.threads = args.threads.unwrap_or(options.threads);
+    let mounted = mount(&args.store, &args.mountpoint, options)?;
     if args.background_child {
         say_ready().context("cannot tell that the mount is ready")?;
     } else {
@@ -83,7 +90,7 @@ fn serve(args: &Args) -> Result<ExitCode> {
 }
 
 /// Mounts a store, after every check that can be made beforehand.
-pub fn mount(store: &Path, mountpoint: &Path, allow_other: bool, threads: Option<usize>) -> Result<Mounted> {
+pub fn mount(store: &Path, mountpoint: &Path, options: Options) -> Result<Mounted> {
     let tree = Tree::open(store)?;
     if mountpoint::prepare(mountpoint, tree.store().path())? == Ground::Cleared {
         eprintln!("arrayfs: {}: cleared a dead mount whose server was gone", mountpoint.display());
@@ -91,9 +98,7 @@ pub fn mount(store: &Path, mountpoint: &Path, allow_other: bool, threads: Option
     if let Err(error) = allow_maximal_open_files() {
         log::warn!("{error}");
     }
-    let mut options = Options { allow_other, ..Options::default() };
-    options.threads = threads.unwrap_or(options.threads);
-    fuse::mount(tree, mountpoint, options).map_err(|error| explain(&error))
+    fuse::mount(&tree, mountpoint, options).map_err(|error| explain(&error))
 }
 
 /// What the system's refusal means, and what to do about it.

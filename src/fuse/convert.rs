@@ -45,6 +45,7 @@ pub(super) fn file_type(kind: NodeKind) -> FileType {
     match kind {
         NodeKind::File => FileType::RegularFile,
         NodeKind::Folder => FileType::Directory,
+        NodeKind::Link => FileType::Symlink,
     }
 }
 

@@ -11,13 +11,15 @@ impl Ino {
     pub const ROOT: Self = Self(1);
 }
 
-/// Files and folders: the tree has no other nodes.
+/// What nodes the tree has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NodeKind {
     /// A regular file.
     File,
     /// A directory.
     Folder,
+    /// A symbolic link.
+    Link,
 }
 
 /// How long a name or its attributes may be taken for granted.
@@ -38,7 +40,7 @@ pub struct Attr {
     pub ino: Ino,
     /// File or folder.
     pub kind: NodeKind,
-    /// Exact size of a file in bytes.
+    /// Exact size of a file in bytes, or of a link's target.
     pub size: u64,
     /// Owner and mode, without the right to write.
     pub rights: Rights,
@@ -77,5 +79,16 @@ impl Attr {
     pub fn folder(ino: Ino, stat: &Stat) -> Self {
         let directory = Self::directory(ino, stat, Lasting::Version);
         Self { rights: directory.rights.as_folder(), ..directory }
+    }
+
+    /// A link in a folder that shows files with these facts, to a path of `length` bytes.
+    pub fn link(ino: Ino, length: usize, stat: &Stat) -> Self {
+        let rights = Rights { mode: 0o777, ..stat.rights };
+        Self {
+            kind: NodeKind::Link,
+            size: length as u64,
+            rights,
+            ..Self::directory(ino, stat, Lasting::Version)
+        }
     }
 }

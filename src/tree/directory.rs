@@ -72,7 +72,7 @@ impl StoreDirectory {
 
     fn look(&self, store: &Arc<Store>, names: &Names, shown: &Shown) -> Option<Found> {
         let known = lock(&self.arrays).get(&shown.name).cloned();
-        if let Some(array) = known.filter(|array| array.is_current()) {
+        if let Some(array) = known.filter(|array| array.is_current() && array.names.is_current()) {
             return Some(Found::Array(array));
         }
         match self.directory.entry(store, names, shown) {

@@ -2,17 +2,28 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::attr::{Attr, Ino, Lasting, NodeKind};
+use super::by_name::BY_NAME;
 use super::leaf::{Extent, Leaf, Node};
 use crate::catalog::StoredArray;
 use crate::error::{Error, Result};
 use crate::format::{Kind, Shape};
 use crate::part::{Part, Scope, Selection, Thing};
 use crate::select::{index_width, parse_index};
+use crate::source::Run;
 use crate::vfile::VirtualFile;
 use crate::view::{self, Members, VIEWS};
+
+pub(super) const ROWS: &str = "rows";
+pub(super) const COLUMNS: &str = "cols";
+const SLICES: &str = "slices";
+
+/// The folders of an array's folder, each where it makes sense.
+const FOLDERS: [(&str, Node); 4] =
+    [(ROWS, Node::Rows), (COLUMNS, Node::Columns), (SLICES, Node::Slices), (BY_NAME, Node::ByName)];
 
 /// Bytes of the blocks that `slices/` divides an array into.
 const BLOCK: u64 = 64 << 20;
@@ -24,6 +35,8 @@ pub struct Folder {
     pub selection: Selection,
     /// Fixes the numbers of the nodes.
     pub extent: Extent,
+    /// Its path in the mount.
+    pub path: PathBuf,
     /// Whether this is one of the folders in `slices/`.
     is_slice: bool,
 }
@@ -43,39 +56,61 @@ pub enum Child {
 }
 
 impl Folder {
-    /// The folder of a whole array.
-    pub fn whole(array: Arc<StoredArray>) -> Self {
-        Self::new(Selection::whole(array), false)
+    /// The folder of a whole array, at this path in the mount.
+    pub fn whole(array: Arc<StoredArray>, path: &Path) -> Self {
+        Self::new(Selection::whole(array), path.to_owned(), false)
     }
 
-    /// The folder of a slice in `slices/`.
-    pub fn slice(selection: Selection) -> Self {
-        Self::new(selection, true)
+    /// The folder of a slice, of that name in `slices/`.
+    pub fn slice(&self, selection: Selection, name: &OsStr) -> Self {
+        Self::new(selection, self.path.join(SLICES).join(name), true)
     }
 
-    fn new(selection: Selection, is_slice: bool) -> Self {
-        let extent = match selection.shape() {
+    fn new(selection: Selection, path: PathBuf, is_slice: bool) -> Self {
+        let extent = Self::extent_of(&selection);
+        Self { selection, extent, path, is_slice }
+    }
+
+    /// What fixes the numbers of the nodes in the folder of a selection.
+    pub fn extent_of(selection: &Selection) -> Extent {
+        match selection.shape() {
             Shape::Vector(_) => Extent::new(0, 0),
             Shape::Matrix(rows, columns) => match selection.array().metadata.kind() {
                 Kind::Dense => Extent::new(rows, columns),
                 Kind::Sparse => Extent::new(rows, 0),
             },
-        };
-        Self { selection, extent, is_slice }
+        }
     }
 
     /// What `stat` tells of a node.
     pub fn attr(&self, leaf: Leaf, ino: Ino) -> Result<Attr> {
         let (Node::File(thing, format) | Node::Member(thing, format, _)) = leaf.node else {
-            return Ok(Attr::folder(ino, &self.selection.array().stat()));
+            let array = self.selection.array();
+            let is_named = matches!(leaf.node, Node::ByName | Node::NamedRows | Node::NamedColumns);
+            return Ok(Attr::folder(ino, &if is_named { array.stat_with_names() } else { array.stat() }));
         };
         let part = Part { thing, of: leaf.of };
         let is_raw = matches!(VIEWS[format].format(), "" | "yaml");
-        let stat = self.selection.stat_of(part, is_raw);
-        match self.content(leaf)? {
+        if let Some(run) = self.run(leaf) {
+            let stat = self.selection.stat_of(part, is_raw);
+            return Ok(Attr::file(ino, run.length, &stat, Lasting::Version));
+        }
+        let content = self.content(leaf)?;
+        // After the content: names that turned out not to fit narrow nobody's rights.
+        let stat = match self.shows_names(leaf) {
+            true => self.selection.array().stat_with_names(),
+            false => self.selection.stat_of(part, is_raw),
+        };
+        match content {
             Some(file) => Ok(Attr::file(ino, file.len(), &stat, Lasting::Version)),
             None => Ok(Attr::folder(ino, &stat)),
         }
+    }
+
+    /// Whether a node may show names of rows or columns.
+    pub fn shows_names(&self, leaf: Leaf) -> bool {
+        let (Node::File(thing, format) | Node::Member(thing, format, _)) = leaf.node else { return true };
+        VIEWS.get(format).is_none_or(|view| view.shows_names(Part { thing, of: leaf.of }))
     }
 
     /// The content of a file; none for a folder.
@@ -92,6 +127,12 @@ impl Folder {
             }
             _ => Ok(None),
         }
+    }
+
+    /// The run of a file of the store that a node is, if that is plain without making anything.
+    pub fn run(&self, leaf: Leaf) -> Option<Run<'_>> {
+        let Node::File(thing, format) = leaf.node else { return None };
+        VIEWS.get(format)?.run(&self.selection, Part { thing, of: leaf.of })
     }
 
     fn members(&self, thing: Thing, format: usize) -> Result<Members> {
@@ -121,36 +162,49 @@ impl Folder {
                 self.leaf(Scope::Column(column), Thing::Array, format)
             }
             Node::Slices => self.selection.slice(name).map(Child::Slice),
+            Node::ByName => {
+                let (_, node) = self.named_axes().find(|(other, _)| other.as_bytes() == name)?;
+                Some(Child::Leaf(Leaf { of: folder.of, node }))
+            }
+            Node::NamedRows | Node::NamedColumns => self.named(folder, name),
+            Node::Link(_) => None,
             Node::File(thing, format) => self.member(thing, format, None, name),
             Node::Member(thing, format, member) => self.member(thing, format, Some(member), name),
         }
     }
 
-    /// `rows/`, `cols/` and `slices/`.
+    /// `rows/`, `cols/`, `slices/` or `by-name/`.
     fn named_folder(&self, of: Scope, name: &[u8]) -> Option<Child> {
-        let folders = self.folders(of).into_iter();
-        let found = folders.filter(|(other, _)| other.as_bytes() == name).map(|(_, node)| node).next()?;
-        Some(Child::Leaf(Leaf { of, node: found }))
+        let (_, node) = FOLDERS.into_iter().find(|(other, _)| other.as_bytes() == name)?;
+        let leaf = Leaf { of, node };
+        self.has_folder(leaf).then_some(Child::Leaf(leaf))
     }
 
-    fn folders(&self, of: Scope) -> Vec<(&'static str, Node)> {
-        let (rows, columns) = (self.extent.rows > 0, self.extent.columns > 0);
-        match of {
-            Scope::All => {
-                [(rows, "rows", Node::Rows), (columns, "cols", Node::Columns), (true, "slices", Node::Slices)]
-                    .into_iter()
-                    .filter_map(|(is_there, name, node)| is_there.then_some((name, node)))
-                    .collect()
+    /// The path in the mount of one of the folders that hold the parts of the array.
+    pub fn path_of_parts(&self, leaf: Leaf) -> Option<PathBuf> {
+        let (name, _) = FOLDERS.into_iter().find(|(_, node)| *node == leaf.node)?;
+        self.has_folder(leaf).then(|| self.path.join(name))
+    }
+
+    fn has_folder(&self, leaf: Leaf) -> bool {
+        leaf.of == Scope::All
+            && match leaf.node {
+                Node::Rows => self.extent.rows > 0,
+                Node::Columns => self.extent.columns > 0,
+                Node::ByName => self.has_names(),
+                _ => true,
             }
-            _ => Vec::new(),
-        }
+    }
+
+    fn folders(&self, of: Scope) -> impl Iterator<Item = (&'static str, Node)> {
+        FOLDERS.into_iter().filter(move |(_, node)| self.has_folder(Leaf { of, node: *node }))
     }
 
     /// The folders that a listing shows. In the folder of a slice `slices/` is found but not shown: else
     /// a walk of the tree would never end.
     fn listed_folders(&self, of: Scope) -> impl Iterator<Item = (&'static str, Node)> {
         let endless = self.is_slice;
-        self.folders(of).into_iter().filter(move |(_, node)| !(endless && *node == Node::Slices))
+        self.folders(of).filter(move |(_, node)| !(endless && *node == Node::Slices))
     }
 
     /// A thing, or a thing, a dot and a format.
@@ -188,8 +242,12 @@ impl Folder {
         }
     }
 
-    fn row_name(&self, row: u64) -> String {
+    pub(super) fn row_name(&self, row: u64) -> String {
         format!("{row:0width$}", width = index_width(self.extent.rows))
+    }
+
+    pub(super) fn column_name(&self, column: u64) -> String {
+        format!("{column:0width$}", width = index_width(self.extent.columns))
     }
 
     /// Number of numbered children that a listing of the folder shows.
@@ -198,7 +256,7 @@ impl Folder {
             Node::Rows => self.extent.rows,
             Node::Columns => self.extent.columns,
             Node::Slices => self.blocks().1,
-            Node::Folder | Node::File(..) | Node::Member(..) => 0,
+            _ => 0,
         }
     }
 
@@ -221,6 +279,16 @@ impl Folder {
                 self.list_numbers(first..count, self.extent.columns, NodeKind::File, &node, visit);
             }
             Node::Slices => self.list_slices(first..count, visit),
+            Node::ByName => {
+                let skip = usize::try_from(first).unwrap_or(usize::MAX);
+                for (i, (name, node)) in (0..).zip(self.named_axes()).skip(skip) {
+                    if !visit(i, name, NodeKind::Folder, Some(Leaf { of: folder.of, node })) {
+                        return;
+                    }
+                }
+            }
+            Node::NamedRows | Node::NamedColumns => self.list_named(folder, first, visit),
+            Node::Link(_) => {}
             Node::File(thing, format) => self.list_members(thing, format, None, first, visit),
             Node::Member(thing, format, member) => {
                 self.list_members(thing, format, Some(member), first, visit);

@@ -11,6 +11,8 @@ use crate::view::Members;
 
 /// Numbers of one scope.
 const SPAN: u64 = 1024;
+/// Where the links by name start in a scope of one row or column.
+const LINKS: u64 = 256;
 /// Where the files start in a scope.
 const FILES: u64 = 512;
 /// Numbers of one thing: the most formats there can be.
@@ -40,6 +42,14 @@ pub enum Node {
     Columns,
     /// `slices/`.
     Slices,
+    /// `by-name/`.
+    ByName,
+    /// `by-name/rows/`.
+    NamedRows,
+    /// `by-name/cols/`.
+    NamedColumns,
+    /// The link by name to this row or column, in the format of that number.
+    Link(usize),
     /// A thing in the format of that number.
     File(Thing, usize),
     /// A file or folder of that number in a format that is a folder, of the whole scope.
@@ -88,6 +98,10 @@ impl Extent {
             Node::Rows => 1,
             Node::Columns => 2,
             Node::Slices => 3,
+            Node::ByName => 4,
+            Node::NamedRows => 5,
+            Node::NamedColumns => 6,
+            Node::Link(format) => LINKS + format as u64,
             Node::File(thing, format) => FILES + file(thing, format),
             Node::Member(thing, format, member) => {
                 return self.members() + file(thing, format) * MEMBERS + member as u64;
@@ -114,6 +128,10 @@ impl Extent {
             1 => Node::Rows,
             2 => Node::Columns,
             3 => Node::Slices,
+            4 => Node::ByName,
+            5 => Node::NamedRows,
+            6 => Node::NamedColumns,
+            LINKS..FILES => Node::Link(usize::try_from(node - LINKS).ok()?),
             node => {
                 let (thing, format) = thing_and_format(node.checked_sub(FILES)?)?;
                 Node::File(thing, format)
@@ -148,6 +166,11 @@ mod tests {
             Node::Rows,
             Node::Columns,
             Node::Slices,
+            Node::ByName,
+            Node::NamedRows,
+            Node::NamedColumns,
+            Node::Link(0),
+            Node::Link(31),
             Node::File(Thing::Meta, 1),
             Node::File(Thing::TenX, 31),
         ];
@@ -171,6 +194,7 @@ mod tests {
     #[test]
     fn all_things_and_formats_have_numbers() {
         assert!(Thing::ALL.len() as u64 * FORMATS <= SPAN - FILES);
+        const { assert!(FORMATS <= FILES - LINKS) };
         assert!(crate::view::VIEWS.len() as u64 <= FORMATS);
     }
 }

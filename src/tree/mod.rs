@@ -1,12 +1,15 @@
 //! What is where: the folder tree of a store, by inode number and name. It knows nothing of FUSE.
 
 mod attr;
+mod by_name;
 mod directory;
 mod folder;
 mod leaf;
 mod place;
+mod read;
 mod status;
 
+use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -16,68 +19,55 @@ use directory::{Found, StoreDirectory};
 use folder::{Child, Folder};
 use leaf::{Leaf, Node};
 use place::{Key, Place, Places};
+use read::Made;
+pub use read::{Answer, File};
 use status::{Report, Status};
 
-use crate::catalog::{Directory, RESERVED, StoredArray};
+use crate::catalog::{Directory, RESERVED};
 use crate::error::{Error, Result};
-use crate::part::Scope;
+use crate::part::{Scope, Selection};
 use crate::source::Source;
 use crate::store::Store;
-use crate::vfile::VirtualFile;
 
 /// The number of `.arrayfs/`; its files follow.
 const STATUS: u64 = 2;
+/// The number of the directory in `.arrayfs/` that a [linked](Tree::linked) tree points into.
+const INNER: u64 = STATUS + 1 + Report::ALL.len() as u64;
+/// Its name. No listing shows it, or else a walk would find everything twice.
+const INNER_NAME: &str = "tree";
+/// The most links that the way to one node may lead over.
+const MOST_LINKS: u32 = 40;
 
 /// What a place's numbers belong to.
 #[derive(Debug)]
 enum Content {
     Directory(StoreDirectory),
     Plain {
-        file: Arc<Source>,
+        source: Arc<Source>,
+        file: Arc<File>,
         path: PathBuf,
     },
     /// The nodes of a folder from its number `first` on.
     Folder {
         folder: Arc<Folder>,
         first: u64,
+        made: Made,
     },
     Status,
 }
 
-/// The tree of one store.
-#[derive(Debug)]
+/// The tree of one store. A clone shows the same nodes under the same numbers.
+#[derive(Clone, Debug)]
 pub struct Tree {
+    shared: Arc<Shared>,
+    is_linked: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
     store: Arc<Store>,
     places: Places<Content>,
     status: Status,
-}
-
-/// A file that is open: its content is that of the moment of opening, whatever becomes of its name.
-#[derive(Debug)]
-pub struct OpenFile {
-    content: VirtualFile,
-    /// What to name when reading fails.
-    subject: PathBuf,
-    version: u64,
-    /// Whether the size that `stat` told may differ from that of the content.
-    pub is_live: bool,
-}
-
-impl OpenFile {
-    /// Size in bytes.
-    pub fn len(&self) -> u64 {
-        self.content.len()
-    }
-
-    /// Whether the file is empty.
-    pub fn is_empty(&self) -> bool {
-        self.content.is_empty()
-    }
-
-    /// How many of `length` bytes from `offset` on the file has.
-    pub fn available(&self, offset: u64, length: usize) -> usize {
-        self.content.available(offset, length)
-    }
 }
 
 /// The children of a folder, at the moment it was opened.
@@ -91,7 +81,7 @@ pub struct Listing {
 #[derive(Debug)]
 enum Children {
     Known(Vec<(OsString, Ino, NodeKind)>),
-    Folder { folder: Arc<Folder>, leaf: Leaf, base: u64, first: u64, key: Key },
+    Folder { folder: Arc<Folder>, leaf: Leaf, base: u64, first: u64, key: Key, is_linked: bool },
 }
 
 impl Tree {
@@ -103,17 +93,33 @@ impl Tree {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let store = Arc::new(Store::open(path)?);
         let root = Content::Directory(StoreDirectory::new(Directory::root()));
-        let status_count = 1 + Report::ALL.len() as u64;
         let places = Places::new([
             (Ino::ROOT.0, 1, Key::new("root"), root),
-            (STATUS, status_count, Key::new("status"), Content::Status),
+            (STATUS, INNER + 1 - STATUS, Key::new("status"), Content::Status),
         ]);
-        Ok(Self { store, places, status: Status::default() })
+        let shared = Arc::new(Shared { store, places, status: Status::default() });
+        Ok(Self { shared, is_linked: false })
+    }
+
+    /// The same tree, but in the folder of an array `rows`, `cols` and `slices` are links to where they
+    /// are in another tree, which is to be mounted at [`inner`](Self::inner).
+    pub fn linked(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), is_linked: true }
+    }
+
+    /// Where in this tree another is to be mounted if this one is [linked](Self::linked).
+    pub fn inner() -> PathBuf {
+        Path::new(RESERVED).join(INNER_NAME)
     }
 
     /// The store.
     pub fn store(&self) -> &Arc<Store> {
-        &self.store
+        &self.shared.store
+    }
+
+    /// Keeps what `.arrayfs/mount.yaml` says: how the tree is mounted.
+    pub fn describe_mount(&self, facts: String) {
+        self.shared.status.describe_mount(facts);
     }
 
     /// The child of a folder of this name. The number counts as known until it is
@@ -127,18 +133,22 @@ impl Tree {
         let place = self.place(parent)?;
         match &place.what {
             Content::Directory(_) if parent == Ino::ROOT && name == RESERVED => self.attr(Ino(STATUS)),
-            Content::Directory(directory) => match directory.find(&self.store, name)? {
+            Content::Directory(directory) => match directory.find(self.store(), name)? {
                 Some(found) => self.enter(&directory.directory.join(name), found),
                 None => Err(Error::not_found(directory.directory.join(name))),
             },
+            Content::Status if parent.0 == STATUS && self.is_linked && name == INNER_NAME => {
+                self.attr(Ino(INNER))
+            }
             Content::Status => {
                 let report = Report::ALL.iter().position(|report| *report.name() == *name);
                 let report = report.filter(|_| parent.0 == STATUS).ok_or_else(|| Error::not_found(name))?;
                 self.attr(Ino(STATUS + 1 + report as u64))
             }
-            Content::Folder { folder, first } => {
+            Content::Folder { folder, first, .. } => {
                 let found = self.lookup_in(&place, folder, *first, parent, name);
-                found.inspect_err(|error| self.note(&folder.selection.array().path, version(folder), error))
+                self.note_names(folder);
+                found.inspect_err(|error| self.note(folder, error))
             }
             Content::Plain { path, .. } => Err(Error::not_found(path.join(name))),
         }
@@ -154,25 +164,30 @@ impl Tree {
     ) -> Result<Attr> {
         let not_found = || Error::not_found(folder.selection.array().path.join(name));
         let leaf = folder.extent.decode(parent.0 - place.base + first).ok_or_else(not_found)?;
+        folder.names_in(leaf)?;
         match folder.child(leaf, name).ok_or_else(not_found)? {
             Child::Leaf(child) => {
+                if matches!(child.node, Node::File(..) | Node::Member(..)) {
+                    // It may be read without being opened: from here on this version can be.
+                    folder.selection.array().open()?;
+                }
                 let ino = Ino(place.base + folder.extent.encode(child) - first);
-                let attr = folder.attr(child, ino)?;
-                self.places.remember(ino);
+                let attr = self.attr_in(folder, child, ino)?;
+                place.remember();
                 Ok(attr)
             }
             Child::Row(row) => {
                 let (first, count) = folder.extent.scope(Scope::Row(row));
                 let key = place.key.within((first, name));
-                let content = || Content::Folder { folder: Arc::clone(folder), first };
-                let ino = Ino(self.places.enter(key, count, content).base);
+                let content = || Content::Folder { folder: Arc::clone(folder), first, made: Made::default() };
+                let ino = Ino(self.shared.places.enter(key, count, content).base);
                 folder.attr(Leaf { of: Scope::Row(row), node: Node::Folder }, ino)
             }
             Child::Slice(selection) => {
-                let slice = Arc::new(Folder::slice(selection));
+                let slice = Arc::new(folder.slice(selection, name));
                 let (count, shown) = (slice.extent.count(), Arc::clone(&slice));
-                let content = || Content::Folder { folder: slice, first: 0 };
-                let ino = Ino(self.places.enter(slice_key(place.key, name), count, content).base);
+                let content = || Content::Folder { folder: slice, first: 0, made: Made::default() };
+                let ino = Ino(self.shared.places.enter(slice_key(place.key, name), count, content).base);
                 shown.attr(Leaf { of: Scope::All, node: Node::Folder }, ino)
             }
         }
@@ -181,23 +196,28 @@ impl Tree {
     /// The place of something in a directory of the store.
     fn enter(&self, path: &Path, found: Found) -> Result<Attr> {
         let (key, count) = key_of(path, &found);
+        let enter = |content: &mut dyn FnMut() -> Content| self.shared.places.enter(key, count, content).base;
         match found {
             Found::Directory(directory) => {
-                let stat = directory.stat(&self.store)?;
-                let content = || Content::Directory(StoreDirectory::new(directory));
-                let ino = Ino(self.places.enter(key, count, content).base);
+                let stat = directory.stat(self.store())?;
+                let ino = Ino(enter(&mut || Content::Directory(StoreDirectory::new(directory.clone()))));
                 Ok(Attr::directory(ino, &stat, Lasting::Moment))
             }
-            Found::Plain(file) => {
-                let file = Arc::new(file);
-                let content = || Content::Plain { file: Arc::clone(&file), path: path.to_owned() };
-                let ino = Ino(self.places.enter(key, count, content).base);
-                Ok(Attr::file(ino, file.len(), file.stat(), Lasting::Moment))
+            Found::Plain(source) => {
+                let source = Arc::new(source);
+                let file = Arc::new(File::plain(&source, path)?);
+                let ino = Ino(enter(&mut || Content::Plain {
+                    source: Arc::clone(&source),
+                    file: Arc::clone(&file),
+                    path: path.to_owned(),
+                }));
+                Ok(Attr::file(ino, source.len(), source.stat(), Lasting::Moment))
             }
             Found::Array(array) => {
                 let stat = array.stat();
-                let content = || Content::Folder { folder: Arc::new(Folder::whole(array)), first: 0 };
-                let ino = Ino(self.places.enter(key, count, content).base);
+                let folder = || Arc::new(Folder::whole(Arc::clone(&array), path));
+                let ino =
+                    Ino(enter(&mut || Content::Folder { folder: folder(), first: 0, made: Made::default() }));
                 Ok(Attr { lasting: Lasting::Moment, ..Attr::folder(ino, &stat) })
             }
         }
@@ -212,88 +232,60 @@ impl Tree {
         let place = self.place(ino)?;
         match &place.what {
             Content::Directory(directory) => {
-                Ok(Attr::directory(ino, &directory.stat(&self.store)?, Lasting::Moment))
+                Ok(Attr::directory(ino, &directory.stat(self.store())?, Lasting::Moment))
             }
-            Content::Plain { file, .. } => Ok(Attr::file(ino, file.len(), file.stat(), Lasting::Moment)),
-            Content::Folder { folder, first } => folder.attr(self.leaf(&place, folder, *first, ino)?, ino),
-            Content::Status => {
-                let stat = self.status.stat(&self.store)?;
-                match report(ino) {
-                    None => Ok(Attr { lasting: Lasting::No, ..Attr::folder(ino, &stat) }),
-                    Some(report) => {
-                        let size = self.status.text(&self.store, report, true).len() as u64;
-                        Ok(Attr::file(ino, size, &stat, Lasting::No))
-                    }
+            Content::Plain { source, .. } => {
+                Ok(Attr::file(ino, source.len(), source.stat(), Lasting::Moment))
+            }
+            Content::Folder { folder, first, .. } => {
+                self.attr_in(folder, self.leaf(&place, folder, *first, ino)?, ino)
+            }
+            Content::Status => match report(ino) {
+                None => Ok(Attr::directory(ino, &self.shared.status.stat(self.store())?, Lasting::No)),
+                Some(report) => {
+                    let (text, stat) = self.shared.status.fresh(self.store(), report)?;
+                    Ok(Attr::file(ino, text.len() as u64, &stat, Lasting::No))
                 }
-            }
+            },
         }
+    }
+
+    /// What `stat` tells of a node in the folder of an array.
+    fn attr_in(&self, folder: &Folder, leaf: Leaf, ino: Ino) -> Result<Attr> {
+        match self.target(folder, leaf) {
+            Some(target) => Ok(Attr::link(ino, target.as_os_str().len(), &folder.selection.array().stat())),
+            None => folder.attr(leaf, ino),
+        }
+    }
+
+    /// Where a link leads, relative to the folder that it is in.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] for a node that is no link.
+    pub fn read_link(&self, ino: Ino) -> Result<PathBuf> {
+        let place = self.place(ino)?;
+        let Content::Folder { folder, first, .. } = &place.what else { return Err(Error::not_found("")) };
+        let leaf = self.leaf(&place, folder, *first, ino)?;
+        self.target(folder, leaf).ok_or_else(|| Error::not_found(&folder.path))
+    }
+
+    /// Where a node leads that is a link.
+    fn target(&self, folder: &Folder, leaf: Leaf) -> Option<PathBuf> {
+        if let Some(target) = folder.link_target(leaf) {
+            return Some(target);
+        }
+        if !self.is_linked {
+            return None;
+        }
+        let path = folder.path_of_parts(leaf)?;
+        let up = folder.path.components().map(|_| "..").collect::<PathBuf>();
+        Some(up.join(Self::inner()).join(path))
     }
 
     /// The kernel forgot that it looked up a node so many times.
     pub fn forget(&self, ino: Ino, lookups: u64) {
-        self.places.forget(ino, lookups);
-    }
-
-    /// Opens a file: from here on its bytes are those of the version that was looked up.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Stale`] when the store holds another version by now: look it up again.
-    pub fn open_file(&self, ino: Ino) -> Result<OpenFile> {
-        let place = self.place(ino)?;
-        match &place.what {
-            Content::Directory(directory) => Err(Error::not_found(&directory.directory.path)),
-            Content::Plain { file, path } => {
-                if !file.is_current() {
-                    return Err(Error::Stale { path: path.clone() });
-                }
-                let slice =
-                    crate::vfile::Extent::Slice { source: Arc::clone(file), offset: 0, length: file.len() };
-                let content = VirtualFile::new([slice])?;
-                content.open()?;
-                Ok(OpenFile { content, subject: path.clone(), version: 0, is_live: false })
-            }
-            Content::Folder { folder, first } => {
-                let leaf = self.leaf(&place, folder, *first, ino)?;
-                let array = folder.selection.array();
-                let opened = open_leaf(folder, leaf);
-                let content = opened.inspect_err(|error| self.note(&array.path, version(folder), error))?;
-                Ok(OpenFile {
-                    content,
-                    subject: array.path.clone(),
-                    version: version(folder),
-                    is_live: false,
-                })
-            }
-            Content::Status => {
-                let report = report(ino).ok_or_else(|| Error::not_found(RESERVED))?;
-                let text = self.status.text(&self.store, report, false);
-                let content = VirtualFile::literal(text.as_bytes());
-                Ok(OpenFile { content, subject: RESERVED.into(), version: 0, is_live: true })
-            }
-        }
-    }
-
-    /// The bytes of a map that are the file's `length` bytes from `offset` on, to be passed to the
-    /// kernel and not touched; none where they are not one run of a mapped file.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Truncated`] when the file behind has shrunk.
-    pub fn mapped<'f>(&self, file: &'f OpenFile, offset: u64, length: usize) -> Result<Option<&'f [u8]>> {
-        let mapped = file.content.mapped(offset, length);
-        mapped.inspect_err(|error| self.note(&file.subject, file.version, error))
-    }
-
-    /// Fills `buffer` with the file's bytes from `offset` on, and returns how many there were: fewer
-    /// than asked for only at its end.
-    ///
-    /// # Errors
-    ///
-    /// Whatever reading the store's files gives, and data that breaks the format's rules.
-    pub fn read_at(&self, file: &OpenFile, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        let read = file.content.read_at(offset, buffer);
-        read.inspect_err(|error| self.note(&file.subject, file.version, error))
+        self.shared.places.forget(ino, lookups);
     }
 
     /// The children of a folder as they are now.
@@ -305,7 +297,7 @@ impl Tree {
         let place = self.place(ino)?;
         match &place.what {
             Content::Directory(directory) => {
-                let found = directory.list(&self.store)?.into_iter();
+                let found = directory.list(self.store())?.into_iter();
                 let child = |(name, found): (OsString, Found)| {
                     let (key, count) = key_of(&directory.directory.join(&name), &found);
                     let kind =
@@ -319,11 +311,16 @@ impl Tree {
                 Ok(Listing { is_lasting: false, children: Children::Known(children) })
             }
             Content::Plain { path, .. } => Err(Error::not_found(path)),
-            Content::Folder { folder, first } => {
+            Content::Folder { folder, first, .. } => {
                 let leaf = self.leaf(&place, folder, *first, ino)?;
+                folder.names_in(leaf)?;
                 let (folder, base) = (Arc::clone(folder), place.base);
-                let children = Children::Folder { folder, leaf, base, first: *first, key: place.key };
+                let (first, key, is_linked) = (*first, place.key, self.is_linked);
+                let children = Children::Folder { folder, leaf, base, first, key, is_linked };
                 Ok(Listing { is_lasting: true, children })
+            }
+            Content::Status if ino.0 == INNER => {
+                Ok(Listing { is_lasting: false, children: Children::Known(Vec::new()) })
             }
             Content::Status => {
                 let child =
@@ -334,30 +331,59 @@ impl Tree {
         }
     }
 
-    /// The node of a path in the tree, and what `stat` tells of it.
+    /// The node of a path in the tree, links inside the tree followed, and what `stat` tells of it.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`] where there is none.
     pub fn resolve(&self, path: &Path) -> Result<Attr> {
-        let mut attr = self.attr(Ino::ROOT)?;
-        for component in path.components() {
-            match component {
-                Component::Normal(name) if attr.kind == NodeKind::Folder => {
-                    attr = self.lookup(attr.ino, name).map_err(|error| match error {
-                        Error::NotFound { .. } => Error::not_found(path),
-                        error => error,
-                    })?;
+        let not_found = || Error::not_found(path);
+        if path.components().any(|part| part == Component::ParentDir) {
+            return Err(not_found());
+        }
+        // The folders on the way, of which the last is where we are.
+        let mut way = vec![self.attr(Ino::ROOT)?];
+        let mut ahead: VecDeque<_> = path.components().map(|part| part.as_os_str().to_owned()).collect();
+        let mut links = 0;
+        while let Some(name) = ahead.pop_front() {
+            let here = *way.last().ok_or_else(not_found)?;
+            match name.as_encoded_bytes() {
+                b"." | b"/" => continue,
+                b".." => {
+                    way.pop();
+                    continue;
                 }
-                Component::CurDir | Component::RootDir => {}
-                _ => return Err(Error::not_found(path)),
+                _ if here.kind != NodeKind::Folder => return Err(not_found()),
+                _ => {}
+            }
+            let attr = self.lookup(here.ino, &name).map_err(|error| match error {
+                Error::NotFound { .. } => not_found(),
+                error => error,
+            })?;
+            if attr.kind == NodeKind::Link {
+                links += 1;
+                if links > MOST_LINKS {
+                    return Err(not_found());
+                }
+                let target = self.read_link(attr.ino)?;
+                target.components().rev().for_each(|part| ahead.push_front(part.as_os_str().to_owned()));
+            } else {
+                way.push(attr);
             }
         }
-        Ok(attr)
+        way.pop().ok_or_else(not_found)
+    }
+
+    /// Keeps why names of an array are not used, as far as that has shown.
+    fn note_names(&self, folder: &Folder) {
+        let array = folder.selection.array();
+        if let Some(reasons) = status::unused_names(array) {
+            self.shared.status.note_names(&array.path, array.version(), reasons);
+        }
     }
 
     fn place(&self, ino: Ino) -> Result<Arc<Place<Content>>> {
-        self.places.find(ino).ok_or_else(|| Error::Stale { path: format!("inode {}", ino.0).into() })
+        self.shared.places.find(ino).ok_or_else(|| Error::Stale { path: format!("inode {}", ino.0).into() })
     }
 
     fn leaf(&self, place: &Place<Content>, folder: &Folder, first: u64, ino: Ino) -> Result<Leaf> {
@@ -366,9 +392,14 @@ impl Tree {
     }
 
     /// Keeps why something could not be read; that it is not there, or not any more, is no fault.
-    fn note(&self, path: &Path, version: u64, error: &Error) {
+    fn note(&self, folder: &Folder, error: &Error) {
+        let array = folder.selection.array();
+        self.note_at(&array.path, array.version(), error);
+    }
+
+    fn note_at(&self, path: &Path, version: u64, error: &Error) {
         if !matches!(error, Error::NotFound { .. } | Error::Stale { .. }) {
-            self.status.note(path, version, error);
+            self.shared.status.note(path, version, error);
         }
     }
 }
@@ -386,9 +417,12 @@ impl Listing {
                     }
                 }
             }
-            Children::Folder { folder, leaf, base, first: origin, key } => {
+            Children::Folder { folder, leaf, base, first: origin, key, is_linked } => {
                 folder.list(*leaf, first, &mut |i, name, kind, child| {
                     let name = OsStr::new(name);
+                    let is_link =
+                        *is_linked && child.is_some_and(|child| folder.path_of_parts(child).is_some());
+                    let kind = if is_link { NodeKind::Link } else { kind };
                     let ino = match child {
                         Some(child) => Ino(base + folder.extent.encode(child) - origin),
                         None => slice_ino(folder, *key, name),
@@ -403,7 +437,7 @@ impl Listing {
 /// The number that the folder of a slice will have.
 fn slice_ino(folder: &Folder, key: Key, name: &OsStr) -> Ino {
     let selection = folder.selection.slice(name.as_encoded_bytes());
-    let count = selection.map_or(1, |selection| Folder::slice(selection).extent.count());
+    let count = selection.map_or(1, |selection| Folder::extent_of(&selection).count());
     slice_key(key, name).likely(count)
 }
 
@@ -419,8 +453,8 @@ fn key_of(path: &Path, found: &Found) -> (Key, u64) {
         }
         Found::Plain(file) => (Key::new(("file", path.as_os_str(), file.stat().identity)), 1),
         Found::Array(array) => {
-            let folder = Folder::whole(Arc::clone(array));
-            (Key::new(("array", path.as_os_str(), array.version())), folder.extent.count())
+            let count = Folder::extent_of(&Selection::whole(Arc::clone(array))).count();
+            (Key::new(("array", path.as_os_str(), array.version())), count)
         }
     }
 }
@@ -428,20 +462,4 @@ fn key_of(path: &Path, found: &Found) -> (Key, u64) {
 /// The report of a number, if it is not that of the folder.
 fn report(ino: Ino) -> Option<Report> {
     Report::ALL.get(usize::try_from(ino.0.checked_sub(STATUS + 1)?).ok()?).copied()
-}
-
-fn open_leaf(folder: &Folder, leaf: Leaf) -> Result<VirtualFile> {
-    let array = folder.selection.array();
-    // A mix of two versions must not be: all files are looked at, not only those that will be read.
-    if !array.is_current() {
-        return Err(Error::Stale { path: array.path.clone() });
-    }
-    let content = folder.content(leaf)?.ok_or_else(|| Error::not_found(&array.path))?;
-    content.open()?;
-    Ok(content)
-}
-
-fn version(folder: &Folder) -> u64 {
-    let array: &StoredArray = folder.selection.array();
-    array.version()
 }

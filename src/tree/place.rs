@@ -64,6 +64,17 @@ pub struct Place<T> {
     pub what: T,
 }
 
+impl<T> Place<T> {
+    /// Counts one more lookup of a node.
+    pub fn remember(&self) {
+        self.lookups.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn holds(&self, number: u64) -> bool {
+        number >= self.base && number - self.base < self.count
+    }
+}
+
 /// All places that the kernel knows of.
 #[derive(Debug)]
 pub struct Places<T> {
@@ -106,13 +117,6 @@ impl<T> Places<T> {
         }
     }
 
-    /// Counts one more lookup of a node.
-    pub fn remember(&self, ino: Ino) {
-        if let Some(place) = holder(&self.read(), ino.0) {
-            place.lookups.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
     /// The kernel forgot `lookups` lookups of a node; a place that it knows nothing of any more goes.
     pub fn forget(&self, ino: Ino, lookups: u64) {
         let left = |place: &Place<T>| place.lookups.load(Ordering::Relaxed);
@@ -147,7 +151,7 @@ impl<T> Places<T> {
 
 fn holder<T>(places: &BTreeMap<u64, Arc<Place<T>>>, number: u64) -> Option<&Arc<Place<T>>> {
     let (_, place) = places.range(..=number).next_back()?;
-    (number - place.base < place.count).then_some(place)
+    place.holds(number).then_some(place)
 }
 
 fn is_free<T>(places: &BTreeMap<u64, Arc<Place<T>>>, base: u64, count: u64) -> bool {
@@ -187,7 +191,7 @@ mod tests {
     fn a_place_goes_when_all_its_lookups_are_forgotten() {
         let places = Places::new([(1, 1, Key::new("root"), "root")]);
         let a = places.enter(Key::new("a"), 10, || "a");
-        places.remember(Ino(a.base + 3));
+        a.remember();
         places.forget(Ino(a.base + 3), 1);
         assert_eq!(places.len(), 2);
         places.forget(Ino(a.base), 1);

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::catalog::{Finding, walk};
+use crate::catalog::{Finding, StoredArray, walk};
 use crate::error::{Error, Result, shown};
-use crate::store::{Rights, Stat, Store};
+use crate::store::{Rights, Stat, Store, Time};
 
 /// The files of the folder.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -16,23 +16,26 @@ pub enum Report {
     Errors,
     /// What is shown under another name.
     Warnings,
+    /// How the tree is mounted.
+    Mount,
 }
 
 impl Report {
     /// All files, in the order of their numbers.
-    pub const ALL: [Self; 2] = [Self::Errors, Self::Warnings];
+    pub const ALL: [Self; 3] = [Self::Errors, Self::Warnings, Self::Mount];
 
     /// Name in the folder.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Errors => "errors.yaml",
             Self::Warnings => "warnings.yaml",
+            Self::Mount => "mount.yaml",
         }
     }
 }
 
-/// How long a report is good enough for `stat`.
-const FRESH: Duration = Duration::from_secs(1);
+/// A survey that takes no longer is made at every `stat`.
+const CHEAP: Duration = Duration::from_millis(20);
 
 /// What showed only when data was read: the version of the array, and the reason.
 type Faults = BTreeMap<PathBuf, (u64, String)>;
@@ -41,12 +44,33 @@ type Faults = BTreeMap<PathBuf, (u64, String)>;
 #[derive(Debug, Default)]
 pub struct Status {
     faults: Mutex<Faults>,
-    texts: Mutex<Option<(Instant, [Arc<str>; 2])>>,
+    /// Names that were read and do not fit their arrays.
+    names: Mutex<Faults>,
+    mount: Mutex<Option<String>>,
+    known: Mutex<Option<Known>>,
+}
+
+/// The reports as they were last told.
+#[derive(Clone, Debug)]
+struct Known {
+    surveyed: Instant,
+    /// Of a small store a survey is made whenever it is asked for.
+    good_for: Duration,
+    /// Whether something was noted since.
+    is_old: bool,
+    texts: [Arc<str>; 3],
+    changed: Time,
 }
 
 impl Status {
     /// The most faults that are kept.
     const MOST: usize = 10_000;
+
+    /// Keeps how the tree is mounted.
+    pub fn describe_mount(&self, facts: String) {
+        *lock(&self.mount) = Some(facts);
+        self.make_old();
+    }
 
     /// Keeps why reading this version of the array or file at `path` failed.
     pub fn note(&self, path: &Path, version: u64, error: &Error) {
@@ -55,53 +79,123 @@ impl Status {
         if faults.len() < Self::MOST || faults.contains_key(path) {
             faults.insert(path.to_owned(), (version, error.to_string()));
         }
-        *lock(&self.texts) = None;
+        self.make_old();
     }
 
-    /// Facts of the folder and its files: the store's times; but only who mounts may read, for the
-    /// reports name what is in directories that are closed to others.
+    /// Keeps why names of this version of the array at `path` are not used.
+    pub fn note_names(&self, path: &Path, version: u64, reasons: String) {
+        let mut names = lock(&self.names);
+        let is_known = names.get(path).is_some_and(|(other, known)| *other == version && *known == reasons);
+        if !is_known && (names.len() < Self::MOST || names.contains_key(path)) {
+            names.insert(path.to_owned(), (version, reasons));
+            self.make_old();
+        }
+    }
+
+    fn make_old(&self) {
+        if let Some(known) = &mut *lock(&self.known) {
+            known.is_old = true;
+        }
+    }
+
+    /// Facts of the folder: the store's times, and who mounts owns it.
     pub fn stat(&self, store: &Store) -> Result<Stat> {
         let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-        Ok(Stat { rights: Rights { mode: 0o400, uid, gid }, ..store.stat_root()? })
+        // Others may pass it, on the way to what is mounted in it.
+        Ok(Stat { rights: Rights { mode: 0o511, uid, gid }, ..store.stat_root()? })
     }
 
-    /// A report as it is now; with `recent` one of a second ago will do.
-    pub fn text(&self, store: &Arc<Store>, report: Report, recent: bool) -> Arc<str> {
-        let known = lock(&self.texts).clone();
-        let texts = match known {
-            Some((when, texts)) if recent && when.elapsed() < FRESH => texts,
-            _ => {
-                let texts = self.survey(store);
-                *lock(&self.texts) = Some((Instant::now(), texts.clone()));
-                texts
-            }
-        };
-        Arc::clone(&texts[report as usize])
+    /// A report as it is now, and facts of its file. Its times are those of its own last change, which
+    /// tells the kernel to read it anew; only who mounts may read it, for the reports name what is in
+    /// directories that are closed to others.
+    pub fn fresh(&self, store: &Arc<Store>, report: Report) -> Result<(Arc<str>, Stat)> {
+        let fresh = |known: &Known| !known.is_old && known.surveyed.elapsed() < known.good_for;
+        let known = self.known().filter(fresh).unwrap_or_else(|| self.survey_anew(store));
+        let mut stat = self.stat(store)?;
+        stat.rights.mode = 0o400;
+        stat.identity.modified = known.changed;
+        stat.identity.changed = known.changed;
+        Ok((Arc::clone(&known.texts[report as usize]), stat))
     }
 
-    fn survey(&self, store: &Arc<Store>) -> [Arc<str>; 2] {
-        let mut faults = lock(&self.faults).clone();
+    /// A report as it was last told, so that its size is that of the `stat` before.
+    pub fn text(&self, store: &Arc<Store>, report: Report) -> Arc<str> {
+        let known = self.known().unwrap_or_else(|| self.survey_anew(store));
+        Arc::clone(&known.texts[report as usize])
+    }
+
+    fn known(&self) -> Option<Known> {
+        lock(&self.known).clone()
+    }
+
+    fn survey_anew(&self, store: &Arc<Store>) -> Known {
+        // Before the survey: what is noted meanwhile makes it old.
+        let surveyed = Instant::now();
+        if let Some(known) = &mut *lock(&self.known) {
+            known.is_old = false;
+        }
+        let texts = self.survey(store);
+        let mut known = lock(&self.known);
+        let before = known.as_ref().filter(|before| before.texts == texts).map(|before| before.changed);
+        let is_old = known.as_ref().is_some_and(|before| before.is_old);
+        let good_for = 2 * surveyed.elapsed().saturating_sub(CHEAP);
+        let changed = before.unwrap_or_else(Time::now);
+        let now = Known { surveyed, good_for, is_old, texts, changed };
+        *known = Some(now.clone());
+        now
+    }
+
+    fn survey(&self, store: &Arc<Store>) -> [Arc<str>; 3] {
+        let (mut faults, mut names) = (lock(&self.faults).clone(), lock(&self.names).clone());
         let (mut broken, mut warnings) = (BTreeMap::new(), BTreeMap::new());
         walk(store, &mut |finding| match finding {
             Finding::Broken(path, error) => {
                 broken.insert(path, error.to_string());
             }
             Finding::Array(array) => {
-                if faults.get(&array.path).is_some_and(|(version, _)| *version != array.version()) {
-                    faults.remove(&array.path);
+                for noted in [&mut faults, &mut names] {
+                    if noted.get(&array.path).is_some_and(|(version, _)| *version != array.version()) {
+                        noted.remove(&array.path);
+                    }
+                }
+                // Many names are read only when someone asks for them.
+                if array.names.are_small() {
+                    let _ = array.names.names();
+                }
+                if let Some(reasons) = unused_names(&array) {
+                    add(&mut warnings, array.path, reasons);
                 }
             }
             Finding::Clash(array, folder) => {
                 let warning =
                     format!("something else has that name; the array's folder is {}", shown(folder));
-                warnings.insert(array, warning);
+                add(&mut warnings, array, warning);
             }
         });
+        for (path, (_, reasons)) in names {
+            if !warnings.get(&path).is_some_and(|known| known.contains(&reasons)) {
+                add(&mut warnings, path, reasons);
+            }
+        }
         for (path, (_, reason)) in faults {
             broken.entry(path).or_insert(reason);
         }
-        [lines(&broken), lines(&warnings)]
+        let mount = lock(&self.mount).clone().unwrap_or_else(|| "{}\n".into());
+        [lines(&broken), lines(&warnings), mount.into()]
     }
+}
+
+/// Adds to what there is to say of something.
+fn add(entries: &mut BTreeMap<PathBuf, String>, path: PathBuf, text: String) {
+    let entry = entries.entry(path).or_default();
+    entry.push_str(if entry.is_empty() { "" } else { "; " });
+    entry.push_str(&text);
+}
+
+/// Why names of an array are not used, as far as that has shown.
+pub fn unused_names(array: &StoredArray) -> Option<String> {
+    let flaws: Vec<_> = array.names.flaws().map(ToString::to_string).collect();
+    (!flaws.is_empty()).then(|| format!("names are not used: {}", flaws.join("; ")))
 }
 
 /// A YAML mapping, one line an entry. JSON's strings are YAML's, on one line whatever is in them.

@@ -28,6 +28,10 @@ impl View for Csv {
         row && selection.shape().columns() <= WIDEST
     }
 
+    fn about(&self) -> &'static str {
+        "text with commas: spreadsheets, `cut`, `pandas.read_csv`, `data.table::fread` in R"
+    }
+
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
         if !self.offers(selection, part) {
             return Err(Error::not_found(&selection.array().path));

@@ -19,6 +19,15 @@ impl View for Meta {
         part.thing == Thing::Meta
     }
 
+    fn about(&self) -> &'static str {
+        "what is known about the array, for people and for any YAML reader"
+    }
+
+    fn shows_names(&self, _: Part) -> bool {
+        // It tells which files have them, and nothing of what they say.
+        false
+    }
+
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
         let path = &selection.array().path;
         if part.thing != Thing::Meta {
@@ -42,6 +51,11 @@ struct Facts {
     byte_order: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     rows: Option<Selected>,
+    /// Files of the store that name the rows and columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    row_names: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column_names: Option<String>,
     version: [u64; 2],
     /// The store's files, and their bytes.
     files: Vec<StoreFile>,
@@ -128,6 +142,8 @@ fn facts(selection: &Selection) -> Facts {
             step: rows.step(),
             count: rows.count(),
         }),
+        row_names: array.names.of_rows().map(shown),
+        column_names: array.names.of_columns().map(shown),
         version: metadata.version(),
         files,
     }

@@ -6,9 +6,11 @@ mod members;
 mod meta;
 mod npy;
 mod raw;
+mod readme;
 
 use crate::error::{Error, Result};
 use crate::part::{Part, Scope, Selection};
+use crate::source::Run;
 use crate::vfile::VirtualFile;
 
 pub use members::Members;
@@ -24,6 +26,18 @@ pub trait View: Sync {
     /// Whether a listing shows the file; others are found by name all the same.
     fn is_listed(&self, part: Part) -> bool {
         matches!(part.of, Scope::All)
+    }
+
+    /// What the format is and what reads it, in a line of Markdown.
+    fn about(&self) -> &'static str {
+        ""
+    }
+
+    /// Whether the file may show names of rows or columns: only who may read those may read it, and it
+    /// changes when they do.
+    fn shows_names(&self, part: Part) -> bool {
+        let _ = part;
+        true
     }
 
     /// Whether the format is a folder of files.
@@ -42,6 +56,13 @@ pub trait View: Sync {
         Err(Error::not_found(&selection.array().path))
     }
 
+    /// The run of a file of the store that the part is in this format, if that is known without
+    /// reading or making anything: then it is read with no detour.
+    fn run<'s>(&self, selection: &'s Selection, part: Part) -> Option<Run<'s>> {
+        let _ = (selection, part);
+        None
+    }
+
     /// The files of a format that [is a folder](Self::is_folder).
     ///
     /// # Errors
@@ -54,7 +75,7 @@ pub trait View: Sync {
 }
 
 /// All formats. A file's inode number depends on its format's place here: add at the end.
-pub static VIEWS: &[&dyn View] = &[&raw::Raw, &meta::Meta, &npy::Npy, &csv::Csv];
+pub static VIEWS: &[&dyn View] = &[&raw::Raw, &meta::Meta, &npy::Npy, &csv::Csv, &readme::Readme];
 
 /// The format of this name that the part comes in, by its place in [`VIEWS`].
 pub fn find(selection: &Selection, part: Part, format: &[u8]) -> Option<usize> {

@@ -28,6 +28,14 @@ impl View for Npy {
         part.thing.is_block()
     }
 
+    fn about(&self) -> &'static str {
+        "NumPy's own format: `numpy.load(file, mmap_mode=\"r\")`"
+    }
+
+    fn shows_names(&self, _: Part) -> bool {
+        false
+    }
+
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
         let block = selection.block(part)?;
         let length = if part.of == Scope::All { 4096 } else { 128 };

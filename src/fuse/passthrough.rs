@@ -1,0 +1,108 @@
+//! Whole files of the store, which the kernel reads by itself once it was given the open file.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fuser::{BackingId, FileHandle, FopenFlags, INodeNo, InitFlags, KernelConfig, ReplyOpen};
+
+use crate::source::Source;
+use crate::tree::{File, Tree};
+
+/// File systems that may lie one above the other, the store's own among them.
+const STACK_DEPTH: u32 = 2;
+
+/// The files that are open in the kernel, by the number of their node: all that have one node open must
+/// share one file.
+pub(super) struct Backings {
+    tree: Tree,
+    is_possible: AtomicBool,
+    open: Mutex<Open>,
+}
+
+/// The kernel's file of each node, if it took one, and how often the node is open.
+type Open = HashMap<INodeNo, (Option<Arc<BackingId>>, u64)>;
+
+/// The handle of files that no file of the store is, and that are not counted.
+const CACHED: FileHandle = FileHandle(0);
+/// The handle of files that are counted here.
+const COUNTED: FileHandle = FileHandle(1);
+
+impl Backings {
+    pub fn new(tree: Tree) -> Self {
+        Self { tree, is_possible: AtomicBool::new(false), open: Mutex::default() }
+    }
+
+    /// Asks the kernel for passthrough.
+    pub fn init(&self, config: &mut KernelConfig) {
+        let is_there = config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok()
+            && config.set_max_stack_depth(STACK_DEPTH).is_ok();
+        self.is_possible.store(is_there, Ordering::Relaxed);
+        describe(&self.tree, (!is_there).then_some("this kernel has none (it came with Linux 6.9)"));
+    }
+
+    /// Replies that a file is open: read by the kernel where that is possible, or else through its cache.
+    pub fn reply_open(&self, number: INodeNo, file: &File, reply: ReplyOpen) {
+        // A number belongs to one version, so cached pages stay right.
+        let cached = FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH;
+        let Some(source) = file.whole_source() else { return reply.opened(CACHED, cached) };
+        match self.acquire(number, source, &reply) {
+            Some(id) => reply.opened_passthrough(COUNTED, FopenFlags::FOPEN_NOFLUSH, &id),
+            None => reply.opened(COUNTED, cached),
+        }
+    }
+
+    /// The kernel's file for a node, which counts as opened once more. While a node is open it stays as
+    /// it was opened first: the kernel allows no mix.
+    fn acquire(&self, number: INodeNo, source: &Source, reply: &ReplyOpen) -> Option<Arc<BackingId>> {
+        let mut open = self.lock();
+        let (id, count) = open.entry(number).or_insert_with(|| (self.register(source, reply), 0));
+        *count += 1;
+        id.clone()
+    }
+
+    fn register(&self, source: &Source, reply: &ReplyOpen) -> Option<Arc<BackingId>> {
+        if !self.is_possible.load(Ordering::Relaxed) {
+            return None;
+        }
+        let id =
+            source.with_file(|file| reply.open_backing(file)).map_err(io::Error::other).and_then(|id| id);
+        id.inspect_err(|error| self.give_up(error)).ok().map(Arc::new)
+    }
+
+    /// Counts a node as closed once, if its opening counted.
+    pub fn release(&self, number: INodeNo, handle: FileHandle) {
+        if handle != COUNTED {
+            return;
+        }
+        let mut open = self.lock();
+        if let Some((_, count)) = open.get_mut(&number) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&number);
+            }
+        }
+    }
+
+    /// Goes on without, where the kernel refuses: said once.
+    fn give_up(&self, error: &io::Error) {
+        let is_lasting = matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOSYS | libc::EOPNOTSUPP));
+        if !is_lasting {
+            log::debug!("no passthrough for a file: {error}");
+        } else if self.is_possible.swap(false, Ordering::Relaxed) {
+            log::warn!("no passthrough: {error}");
+            describe(&self.tree, Some(&error.to_string()));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Puts down for `.arrayfs/mount.yaml` whether the kernel reads whole files by itself, or why not.
+pub(super) fn describe(tree: &Tree, why_not: Option<&str>) {
+    let why = why_not.map(|why| format!("passthrough_why: {}\n", serde_json::Value::from(why)));
+    tree.describe_mount(format!("passthrough: {}\n{}", why.is_none(), why.unwrap_or_default()));
+}

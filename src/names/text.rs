@@ -1,0 +1,168 @@
+//! Names as text: one a line. Pure: bytes in, names out.
+
+use std::path::Path;
+
+use super::Labels;
+use crate::error::{Error, Result, one_line};
+
+/// The longest name that is taken, in bytes.
+pub(super) const LONGEST: u64 = 4096;
+
+/// How the lines of a file are to be read.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Style {
+    /// A name a line, as it is.
+    Lines,
+    /// CSV of one column: a header line, and quotes around the names that need them (RFC 4180).
+    Csv,
+}
+
+/// The most bytes that a text of `count` names can have.
+pub(super) fn most_bytes(count: u64) -> u64 {
+    count.saturating_add(1).saturating_mul(LONGEST + 2)
+}
+
+/// The `count` names of a text. A carriage return before a newline is no part of a name, nor is a byte
+/// order mark; the last newline may be missing.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] of the file `source` when there are more or fewer, some are empty, too long or
+/// the same, or the text is not UTF-8.
+pub(super) fn parse(source: &Path, mut bytes: Vec<u8>, count: u64, style: Style) -> Result<Labels> {
+    let invalid = |what, expected: &str, found: String| Error::invalid(source, what, expected, found);
+    if let Err(error) = std::str::from_utf8(&bytes) {
+        return Err(invalid("names", "UTF-8", format!("other bytes at {}", error.valid_up_to())));
+    }
+    let header = u64::from(style == Style::Csv);
+    let found = lines(&bytes).saturating_sub(header);
+    if found != count {
+        return Err(invalid("number of names", &count.to_string(), found.to_string()));
+    }
+    let mut ends = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+    let (mut read, mut written) = (if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 }, 0);
+    for line in 0..count + header {
+        let end = bytes[read..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| read + at);
+        let start = std::mem::replace(&mut read, (end + 1).min(bytes.len()));
+        if line < header {
+            continue;
+        }
+        let before = written;
+        let end = if end > start && bytes[end - 1] == b'\r' { end - 1 } else { end };
+        written = compact(&mut bytes, start..end, written, style);
+        if written == before {
+            return Err(invalid("names", "no empty line", format!("one for number {}", line - header)));
+        }
+        if (written - before) as u64 > LONGEST {
+            let found = format!("one of {} bytes for number {}", written - before, line - header);
+            return Err(invalid("names", &format!("names of at most {LONGEST} bytes"), found));
+        }
+        ends.push(u32::try_from(written).map_err(|_| invalid("names", "less than 4 GiB", "more".into()))?);
+    }
+    bytes.truncate(written);
+    bytes.shrink_to_fit();
+    let text = String::from_utf8(bytes).map_err(|error| invalid("names", "UTF-8", error.to_string()))?;
+    Labels::new(source.to_owned(), text, ends).map_err(|(twice, first, second)| {
+        let found = format!("{:?} for {first} and {second}", one_line(twice.as_ref()));
+        invalid("names", "names that differ", found)
+    })
+}
+
+/// Number of lines; an unfinished last one counts.
+fn lines(bytes: &[u8]) -> u64 {
+    let newlines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+    newlines + u64::from(bytes.last().is_some_and(|last| *last != b'\n'))
+}
+
+/// Moves a line's name to where the names before it end, without its quotes, and returns where it ends
+/// there. Names only ever move to the front: a million of them need no second buffer.
+fn compact(bytes: &mut [u8], line: std::ops::Range<usize>, to: usize, style: Style) -> usize {
+    let inner = line.start + 1..line.end.saturating_sub(1);
+    let is_quoted = style == Style::Csv
+        && line.len() >= 2
+        && bytes[line.start] == b'"'
+        && bytes[line.end - 1] == b'"'
+        && quotes_are_doubled(&bytes[inner.clone()]);
+    if !is_quoted {
+        bytes.copy_within(line.clone(), to);
+        return to + line.len();
+    }
+    let (mut to, mut skip) = (to, false);
+    for at in inner {
+        let byte = bytes[at];
+        skip = byte == b'"' && !skip;
+        if !skip {
+            bytes[to] = byte;
+            to += 1;
+        }
+    }
+    to
+}
+
+fn quotes_are_doubled(text: &[u8]) -> bool {
+    text.chunk_by(|a, b| *a == b'"' && *b == b'"').all(|run| run[0] != b'"' || run.len() % 2 == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &[u8], count: u64, style: Style) -> std::result::Result<Vec<String>, String> {
+        let labels = parse(Path::new("x"), text.to_vec(), count, style).map_err(|e| e.to_string())?;
+        let all: Vec<_> = (0..labels.len()).map(|i| labels.get(i).to_owned()).collect();
+        for (i, name) in (0..).zip(&all) {
+            assert_eq!(labels.find(name), Some(i));
+        }
+        assert_eq!((labels.find(""), labels.find("no such name"), labels.get(count)), (None, None, ""));
+        Ok(all)
+    }
+
+    #[test]
+    fn one_name_a_line() {
+        let cases: [(&[u8], Style, &[&str]); 10] = [
+            (b"a\nb\n", Style::Lines, &["a", "b"]),
+            (b"a\nb", Style::Lines, &["a", "b"]),
+            (b"a\r\nb\r\n", Style::Lines, &["a", "b"]),
+            (b"\xEF\xBB\xBFa\nb\n", Style::Lines, &["a", "b"]),
+            ("ä b\n\"c\"\n".as_bytes(), Style::Lines, &["ä b", "\"c\""]),
+            (b"head\na\nb\n", Style::Csv, &["a", "b"]),
+            (b"head\r\na,b\r\nc", Style::Csv, &["a,b", "c"]),
+            (b"head\n\"a,b\"\n\"say \"\"x\"\"\"\n", Style::Csv, &["a,b", "say \"x\""]),
+            (b"head\n\"\"\"\"\n\"a\"b\"\n", Style::Csv, &["\"", "\"a\"b\""]),
+            (b"head\n\"\n%2F/..\n", Style::Csv, &["\"", "%2F/.."]),
+        ];
+        for (text, style, wanted) in cases {
+            assert_eq!(names(text, wanted.len() as u64, style).unwrap(), wanted, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told() {
+        let long = "x".repeat(5000);
+        let cases: [(&[u8], u64, Style, &str); 9] = [
+            (b"a\nb\nc\n", 2, Style::Lines, "number of names: expected 2, found 3"),
+            (b"a\n", 2, Style::Lines, "number of names: expected 2, found 1"),
+            (b"", 2, Style::Csv, "number of names: expected 2, found 0"),
+            (b"a\n\n", 2, Style::Lines, "no empty line, found one for number 1"),
+            (b"h\n\"\"\n", 1, Style::Csv, "no empty line, found one for number 0"),
+            (b"a\n\r\n", 2, Style::Lines, "no empty line, found one for number 1"),
+            (b"a\nb\na\n", 3, Style::Lines, "names that differ, found \"a\" for 0 and 2"),
+            (b"a\n\xFF\n", 2, Style::Lines, "UTF-8, found other bytes at 2"),
+            (long.as_bytes(), 1, Style::Lines, "one of 5000 bytes for number 0"),
+        ];
+        for (text, count, style, wanted) in cases {
+            let error = names(text, count, style).unwrap_err();
+            assert!(error.contains(wanted), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_million_names_are_found() {
+        let text: String = (0..1_000_000).map(|i| format!("Cell_{i}-1\n")).collect();
+        let labels = parse(Path::new("x"), text.into_bytes(), 1_000_000, Style::Lines).unwrap();
+        for i in (0..1_000_000).step_by(9973) {
+            assert_eq!(labels.find(&format!("Cell_{i}-1")), Some(i));
+        }
+        assert_eq!(labels.find("Cell_1000000-1"), None);
+    }
+}

@@ -1,0 +1,214 @@
+//! `by-name/`: links to rows and columns by the names that the store gives them.
+//!
+//! ```text
+//! by-name/rows/NAME          -> ../../rows/017
+//! by-name/cols/NAME.FORMAT   -> ../../cols/017.FORMAT
+//! ```
+//!
+//! In a file name `/`, `%` and NUL read `%2F`, `%25` and `%00`, and the names `.` and `..` are written
+//! with `%2E`. Any `%` and two hexadecimal digits are understood; what then is no name may be one as it
+//! stands. A name that is there wins over a shorter name and a format, the longest name over others.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::attr::NodeKind;
+use super::folder::{Child, Folder, Visit};
+use super::leaf::{Leaf, Node};
+use crate::error::Result;
+use crate::format::Kind;
+use crate::names::Labels;
+use crate::part::{Part, Scope, Thing};
+use crate::view::{self, VIEWS};
+
+/// The name of the folder.
+pub const BY_NAME: &str = "by-name";
+
+/// The longest file name, in bytes.
+const LONGEST: usize = 255;
+
+impl Folder {
+    /// Whether some rows or columns that are here have names, as far as can be told without reading many.
+    pub fn has_names(&self) -> bool {
+        self.named_axes().next().is_some()
+    }
+
+    /// The folders of `by-name/`.
+    pub fn named_axes(&self) -> impl Iterator<Item = (&'static str, Node)> {
+        let names = &self.selection.array().names;
+        let rows = self.extent.rows > 0 && names.of_rows().is_some();
+        let columns = self.extent.columns > 0 && names.of_columns().is_some();
+        let axes = [
+            (rows, super::folder::ROWS, Node::NamedRows),
+            (columns, super::folder::COLUMNS, Node::NamedColumns),
+        ];
+        axes.into_iter().filter_map(|(is_there, name, node)| is_there.then_some((name, node)))
+    }
+
+    /// The names that a folder shows, if it is one that shows names.
+    ///
+    /// # Errors
+    ///
+    /// As [`Selection::names`](crate::part::Selection::names).
+    pub fn names_in(&self, folder: Leaf) -> Result<Option<Arc<Labels>>> {
+        Ok(match folder.node {
+            Node::NamedRows => self.selection.names()?.rows,
+            Node::NamedColumns => self.selection.names()?.columns,
+            _ => None,
+        })
+    }
+
+    /// The link of this name in `by-name/rows/` or `by-name/cols/`.
+    pub fn named(&self, folder: Leaf, text: &[u8]) -> Option<Child> {
+        let labels = self.names_in(folder).ok()??;
+        let dots = text.iter().enumerate().rev().filter(|(_, byte)| **byte == b'.').map(|(dot, _)| dot);
+        let splits =
+            dots.map(|dot| (&text[..dot], &text[dot + 1..])).filter(|(_, format)| !format.is_empty());
+        std::iter::once((text, &b""[..])).chain(splits).find_map(|(name, format)| {
+            let of = self.scope_of(folder.node, place(&labels, name)?)?;
+            let format = match format {
+                b"" => 0,
+                format => view::find(&self.selection, Part { thing: self.named_thing(), of }, format)?,
+            };
+            Some(Child::Leaf(Leaf { of, node: Node::Link(format) }))
+        })
+    }
+
+    /// What a link with a format leads to.
+    fn named_thing(&self) -> Thing {
+        match self.selection.array().metadata.kind() {
+            Kind::Dense => Thing::Array,
+            Kind::Sparse => Thing::Dense,
+        }
+    }
+
+    /// The row or column here that is this one of the whole array.
+    fn scope_of(&self, folder: Node, place: u64) -> Option<Scope> {
+        match folder {
+            Node::NamedRows => self.selection.rows().position(place).map(Scope::Row),
+            _ => Some(Scope::Column(place)),
+        }
+    }
+
+    /// Where a link in `by-name/` leads.
+    pub fn link_target(&self, leaf: Leaf) -> Option<PathBuf> {
+        let Node::Link(format) = leaf.node else { return None };
+        let (folder, number) = match leaf.of {
+            Scope::Row(i) => (super::folder::ROWS, self.row_name(i)),
+            Scope::Column(j) => (super::folder::COLUMNS, self.column_name(j)),
+            Scope::All => return None,
+        };
+        let format = match VIEWS.get(format)?.format() {
+            "" => String::new(),
+            format => format!(".{format}"),
+        };
+        Some(format!("../../{folder}/{number}{format}").into())
+    }
+
+    /// Number of links in a folder.
+    pub fn count_named(&self, folder: Node) -> u64 {
+        if folder == Node::NamedRows { self.extent.rows } else { self.extent.columns }
+    }
+
+    /// Calls `visit` with the links of a folder from `first` on, until it says no.
+    pub fn list_named(&self, folder: Leaf, first: u64, visit: &mut Visit<'_>) {
+        let Ok(Some(labels)) = self.names_in(folder) else { return };
+        for i in first..self.count_named(folder.node) {
+            let (of, place) = match folder.node {
+                Node::NamedRows => (Scope::Row(i), self.selection.rows().row(i)),
+                _ => (Scope::Column(i), i),
+            };
+            let Some(name) = encode(labels.get(place)) else { continue };
+            if !visit(i, &name, NodeKind::Link, Some(Leaf { of, node: Node::Link(0) })) {
+                return;
+            }
+        }
+    }
+}
+
+/// The row or column of the whole array that a file name stands for.
+fn place(labels: &Labels, text: &[u8]) -> Option<u64> {
+    let find = |name: &[u8]| labels.find(std::str::from_utf8(name).ok()?);
+    find(&decode(text)).or_else(|| find(text))
+}
+
+/// The file name of a name; none where it would be too long.
+fn encode(name: &str) -> Option<String> {
+    let mut text = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c {
+            '/' => text.push_str("%2F"),
+            '%' => text.push_str("%25"),
+            '\0' => text.push_str("%00"),
+            '.' if matches!(name, "." | "..") => text.push_str("%2E"),
+            c => text.push(c),
+        }
+    }
+    (text.len() <= LONGEST).then_some(text)
+}
+
+/// The name of a file name.
+fn decode(text: &[u8]) -> Vec<u8> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (mut name, mut rest) = (Vec::with_capacity(text.len()), text);
+    while let [first, after @ ..] = rest {
+        let code = match after {
+            [high, low, after @ ..] if *first == b'%' => {
+                digit(high).zip(digit(low)).map(|(high, low)| (high << 4 | low, after))
+            }
+            _ => None,
+        };
+        let (byte, after) = code.unwrap_or((*first, after));
+        name.push(byte);
+        rest = after;
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_a_file_name_and_reads_back() {
+        let cases = [
+            ("FOXA1", "FOXA1"),
+            ("HLA-A.1", "HLA-A.1"),
+            ("Forebrain/Midbrain/Hindbrain", "Forebrain%2FMidbrain%2FHindbrain"),
+            ("100%", "100%25"),
+            ("100%25", "100%2525"),
+            (".", "%2E"),
+            ("..", "%2E%2E"),
+            ("...", "..."),
+            ("../x", "..%2Fx"),
+            ("nul\0", "nul%00"),
+            ("größe 数 🦀", "größe 数 🦀"),
+        ];
+        for (name, text) in cases {
+            assert_eq!(encode(name).unwrap(), text);
+            assert_eq!(decode(text.as_bytes()), name.as_bytes());
+        }
+    }
+
+    #[test]
+    fn other_spellings_are_understood() {
+        let cases = [
+            ("a%2fb", "a/b"),
+            ("%41", "A"),
+            ("100%", "100%"),
+            ("%2", "%2"),
+            ("%zz%2F", "%zz/"),
+            ("%%41", "%A"),
+        ];
+        for (text, name) in cases {
+            assert_eq!(decode(text.as_bytes()), name.as_bytes(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_too_long_for_a_file_are_left_out() {
+        assert!(encode(&"n".repeat(255)).is_some());
+        assert_eq!(encode(&"n".repeat(256)), None);
+        assert_eq!(encode(&"/".repeat(86)), None);
+    }
+}

@@ -1,0 +1,207 @@
+//! Reading: a file's content is found by its number alone, whether it was opened or not.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::folder::Folder;
+use super::leaf::Leaf;
+use super::status::Report;
+use super::{Content, Ino, RESERVED, Tree, report};
+use crate::error::{Error, Result};
+use crate::part::Scope;
+use crate::source::Source;
+use crate::vfile::{Extent, VirtualFile};
+
+/// A file of the tree, and what to name when reading it fails.
+#[derive(Debug)]
+pub struct File {
+    content: VirtualFile,
+    subject: PathBuf,
+    version: u64,
+}
+
+impl File {
+    /// The whole of a file of the store.
+    pub(super) fn plain(source: &Arc<Source>, path: &Path) -> Result<Self> {
+        let extent = Extent::Slice { source: Arc::clone(source), offset: 0, length: source.len() };
+        Ok(Self { content: VirtualFile::new([extent])?, subject: path.to_owned(), version: 0 })
+    }
+
+    /// Size in bytes.
+    pub fn len(&self) -> u64 {
+        self.content.len()
+    }
+
+    /// Whether the file is empty.
+    pub fn is_empty(&self) -> bool {
+        self.content.is_empty()
+    }
+
+    /// The file of the store that this one is, byte for byte, if it is one.
+    pub fn whole_source(&self) -> Option<&Arc<Source>> {
+        self.content.whole_source()
+    }
+}
+
+/// The files of a folder that were read lately. Those of single rows and columns are quickly made, and
+/// not kept.
+#[derive(Debug, Default)]
+pub(super) struct Made(ArcSwap<Vec<(Leaf, Arc<File>)>>);
+
+impl Made {
+    /// The most files that are kept.
+    const MOST: usize = 16;
+
+    fn get(&self, leaf: Leaf) -> Option<Arc<File>> {
+        let files = self.0.load();
+        files.iter().find(|(other, _)| *other == leaf).map(|(_, file)| Arc::clone(file))
+    }
+
+    fn keep(&self, leaf: Leaf, file: &Arc<File>) {
+        self.0.rcu(|files| {
+            let mut files: Vec<_> = files.iter().filter(|(other, _)| *other != leaf).cloned().collect();
+            files.truncate(Self::MOST - 1);
+            files.insert(0, (leaf, Arc::clone(file)));
+            files
+        });
+    }
+}
+
+/// How a read is to be answered.
+pub enum Answer<'a> {
+    /// With these bytes of a map, to be passed to the kernel and not touched.
+    Mapped(&'a [u8]),
+    /// With so many bytes that have to be put together: see [`Tree::read_at`].
+    Made {
+        /// The file they are of.
+        file: Arc<File>,
+        /// How many there are.
+        length: usize,
+        /// Whether they have to be computed, which may take its time.
+        is_slow: bool,
+    },
+}
+
+impl Tree {
+    /// Opens a file: from here on its bytes are those of the version that was looked up.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stale`] when the store holds another version by now: look it up again.
+    pub fn open_file(&self, ino: Ino) -> Result<Arc<File>> {
+        let place = self.place(ino)?;
+        match &place.what {
+            Content::Plain { source, path, .. } if !source.is_current() => {
+                return Err(Error::Stale { path: path.clone() });
+            }
+            // A mix of two versions must not be: all files are looked at, not only those that will be read.
+            Content::Folder { folder, .. } if !folder.selection.array().is_current() => {
+                return Err(Error::Stale { path: folder.selection.array().path.clone() });
+            }
+            Content::Folder { folder, first, .. }
+                if folder.shows_names(self.leaf(&place, folder, *first, ino)?)
+                    && !folder.selection.array().names.is_current() =>
+            {
+                return Err(Error::Stale { path: folder.selection.array().path.clone() });
+            }
+            _ => {}
+        }
+        let file = self.file(ino)?;
+        file.content.open().inspect_err(|error| self.note_at(&file.subject, file.version, error))?;
+        Ok(file)
+    }
+
+    /// The file of this number, of the version that was looked up.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stale`] for a number that is not known (any more), [`Error::NotFound`] for a folder.
+    pub fn file(&self, ino: Ino) -> Result<Arc<File>> {
+        let place = self.place(ino)?;
+        match &place.what {
+            Content::Directory(directory) => Err(Error::not_found(&directory.directory.path)),
+            Content::Plain { file, .. } => Ok(Arc::clone(file)),
+            Content::Folder { folder, first, made } => {
+                let leaf = self.leaf(&place, folder, *first, ino)?;
+                if let Some(file) = made.get(leaf) {
+                    return Ok(file);
+                }
+                let file = Arc::new(self.make(folder, leaf)?);
+                if leaf.of == Scope::All {
+                    made.keep(leaf, &file);
+                }
+                Ok(file)
+            }
+            Content::Status => {
+                let report: Report = report(ino).ok_or_else(|| Error::not_found(RESERVED))?;
+                let text = self.shared.status.text(self.store(), report);
+                let content = VirtualFile::literal(text.as_bytes());
+                Ok(Arc::new(File { content, subject: RESERVED.into(), version: 0 }))
+            }
+        }
+    }
+
+    fn make(&self, folder: &Folder, leaf: Leaf) -> Result<File> {
+        let content = folder.content(leaf).inspect_err(|error| self.note(folder, error))?;
+        let array = folder.selection.array();
+        let content = content.ok_or_else(|| Error::not_found(&array.path))?;
+        Ok(File { content, subject: array.path.clone(), version: array.version() })
+    }
+
+    /// Finds `length` bytes of a file from `offset` on, or as many as there are, and passes them to
+    /// `reply`: those of a map without touching, copying or allocating anything.
+    pub fn read<T>(
+        &self,
+        ino: Ino,
+        offset: u64,
+        length: usize,
+        reply: impl FnOnce(Result<Answer<'_>>) -> T,
+    ) -> T {
+        let place = match self.place(ino) {
+            Ok(place) => place,
+            Err(error) => return reply(Err(error)),
+        };
+        if let Content::Folder { folder, first, .. } = &place.what
+            && let Ok(leaf) = self.leaf(&place, folder, *first, ino)
+            && let Some(run) = folder.run(leaf)
+        {
+            match run.mapped(offset, length) {
+                Ok(Some(bytes)) => return reply(Ok(Answer::Mapped(bytes))),
+                Ok(None) => {}
+                Err(error) => {
+                    self.note(folder, &error);
+                    return reply(Err(error));
+                }
+            }
+        }
+        let file = match self.file(ino) {
+            Ok(file) => file,
+            Err(error) => return reply(Err(error)),
+        };
+        let length = file.content.available(offset, length);
+        match file.content.mapped(offset, length) {
+            Ok(Some(bytes)) => reply(Ok(Answer::Mapped(bytes))),
+            Ok(None) => {
+                let is_slow = file.content.is_generated(offset, length);
+                reply(Ok(Answer::Made { file: Arc::clone(&file), length, is_slow }))
+            }
+            Err(error) => {
+                self.note_at(&file.subject, file.version, &error);
+                reply(Err(error))
+            }
+        }
+    }
+
+    /// Fills `buffer` with the file's bytes from `offset` on, and returns how many there were: fewer
+    /// than asked for only at its end.
+    ///
+    /// # Errors
+    ///
+    /// Whatever reading the store's files gives, and data that breaks the format's rules.
+    pub fn read_at(&self, file: &File, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        let read = file.content.read_at(offset, buffer);
+        read.inspect_err(|error| self.note_at(&file.subject, file.version, error))
+    }
+}

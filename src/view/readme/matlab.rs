@@ -1,0 +1,81 @@
+//! Lines for MATLAB, no toolbox needed. Its arrays are column-major, so a matrix comes with its axes
+//! exchanged.
+
+use super::{Facts, Types};
+use crate::dtype::Dtype;
+use crate::format::Shape;
+
+pub(super) fn lines(facts: &Facts) -> String {
+    match &facts.types {
+        Types::Dense(dtype) => dense(facts, *dtype),
+        Types::Sparse { data, indices, indptr } => {
+            let (rows, columns) = (facts.shape.rows(), facts.shape.columns());
+            let parts = [("data", data), ("indices", indices), ("indptr", indptr)];
+            let parts = parts.map(|(file, dtype)| fread(file, file, *dtype, "double")).concat();
+            let bits = half(*data, "data");
+            format!(
+                "{parts}{bits}x = sparse(repelem((1:{rows})', diff(indptr)), indices + 1, data, {rows}, {columns});\n"
+            )
+        }
+    }
+}
+
+fn dense(facts: &Facts, dtype: Dtype) -> String {
+    let (rows, columns) = match facts.shape {
+        Shape::Vector(n) => (n, 1),
+        Shape::Matrix(rows, columns) => (columns, rows),
+    };
+    let map = format!(
+        "m = memmapfile('array', 'Format', {{'{}', [{rows} {columns}], 'x'}});  % {}\n",
+        name(dtype),
+        if facts.shape.columns() == 1 { "m.Data.x(i), from 1" } else { "m.Data.x(column, row), both from 1" }
+    );
+    let note = match dtype {
+        Dtype::Float16 => "% the elements are the bits of float16; of a row they become numbers like this:\n",
+        Dtype::Bool => "% the elements are 0 and 1\n",
+        _ => "",
+    };
+    let (file, target) = match facts.shape {
+        Shape::Vector(_) => ("array", "x"),
+        Shape::Matrix(..) => (facts.row.as_str(), "row"),
+    };
+    let kind = if dtype == Dtype::Float16 { "double" } else { name(dtype) };
+    format!("{map}{note}{}{}", fread(target, file, dtype, kind), half(dtype, target))
+}
+
+/// Reads a file of elements into a variable of a class.
+fn fread(variable: &str, file: &str, dtype: Dtype, class: &str) -> String {
+    format!(
+        "f = fopen('{file}', 'r', 'l'); {variable} = fread(f, Inf, '{}=>{class}'); fclose(f);\n",
+        name(dtype)
+    )
+}
+
+/// Makes numbers of the bits of float16.
+fn half(dtype: Dtype, variable: &str) -> String {
+    if dtype != Dtype::Float16 {
+        return String::new();
+    }
+    format!(
+        "power = mod(floor({variable} / 1024), 32); part = mod({variable}, 1024); minus = {variable} >= 32768;
+{variable} = (part + 1024 * (power > 0)) .* 2 .^ (max(power, 1) - 25);
+{variable}(power == 31) = Inf; {variable}(power == 31 & part > 0) = NaN;
+{variable}(minus) = -{variable}(minus);
+"
+    )
+}
+
+const fn name(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::Bool | Dtype::Uint8 => "uint8",
+        Dtype::Int8 => "int8",
+        Dtype::Int16 => "int16",
+        Dtype::Int32 => "int32",
+        Dtype::Int64 => "int64",
+        Dtype::Float16 | Dtype::Uint16 => "uint16",
+        Dtype::Uint32 => "uint32",
+        Dtype::Uint64 => "uint64",
+        Dtype::Float32 => "single",
+        Dtype::Float64 => "double",
+    }
+}

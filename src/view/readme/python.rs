@@ -1,0 +1,67 @@
+//! Lines for Python, with NumPy and SciPy.
+
+use super::{Facts, Types};
+use crate::dtype::Dtype;
+use crate::format::Shape;
+
+pub(super) fn lines(facts: &Facts) -> String {
+    match (&facts.types, facts.shape) {
+        (Types::Dense(dtype), Shape::Vector(n)) => {
+            format!("import numpy as np\n\nx = {}\n", map(facts, "array", *dtype, &format!("({n},)")))
+        }
+        (Types::Dense(dtype), Shape::Matrix(rows, columns)) => {
+            let map = map(facts, "array", *dtype, &format!("({rows}, {columns})"));
+            let block = if facts.has_npy {
+                format!("block = np.load(\"slices/0:{}/array.npy\")  # some rows\n", rows.min(10))
+            } else {
+                String::new()
+            };
+            format!(
+                "import numpy as np\n\nx = {map}  # read as it is used\nrow = {}\ncolumn = {}\n{block}",
+                whole(&facts.row, *dtype),
+                whole(&facts.column, *dtype),
+            )
+        }
+        (Types::Sparse { data, indices, indptr }, shape) => sparse(facts, [*data, *indices, *indptr], shape),
+    }
+}
+
+fn sparse(facts: &Facts, [data, indices, indptr]: [Dtype; 3], shape: Shape) -> String {
+    let part = |name: &str, dtype| match facts.has_npy {
+        true => format!("np.load(\"{name}.npy\", mmap_mode=\"r\")"),
+        false => whole(name, dtype),
+    };
+    // SciPy has no float16.
+    let wider = if data == Dtype::Float16 { ".astype(np.float32)" } else { "" };
+    format!(
+        "import numpy as np
+import scipy.sparse
+
+data = {}{wider}
+indices = {}
+indptr = {}
+x = scipy.sparse.csr_matrix((data, indices, indptr), shape=({}, {}))
+row = {}  # zeros too
+",
+        part("data", data),
+        part("indices", indices),
+        part("indptr", indptr),
+        shape.rows(),
+        shape.columns(),
+        whole(&format!("{}/dense", facts.row), data),
+    )
+}
+
+/// The file, mapped.
+fn map(facts: &Facts, file: &str, dtype: Dtype, shape: &str) -> String {
+    if facts.has_npy {
+        format!("np.load(\"{file}.npy\", mmap_mode=\"r\")")
+    } else {
+        format!("np.memmap(\"{file}\", \"{}\", \"r\", shape={shape})", dtype.descr())
+    }
+}
+
+/// The file, read.
+fn whole(file: &str, dtype: Dtype) -> String {
+    format!("np.fromfile(\"{file}\", \"{}\")", dtype.descr())
+}

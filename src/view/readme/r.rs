@@ -1,0 +1,87 @@
+//! Lines for R: base R, and Matrix for what is sparse.
+//!
+//! R has int32 and float64 only. Wider integers become float64, exact up to 2^53; an int32 of the
+//! smallest value is R's NA.
+
+use super::{Facts, Types};
+use crate::dtype::Dtype;
+use crate::format::Shape;
+
+pub(super) fn lines(facts: &Facts) -> String {
+    match &facts.types {
+        Types::Dense(dtype) => dense(facts, *dtype),
+        Types::Sparse { data, indices, indptr } => {
+            let whole = format!(
+                "x <- sparseMatrix(j = indices, p = indptr, x = data, index1 = FALSE, repr = \"R\", dims = c({}, {}))\n",
+                facts.shape.rows(),
+                facts.shape.columns()
+            );
+            let parts = [("data", data), ("indices", indices), ("indptr", indptr)];
+            let parts = parts.map(|(name, dtype)| reader(*dtype) + &format!("{name} <- read(\"{name}\")\n"));
+            format!("library(Matrix)\n{}{whole}", parts.concat())
+        }
+    }
+}
+
+fn dense(facts: &Facts, dtype: Dtype) -> String {
+    let (file, part) = facts.readable(dtype);
+    let comment = if file == "array" { "" } else { "  # some rows: R reads all that it opens" };
+    let read = reader(dtype);
+    match part {
+        Shape::Vector(_) => format!("{read}x <- read(\"{file}\"){comment}\n"),
+        Shape::Matrix(rows, columns) => format!(
+            "{read}row <- read(\"{}\")
+column <- read(\"{}\")
+x <- matrix(read(\"{file}\"), {rows}, {columns}, byrow = TRUE){comment}
+",
+            facts.row, facts.column
+        ),
+    }
+}
+
+/// A function that reads a file of elements.
+fn reader(dtype: Dtype) -> String {
+    let bin = |what: &str, size: u64, extra: &str| {
+        format!(
+            "readBin(file, \"{what}\", file.size(file) / {size}, size = {size}{extra}, endian = \"little\")"
+        )
+    };
+    let size = dtype.itemsize();
+    let function = |body: &str| format!("read <- function(file) {body}\n");
+    match dtype {
+        Dtype::Float32 | Dtype::Float64 => function(&bin("numeric", size, "")),
+        Dtype::Int8 | Dtype::Int16 | Dtype::Int32 => function(&bin("integer", size, "")),
+        Dtype::Uint8 | Dtype::Uint16 => function(&bin("integer", size, ", signed = FALSE")),
+        Dtype::Bool => function(&format!("{} != 0", bin("integer", 1, ", signed = FALSE"))),
+        Dtype::Uint32 => function(&format!(
+            "{{
+  halves <- matrix({}, 2)
+  halves[1, ] + halves[2, ] * 2^16
+}}",
+            bin("integer", 2, ", signed = FALSE")
+        )),
+        // Quarters: R's own integers have no room for the halves.
+        Dtype::Int64 | Dtype::Uint64 => {
+            let sign = if dtype == Dtype::Int64 { " - (quarters[4, ] >= 2^15) * 2^16" } else { "" };
+            function(&format!(
+                "{{
+  quarters <- matrix({}, 4)
+  high <- quarters[3, ] + (quarters[4, ]{sign}) * 2^16
+  quarters[1, ] + quarters[2, ] * 2^16 + high * 2^32  # exact up to 2^53
+}}",
+                bin("integer", 2, ", signed = FALSE")
+            ))
+        }
+        Dtype::Float16 => function(&format!(
+            "{{
+  bits <- {}
+  sign <- ifelse(bits >= 2^15, -1, 1)
+  power <- (bits %/% 2^10) %% 2^5
+  part <- bits %% 2^10
+  special <- ifelse(part == 0, Inf, NaN)
+  sign * ifelse(power == 31, special, ifelse(power == 0, part * 2^-24, (2^10 + part) * 2^(power - 25)))
+}}",
+            bin("integer", 2, ", signed = FALSE")
+        )),
+    }
+}

@@ -1,0 +1,108 @@
+"""README.md: its lines for the shell, Python and R are run as they stand, and give the numbers of the array."""
+
+import functools
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import scipy.sparse
+from mounted import counts, expect, read, same_array
+
+# R takes a second to load Matrix: of arrays that differ only in their numbers one is enough.
+seen_by_r = set()
+
+
+def blocks(folder):
+    """The code of each language."""
+    text = read(f"{folder}/README.md").decode()
+    found = dict(re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    expect(sorted(found) == ["julia", "matlab", "python", "r", "sh"], folder, f"README.md has lines for {sorted(found)}")
+    return found
+
+
+def run_python(folder, code):
+    """What the lines leave behind; run in the folder."""
+    here, names = os.getcwd(), {}
+    os.chdir(folder)
+    try:
+        exec(compile(code, f"{folder}/README.md", "exec"), names)
+        return names
+    finally:
+        os.chdir(here)
+
+
+def run_shell(folder, code):
+    for line in code.splitlines():
+        done = subprocess.run(["sh", "-c", line], cwd=folder, capture_output=True)
+        expect(done.returncode == 0 and (done.stdout or "-N" in line), folder, f"{line}: {done.stderr.decode()}")
+
+
+def run_r(folder, code, names):
+    """The numeric variables of these names, as R wrote them in float64."""
+    with tempfile.TemporaryDirectory() as out:
+        dump = "".join(f'writeBin(as.numeric(as.vector(as.matrix({name}))), "{out}/{name}")\n' for name in names)
+        done = subprocess.run(["Rscript", "-e", code + dump], cwd=folder, capture_output=True, text=True)
+        expect(done.returncode == 0, folder, f"R: {done.stderr}")
+        return [np.fromfile(f"{out}/{name}") if os.path.exists(f"{out}/{name}") else np.zeros(0) for name in names]
+
+
+@functools.cache
+def has_r():
+    found = subprocess.run(["sh", "-c", "command -v Rscript"], capture_output=True).returncode == 0
+    if not found:
+        print("skipped: no Rscript, the lines for R were not run", file=sys.stderr)
+    return found
+
+
+def same_numbers(folder, found, wanted):
+    """Equal as float64; NaN where it should be. R has no int32 of the smallest value: it is NA there."""
+    wanted = wanted.astype(np.float64)
+    na = np.isnan(found) & (wanted == -(2**31))
+    same = np.array_equal(found[~na], wanted[~na], equal_nan=True) if found.shape == wanted.shape else False
+    expect(same, folder, "R reads other numbers")
+
+
+def check_dense(folder, array, names):
+    code, wanted = blocks(folder), array.array
+    run_shell(folder, code["sh"])
+    found = run_python(folder, code["python"])
+    same_array(folder, np.asarray(found["x"]), wanted)
+    is_matrix = wanted.ndim == 2
+    if is_matrix:
+        same_array(folder, found["row"], wanted[-1])
+        same_array(folder, found["column"], wanted[:, -1])
+        same_array(folder, found["block"], wanted[:10])
+    kind = ("dense", wanted.ndim, wanted.dtype, "/slices/" in folder)
+    if not has_r() or kind in seen_by_r or wanted.size < 37 and "/slices/" not in folder:
+        return
+    seen_by_r.add(kind)
+    variables = ["x", "row", "column"] if is_matrix else ["x"]
+    found = run_r(folder, code["r"], variables)
+    same_numbers(folder, found[0], wanted.flatten(order="F"))
+    if is_matrix:
+        same_numbers(folder, found[1], wanted[-1])
+        same_numbers(folder, found[2], wanted[:, -1])
+
+
+def check_sparse(folder, array, names):
+    code = blocks(folder)
+    run_shell(folder, code["sh"])
+    found = run_python(folder, code["python"])
+    same_array(folder, found["row"], array.dense()[-1])
+    matrix = found["x"]
+    expect(matrix.shape == array.shape and matrix.nnz == len(array.data), folder, "SciPy makes another matrix")
+    data = array.data.astype(np.float32) if array.data.dtype == np.float16 else array.data
+    same_array(folder, np.asarray(matrix.data), data)
+    wanted = scipy.sparse.csr_matrix((data, array.indices.astype(np.int64), array.indptr.astype(np.int64)), array.shape)
+    expect(np.array_equal(matrix.indices, wanted.indices) and np.array_equal(matrix.indptr, wanted.indptr), folder, "indices")
+    counts["files"] += 1
+    kind = ("sparse", *(str(dtype) for dtype in array.dtypes().values()), "/slices/" in folder)
+    if not has_r() or kind in seen_by_r or len(seen_by_r) > 60 or np.prod(array.shape) > 1 << 20:
+        return
+    seen_by_r.add(kind)
+    # NaN and infinities do not add up where a place is repeated: those stored are compared.
+    [x] = run_r(folder, code["r"], ["x"])
+    expect(len(x) == np.prod(array.shape), folder, "R makes another shape")
