@@ -7,6 +7,7 @@ mod meta;
 mod npy;
 mod raw;
 mod readme;
+mod zarr;
 
 use crate::error::{Error, Result};
 use crate::part::{Part, Scope, Selection};
@@ -75,7 +76,8 @@ pub trait View: Sync {
 }
 
 /// All formats. A file's inode number depends on its format's place here: add at the end.
-pub static VIEWS: &[&dyn View] = &[&raw::Raw, &meta::Meta, &npy::Npy, &csv::Csv, &readme::Readme];
+pub static VIEWS: &[&dyn View] =
+    &[&raw::Raw, &meta::Meta, &npy::Npy, &csv::Csv, &readme::Readme, &zarr::Zarr, &zarr::Dataset];
 
 /// The format of this name that the part comes in, by its place in [`VIEWS`].
 pub fn find(selection: &Selection, part: Part, format: &[u8]) -> Option<usize> {
