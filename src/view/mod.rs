@@ -2,11 +2,16 @@
 //! [`VIEWS`].
 
 mod csv;
+mod envi;
+mod mat;
 mod members;
 mod meta;
 mod npy;
+mod nrrd;
 mod raw;
+mod rds;
 mod readme;
+mod tif;
 mod zarr;
 
 use crate::error::{Error, Result};
@@ -76,8 +81,21 @@ pub trait View: Sync {
 }
 
 /// All formats. A file's inode number depends on its format's place here: add at the end.
-pub static VIEWS: &[&dyn View] =
-    &[&raw::Raw, &meta::Meta, &npy::Npy, &csv::Csv, &readme::Readme, &zarr::Zarr, &zarr::Dataset];
+pub static VIEWS: &[&dyn View] = &[
+    &raw::Raw,
+    &meta::Meta,
+    &npy::Npy,
+    &csv::Csv,
+    &readme::Readme,
+    &zarr::Zarr,
+    &zarr::Dataset,
+    &rds::Rds,
+    &mat::Mat,
+    &tif::Tif,
+    &nrrd::Nrrd,
+    &nrrd::Nhdr,
+    &envi::Envi,
+];
 
 /// The format of this name that the part comes in, by its place in [`VIEWS`].
 pub fn find(selection: &Selection, part: Part, format: &[u8]) -> Option<usize> {
