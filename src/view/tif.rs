@@ -7,7 +7,8 @@
 //! ```
 //!
 //! TIFF 6.0 with the 64-bit offsets of BigTIFF. The strips are blocks of rows that follow one another:
-//! readers that map the file find the elements in one run. A vector is a column of pixels. bool is uint8.
+//! readers that map the file find the elements in one run. A vector is a row of pixels, as tifffile
+//! writes one. bool is uint8.
 
 use super::View;
 use crate::dtype::Dtype;
@@ -66,7 +67,11 @@ const fn sample_format(dtype: Dtype) -> u64 {
 }
 
 fn image(block: &Block) -> Result<VirtualFile> {
-    let (rows, columns, item) = (block.shape.rows(), block.shape.columns(), block.dtype.itemsize());
+    let (rows, columns) = match block.shape {
+        Shape::Vector(n) => (1, n),
+        Shape::Matrix(rows, columns) => (rows, columns),
+    };
+    let item = block.dtype.itemsize();
     let row_bytes = columns * item;
     let strip_rows = (piece_bytes(block.bytes.len(), 16) / row_bytes).clamp(1, rows);
     let strips = rows.div_ceil(strip_rows);
