@@ -21,10 +21,11 @@
 //!
 //! Data flows one way, and so do the imports: [`error`], [`dtype`], [`format`](mod@format), [`select`],
 //! [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`memory_mapping`], [`memo`],
-//! [`catalog`], [`check`], [`vfile`], [`checksum`], [`gzip`], [`part`], [`hdf5`], [`text`], [`view`],
-//! `verify`, [`tree`], [`mountpoint`], [`fuse`].
+//! [`catalog`], [`check`], [`vfile`], [`checksum`], [`gzip`], [`cast`], [`grid`], [`strings`], [`part`],
+//! [`hdf5`], [`text`], [`view`], `verify`, [`tree`], [`mountpoint`], [`fuse`].
 
 pub mod array;
+pub mod cast;
 pub mod catalog;
 pub mod check;
 pub mod checksum;
@@ -32,6 +33,7 @@ pub mod dtype;
 pub mod error;
 pub mod format;
 pub mod fuse;
+pub mod grid;
 pub mod gzip;
 mod handles;
 pub mod hdf5;
@@ -44,6 +46,7 @@ pub mod part;
 pub mod select;
 pub mod source;
 pub mod store;
+pub mod strings;
 pub mod text;
 pub mod tree;
 #[cfg(feature = "verify")]

@@ -72,6 +72,12 @@ impl Labels {
         others.fold(first, u32::max).into()
     }
 
+    /// Bytes of all names before this one; of all there are beyond the last.
+    pub fn start(&self, i: u64) -> u64 {
+        let i = usize::try_from(i).unwrap_or(usize::MAX).min(self.ends.len());
+        if i == 0 { 0 } else { self.ends[i - 1].into() }
+    }
+
     /// Bytes of memory that they take.
     fn memory(&self) -> usize {
         self.text.len() + self.ends.len() * 4 + self.index.memory()

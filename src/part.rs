@@ -190,6 +190,17 @@ impl Selection {
         }
     }
 
+    /// Type of the elements of a part that is one block.
+    pub fn dtype_of(&self, part: Part) -> Option<Dtype> {
+        match (&self.array.metadata, part.thing) {
+            (Metadata::Dense(meta), Thing::Array) => Some(meta.dtype),
+            (Metadata::Sparse(meta), Thing::Data | Thing::Dense) => Some(meta.data_dtype),
+            (Metadata::Sparse(meta), Thing::Indices) => Some(meta.indices_dtype),
+            (Metadata::Sparse(meta), Thing::Indptr) => Some(meta.indptr_dtype),
+            _ => None,
+        }
+    }
+
     /// The file of the store that holds the part byte for byte or a run of it, if one does.
     pub fn source_of(&self, part: Part) -> Option<&Arc<Source>> {
         let [first, rest @ ..] = self.array.files.as_slice() else { return None };

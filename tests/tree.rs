@@ -82,7 +82,9 @@ fn a_dense_matrix_has_its_layout() {
     let mount = Mount::new(store.path());
     assert_eq!(mount.list(""), [".arrayfs", "m"]);
     assert_eq!(mount.list(".arrayfs"), ["errors.yaml", "mount.yaml", "warnings.yaml"]);
-    let slice = names("10x README.md array array.csv array.h5ad array.npy array.parquet array.zarr cols meta.yaml rows");
+    let slice = names(
+        "10x README.md array array.csv array.h5ad array.npy array.parquet array.zarr cols meta.yaml rows",
+    );
     assert_eq!(mount.list("m"), [&slice[..], &["slices"]].concat());
     assert_eq!(mount.list("m/rows"), numbers(120, 3));
     assert_eq!(mount.list("m/cols"), numbers(11, 2));
@@ -137,7 +139,8 @@ fn a_sparse_matrix_has_its_layout() {
     let sparse = Sparse::example(14, 9);
     sparse.write(&store.path().join("s"));
     let mount = Mount::new(store.path());
-    let mut slice = names("10x README.md data data.npy dense dense.csv dense.npy indices indices.npy indptr indptr.npy");
+    let mut slice =
+        names("10x README.md data data.npy dense dense.csv dense.npy indices indices.npy indptr indptr.npy");
     slice.extend(names("matrix.h5ad matrix.mtx matrix.npz matrix.parquet matrix.zarr meta.yaml rows"));
     assert_eq!(mount.list("s"), [&slice[..], &["slices"]].concat());
     assert_eq!(mount.list("s/rows"), numbers(14, 2));

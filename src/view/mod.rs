@@ -4,20 +4,26 @@
 mod arrow;
 mod cast;
 mod csv;
+mod envi;
 mod h5;
 mod h5ad;
 mod h5tenx;
+mod mat;
 mod members;
 mod meta;
 mod mtx;
 mod npy;
 mod npy_header;
 mod npz;
+mod nrrd;
 mod parquet;
 mod raw;
+mod rds;
 mod readme;
 mod safetensors;
 mod tenx;
+mod tif;
+mod zarr;
 
 use crate::error::{Error, Result};
 use crate::part::{Part, Scope, Selection};
@@ -103,6 +109,14 @@ pub static VIEWS: &[&dyn View] = &[
     &mtx::Mtx,
     &tenx::TenX::V3,
     &tenx::TenX::V2,
+    &zarr::Zarr,
+    &zarr::Dataset,
+    &rds::Rds,
+    &mat::Mat,
+    &tif::Tif,
+    &nrrd::Nrrd,
+    &nrrd::Nhdr,
+    &envi::Envi,
 ];
 
 /// The format of this name that the part comes in, by its place in [`VIEWS`].

@@ -1,0 +1,213 @@
+//! Names as a run of strings, each behind a header of fixed width: what formats have as an array of
+//! strings of any length.
+//!
+//! ```text
+//! header of name 0 | name 0 | header of name 1 | name 1 | …
+//! ```
+//!
+//! Where a name starts follows from the bytes of the names before it, so any of them is found by a
+//! binary search, and nothing is copied.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::names::Labels;
+use crate::select::Rows;
+use crate::source::Source;
+use crate::vfile::{Extent, Generate};
+
+/// Between names that are apart every so many have their place noted.
+const EVERY: u64 = 1024;
+
+/// The names of selected rows or columns; their numbers where the store knows no names.
+#[derive(Clone)]
+pub struct Strings {
+    rows: Rows,
+    labels: Option<Arc<Labels>>,
+    /// Of names that are apart, the bytes of those before each [`EVERY`]th.
+    sums: Arc<[u64]>,
+}
+
+impl fmt::Debug for Strings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Strings({:?})", self.rows)
+    }
+}
+
+impl Strings {
+    /// The names that `labels` has for `rows`, or else these rows' numbers in decimal.
+    pub fn new(labels: Option<Arc<Labels>>, rows: Rows) -> Self {
+        let mut strings = Self { rows, labels, sums: Arc::new([]) };
+        if let (Some(labels), false) = (&strings.labels, rows.is_contiguous()) {
+            let mut sum = 0;
+            let mut sums = Vec::new();
+            for i in 0..rows.count() {
+                if i % EVERY == 0 {
+                    sums.push(sum);
+                }
+                sum += labels.get(rows.row(i)).len() as u64;
+            }
+            strings.sums = sums.into();
+        }
+        strings
+    }
+
+    /// Number of names.
+    pub fn count(&self) -> u64 {
+        self.rows.count()
+    }
+
+    /// Bytes of the names before name `i`, which may be the end.
+    fn before(&self, i: u64) -> u64 {
+        match &self.labels {
+            None => digits(self.rows, i),
+            Some(labels) if self.rows.is_contiguous() => {
+                labels.start(self.rows.row(i)) - labels.start(self.rows.start())
+            }
+            Some(labels) => {
+                let near = (i / EVERY).min((self.sums.len() as u64).saturating_sub(1));
+                let sum = usize::try_from(near).ok().and_then(|near| self.sums.get(near));
+                let names = (near * EVERY..i).map(|i| labels.get(self.rows.row(i)).len() as u64);
+                sum.copied().unwrap_or(0) + names.sum::<u64>()
+            }
+        }
+    }
+
+    fn push(&self, i: u64, out: &mut Vec<u8>) {
+        let row = self.rows.row(i);
+        match &self.labels {
+            Some(labels) => out.extend_from_slice(labels.get(row).as_bytes()),
+            None => out.extend_from_slice(row.to_string().as_bytes()),
+        }
+    }
+
+    /// The names, each behind what `header` makes of its length: always `width` bytes.
+    pub fn extent(&self, width: u64, header: fn(u32, &mut Vec<u8>)) -> Extent {
+        let length = self.before(self.count()) + self.count() * width;
+        Extent::Generated { content: Arc::new(Run { strings: self.clone(), width, header }), length }
+    }
+}
+
+/// Decimal digits of the first `i` of these rows' numbers.
+fn digits(rows: Rows, i: u64) -> u64 {
+    let (start, step) = (rows.start(), rows.step());
+    let mut sum = i;
+    let mut power = 10u64;
+    loop {
+        // Numbers that are below the power have no further digit.
+        let below = power.saturating_sub(start).div_ceil(step);
+        if below >= i {
+            return sum;
+        }
+        sum += i - below;
+        match power.checked_mul(10) {
+            Some(next) => power = next,
+            None => return sum,
+        }
+    }
+}
+
+struct Run {
+    strings: Strings,
+    width: u64,
+    header: fn(u32, &mut Vec<u8>),
+}
+
+impl Run {
+    fn start(&self, i: u64) -> u64 {
+        self.strings.before(i) + i * self.width
+    }
+
+    /// The last name that starts at or before `offset`.
+    fn find(&self, offset: u64) -> u64 {
+        let (mut low, mut high) = (0, self.strings.count());
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if self.start(middle) <= offset {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+}
+
+impl Generate for Run {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let mut i = self.find(offset);
+        let mut skip = usize::try_from(offset - self.start(i)).unwrap_or(usize::MAX);
+        let mut filled = 0;
+        let (mut name, mut item) = (Vec::new(), Vec::new());
+        while filled < buffer.len() {
+            name.clear();
+            item.clear();
+            self.strings.push(i, &mut name);
+            (self.header)(u32::try_from(name.len()).unwrap_or(u32::MAX), &mut item);
+            item.extend_from_slice(&name);
+            let take = (item.len() - skip).min(buffer.len() - filled);
+            buffer[filled..filled + take].copy_from_slice(&item[skip..skip + take]);
+            filled += take;
+            skip = 0;
+            i += 1;
+        }
+        Ok(())
+    }
+
+    fn sources(&self) -> Vec<Arc<Source>> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vfile::VirtualFile;
+    use proptest::prelude::*;
+
+    fn header(length: u32, out: &mut Vec<u8>) {
+        out.extend_from_slice(&length.to_le_bytes());
+    }
+
+    fn whole(names: impl IntoIterator<Item = String>) -> Vec<u8> {
+        let item =
+            |name: String| [&u32::try_from(name.len()).unwrap().to_le_bytes(), name.as_bytes()].concat();
+        names.into_iter().flat_map(item).collect()
+    }
+
+    fn check(labels: Option<Arc<Labels>>, rows: Rows, offset: u64, length: usize, names: Vec<String>) {
+        let file = VirtualFile::new([Strings::new(labels, rows).extent(4, header)]).unwrap();
+        let expected = whole(names);
+        assert_eq!(file.len(), expected.len() as u64);
+        let mut buffer = vec![0xAA; length];
+        let filled = file.read_at(offset, &mut buffer).unwrap();
+        let start = usize::try_from(offset).unwrap().min(expected.len());
+        assert_eq!(&buffer[..filled], &expected[start..expected.len().min(start + length)]);
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_the_rows(start in 0u64..2000, step in 1u64..50, offset in 0u64..9000, length in 0usize..900) {
+            let rows = Rows::parse(format!("{start}:{}:{step}", start + 1500).as_bytes(), 4000).unwrap();
+            let names = (0..rows.count()).map(|i| rows.row(i).to_string()).collect();
+            check(None, rows, offset, length, names);
+        }
+
+        #[test]
+        fn names_are_the_labels(start in 0u64..20, step in 1u64..4, offset in 0u64..40_000, length in 0usize..900) {
+            let names: Vec<String> = (0..4000).map(|i| "é".repeat(i % 7)).collect();
+            let labels = Arc::new(names.iter().map(String::as_str).collect::<Labels>());
+            let rows = Rows::parse(format!("{start}::{step}").as_bytes(), 4000).unwrap();
+            let chosen = (0..rows.count()).map(|i| names[usize::try_from(rows.row(i)).unwrap()].clone());
+            check(Some(labels), rows, offset, length, chosen.collect());
+        }
+    }
+
+    #[test]
+    fn the_largest_numbers_have_all_their_digits() {
+        assert_eq!(digits(Rows::parse(b"9223372036854775806:", i64::MAX as u64).unwrap(), 1), 19);
+        assert_eq!(digits(Rows::all(1_000_000_000_000), 11), 12);
+        assert_eq!(digits(Rows::all(1000), 1000), 10 + 180 + 2700);
+    }
+}

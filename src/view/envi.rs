@@ -1,0 +1,94 @@
+//! ENVI's header (`.hdr`) for the file of raw bytes beside it: an image of one band.
+//!
+//! ```text
+//! ENVI
+//! samples = 765         columns
+//! lines = 700           rows
+//! bands = 1
+//! header offset = 0
+//! file type = ENVI Standard
+//! data type = 4
+//! interleave = bsq
+//! byte order = 0
+//! ```
+//!
+//! "ENVI Header Format". A vector is one line. bool is a byte; int8 and float16 are not known there.
+
+use super::View;
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::format::Shape;
+use crate::part::{Part, Scope, Selection, Thing};
+use crate::vfile::VirtualFile;
+
+pub(super) struct Envi;
+
+impl View for Envi {
+    fn format(&self) -> &'static str {
+        "hdr"
+    }
+
+    fn about(&self) -> &'static str {
+        "ENVI's header for the bytes as they are: ENVI, GDAL, QGIS, `spectral.open_image`"
+    }
+
+    fn offers(&self, selection: &Selection, part: Part) -> bool {
+        let is_image = matches!(part.thing, Thing::Array | Thing::Dense) && part.of == Scope::All;
+        is_image && selection.dtype_of(part).is_some_and(|dtype| code(dtype).is_some())
+    }
+
+    fn is_listed(&self, _: Part) -> bool {
+        false
+    }
+
+    fn shows_names(&self, _: Part) -> bool {
+        false
+    }
+
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        let dtype = selection.dtype_of(part).filter(|_| self.offers(selection, part));
+        let code = dtype.and_then(code).ok_or_else(|| Error::not_found(&selection.array().path))?;
+        Ok(VirtualFile::literal(header(code, selection.shape()).into_bytes()))
+    }
+}
+
+fn header(code: u32, shape: Shape) -> String {
+    let (lines, samples) = match shape {
+        Shape::Vector(n) => (1, n),
+        Shape::Matrix(rows, columns) => (rows, columns),
+    };
+    format!(
+        "ENVI\nsamples = {samples}\nlines = {lines}\nbands = 1\nheader offset = 0\n\
+         file type = ENVI Standard\ndata type = {code}\ninterleave = bsq\nbyte order = 0\n"
+    )
+}
+
+const fn code(dtype: Dtype) -> Option<u32> {
+    Some(match dtype {
+        Dtype::Bool | Dtype::Uint8 => 1,
+        Dtype::Int16 => 2,
+        Dtype::Int32 => 3,
+        Dtype::Float32 => 4,
+        Dtype::Float64 => 5,
+        Dtype::Uint16 => 12,
+        Dtype::Uint32 => 13,
+        Dtype::Int64 => 14,
+        Dtype::Uint64 => 15,
+        Dtype::Int8 | Dtype::Float16 => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_exact() {
+        assert_eq!(
+            header(4, Shape::Matrix(700, 765)),
+            "ENVI\nsamples = 765\nlines = 700\nbands = 1\nheader offset = 0\nfile type = ENVI Standard\n\
+             data type = 4\ninterleave = bsq\nbyte order = 0\n"
+        );
+        assert!(header(1, Shape::Vector(7)).starts_with("ENVI\nsamples = 7\nlines = 1\n"));
+    }
+}

@@ -1,0 +1,212 @@
+//! MATLAB's `.mat`, version 5, uncompressed: one variable, which has the thing's name.
+//!
+//! ```text
+//! 116 bytes of text | 8 zeros | version, byte order
+//! miMATRIX  bytes
+//!   flags | dimensions | name | the elements                       a dense array
+//!   flags | dimensions | name | ir (int32) | jc (int32) | float64  a sparse matrix
+//! ```
+//!
+//! "MAT-File Format", level 5. Each part has a tag of its type and bytes, and is filled up to 8 bytes.
+//! MATLAB counts down the columns, so a matrix is there with its axes exchanged; a vector is a column. No
+//! variable of this version has 2^31 bytes. float16, which MATLAB does not know, becomes `single`. The
+//! elements of a sparse matrix are `double`: an int64 that it cannot hold is an error of the read.
+
+use super::View;
+use crate::cast::cast;
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::format::{Metadata, Shape};
+use crate::part::{Part, Scope, Selection, Thing};
+use crate::vfile::{Extent, VirtualFile};
+
+pub(super) struct Mat;
+
+/// Types of parts.
+const INT8: u32 = 1;
+const INT32: u32 = 5;
+const UINT32: u32 = 6;
+const DOUBLE: u32 = 9;
+const MATRIX: u32 = 14;
+
+const SPARSE: u32 = 5;
+const LOGICAL: u32 = 1 << 9;
+
+/// Bytes of a variable that holds so many bytes of elements must stay below this.
+const LIMIT: u64 = (1 << 31) - 256;
+
+impl View for Mat {
+    fn format(&self) -> &'static str {
+        "mat"
+    }
+
+    fn about(&self) -> &'static str {
+        "MATLAB's and Octave's format, version 5, rows as its columns: `load`, `scipy.io.loadmat`"
+    }
+
+    fn offers(&self, selection: &Selection, part: Part) -> bool {
+        let shape = selection.shape();
+        let part_shape = match part.of {
+            Scope::All => shape,
+            Scope::Row(_) => Shape::Vector(shape.columns()),
+            Scope::Column(_) => Shape::Vector(shape.rows()),
+        };
+        match (&selection.array().metadata, part.thing) {
+            (Metadata::Sparse(meta), Thing::Matrix) => {
+                // Of some rows it only shows later, when `indptr` is read.
+                let nnz = if selection.is_whole() { meta.nnz } else { 0 };
+                shape.columns() < LIMIT && sparse_bytes(nnz, shape.rows()).is_some()
+            }
+            (Metadata::Dense(meta), Thing::Array) => is_small(part_shape, meta.dtype),
+            (Metadata::Sparse(meta), Thing::Dense) => is_small(part_shape, meta.data_dtype),
+            (Metadata::Sparse(meta), _) => {
+                part.thing.is_block() && meta.nnz.max(shape.rows() + 1) < LIMIT / 8
+            }
+            _ => false,
+        }
+    }
+
+    fn is_listed(&self, _: Part) -> bool {
+        false
+    }
+
+    fn shows_names(&self, _: Part) -> bool {
+        false
+    }
+
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        let refuse = || Error::not_found(&selection.array().path);
+        if !self.offers(selection, part) {
+            return Err(refuse());
+        }
+        if part.thing == Thing::Matrix {
+            return sparse(selection);
+        }
+        let block = selection.block(part)?;
+        let dtype = stored(block.dtype);
+        let (kind, class, flags) = types(dtype).ok_or_else(refuse)?;
+        let dimensions = match block.shape {
+            Shape::Vector(n) => [n, 1],
+            Shape::Matrix(rows, columns) => [columns, rows],
+        };
+        let elements = cast(&block.bytes, block.dtype, dtype)?;
+        variable(part.thing.name(), [class | flags, 0], dimensions, &[(kind, elements)])
+    }
+}
+
+/// The type that the elements have in the file.
+const fn stored(dtype: Dtype) -> Dtype {
+    match dtype {
+        Dtype::Float16 => Dtype::Float32,
+        dtype => dtype,
+    }
+}
+
+/// Type of the part, class of the variable, and its flags.
+const fn types(dtype: Dtype) -> Option<(u32, u32, u32)> {
+    Some(match dtype {
+        Dtype::Bool => (2, 9, LOGICAL),
+        Dtype::Int8 => (INT8, 8, 0),
+        Dtype::Uint8 => (2, 9, 0),
+        Dtype::Int16 => (3, 10, 0),
+        Dtype::Uint16 => (4, 11, 0),
+        Dtype::Int32 => (INT32, 12, 0),
+        Dtype::Uint32 => (UINT32, 13, 0),
+        Dtype::Int64 => (12, 14, 0),
+        Dtype::Uint64 => (13, 15, 0),
+        Dtype::Float32 => (7, 7, 0),
+        Dtype::Float64 => (DOUBLE, 6, 0),
+        Dtype::Float16 => return None,
+    })
+}
+
+fn is_small(shape: Shape, dtype: Dtype) -> bool {
+    shape.bytes(stored(dtype)).is_some_and(|bytes| bytes < LIMIT)
+}
+
+fn sparse_bytes(nnz: u64, rows: u64) -> Option<u64> {
+    let bytes = nnz.checked_mul(12)?.checked_add(rows.checked_add(1)?.checked_mul(4)?)?;
+    Some(bytes).filter(|bytes| *bytes < LIMIT)
+}
+
+fn sparse(selection: &Selection) -> Result<VirtualFile> {
+    let shape = selection.shape();
+    let part = |thing, dtype: Dtype| -> Result<_> {
+        let block = selection.block(Part { thing, of: Scope::All })?;
+        Ok((block.shape.elements(), cast(&block.bytes, block.dtype, dtype)?))
+    };
+    let (nnz, data) = part(Thing::Data, Dtype::Float64)?;
+    if sparse_bytes(nnz, shape.rows()).is_none() {
+        let why = format!("{nnz} elements are more than a variable of MATLAB's version 5 holds");
+        return Err(Error::refused(&selection.array().path, why));
+    }
+    let parts = [
+        (INT32, part(Thing::Indices, Dtype::Int32)?.1),
+        (INT32, part(Thing::Indptr, Dtype::Int32)?.1),
+        (DOUBLE, data),
+    ];
+    let nzmax = u32::try_from(nnz.max(1)).unwrap_or(u32::MAX);
+    variable(Thing::Matrix.name(), [SPARSE, nzmax], [shape.columns(), shape.rows()], &parts)
+}
+
+/// The file of one variable; all of it is below 2^31 bytes.
+fn variable(
+    name: &str,
+    flags: [u32; 2],
+    dimensions: [u64; 2],
+    parts: &[(u32, VirtualFile)],
+) -> Result<VirtualFile> {
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let small =
+        |n: u64| u32::try_from(n).map_err(|_| Error::refused("", "more bytes than a variable can have"));
+    let [down, across] = dimensions;
+    let mut head = words(&[UINT32, 8, flags[0], flags[1], INT32, 8, small(down)?, small(across)?]);
+    head.extend(words(&[INT8, small(name.len() as u64)?]));
+    head.extend_from_slice(name.as_bytes());
+    head.resize(head.len().next_multiple_of(8), 0);
+    let mut extents = Vec::new();
+    let mut length = head.len() as u64;
+    for (kind, elements) in parts {
+        extents.push(Extent::Literal(words(&[*kind, small(elements.len())?]).into()));
+        extents.extend_from_slice(elements.extents());
+        let whole = elements.len().next_multiple_of(8);
+        extents.push(Extent::Zeros(whole - elements.len()));
+        length += 8 + whole;
+    }
+    let mut start = format!("{:116}", "MATLAB 5.0 MAT-file, written by arrayfs").into_bytes();
+    start.extend([0; 8]);
+    start.extend(b"\x00\x01IM");
+    start.extend(words(&[MATRIX, small(length)?]));
+    start.extend(head);
+    VirtualFile::new([Extent::Literal(start.into())].into_iter().chain(extents))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_is_tags_and_elements() {
+        let elements = VirtualFile::literal([1u8, 0, 2, 0, 3, 0]);
+        let file = variable("array", [10, 0], [3, 1], &[(3, elements)]).unwrap();
+        let mut found = vec![0xAA; usize::try_from(file.len()).unwrap()];
+        file.read_at(0, &mut found).unwrap();
+        assert!(found.starts_with(b"MATLAB 5.0 MAT-file, written by arrayfs  "));
+        assert_eq!(&found[116..128], b"\0\0\0\0\0\0\0\0\0\x01IM");
+        let expected = b"\x0E\0\0\0\x40\0\0\0\
+            \x06\0\0\0\x08\0\0\0\x0A\0\0\0\0\0\0\0\
+            \x05\0\0\0\x08\0\0\0\x03\0\0\0\x01\0\0\0\
+            \x01\0\0\0\x05\0\0\0array\0\0\0\
+            \x03\0\0\0\x06\0\0\0\x01\0\x02\0\x03\0\0\0";
+        assert_eq!(&found[128..], expected);
+    }
+
+    #[test]
+    fn what_a_variable_cannot_hold_is_known() {
+        assert!(is_small(Shape::Matrix(1 << 14, (1 << 14) - 1), Dtype::Float64));
+        assert!(!is_small(Shape::Matrix(1 << 14, 1 << 14), Dtype::Float64));
+        assert!(!is_small(Shape::Vector(1 << 29), Dtype::Float16));
+        assert_eq!(sparse_bytes(10, 3), Some(136));
+        assert_eq!(sparse_bytes(u64::MAX / 12, 3), None);
+    }
+}

@@ -1,0 +1,123 @@
+//! NRRD: a header of text, and the elements after it (`.nrrd`) or in the file of raw bytes beside it
+//! (`.nhdr`).
+//!
+//! ```text
+//! NRRD0004
+//! type: float
+//! dimension: 2
+//! sizes: 765 700        the axis of neighbours first: columns, rows
+//! endian: little
+//! encoding: raw
+//! data file: array      of `.nhdr` alone
+//! #   spaces            of `.nrrd` alone, and an empty line
+//! ```
+//!
+//! "Definition of NRRD File Format", version 4. bool is uint8; the format knows no float16.
+
+use super::View;
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::format::Shape;
+use crate::part::{Part, Scope, Selection};
+use crate::vfile::{Extent, VirtualFile};
+
+pub(super) struct Nrrd;
+pub(super) struct Nhdr;
+
+/// The elements start at a multiple of this.
+const ALIGN: usize = 128;
+
+impl View for Nrrd {
+    fn format(&self) -> &'static str {
+        "nrrd"
+    }
+
+    fn about(&self) -> &'static str {
+        "NRRD, columns as its first axis: 3D Slicer, ITK, `nrrd.read(file, index_order=\"C\")`"
+    }
+
+    fn offers(&self, selection: &Selection, part: Part) -> bool {
+        part.thing.is_block() && selection.dtype_of(part).is_some_and(|dtype| name(dtype).is_some())
+    }
+
+    fn is_listed(&self, _: Part) -> bool {
+        false
+    }
+
+    fn shows_names(&self, _: Part) -> bool {
+        false
+    }
+
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        let block = selection.block(part)?;
+        let name = name(block.dtype).ok_or_else(|| Error::not_found(&selection.array().path))?;
+        let mut text = header(name, block.shape);
+        // A comment, so that the header ends where it should.
+        let width = (text.len() + "#\n\n".len()).next_multiple_of(ALIGN) - text.len() - "\n\n".len();
+        text.push_str(&format!("{:width$}\n\n", "#"));
+        let header = Extent::Literal(text.into_bytes().into());
+        VirtualFile::new([header].into_iter().chain(block.bytes.extents().iter().cloned()))
+    }
+}
+
+impl View for Nhdr {
+    fn format(&self) -> &'static str {
+        "nhdr"
+    }
+
+    fn about(&self) -> &'static str {
+        "NRRD's header alone, for the bytes as they are"
+    }
+
+    fn offers(&self, selection: &Selection, part: Part) -> bool {
+        part.of == Scope::All && Nrrd.offers(selection, part)
+    }
+
+    fn is_listed(&self, _: Part) -> bool {
+        false
+    }
+
+    fn shows_names(&self, _: Part) -> bool {
+        false
+    }
+
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        let block = selection.block(part)?;
+        let name = name(block.dtype).filter(|_| self.offers(selection, part));
+        let name = name.ok_or_else(|| Error::not_found(&selection.array().path))?;
+        let text = header(name, block.shape) + &format!("data file: {}\n", part.thing.name());
+        Ok(VirtualFile::literal(text.into_bytes()))
+    }
+}
+
+fn header(name: &str, shape: Shape) -> String {
+    let (dimension, sizes) = match shape {
+        Shape::Vector(n) => (1, n.to_string()),
+        Shape::Matrix(rows, columns) => (2, format!("{columns} {rows}")),
+    };
+    format!("NRRD0004\ntype: {name}\ndimension: {dimension}\nsizes: {sizes}\nendian: little\nencoding: raw\n")
+}
+
+const fn name(dtype: Dtype) -> Option<&'static str> {
+    match dtype {
+        Dtype::Bool => Some("uint8"),
+        Dtype::Float16 => None,
+        Dtype::Float32 => Some("float"),
+        Dtype::Float64 => Some("double"),
+        dtype => Some(dtype.name()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_axis_of_neighbours_comes_first() {
+        assert_eq!(
+            header("float", Shape::Matrix(700, 765)),
+            "NRRD0004\ntype: float\ndimension: 2\nsizes: 765 700\nendian: little\nencoding: raw\n"
+        );
+        assert!(header("int8", Shape::Vector(7)).contains("dimension: 1\nsizes: 7\n"));
+    }
+}

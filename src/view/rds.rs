@@ -1,0 +1,221 @@
+//! R's own format, uncompressed, as `saveRDS` writes it: what `readRDS` opens.
+//!
+//! ```text
+//! B\n  2  version of R that wrote it  oldest that reads it
+//! dense     REALSXP  length  the elements  dim = (columns, rows)  dimnames
+//! sparse    S4SXP  i = indices  p = indptr  Dim  Dimnames  x = data  factors  class dgCMatrix
+//! ```
+//!
+//! "Serialization Formats" in R Internals, version 2, in the machine's byte order (`B`). R counts down
+//! the columns, so a matrix is there with its axes exchanged: rows of the array are columns in R. A sparse
+//! matrix is Matrix's `dgCMatrix` (`lgCMatrix` of bool), exchanged as well: cells x genes is R's genes x
+//! cells. Its row numbers are in the order of the store, which Matrix likes to be rising.
+//!
+//! R has numbers of two types: int32 and float64 are zero-copy, others become the one that holds all of
+//! them. For int64 and uint64 none does: numbers beyond 2^53 that float64 cannot hold are an error of the
+//! read, never rounded. R takes the least int32 for its NA.
+
+mod writer;
+
+use super::View;
+use crate::cast::cast;
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::format::{Metadata, Shape};
+use crate::names::Names;
+use crate::part::{Block, Part, Scope, Selection, Thing};
+use crate::select::Rows;
+use crate::strings::Strings;
+use crate::vfile::VirtualFile;
+use writer::Writer;
+
+pub(super) struct Rds;
+
+impl View for Rds {
+    fn format(&self) -> &'static str {
+        "rds"
+    }
+
+    fn about(&self) -> &'static str {
+        "R's own format, rows as its columns: `readRDS`; a sparse matrix is Matrix's `dgCMatrix`"
+    }
+
+    fn offers(&self, selection: &Selection, part: Part) -> bool {
+        match (&selection.array().metadata, part.thing) {
+            (Metadata::Sparse(meta), Thing::Matrix) => {
+                // Of some rows it only shows later, when `indptr` is read.
+                fits(selection.shape()) && (!selection.is_whole() || is_i32(meta.nnz))
+            }
+            _ => part.thing.is_block() && (part.of != Scope::All || fits(selection.shape())),
+        }
+    }
+
+    fn is_listed(&self, _: Part) -> bool {
+        false
+    }
+
+    fn shows_names(&self, part: Part) -> bool {
+        has_names(part)
+    }
+
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        if !self.offers(selection, part) {
+            return Err(Error::not_found(&selection.array().path));
+        }
+        let names = if has_names(part) { selection.names()? } else { Names::default() };
+        let columns = Rows::all(selection.shape().columns());
+        let rows = names.rows.map(|labels| Strings::new(Some(labels), selection.rows()));
+        let columns = names.columns.map(|labels| Strings::new(Some(labels), columns));
+        match part.thing {
+            Thing::Matrix => sparse(selection, &[columns, rows]),
+            _ => dense(&selection.block(part)?, &[columns, rows]),
+        }
+    }
+}
+
+fn has_names(part: Part) -> bool {
+    part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
+}
+
+fn is_i32(n: u64) -> bool {
+    i32::try_from(n).is_ok()
+}
+
+/// Whether R can count the axes; of a vector it counts more.
+fn fits(shape: Shape) -> bool {
+    match shape {
+        Shape::Vector(_) => true,
+        // One more, for the ends of the rows.
+        Shape::Matrix(rows, columns) => is_i32(rows + 1) && is_i32(columns),
+    }
+}
+
+/// The type of vector in R, and of its elements.
+const fn vector(dtype: Dtype) -> (u32, Dtype) {
+    match dtype {
+        Dtype::Bool => (writer::LOGICAL, Dtype::Int32),
+        Dtype::Int8 | Dtype::Int16 | Dtype::Int32 | Dtype::Uint8 | Dtype::Uint16 => {
+            (writer::INTEGER, Dtype::Int32)
+        }
+        _ => (writer::REAL, Dtype::Float64),
+    }
+}
+
+fn dense(block: &Block, names: &[Option<Strings>; 2]) -> Result<VirtualFile> {
+    let (kind, dtype) = vector(block.dtype);
+    let elements = cast(&block.bytes, block.dtype, dtype)?;
+    let mut writer = Writer::default();
+    let is_named = names.iter().any(Option::is_some);
+    match block.shape {
+        Shape::Matrix(rows, columns) => {
+            writer.vector(kind | writer::HAS_ATTRIBUTES, rows * columns, &elements);
+            writer.tag("dim");
+            writer.integers(&[columns, rows]);
+            if is_named {
+                writer.tag("dimnames");
+                dimnames(&mut writer, names);
+            }
+            writer.null();
+        }
+        Shape::Vector(n) => match &names[1] {
+            None => writer.vector(kind, n, &elements),
+            Some(names) => {
+                writer.vector(kind | writer::HAS_ATTRIBUTES, n, &elements);
+                writer.tag("names");
+                writer.strings(names);
+                writer.null();
+            }
+        },
+    }
+    writer.finish()
+}
+
+fn dimnames(writer: &mut Writer, names: &[Option<Strings>; 2]) {
+    writer.list(2);
+    for axis in names {
+        match axis {
+            Some(names) => writer.strings(names),
+            None => writer.null(),
+        }
+    }
+}
+
+fn sparse(selection: &Selection, names: &[Option<Strings>; 2]) -> Result<VirtualFile> {
+    let block = |thing| selection.block(Part { thing, of: Scope::All });
+    let (data, indices, indptr) = (block(Thing::Data)?, block(Thing::Indices)?, block(Thing::Indptr)?);
+    let (nnz, shape) = (data.shape.elements(), selection.shape());
+    if !is_i32(nnz) {
+        return Err(Error::refused(
+            &selection.array().path,
+            format!("{nnz} elements are more than R counts"),
+        ));
+    }
+    let (kind, class) = match data.dtype {
+        Dtype::Bool => (vector(Dtype::Bool), "lgCMatrix"),
+        _ => ((writer::REAL, Dtype::Float64), "dgCMatrix"),
+    };
+    let mut writer = Writer::default();
+    writer.object();
+    for (name, block) in [("i", indices), ("p", indptr)] {
+        writer.tag(name);
+        let elements = cast(&block.bytes, block.dtype, Dtype::Int32)?;
+        writer.vector(writer::INTEGER, block.shape.elements(), &elements);
+    }
+    writer.tag("Dim");
+    writer.integers(&[shape.columns(), shape.rows()]);
+    writer.tag("Dimnames");
+    dimnames(&mut writer, names);
+    writer.tag("x");
+    writer.vector(kind.0, nnz, &cast(&data.bytes, data.dtype, kind.1)?);
+    writer.tag("factors");
+    writer.list(0);
+    writer.tag("class");
+    writer.class(class, "Matrix");
+    writer.null();
+    writer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(file: &VirtualFile) -> Vec<u8> {
+        let mut bytes = vec![0xAA; usize::try_from(file.len()).unwrap()];
+        file.read_at(0, &mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_matrix_is_61_bytes_and_its_elements() {
+        let elements = [1.5f64, 2.0].map(f64::to_le_bytes).concat();
+        let block = Block {
+            dtype: Dtype::Float64,
+            shape: Shape::Matrix(1, 2),
+            bytes: VirtualFile::literal(elements.clone()),
+        };
+        let found = bytes(&dense(&block, &[None, None]).unwrap());
+        assert_eq!(found.len(), 61 + 16);
+        let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>();
+        let expected = [
+            b"B\n".to_vec(),
+            words(&[2, 0x0004_0200, 0x0002_0300, 0x20E, 2]),
+            elements,
+            words(&[0x402, 1, 0x4_0009, 3]),
+            b"dim".to_vec(),
+            words(&[13, 2, 2, 1, 254]),
+        ];
+        assert_eq!(found, expected.concat());
+    }
+
+    #[test]
+    fn a_vector_has_its_names() {
+        let block =
+            Block { dtype: Dtype::Bool, shape: Shape::Vector(2), bytes: VirtualFile::literal([0u8, 1]) };
+        let names = Strings::new(None, Rows::parse(b"9:11", 20).unwrap());
+        let found = bytes(&dense(&block, &[None, Some(names)]).unwrap());
+        let expected = b"\x0A\x02\0\0\x02\0\0\0\0\0\0\0\x01\0\0\0\
+            \x02\x04\0\0\x01\0\0\0\x09\0\x04\0\x05\0\0\0names\
+            \x10\0\0\0\x02\0\0\0\x09\x80\0\0\x01\0\0\x009\x09\x80\0\0\x02\0\0\x0010\xFE\0\0\0";
+        assert_eq!(&found[14..], expected);
+    }
+}
