@@ -71,8 +71,8 @@ fn walk(path: &Path, visit: &mut dyn FnMut(&fs::DirEntry, &Metadata)) {
     }
 }
 
-/// Names with spaces between.
-fn names(line: &str) -> Vec<&str> {
+/// The words of a line.
+fn words(line: &str) -> Vec<&str> {
     line.split(' ').collect()
 }
 
@@ -112,7 +112,7 @@ fn a_vector_has_its_layout() {
     let store = tempdir().unwrap();
     let bytes = write_dense(&store.path().join("v"), "float64", &[9]);
     let mount = Mount::new(store.path());
-    let slice = names("README.md array array.csv array.npy array.parquet array.zarr meta.yaml");
+    let slice = words("README.md array array.csv array.npy array.parquet array.zarr meta.yaml");
     assert_eq!(mount.list("v"), [&slice[..], &["slices"]].concat());
     assert_eq!(mount.list("v/slices"), ["0:9"]);
     assert_eq!(mount.list("v/slices/2:4"), slice);
@@ -140,8 +140,8 @@ fn a_sparse_matrix_has_its_layout() {
     sparse.write(&store.path().join("s"));
     let mount = Mount::new(store.path());
     let mut slice =
-        names("10x README.md data data.npy dense dense.csv dense.npy indices indices.npy indptr indptr.npy");
-    slice.extend(names("matrix.h5ad matrix.mtx matrix.npz matrix.parquet matrix.zarr meta.yaml rows"));
+        words("10x README.md data data.npy dense dense.csv dense.npy indices indices.npy indptr indptr.npy");
+    slice.extend(words("matrix.h5ad matrix.mtx matrix.npz matrix.parquet matrix.zarr meta.yaml rows"));
     assert_eq!(mount.list("s"), [&slice[..], &["slices"]].concat());
     assert_eq!(mount.list("s/rows"), numbers(14, 2));
     assert_eq!(mount.list("s/rows/03"), ["data", "dense", "indices"]);
