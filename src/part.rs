@@ -116,11 +116,31 @@ pub struct Block {
     pub bytes: VirtualFile,
 }
 
+/// Which formats are wanted, by their places in the table of formats.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Formats(u64);
+
+impl Formats {
+    /// All that there are.
+    pub const ALL: Self = Self(u64::MAX);
+
+    /// Those with these places, which are below 64.
+    pub fn of(places: impl IntoIterator<Item = usize>) -> Self {
+        Self(places.into_iter().fold(0, |all, place| all | 1 << place))
+    }
+
+    /// Whether the format with this place is wanted.
+    pub const fn has(self, place: usize) -> bool {
+        self.0 >> place & 1 == 1
+    }
+}
+
 /// Some rows of an array, or all of them.
 #[derive(Debug)]
 pub struct Selection {
     array: Arc<StoredArray>,
     rows: Rows,
+    formats: Formats,
     /// Of a sparse matrix, where the selected rows start when they are put together.
     sums: OnceLock<Arc<RowSums>>,
 }
@@ -133,13 +153,23 @@ impl Selection {
     }
 
     fn of_rows(array: Arc<StoredArray>, rows: Rows) -> Self {
-        Self { array, rows, sums: OnceLock::new() }
+        Self { array, rows, formats: Formats::ALL, sums: OnceLock::new() }
+    }
+
+    /// The same in these formats only.
+    pub fn in_formats(self, formats: Formats) -> Self {
+        Self { formats, ..self }
     }
 
     /// The rows that a slice such as `100:200` selects of this selection.
     pub fn slice(&self, text: &[u8]) -> Option<Self> {
         let rows = Rows::parse(text, self.rows.count())?.of(&self.rows)?;
-        Some(Self::of_rows(Arc::clone(&self.array), rows))
+        Some(Self::of_rows(Arc::clone(&self.array), rows).in_formats(self.formats))
+    }
+
+    /// The formats that are wanted.
+    pub fn formats(&self) -> Formats {
+        self.formats
     }
 
     /// The array that rows are selected of.

@@ -82,7 +82,7 @@ fn a_dense_matrix_has_its_layout() {
     let mount = Mount::new(store.path());
     assert_eq!(mount.list(""), [".arrayfs", "m"]);
     assert_eq!(mount.list(".arrayfs"), ["errors.yaml", "mount.yaml", "warnings.yaml"]);
-    let slice = names(
+    let slice = words(
         "10x README.md array array.csv array.h5ad array.npy array.parquet array.zarr cols meta.yaml rows",
     );
     assert_eq!(mount.list("m"), [&slice[..], &["slices"]].concat());
@@ -131,6 +131,24 @@ fn a_vector_has_its_layout() {
     ] {
         assert_eq!(mount.read_error(path), NOT_FOUND, "{path}");
     }
+}
+
+#[test]
+fn a_mount_offers_the_formats_that_were_chosen() {
+    let (store, bytes) = matrix(&[12, 5]);
+    let mount = Mount::with(store.path(), &["--views", "npy,parquet"]);
+    let folder = words("README.md array array.npy array.parquet cols meta.yaml rows slices");
+    assert_eq!(mount.list("m"), folder);
+    assert_eq!(mount.list("m/slices/2:"), folder[..7]);
+    assert_eq!(mount.read("m/rows/00"), bytes[..20]);
+    for path in ["m/array.csv", "m/rows/00.csv", "m/slices/2:/array.h5ad", "m/10x"] {
+        assert_eq!(mount.read_error(path), NOT_FOUND, "{path}");
+    }
+    let readme = String::from_utf8(mount.read("m/README.md")).unwrap();
+    assert!(readme.contains("array.npy") && !readme.contains("array.h5ad"), "{readme}");
+    let unknown = run(["mount", "--views", "npy,word", "store", "mountpoint"]);
+    let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(!unknown.status.success() && said.contains("word") && said.contains("parquet"), "{said}");
 }
 
 #[test]

@@ -64,7 +64,9 @@ impl Drop for Stage {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let signals = super::mount::block_signals()?;
     let mut stage = Stage::new(args.mountpoint.as_deref())?;
-    let mounted = super::mount::mount(stage.store.path(), &stage.mountpoint, Options::default());
+    let mounted = Tree::open(stage.store.path())
+        .map_err(anyhow::Error::from)
+        .and_then(|tree| super::mount::mount(&tree, &stage.mountpoint, Options::default()));
     stage.mounted = mounted.is_ok();
     let (store, mountpoint) = (stage.store.path().to_owned(), stage.mountpoint.clone());
     let stage = Arc::new(Mutex::new(Some(stage)));

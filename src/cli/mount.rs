@@ -11,13 +11,16 @@ use arrayfs::fuse::{self, Mounted, Options};
 use arrayfs::memory_mapping::allow_maximal_open_files;
 use arrayfs::mmap::map_large_buffers;
 use arrayfs::mountpoint::{self, Ground};
+use arrayfs::part::Formats;
 use arrayfs::tree::Tree;
+use arrayfs::view;
 use nix::sys::signal::{SigSet, Signal};
 
 /// Mount a store as a folder tree; returns when it is ready
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   arrayfs mount data/pbmc68k /tmp/a
+  arrayfs mount --views npy,csv data/pbmc68k /tmp/a   no other formats
   arrayfs mount --foreground data/pbmc68k /tmp/a      until Ctrl-C
   arrayfs mount --allow-other data/pbmc68k /mnt/data  for all users, as far as the store's modes let them
 
@@ -37,6 +40,10 @@ pub struct Args {
     /// Threads that serve [default: two for each core, 8 to 32]
     #[arg(long)]
     threads: Option<usize>,
+    /// Formats to offer, with commas between, such as npy,csv; raw files, meta.yaml and README.md are
+    /// always there [default: all]
+    #[arg(long, value_name = "FORMATS", value_delimiter = ',')]
+    views: Option<Vec<String>>,
     /// Have no file read by the kernel itself, as for whoever is not root; the tree then has no links
     #[arg(long)]
     no_passthrough: bool,
@@ -61,6 +68,7 @@ fn start(args: &Args) -> Result<ExitCode> {
     let mut child = Command::new(program);
     child.arg("mount").arg("--background-child");
     child.args(args.allow_other.then_some("--allow-other"));
+    child.args(args.views.as_ref().map(|views| format!("--views={}", views.join(","))));
     child.args(args.no_passthrough.then_some("--no-passthrough"));
     child.args(args.threads.map(|threads| format!("--threads={threads}")));
     child.arg("--").arg(std::path::absolute(&args.store)?).arg(std::path::absolute(&args.mountpoint)?);
@@ -82,7 +90,9 @@ fn serve(args: &Args) -> Result<ExitCode> {
     let mut options = Options { allow_other: args.allow_other, ..Options::default() };
     options.passthrough = !args.no_passthrough;
     options.threads = args.threads.unwrap_or(options.threads);
-    let mounted = mount(&args.store, &args.mountpoint, options)?;
+    let formats = args.views.as_deref().map_or(Ok(Formats::ALL), view::formats)?;
+    let tree = Tree::open(&args.store)?.in_formats(formats);
+    let mounted = mount(&tree, &args.mountpoint, options)?;
     if args.background_child {
         say_ready().context("cannot tell that the mount is ready")?;
     } else {
@@ -91,16 +101,15 @@ fn serve(args: &Args) -> Result<ExitCode> {
     wait(mounted, &args.mountpoint, &signals)
 }
 
-/// Mounts a store, after every check that can be made beforehand.
-pub fn mount(store: &Path, mountpoint: &Path, options: Options) -> Result<Mounted> {
-    let tree = Tree::open(store)?;
+/// Mounts a tree, after every check that can be made beforehand.
+pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> Result<Mounted> {
     if mountpoint::prepare(mountpoint, tree.store().path())? == Ground::Cleared {
         eprintln!("arrayfs: {}: cleared a dead mount whose server was gone", mountpoint.display());
     }
     if let Err(error) = allow_maximal_open_files() {
         log::warn!("{error}");
     }
-    fuse::mount(&tree, mountpoint, options).map_err(|error| explain(&error))
+    fuse::mount(tree, mountpoint, options).map_err(|error| explain(&error))
 }
 
 /// What the system's refusal means, and what to do about it.

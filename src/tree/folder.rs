@@ -11,7 +11,7 @@ use super::leaf::{Extent, Leaf, Node};
 use crate::catalog::StoredArray;
 use crate::error::{Error, Result};
 use crate::format::{Kind, Shape};
-use crate::part::{Part, Scope, Selection, Thing};
+use crate::part::{Formats, Part, Scope, Selection, Thing};
 use crate::select::{index_width, parse_index};
 use crate::source::Run;
 use crate::vfile::VirtualFile;
@@ -56,9 +56,9 @@ pub enum Child {
 }
 
 impl Folder {
-    /// The folder of a whole array, at this path in the mount.
-    pub fn whole(array: Arc<StoredArray>, path: &Path) -> Self {
-        Self::new(Selection::whole(array), path.to_owned(), false)
+    /// The folder of a whole array in these formats, at this path in the mount.
+    pub fn whole(array: Arc<StoredArray>, formats: Formats, path: &Path) -> Self {
+        Self::new(Selection::whole(array).in_formats(formats), path.to_owned(), false)
     }
 
     /// The folder of a slice, of that name in `slices/`.
@@ -142,8 +142,8 @@ impl Folder {
 
     /// The format of this number, in which the part is there.
     fn view(&self, part: Part, format: usize) -> Result<&'static dyn view::View> {
-        let view = VIEWS.get(format).filter(|view| view.offers(&self.selection, part));
-        view.copied().filter(|_| self.selection.has(part)).ok_or_else(|| self.not_found())
+        let mut offered = view::offered(&self.selection, part);
+        offered.find(|(place, _)| *place == format).map(|(_, view)| view).ok_or_else(|| self.not_found())
     }
 
     fn not_found(&self) -> Error {
@@ -377,12 +377,8 @@ impl Folder {
     fn files(&self, of: Scope) -> Vec<(Thing, usize)> {
         let formats = |thing| {
             let part = Part { thing, of };
-            let is_there = move |view: &&dyn crate::view::View| {
-                self.selection.has(part) && view.offers(&self.selection, part) && view.is_listed(part)
-            };
-            (0..VIEWS.len())
-                .filter(move |format| is_there(&VIEWS[*format]))
-                .map(move |format| (thing, format))
+            let offered = view::offered(&self.selection, part);
+            offered.filter(move |(_, view)| view.is_listed(part)).map(move |(format, _)| (thing, format))
         };
         Thing::ALL.into_iter().flat_map(formats).collect()
     }

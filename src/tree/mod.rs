@@ -25,7 +25,7 @@ use status::{Report, Status};
 
 use crate::catalog::{Directory, RESERVED};
 use crate::error::{Error, Result};
-use crate::part::{Scope, Selection};
+use crate::part::{Formats, Scope, Selection};
 use crate::source::Source;
 use crate::store::Store;
 
@@ -60,6 +60,7 @@ enum Content {
 #[derive(Clone, Debug)]
 pub struct Tree {
     shared: Arc<Shared>,
+    formats: Formats,
     is_linked: bool,
 }
 
@@ -98,13 +99,18 @@ impl Tree {
             (STATUS, INNER + 1 - STATUS, Key::new("status"), Content::Status),
         ]);
         let shared = Arc::new(Shared { store, places, status: Status::default() });
-        Ok(Self { shared, is_linked: false })
+        Ok(Self { shared, formats: Formats::ALL, is_linked: false })
+    }
+
+    /// The same tree with arrays in these formats only; to be said before anything is looked up.
+    pub fn in_formats(self, formats: Formats) -> Self {
+        Self { formats, ..self }
     }
 
     /// The same tree, but in the folder of an array `rows`, `cols` and `slices` are links to where they
     /// are in another tree, which is to be mounted at [`inner`](Self::inner).
     pub fn linked(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), is_linked: true }
+        Self { is_linked: true, ..self.clone() }
     }
 
     /// Where in this tree another is to be mounted if this one is [linked](Self::linked).
@@ -215,7 +221,7 @@ impl Tree {
             }
             Found::Array(array) => {
                 let stat = array.stat();
-                let folder = || Arc::new(Folder::whole(Arc::clone(&array), path));
+                let folder = || Arc::new(Folder::whole(Arc::clone(&array), self.formats, path));
                 let ino =
                     Ino(enter(&mut || Content::Folder { folder: folder(), first: 0, made: Made::default() }));
                 Ok(Attr { lasting: Lasting::Moment, ..Attr::folder(ino, &stat) })

@@ -49,6 +49,14 @@ impl View for Arrow {
         "arrow"
     }
 
+    fn about(&self) -> &'static str {
+        "Arrow's file format, in batches: `polars.read_ipc`, `pyarrow.ipc.open_file`"
+    }
+
+    fn shows_names(&self, _: Part) -> bool {
+        false
+    }
+
     fn offers(&self, selection: &Selection, part: Part) -> bool {
         let is_list = matches!(selection.shape(), Shape::Matrix(_, columns) if columns > i32::MAX as u64);
         match part {

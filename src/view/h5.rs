@@ -26,6 +26,10 @@ impl View for H5 {
         "h5"
     }
 
+    fn about(&self) -> &'static str {
+        "HDF5: `h5py.File`, `rhdf5::h5read` in R, `h5read` in MATLAB and Julia's HDF5.jl"
+    }
+
     fn offers(&self, _: &Selection, part: Part) -> bool {
         part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
     }

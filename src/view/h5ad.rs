@@ -28,6 +28,10 @@ impl View for H5ad {
         "h5ad"
     }
 
+    fn about(&self) -> &'static str {
+        "AnnData: `anndata.read_h5ad(file, backed=\"r\")`, `scanpy.read_h5ad`"
+    }
+
     fn offers(&self, selection: &Selection, part: Part) -> bool {
         part.of == Scope::All
             && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)

@@ -24,6 +24,10 @@ impl View for H5TenX {
         "h5"
     }
 
+    fn about(&self) -> &'static str {
+        "Cell Ranger's matrix: `scanpy.read_10x_h5`"
+    }
+
     fn offers(&self, selection: &Selection, part: Part) -> bool {
         part.thing == Thing::TenX && selection.array().metadata.kind() == Kind::Sparse
     }

@@ -26,7 +26,7 @@ mod tif;
 mod zarr;
 
 use crate::error::{Error, Result};
-use crate::part::{Part, Scope, Selection};
+use crate::part::{Formats, Part, Scope, Selection};
 use crate::source::Run;
 use crate::vfile::VirtualFile;
 
@@ -36,6 +36,11 @@ pub use members::Members;
 pub trait View: Sync {
     /// What follows the thing and the dot in the file's name; empty for the bytes as they are.
     fn format(&self) -> &'static str;
+
+    /// What the format is called where formats are chosen.
+    fn name(&self) -> &'static str {
+        self.format()
+    }
 
     /// Whether the part, which the selection has, comes in this format. Reads no data.
     fn offers(&self, selection: &Selection, part: Part) -> bool;
@@ -119,8 +124,31 @@ pub static VIEWS: &[&dyn View] = &[
     &envi::Envi,
 ];
 
+/// The formats that the part comes in, with their places in [`VIEWS`].
+pub fn offered(selection: &Selection, part: Part) -> impl Iterator<Item = (usize, &'static dyn View)> {
+    let views = VIEWS.iter().copied().enumerate().filter(move |_| selection.has(part));
+    views.filter(move |(place, view)| selection.formats().has(*place) && view.offers(selection, part))
+}
+
 /// The format of this name that the part comes in, by its place in [`VIEWS`].
 pub fn find(selection: &Selection, part: Part, format: &[u8]) -> Option<usize> {
-    let fits = |view: &&dyn View| view.format().as_bytes() == format && view.offers(selection, part);
-    if selection.has(part) { VIEWS.iter().position(fits) } else { None }
+    offered(selection, part).find(|(_, view)| view.format().as_bytes() == format).map(|(place, _)| place)
+}
+
+/// The formats of these names, and those that are always there: the bytes as they are, `meta.yaml` and
+/// `README.md`.
+///
+/// # Errors
+///
+/// [`Error::Refused`] for a name that no format has; it names those there are.
+pub fn formats(names: &[String]) -> Result<Formats> {
+    let is_basic = |view: &dyn View| matches!(view.name(), "" | "yaml" | "md");
+    let all = || VIEWS.iter().map(|view| view.name()).filter(|name| !matches!(*name, "" | "yaml" | "md"));
+    if let Some(unknown) = names.iter().find(|name| !all().any(|other| other == name.as_str())) {
+        let mut known: Vec<_> = all().collect();
+        known.dedup();
+        return Err(Error::refused(unknown, format!("no such format; there are {}", known.join(", "))));
+    }
+    let is_wanted = |view: &dyn View| is_basic(view) || names.iter().any(|name| name == view.name());
+    Ok(Formats::of(VIEWS.iter().enumerate().filter(|(_, view)| is_wanted(**view)).map(|(place, _)| place)))
 }

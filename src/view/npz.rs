@@ -34,6 +34,14 @@ impl View for Npz {
         "npz"
     }
 
+    fn about(&self) -> &'static str {
+        "NumPy's archive; of a sparse matrix SciPy's: `np.load(file)`, `scipy.sparse.load_npz`"
+    }
+
+    fn shows_names(&self, _: Part) -> bool {
+        false
+    }
+
     fn offers(&self, _: &Selection, part: Part) -> bool {
         part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
     }

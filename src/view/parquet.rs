@@ -48,6 +48,14 @@ impl View for Parquet {
         "parquet"
     }
 
+    fn about(&self) -> &'static str {
+        "a table for SQL: DuckDB, `polars.read_parquet`, `pandas.read_parquet`"
+    }
+
+    fn shows_names(&self, _: Part) -> bool {
+        false
+    }
+
     fn offers(&self, selection: &Selection, part: Part) -> bool {
         match part.thing {
             Thing::Matrix => true,

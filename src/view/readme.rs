@@ -12,7 +12,7 @@ mod shell;
 use std::fmt::Write;
 use std::path::Path;
 
-use super::{VIEWS, View};
+use super::View;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result, shown};
 use crate::format::{Metadata, Shape};
@@ -178,9 +178,8 @@ fn names(selection: &Selection, shape: Shape) -> String {
 /// Every format of every thing, those that no listing shows too.
 fn all_files(selection: &Selection) -> String {
     let mut text = String::new();
-    let offered =
-        |part: Part| VIEWS.iter().filter(move |view| selection.has(part) && view.offers(selection, part));
-    let name = |stem: &str, view: &&dyn View| match view.format() {
+    let offered = |part: Part| super::offered(selection, part).map(|(_, view)| view);
+    let name = |stem: &str, view: &dyn View| match view.format() {
         "" => stem.to_owned(),
         format => format!("{stem}.{format}{}", if view.is_folder() { "/" } else { "" }),
     };

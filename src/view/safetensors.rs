@@ -32,6 +32,14 @@ impl View for Safetensors {
         "safetensors"
     }
 
+    fn about(&self) -> &'static str {
+        "tensors of machine learning: `safetensors.numpy.load_file`"
+    }
+
+    fn shows_names(&self, _: Part) -> bool {
+        false
+    }
+
     fn offers(&self, _: &Selection, part: Part) -> bool {
         part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
     }

@@ -90,6 +90,10 @@ impl View for TenX {
         self.format
     }
 
+    fn name(&self) -> &'static str {
+        "10x"
+    }
+
     fn is_folder(&self) -> bool {
         true
     }
