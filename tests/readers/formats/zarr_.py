@@ -31,6 +31,8 @@ def check_array(path, wanted, names):
     found = zarr.open(LocalStore(f"{path}.zarr"), mode="r")
     same_array(f"{path}.zarr", found[...], wanted)
     same_array(f"{path}.zarr (last)", found[-1:], wanted[-1:])
+    if "/slices/" in path and not any(names):
+        return
     same_array(f"{path}.zarr (dask)", dask.array.from_zarr(found).compute(), wanted)
     check_dataset(f"{path}.dataset.zarr", path.rsplit("/")[-1], wanted, names)
 
