@@ -224,7 +224,7 @@ impl Filesystem for ArrayFs {
     ) {
         let Some(listing) = &*self.folders.get(handle.0) else { return reply.error(Errno::EBADF) };
         Self::visit(listing, ino(number), offset, &mut |i, name, child, kind| {
-            let found = if i < 2 { None } else { self.tree.lookup(ino(number), name).ok() };
+            let found = if i < 2 { None } else { self.tree.lookup_listed(ino(number), name) };
             // An entry without a node: the kernel lists the name, and looks it up when asked.
             let Some(attr) = found else {
                 let bare = bare_attr(child, kind);

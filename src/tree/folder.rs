@@ -107,6 +107,14 @@ impl Folder {
         }
     }
 
+    /// Whether to tell the size of a node takes reading names, and there are many: that is for when it is
+    /// asked for.
+    pub fn is_dear(&self, leaf: Leaf) -> bool {
+        matches!(leaf.node, Node::File(..) | Node::Member(..))
+            && !self.selection.array().names.are_small()
+            && self.shows_names(leaf)
+    }
+
     /// Whether a node may show names of rows or columns.
     pub fn shows_names(&self, leaf: Leaf) -> bool {
         let (Node::File(thing, format) | Node::Member(thing, format, _)) = leaf.node else { return true };

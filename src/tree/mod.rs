@@ -289,6 +289,24 @@ impl Tree {
         Some(up.join(Self::inner()).join(path))
     }
 
+    /// As [`lookup`](Self::lookup) of a child that is listed; none where that would take long, and for
+    /// what is not there any more.
+    pub fn lookup_listed(&self, parent: Ino, name: &OsStr) -> Option<Attr> {
+        let place = self.place(parent).ok()?;
+        if let Content::Folder { folder, first, .. } = &place.what {
+            let leaf = self.leaf(&place, folder, *first, parent).ok()?;
+            // Of a row or column all files are alike.
+            let is_single = matches!(leaf.node, Node::Rows | Node::Columns | Node::Slices);
+            if !is_single
+                && let Some(Child::Leaf(child)) = folder.child(leaf, name)
+                && folder.is_dear(child)
+            {
+                return None;
+            }
+        }
+        self.lookup(parent, name).ok()
+    }
+
     /// The kernel forgot that it looked up a node so many times.
     pub fn forget(&self, ino: Ino, lookups: u64) {
         self.shared.places.forget(ino, lookups);
