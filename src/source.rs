@@ -212,7 +212,7 @@ impl Source {
     /// # Errors
     ///
     /// [`Error::Truncated`] when the file has shrunk.
-    pub fn gather<const N: usize>(&self, offset: u64, stride: u64, out: &mut [[u8; N]]) -> Result<bool> {
+    pub fn gather<T: bytemuck::Pod>(&self, offset: u64, stride: u64, out: &mut [T]) -> Result<bool> {
         let opened = self.opened()?;
         let Some(map) = opened.guarded.get_or_init(|| GuardedMap::new(&opened.file)) else {
             return Ok(false);

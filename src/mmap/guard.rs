@@ -12,6 +12,7 @@ use std::ptr;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
+use bytemuck::Pod;
 use libc::{c_int, c_void, siginfo_t};
 use memmap2::{Mmap, MmapOptions};
 
@@ -44,20 +45,22 @@ impl GuardedMap {
         Some(Self { map, is_lost: AtomicBool::new(false) })
     }
 
-    /// Copies elements of `N` bytes, the first at `offset` and each `stride` bytes after the one before,
-    /// to `out` until it is full. False if they are not all there; then `out` is worth nothing.
-    pub fn gather<const N: usize>(&self, offset: usize, stride: usize, out: &mut [[u8; N]]) -> bool {
+    /// Copies elements, the first at `offset` and each `stride` bytes after the one before, to `out`
+    /// until it is full. False if they are not all there, or not aligned; then `out` is worth nothing.
+    pub fn gather<T: Pod>(&self, offset: usize, stride: usize, out: &mut [T]) -> bool {
         let Some(last) = out.len().checked_sub(1) else { return true };
-        let end = last.checked_mul(stride).and_then(|end| end.checked_add(offset)?.checked_add(N));
-        if end.is_none_or(|end| end > self.map.len()) || self.is_lost.load(Ordering::Acquire) {
+        let end =
+            last.checked_mul(stride).and_then(|end| end.checked_add(offset)?.checked_add(size_of::<T>()));
+        let is_aligned = offset.is_multiple_of(align_of::<T>()) && stride.is_multiple_of(align_of::<T>());
+        if !is_aligned || end.is_none_or(|end| end > self.map.len()) || self.is_lost.load(Ordering::Acquire) {
             return false;
         }
         let start = self.map.as_ptr();
         TOUCHED.set((start as usize, start as usize + self.map.len()));
         for (i, item) in out.iter_mut().enumerate() {
-            // SAFETY: the element lies inside the map, which was checked above; if its page is gone, the
-            // handler puts another there. Volatile, for others may write the file meanwhile.
-            *item = unsafe { ptr::read_volatile(start.add(offset + i * stride).cast::<[u8; N]>()) };
+            // SAFETY: the element lies inside the map and is aligned, which was checked above; if its page
+            // is gone, the handler puts another there. Volatile, for others may write the file meanwhile.
+            *item = unsafe { ptr::read_volatile(start.add(offset + i * stride).cast::<T>()) };
         }
         TOUCHED.set((0, 0));
         let is_lost = IS_LOST.replace(false);
@@ -139,10 +142,11 @@ mod tests {
         let bytes: Vec<u8> = (0..100_000u32).flat_map(u32::to_le_bytes).collect();
         file.write_all_at(&bytes, 0).unwrap();
         let map = GuardedMap::new(&file).unwrap();
-        let mut out = [[0; 4]; 1000];
+        let mut out = [0u32; 1000];
         assert!(map.gather(8, 400, &mut out));
-        assert!(out.iter().zip(0u32..).all(|(item, i)| u32::from_le_bytes(*item) == 2 + i * 100));
-        assert!(!map.gather(12, 400, &mut [[0; 4]; 1001]), "beyond the end");
+        assert!(out.iter().zip(0u32..).all(|(item, i)| u32::from_le(*item) == 2 + i * 100));
+        assert!(!map.gather(12, 400, &mut [0u32; 1001]), "beyond the end");
+        assert!(!map.gather(9, 400, &mut out), "not aligned");
         file.set_len(100_000).unwrap();
         assert!(!map.gather(8, 400, &mut out));
         assert!(!map.gather(8, 400, &mut out[..1]), "a map that lost something is not used again");

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use bytemuck::Pod;
+
 use crate::error::Result;
 use crate::source::Source;
 use crate::vfile::{Extent, Generate};
@@ -37,20 +39,22 @@ impl Strided {
     /// Picks single elements from a map; false where that cannot be done.
     fn gather(&self, offset: u64, buffer: &mut [u8]) -> Result<bool> {
         match self.item {
-            1 => self.gather_items::<1>(offset, buffer),
-            2 => self.gather_items::<2>(offset, buffer),
-            4 => self.gather_items::<4>(offset, buffer),
-            8 => self.gather_items::<8>(offset, buffer),
+            1 => self.gather_items::<u8>(offset, buffer),
+            2 => self.gather_items::<u16>(offset, buffer),
+            4 => self.gather_items::<u32>(offset, buffer),
+            8 => self.gather_items::<u64>(offset, buffer),
             _ => Ok(false),
         }
     }
 
-    fn gather_items<const N: usize>(&self, offset: u64, buffer: &mut [u8]) -> Result<bool> {
-        let (items, rest) = buffer.as_chunks_mut::<N>();
-        if !offset.is_multiple_of(self.item) || !rest.is_empty() {
-            return Ok(false);
+    /// The same of items as large as `T`: which type it is makes no difference, their bytes are copied.
+    fn gather_items<T: Pod>(&self, offset: u64, buffer: &mut [u8]) -> Result<bool> {
+        match bytemuck::try_cast_slice_mut::<u8, T>(buffer) {
+            Ok(items) if offset.is_multiple_of(self.item) => {
+                self.source.gather(self.offset + offset / self.item * self.stride, self.stride, items)
+            }
+            _ => Ok(false),
         }
-        self.source.gather(self.offset + offset / self.item * self.stride, self.stride, items)
     }
 
     /// One read for each item.
