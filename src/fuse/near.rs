@@ -5,8 +5,8 @@
 //! the same core they just change places. Measured on a virtual machine of two cores, files of 8 KiB that
 //! are looked up and read for the first time: 10,000 a second from any core, 37,000 from the same one.
 //!
-//! Where more programs want to run than there are cores, waiting for one certain core is worse than being
-//! woken on another, so then every thread runs where it may.
+//! Where other programs keep the cores busy, waiting for one certain core is worse than being woken on
+//! another, so then every thread runs where it may.
 //!
 //! Long files are read ahead of whoever reads them, so there both are busy and each wants a core.
 
