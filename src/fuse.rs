@@ -3,8 +3,8 @@
 //! The kernel reads whole files of the store by itself ("passthrough") on a connection on which files
 //! are opened, and opens files without asking on one that knows no `open`; one connection cannot
 //! do both. So where this program may use passthrough there are two: the outer one, and inside it,
-//! in a directory that no listing shows, the inner one. In the outer, `rows`, `cols` and `slices` of an
-//! array are links into the inner one, so that a million small files are read without a million opens.
+//! in a directory that no listing shows, the inner one. In the outer, `rows`, `cols`, `slices` and `by-name`
+//! of an array are links into the inner one, so that a million small files are read without a million opens.
 //! Where it may not, the tree is served by one connection without `open`, and has no links.
 
 mod adapter;

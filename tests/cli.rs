@@ -58,14 +58,15 @@ fn store() -> TempDir {
 
 #[test]
 fn help_is_data_and_has_examples() {
-    for command in COMMANDS {
+    let commands = COMMANDS.into_iter().chain(cfg!(feature = "verify").then_some("verify"));
+    for command in commands.clone() {
         let help = succeeds(&[&command, &"--help"]);
         assert!(text(&help).contains("Example") && text(&help).contains("Usage: arrayfs"), "{}", text(&help));
         assert!(text(&help).contains(&format!("arrayfs {command} ")), "{command}: {}", text(&help));
     }
     let help = succeeds(&[&"--help"]);
     assert!(text(&help).contains("Examples:"));
-    assert!(COMMANDS.iter().all(|command| text(&help).contains(command)));
+    assert!(commands.into_iter().all(|command| text(&help).contains(command)));
     assert_eq!(text(&succeeds(&[&"--version"])), format!("arrayfs {}\n", env!("CARGO_PKG_VERSION")));
 }
 

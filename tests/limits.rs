@@ -4,30 +4,106 @@
 mod common;
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Mount, names, wait_until, write_dense, write_files};
+use common::{Mount, names, wait_until, write_dense, write_files, write_hole};
 use tempfile::tempdir;
 
-#[test]
-fn text_is_there_for_rows_of_up_to_2_to_the_20_columns() {
-    let store = tempdir().unwrap();
-    write_dense(&store.path().join("wide"), "uint8", &[2, 1 << 20]);
-    write_dense(&store.path().join("wider"), "uint8", &[2, (1 << 20) + 1]);
-    let mount = Mount::new(store.path());
-    let text = mount.read("wide/rows/1.csv");
-    assert_eq!(text.iter().filter(|byte| **byte == b',').count(), (1 << 20) - 1);
-    assert_eq!(fs::metadata(mount.join("wide/rows/1.csv")).unwrap().len(), text.len() as u64);
-    assert_eq!(mount.read_error("wider/rows/1.csv"), libc::ENOENT);
-    assert_eq!(mount.read("wider/rows/1").len(), (1 << 20) + 1);
+/// Whether the kernel reads whole raw files by itself, and the tree has links.
+fn is_passthrough(mount: &Mount) -> bool {
+    mount.read(".arrayfs/mount.yaml").starts_with(b"passthrough: true")
+}
+
+/// A mount as whoever runs the test gets it, and one as without root.
+fn mounts(store: &Path) -> [Mount; 2] {
+    [Mount::new(store), Mount::with(store, &["--no-passthrough"])]
 }
 
 #[test]
-fn a_program_in_the_folder_of_a_replaced_array_goes_on_with_the_old_one() {
+fn a_truncated_source_is_an_error_but_in_raw_files_that_the_kernel_reads() {
+    let store = tempdir().unwrap();
+    let bytes = write_dense(&store.path().join("x"), "int32", &[128, 128]);
+    for mount in mounts(store.path()) {
+        let open = |path: &str| File::open(mount.join(path)).unwrap();
+        let (raw, others) = (open("x/array"), ["x/array.npy", "x/array.csv", "x/rows/127"].map(open));
+        let source = File::options().write(true).open(store.path().join("x.array")).unwrap();
+        source.set_len(32_768).unwrap();
+        let read = |mut file: &File| {
+            let mut content = Vec::new();
+            file.read_to_end(&mut content).map(|_| content).map_err(|error| error.raw_os_error().unwrap())
+        };
+        match is_passthrough(&mount) {
+            true => assert_eq!(read(&raw), Ok(bytes[..32_768].to_vec())),
+            false => assert_eq!(read(&raw), Err(libc::EIO)),
+        }
+        others.iter().for_each(|file| assert_eq!(read(file), Err(libc::EIO)));
+        fs::write(store.path().join("x.array"), &bytes).unwrap();
+    }
+}
+
+#[test]
+fn a_plain_umount_is_busy_where_another_mount_is_inside() {
+    let store = tempdir().unwrap();
+    write_dense(&store.path().join("x"), "int8", &[3, 2]);
+    let mount = Mount::new(store.path());
+    if !is_passthrough(&mount) {
+        common::say_skipped("only root has a mount inside the mount");
+        return;
+    }
+    let umount = |args: &[&str]| Command::new("umount").args(args).arg(mount.path()).output().unwrap();
+    let busy = umount(&[]);
+    assert!(!busy.status.success() && String::from_utf8_lossy(&busy.stderr).contains("busy"), "{busy:?}");
+    assert_eq!(mount.read("x/array").len(), 6);
+    let gone = umount(&["-R"]);
+    assert!(gone.status.success() && names(mount.path()).is_empty(), "{gone:?}");
+}
+
+#[test]
+fn a_copy_of_an_arrays_folder_has_links_in_place_of_rows_where_the_tree_has_them() {
+    let store = tempdir().unwrap();
+    write_dense(&store.path().join("x"), "int8", &[300, 2]);
+    for mount in mounts(store.path()) {
+        let copy = tempdir().unwrap();
+        let done = Command::new("cp").arg("-r").arg(mount.join("x")).arg(copy.path()).status().unwrap();
+        assert!(done.success());
+        assert_eq!(names(&copy.path().join("x")), mount.list("x"));
+        let rows = copy.path().join("x/rows");
+        match is_passthrough(&mount) {
+            true => assert!(fs::read_link(&rows).is_ok() && !rows.exists(), "the link leads nowhere"),
+            false => assert_eq!(names(&rows).len(), 300),
+        }
+        assert_eq!(mount.list("x/rows/").len(), 300);
+    }
+}
+
+#[test]
+fn a_format_that_cannot_hold_an_array_is_left_out() {
+    let store = tempdir().unwrap();
+    write_hole(&store.path().join("large"), "uint8", &[1 << 16, 1 << 15]);
+    write_dense(&store.path().join("half"), "float16", &[3, 2]);
+    write_dense(&store.path().join("single"), "float32", &[3, 2]);
+    let mount = Mount::new(store.path());
+    for path in ["large/array.mat", "half/array.nrrd", "half/array.nhdr", "half/array.hdr"] {
+        assert_eq!(fs::metadata(mount.join(path)).unwrap_err().raw_os_error(), Some(libc::ENOENT), "{path}");
+    }
+    for path in ["large/array.nrrd", "half/array.mat", "single/array.nrrd", "single/array.hdr"] {
+        assert!(fs::metadata(mount.join(path)).unwrap().len() > 0, "{path}");
+    }
+}
+
+#[test]
+fn a_program_in_the_folder_of_a_replaced_array_goes_on_with_it_or_gets_a_stale_handle() {
+    for options in [&[][..], &["--no-passthrough"]] {
+        replace_under_a_program(options);
+    }
+}
+
+fn replace_under_a_program(options: &[&str]) {
     let store = tempdir().unwrap();
     let old = write_dense(&store.path().join("x"), "int16", &[4, 3]);
-    let mount = Mount::new(store.path());
+    let mount = Mount::with(store.path(), options);
     let script = "cat rows/1 >&2; echo ready; read go; cat rows/1 rows/2; cat array";
     let mut inside = Command::new("sh");
     inside.args(["-c", script]).current_dir(mount.join("x"));
@@ -42,8 +118,10 @@ fn a_program_in_the_folder_of_a_replaced_array_goes_on_with_the_old_one() {
     let new = write_dense(&store.path().join("x"), "int32", &[4, 3]);
     std::io::Write::write_all(inside.stdin.as_mut().unwrap(), b"go\n").unwrap();
     let output = inside.wait_with_output().unwrap();
-    assert_eq!(output.stdout, old[6..18], "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("Stale file handle"), "{output:?}");
+    let is_stale = String::from_utf8_lossy(&output.stderr).contains("Stale file handle");
+    assert_eq!(is_stale, is_passthrough(&mount), "{output:?}");
+    let whole = if is_stale { &[] } else { &old[..] };
+    assert_eq!(output.stdout, [&old[6..18], whole].concat(), "{output:?}");
     wait_until("the new array is seen", || fs::read(mount.join("x/array")).is_ok_and(|bytes| bytes == new));
 }
 

@@ -11,7 +11,11 @@ use arrayfs::tree::{NodeKind, Tree};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   arrayfs cat data/pbmc68k 'cell,gene#scaled/rows/17.csv'
-  arrayfs cat data/pbmc68k 'cell,gene#log1p/slices/:100/dense.npy' > first.npy")]
+  arrayfs cat data/pbmc68k 'cell,gene#log1p/slices/:100/dense.npy' > first.npy
+  arrayfs cat data/pbmc68k 'cell,gene#scaled/by-name/cols/CD52.csv'
+  arrayfs cat data/pbmc68k 'cell,gene#log1p/matrix.h5ad' > pbmc68k.h5ad
+
+`arrayfs cat STORE ARRAY/README.md` names all files of an array.")]
 pub struct Args {
     /// Directory of the store
     store: PathBuf,

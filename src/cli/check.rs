@@ -17,7 +17,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 #[command(after_help = "Example:
   arrayfs check data/pbmc68k
 
-One line on standard output for each fault: the array, and what is wrong.")]
+One line on standard output for each fault: the array, and what is wrong. This reads the store's own
+files; `arrayfs verify` reads what is made of them.")]
 pub struct Args {
     /// Directory of the store
     store: PathBuf,

@@ -166,7 +166,7 @@ fn show_without_mount(store: &Path, error: &anyhow::Error) -> Result<()> {
 }
 
 /// Names of one folder that are shown; of more, the first and the last.
-const SHOWN: usize = 9;
+const SHOWN: usize = 20;
 
 fn print_tree(out: &mut impl Write, tree: &Tree) -> Result<()> {
     print_folder(out, tree, Ino::ROOT, 1)

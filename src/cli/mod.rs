@@ -35,9 +35,11 @@ struct Cli {
 const EXAMPLES: &str = "Examples:
   arrayfs demo                                       see it work
   arrayfs mount data/pbmc68k /tmp/a                  mount a store
+  less '/tmp/a/cell,gene#scaled/README.md'            how to read this array, in every language
   dd if='/tmp/a/cell,gene#scaled/rows/017' of=row    read a row with any program
   arrayfs unmount /tmp/a
-  arrayfs cat data/pbmc68k 'cell,gene#scaled/rows/17.csv'     the same without a mount";
+  arrayfs cat data/pbmc68k 'cell,gene#scaled/rows/17.csv'     the same without a mount
+  arrayfs verify data/pbmc68k                        decode all formats, compare with the store";
 
 #[derive(Subcommand)]
 enum Command {

@@ -25,7 +25,7 @@ use nix::sys::signal::{SigSet, Signal};
   arrayfs mount --allow-other data/pbmc68k /mnt/data  for all users, as far as the store's modes let them
 
 Unmount with `arrayfs unmount /tmp/a`. What is broken in the store, and why, is in
-/tmp/a/.arrayfs/errors.yaml.")]
+/tmp/a/.arrayfs/errors.yaml; mount.yaml beside it says whether the kernel reads raw files by itself.")]
 pub struct Args {
     /// Directory of the store
     store: PathBuf,

@@ -10,7 +10,8 @@ use anyhow::Result;
 #[command(after_help = "Example:
   arrayfs unmount /tmp/a
 
-Programs that have files of it open go on reading them.")]
+Programs that have files of it open go on reading them. Root's mounts have a second one inside, of
+which a plain umount says that it is busy: this takes away both.")]
 pub struct Args {
     /// Where it is mounted
     mountpoint: PathBuf,

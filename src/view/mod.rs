@@ -146,6 +146,7 @@ pub fn formats(names: &[String]) -> Result<Formats> {
     let all = || VIEWS.iter().map(|view| view.name()).filter(|name| !matches!(*name, "" | "yaml" | "md"));
     if let Some(unknown) = names.iter().find(|name| !all().any(|other| other == name.as_str())) {
         let mut known: Vec<_> = all().collect();
+        known.sort_unstable();
         known.dedup();
         return Err(Error::refused(unknown, format!("no such format; there are {}", known.join(", "))));
     }

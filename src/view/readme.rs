@@ -179,9 +179,12 @@ fn names(selection: &Selection, shape: Shape) -> String {
 fn all_files(selection: &Selection) -> String {
     let mut text = String::new();
     let offered = |part: Part| super::offered(selection, part).map(|(_, view)| view);
-    let name = |stem: &str, view: &dyn View| match view.format() {
-        "" => stem.to_owned(),
-        format => format!("{stem}.{format}{}", if view.is_folder() { "/" } else { "" }),
+    let name = |stem: &str, view: &dyn View| {
+        let slash = if view.is_folder() { "/" } else { "" };
+        match view.format() {
+            "" => format!("{stem}{slash}"),
+            format => format!("{stem}.{format}{slash}"),
+        }
     };
     for thing in Thing::ALL {
         for view in offered(Part { thing, of: Scope::All }) {
