@@ -14,6 +14,7 @@ mod reader;
 mod safetensors;
 mod truth;
 mod yaml;
+mod zarr;
 
 use std::fmt;
 use std::sync::Arc;
@@ -51,6 +52,7 @@ static VERIFIERS: &[(&str, Verify)] = &[
     ("csv", csv::verify_csv),
     ("tsv", csv::verify_tsv),
     ("mtx", mtx::verify),
+    ("zarr", zarr::verify),
 ];
 
 /// A part of an array in one of its formats.
@@ -145,9 +147,9 @@ fn cases_of(selection: &Arc<Selection>, folder: String, of: Scope) -> impl Itera
 }
 
 impl Case {
-    /// The format; empty for the bytes as they are.
+    /// What the format is called; nothing for the bytes as they are.
     pub fn format(&self) -> &'static str {
-        self.view.format()
+        self.view.name()
     }
 
     /// Bytes to be read.
@@ -257,7 +259,10 @@ mod tests {
     fn files_with_a_wrong_byte_are_found_out() {
         for (_dir, selection) in [dense(), sparse()] {
             for case in cases(selection.array()) {
-                assert_eq!(case.verify(&|_| {}), Outcome::Same, "{case}");
+                match case.verify(&|_| {}) {
+                    Outcome::NotVerified => continue,
+                    outcome => assert_eq!(outcome, Outcome::Same, "{case}"),
+                }
                 let (Content::File(file), Scope::All) = (case.content().unwrap(), case.part.of) else {
                     continue;
                 };

@@ -48,7 +48,7 @@ pub(super) fn shown(dtype: Dtype, element: Element) -> String {
 
 /// Whether the text, spaces around it, is this very number; any NaN is any other.
 pub(super) fn is_text(dtype: Dtype, element: Element, text: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(text.trim_ascii()) else { return false };
+    let Ok(text) = std::str::from_utf8(text).map(|text| text.trim_matches([' ', '\n'])) else { return false };
     match value(dtype, element) {
         Value::Integer(value) => text.parse() == Ok(value),
         Value::Float(value) => {
