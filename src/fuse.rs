@@ -10,7 +10,6 @@
 mod adapter;
 mod convert;
 mod lane;
-mod near;
 mod passthrough;
 
 use std::fs;

@@ -17,7 +17,6 @@ use fuser::{
 
 use super::convert::{bare_attr, errno, file_attr, file_type, ino, time_to_live};
 use super::lane::Lane;
-use super::near;
 use super::passthrough::Backings;
 use crate::error::Error;
 use crate::handles::Handles;
@@ -115,8 +114,7 @@ impl Filesystem for ArrayFs {
         Ok(())
     }
 
-    fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        near::stay(request.pid());
+    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         if name.len() > LONGEST_NAME {
             return reply.error(Errno::ENAMETOOLONG);
         }
@@ -130,8 +128,7 @@ impl Filesystem for ArrayFs {
         self.tree.forget(ino(number), lookups);
     }
 
-    fn getattr(&self, request: &Request, number: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        near::stay(request.pid());
+    fn getattr(&self, _: &Request, number: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
         match self.tree.attr(ino(number)) {
             Ok(attr) => reply.attr(&time_to_live(attr.lasting), &file_attr(&attr)),
             Err(error) => reply.error(errno(&error)),
@@ -145,8 +142,7 @@ impl Filesystem for ArrayFs {
         }
     }
 
-    fn open(&self, request: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        near::stay(request.pid());
+    fn open(&self, _: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let Some(backings) = &self.backings else { return reply.error(Errno::ENOSYS) };
         if flags.acc_mode() != OpenAccMode::O_RDONLY {
             return reply.error(Errno::EROFS);
@@ -159,7 +155,7 @@ impl Filesystem for ArrayFs {
 
     fn read(
         &self,
-        request: &Request,
+        _: &Request,
         number: INodeNo,
         _: FileHandle,
         offset: u64,
@@ -168,7 +164,6 @@ impl Filesystem for ArrayFs {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        near::for_read(request.pid(), offset, size);
         self.reply_read(ino(number), offset, size as usize, reply);
     }
 
