@@ -21,6 +21,7 @@ pub(super) fn verify_tsv(shown: &Shown<'_>) -> Verified {
 
 fn verify(shown: &Shown<'_>, separator: u8) -> Verified {
     let file = shown.file()?;
+    file.expect_lines()?;
     let mut builder = ReaderBuilder::new();
     builder.has_headers(false).flexible(true).delimiter(separator).buffer_capacity(1 << 20);
     let mut table = builder.from_reader(file);

@@ -10,7 +10,9 @@ use super::{Fault, Shown, Verified};
 use crate::dtype::Dtype;
 
 pub(super) fn verify(shown: &Shown<'_>) -> Verified {
-    let mut file = BufReader::with_capacity(1 << 20, shown.file()?);
+    let file = shown.file()?;
+    file.expect_lines()?;
+    let mut file = BufReader::with_capacity(1 << 20, file);
     let mut line = Vec::new();
     let dtype = shown.selection.array().metadata.dtype();
     next(&mut file, &mut line)?;

@@ -17,6 +17,17 @@ impl<'a> FileReader<'a> {
         Self { file, at: 0, progress }
     }
 
+    /// That the file is whole lines.
+    pub fn expect_lines(&self) -> Result<(), Fault> {
+        let mut last = [0];
+        self.file.read_at(self.file.len().saturating_sub(1), &mut last)?;
+        if last == *b"\n" || self.file.is_empty() {
+            Ok(())
+        } else {
+            Err(Fault("no newline at the end".into()))
+        }
+    }
+
     /// Bytes of the file.
     pub fn len(&self) -> u64 {
         self.file.len()

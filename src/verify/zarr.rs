@@ -37,9 +37,17 @@ pub(super) fn verify(shown: &Shown<'_>) -> Verified {
 fn verify_array(shown: &Shown<'_>, members: &Members, folder: &str, numbers: Numbers<'_>) -> Verified {
     let array = json(members, &format!("{folder}zarr.json"))?;
     expect("shape", &array["shape"], &numbers.shape.clone().into())?;
-    expect("byte order", &inner(&array)["codecs"][0]["configuration"]["endian"].as_str().unwrap_or("little"), &"little")?;
+    expect(
+        "byte order",
+        &inner(&array)["codecs"][0]["configuration"]["endian"].as_str().unwrap_or("little"),
+        &"little",
+    )?;
     let dtype = array["data_type"].as_str().and_then(Dtype::from_name);
     let dtype = dtype.ok_or_else(|| Fault(format!("data_type {}", array["data_type"])))?;
+    if numbers.shape.contains(&0) {
+        // An array without numbers has no chunks.
+        return Ok(());
+    }
     let key = ["c", "0", "0"][..=numbers.shape.len()].join("/");
     let file = file(members, &format!("{folder}{key}"))?;
     let mut shard = Shard::new(file, &array, dtype, &numbers.shape, shown.progress)?;
@@ -113,10 +121,19 @@ impl<'a> Shard<'a> {
             [rows, columns] => Some([rows, columns]),
             _ => None,
         };
-        let (Some(shape), Some(chunk)) = (pair(shape), pair(&chunk).filter(|chunk| !chunk.contains(&0))) else {
+        let (Some(shape), Some(chunk)) = (pair(shape), pair(&chunk).filter(|chunk| !chunk.contains(&0)))
+        else {
             return Err(Fault(format!("chunks of shape {chunk:?}")));
         };
-        Ok(Self { file, shape, chunk, item: dtype.itemsize(), next: 0, ahead: io::Cursor::default(), progress })
+        Ok(Self {
+            file,
+            shape,
+            chunk,
+            item: dtype.itemsize(),
+            next: 0,
+            ahead: io::Cursor::default(),
+            progress,
+        })
     }
 
     /// Reads the run of numbers that comes next in one chunk.
@@ -132,7 +149,8 @@ impl<'a> Shard<'a> {
         let (down, right) = (row % self.chunk[0], column % self.chunk[1]);
         let left_in_row = (self.chunk[1] - right).min(columns - column);
         // Whole rows of a chunk that is as wide as the array follow one another.
-        let whole = if self.chunk[1] == columns { (self.chunk[0] - down).min(rows - row) * columns } else { 0 };
+        let whole =
+            if self.chunk[1] == columns { (self.chunk[0] - down).min(rows - row) * columns } else { 0 };
         let count = whole.max(left_in_row).min((1 << 20) / self.item);
         let mut bytes = vec![0; usize::try_from(count * self.item).unwrap_or(0)];
         let start = u64::from_le_bytes(place).saturating_add((down * self.chunk[1] + right) * self.item);
