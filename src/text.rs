@@ -1,6 +1,6 @@
 //! Numbers and names as text whose size is known beforehand, and which can be read at any byte.
 //!
-//! A number is a [cell](cell) of a width that its type gives, so that the cell of a byte is
+//! A number is a [cell] of a width that its type gives, so that the cell of a byte is
 //! arithmetic: [`Table`] has rows of them, [`Coordinates`] has one element a line with its row and
 //! column. Names have the widths they have; where a line starts is a sum that [`Axis`] knows.
 

@@ -1,8 +1,8 @@
 //! Verifying what is shown: every file of every format is decoded, and its numbers are those of the store.
 //!
 //! Nothing that makes the files is used to check them. The decoders are others' wherever there are any;
-//! what to compare with is read from the store's files by [`truth`], element by element. A format is
-//! verified by one function in one file, and one line in [`VERIFIERS`]; what has none is named as such.
+//! what to compare with is read from the store's files by `truth`, element by element. A format is
+//! verified by one function in one file, and one line in `VERIFIERS`; what has none is named as such.
 
 mod csv;
 mod element;
