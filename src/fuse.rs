@@ -11,11 +11,14 @@ mod adapter;
 mod convert;
 mod lane;
 mod passthrough;
+mod watch;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use fuser::{Config, MountOption, Session, SessionACL};
@@ -24,6 +27,7 @@ use crate::mountpoint;
 use crate::tree::Tree;
 use adapter::ArrayFs;
 use passthrough::Backings;
+use watch::Watch;
 
 pub use convert::MOMENT;
 
@@ -55,6 +59,16 @@ pub struct Mounted {
 }
 
 impl Mounted {
+    /// What these connections serve; from here on they are told of changes in the store.
+    fn new<const N: usize>(served: [Served; N], watch: Option<Arc<Watch>>) -> Self {
+        let (served, connections) =
+            served.into_iter().map(|served| (served.thread, served.connection)).unzip();
+        if let Some(Err(error)) = watch.map(|watch| watch.start(connections)) {
+            log::warn!("changes in the store show after a moment only: {error}");
+        }
+        Self { served }
+    }
+
     /// Waits until the tree is unmounted, by whomever, and nobody reads it any more.
     ///
     /// # Errors
@@ -83,13 +97,15 @@ pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Mou
         return mount_single(tree, mountpoint, options, why);
     }
     let linked = tree.linked();
-    let outer = serve(ArrayFs::new(linked.clone(), Some(Backings::new(linked))), tree, mountpoint, options)?;
-    let inner = mountpoint.join(Tree::inner());
-    match serve(ArrayFs::new(tree.clone(), None), tree, &inner, options) {
-        Ok(inner) => Ok(Mounted { served: vec![outer, inner] }),
+    let watch = watch(tree);
+    let outer = ArrayFs::new(linked.clone(), Some(Backings::new(linked)), watch.clone());
+    let outer = serve(outer, tree, mountpoint, options)?;
+    let inner = ArrayFs::new(tree.clone(), None, watch.clone());
+    match serve(inner, tree, &mountpoint.join(Tree::inner()), options) {
+        Ok(inner) => Ok(Mounted::new([outer, inner], watch)),
         Err(error) => {
             mountpoint::unmount(mountpoint).map_err(io::Error::other)?;
-            let _ = outer.join();
+            let _ = outer.thread.join();
             log::warn!("no second mount inside the first, so no passthrough: {error}");
             mount_single(tree, mountpoint, options, "the system does not let one mount be inside another")
         }
@@ -100,22 +116,32 @@ pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Mou
 fn mount_single(tree: &Tree, mountpoint: &Path, options: Options, why: &str) -> io::Result<Mounted> {
     log::info!("no passthrough: {why}");
     passthrough::describe(tree, Some(why));
-    Ok(Mounted { served: vec![serve(ArrayFs::new(tree.clone(), None), tree, mountpoint, options)?] })
+    let watch = watch(tree);
+    let single = serve(ArrayFs::new(tree.clone(), None, watch.clone()), tree, mountpoint, options)?;
+    Ok(Mounted::new([single], watch))
 }
 
-fn serve(
-    fs: ArrayFs,
-    tree: &Tree,
-    mountpoint: &Path,
-    options: Options,
-) -> io::Result<JoinHandle<io::Result<()>>> {
+/// A watch for changes in the store, if the system has one for us.
+fn watch(tree: &Tree) -> Option<Arc<Watch>> {
+    let without = |error: &io::Error| log::warn!("changes in the store show after a moment only: {error}");
+    Watch::new(tree).inspect_err(without).ok()
+}
+
+/// A connection that is served.
+struct Served {
+    thread: JoinHandle<io::Result<()>>,
+    connection: File,
+}
+
+fn serve(fs: ArrayFs, tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Served> {
     let session = Session::new(fs, mountpoint, &config(tree, options))?;
+    let connection = File::from(session.as_fd().try_clone_to_owned()?);
     // Not `Session::spawn`: that unmounts where it is dropped, and this mount outlives its maker.
-    let served = std::thread::Builder::new().name("serve".into()).spawn(move || session.run())?;
+    let thread = std::thread::Builder::new().name("serve".into()).spawn(move || session.run())?;
     if let Err(error) = read_ahead(mountpoint) {
         log::debug!("the kernel keeps its own read-ahead: {error}");
     }
-    Ok(served)
+    Ok(Served { thread, connection })
 }
 
 fn config(tree: &Tree, options: Options) -> Config {

@@ -214,10 +214,14 @@ impl Store {
         Ok((file, stat))
     }
 
+    /// Opens a directory of the store.
+    pub fn open_directory(&self, path: &Path) -> Result<File> {
+        self.open_beneath(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW, "list")
+    }
+
     /// The names in a directory of the store, in no order.
     pub fn list(&self, path: &Path) -> Result<Vec<Name>> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
-        let fd = self.open_beneath(path, flags, "list")?;
+        let fd = self.open_directory(path)?;
         let fail = |e| Error::io(path, "list", e);
         // The descriptor's own path: the directory that was opened, whatever its name is by now.
         let entries =

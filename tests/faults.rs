@@ -6,7 +6,7 @@ mod common;
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
-use std::os::unix::fs::{FileExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -286,6 +286,27 @@ fn a_source_replaced_by_one_of_the_same_size_is_seen_whole() {
     wait_until("the new rows are read", || mount.read("m/rows/200") == new[200 * 512..201 * 512]);
     assert!(mount.read("m/array.npy").ends_with(&new));
     assert_eq!(mount.faults().len(), 0, "a replacement is no fault");
+}
+
+#[test]
+fn changes_show_as_they_happen() {
+    for options in MODES {
+        let (_dir, store) = new_store();
+        fs::create_dir(store.join("sub")).unwrap();
+        write_dense(&store.join("sub/m"), "uint8", &[10, 4]);
+        let mount = Mount::with(&store, options);
+        let start = Instant::now();
+        for byte in 0..60u8 {
+            let before = fs::metadata(mount.join("sub/m/rows/3")).unwrap().ino();
+            replace(&store.join("sub/m.array"), &[byte; 40]);
+            let is_new = |view: &str| fs::read(mount.join(view)).unwrap().iter().all(|read| *read == byte);
+            wait_until("the row is new", || is_new("sub/m/rows/3"));
+            wait_until("the array is new", || is_new("sub/m/array"));
+            assert_ne!(fs::metadata(mount.join("sub/m/rows/3")).unwrap().ino(), before);
+        }
+        // If each had to wait until names are not taken for granted any more, this would take a minute.
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?} for 60 changes", start.elapsed());
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuser::{
@@ -18,9 +19,10 @@ use fuser::{
 use super::convert::{bare_attr, errno, file_attr, file_type, ino, time_to_live};
 use super::lane::Lane;
 use super::passthrough::Backings;
+use super::watch::Watch;
 use crate::error::Error;
 use crate::handles::Handles;
-use crate::tree::{Answer, File, Ino, Listing, NodeKind, Tree};
+use crate::tree::{Answer, Attr, File, Ino, Lasting, Listing, NodeKind, Tree};
 
 /// What the parent of a folder is numbered in a listing, where nobody asks.
 const UNKNOWN_INO: u64 = 0xFFFF_FFFF;
@@ -36,6 +38,7 @@ pub(super) struct ArrayFs {
     /// told once that there is nothing to do, and reads by number without another word.
     backings: Option<Backings>,
     slow: Lane,
+    watch: Option<Arc<Watch>>,
 }
 
 thread_local! {
@@ -44,8 +47,18 @@ thread_local! {
 }
 
 impl ArrayFs {
-    pub fn new(tree: Tree, backings: Option<Backings>) -> Self {
-        Self { tree, folders: Handles::default(), backings, slow: Lane::new() }
+    pub fn new(tree: Tree, backings: Option<Backings>, watch: Option<Arc<Watch>>) -> Self {
+        Self { tree, folders: Handles::default(), backings, slow: Lane::new(), watch }
+    }
+
+    /// Sees to it that the kernel is told of changes in a directory of the store, before it knows it.
+    fn watch(&self, attr: &Attr) {
+        if attr.kind == NodeKind::Folder
+            && attr.lasting == Lasting::Moment
+            && let Some(watch) = &self.watch
+        {
+            watch.add(&self.tree, attr.ino);
+        }
     }
 
     fn reply_read(&self, number: Ino, offset: u64, size: usize, reply: ReplyData) {
@@ -119,7 +132,10 @@ impl Filesystem for ArrayFs {
             return reply.error(Errno::ENAMETOOLONG);
         }
         match self.tree.lookup(ino(parent), name) {
-            Ok(attr) => reply.entry(&time_to_live(attr.lasting), &file_attr(&attr), Generation(0)),
+            Ok(attr) => {
+                self.watch(&attr);
+                reply.entry(&time_to_live(attr.lasting), &file_attr(&attr), Generation(0));
+            }
             Err(error) => reply.error(errno(&error)),
         }
     }
@@ -225,6 +241,7 @@ impl Filesystem for ArrayFs {
                 let bare = bare_attr(child, kind);
                 return !reply.add(INodeNo(0), i + 1, name, &Duration::ZERO, &bare, Generation(0));
             };
+            self.watch(&attr);
             let lasting = time_to_live(attr.lasting);
             let is_full =
                 reply.add(INodeNo(attr.ino.0), i + 1, name, &lasting, &file_attr(&attr), Generation(0));

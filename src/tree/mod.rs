@@ -307,6 +307,18 @@ impl Tree {
         self.lookup(parent, name).ok()
     }
 
+    /// The directory of the store that a folder shows, opened; none for other nodes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when it cannot be opened (any more).
+    pub fn open_directory(&self, ino: Ino) -> Result<Option<std::fs::File>> {
+        match &self.place(ino)?.what {
+            Content::Directory(found) => self.store().open_directory(&found.directory.real).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// The kernel forgot that it looked up a node so many times.
     pub fn forget(&self, ino: Ino, lookups: u64) {
         self.shared.places.forget(ino, lookups);

@@ -1,0 +1,146 @@
+//! Changes in the store, told to the kernel as they happen.
+//!
+//! The kernel takes names in directories of the store for granted for a [moment](super::MOMENT). So that
+//! what is opened after a change is of the new version at once, the directories that it knows are watched,
+//! and the names that a change may be about expire: the kernel asks for them anew when they
+//! are next walked over, and what has not changed stays as it is. Where nothing can be watched (too many
+//! directories, a file system over the network) the moment has to pass.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, IoSlice, PipeReader, PipeWriter, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
+
+use crate::tree::{Ino, Tree};
+
+/// What changes which array a name stands for, or who may read it. Not each single write: an array
+/// that is written in place has changed when its writer closes it.
+const CHANGES: AddWatchFlags = AddWatchFlags::IN_CLOSE_WRITE
+    .union(AddWatchFlags::IN_CREATE)
+    .union(AddWatchFlags::IN_DELETE)
+    .union(AddWatchFlags::IN_MOVE)
+    .union(AddWatchFlags::IN_ATTRIB)
+    .union(AddWatchFlags::IN_ONLYDIR);
+
+/// `FUSE_NOTIFY_INVAL_ENTRY` of `linux/fuse.h`.
+const INVAL_ENTRY: i32 = 3;
+/// Its flag `FUSE_EXPIRE_ONLY`: the entry is asked for anew, and not taken from who is inside.
+const EXPIRE_ONLY: u32 = 1;
+
+/// The directories that are watched.
+pub(super) struct Watch {
+    inotify: Inotify,
+    known: Mutex<Known>,
+    /// Closed with the watch, which tells the thread that there is nobody to tell any more.
+    _end: PipeWriter,
+    /// The other side, until there is a thread.
+    ended: Mutex<Option<PipeReader>>,
+}
+
+#[derive(Default)]
+struct Known {
+    by_watch: HashMap<WatchDescriptor, Ino>,
+    by_number: HashMap<Ino, WatchDescriptor>,
+}
+
+impl Watch {
+    /// Watches the root of the store, and nothing else yet.
+    pub fn new(tree: &Tree) -> io::Result<Arc<Self>> {
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+        let (ended, end) = io::pipe()?;
+        let watch = Self { inotify, known: Mutex::default(), _end: end, ended: Mutex::new(Some(ended)) };
+        watch.add(tree, Ino::ROOT);
+        Ok(Arc::new(watch))
+    }
+
+    /// Watches the directory of the store that this node shows, if it shows one.
+    pub fn add(&self, tree: &Tree, number: Ino) {
+        if lock(&self.known).by_number.contains_key(&number) {
+            return;
+        }
+        let Ok(Some(directory)) = tree.open_directory(number) else { return };
+        let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
+        match self.inotify.add_watch(path.as_str(), CHANGES) {
+            Ok(watch) => {
+                let mut known = lock(&self.known);
+                known.by_watch.insert(watch, number);
+                known.by_number.insert(number, watch);
+            }
+            Err(error) => log::debug!("changes in a directory show after a moment only: {error}"),
+        }
+    }
+
+    /// Tells these connections of changes for as long as anybody else holds the watch.
+    pub fn start(self: &Arc<Self>, connections: Vec<File>) -> io::Result<()> {
+        let Some(ended) = lock(&self.ended).take() else { return Ok(()) };
+        let changes = self.inotify.as_fd().try_clone_to_owned()?;
+        let watch = Arc::downgrade(self);
+        let tell = move || {
+            while wait(changes.as_fd(), ended.as_fd())
+                && let Some(watch) = watch.upgrade()
+            {
+                watch.tell(&connections);
+            }
+        };
+        std::thread::Builder::new().name("watch".into()).spawn(tell).map(drop)
+    }
+
+    fn tell(&self, connections: &[File]) {
+        let Ok(events) = self.inotify.read_events() else { return };
+        let names: BTreeSet<_> = events.iter().filter_map(|event| self.names(event)).flatten().collect();
+        for (parent, name) in names {
+            for connection in connections {
+                // A name that the kernel does not know needs no telling.
+                let _ = expire(connection, parent, &name);
+            }
+        }
+    }
+
+    /// The names that a change is about: that of the file, and those of arrays that it may be part of.
+    fn names(&self, event: &InotifyEvent) -> Option<Vec<(Ino, OsString)>> {
+        let mut known = lock(&self.known);
+        let number = *known.by_watch.get(&event.wd)?;
+        if event.mask.contains(AddWatchFlags::IN_IGNORED) {
+            known.by_watch.remove(&event.wd);
+            known.by_number.remove(&number);
+            return None;
+        }
+        let name = event.name.as_deref()?;
+        let dots = name.as_bytes().iter().enumerate().filter(|(at, byte)| **byte == b'.' && *at > 0);
+        let stems = dots.map(|(at, _)| OsStr::from_bytes(&name.as_bytes()[..at]));
+        Some(stems.chain([name]).map(|name| (number, name.to_owned())).collect())
+    }
+}
+
+/// Waits for changes; false when there will be none.
+fn wait(changes: BorrowedFd<'_>, ended: BorrowedFd<'_>) -> bool {
+    let mut both = [PollFd::new(changes, PollFlags::POLLIN), PollFd::new(ended, PollFlags::POLLIN)];
+    match poll(&mut both, PollTimeout::NONE) {
+        Ok(_) => both[1].any() == Some(false),
+        Err(error) => error == Errno::EINTR,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has a name in a directory expire. `fuser` knows this message without the flag only.
+fn expire(mut connection: &File, parent: Ino, name: &OsStr) -> io::Result<()> {
+    let length = u32::try_from(name.len()).map_err(io::Error::other)?;
+    let mut head = [0; 32];
+    head[..4].copy_from_slice(&(32 + length + 1).to_ne_bytes());
+    head[4..8].copy_from_slice(&INVAL_ENTRY.to_ne_bytes());
+    head[16..24].copy_from_slice(&parent.0.to_ne_bytes());
+    head[24..28].copy_from_slice(&length.to_ne_bytes());
+    head[28..].copy_from_slice(&EXPIRE_ONLY.to_ne_bytes());
+    let message = [IoSlice::new(&head), IoSlice::new(name.as_bytes()), IoSlice::new(&[0])];
+    connection.write_vectored(&message).map(drop)
+}
