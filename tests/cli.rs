@@ -156,6 +156,7 @@ fn info_tells_all_about_an_array() {
     assert!(fails(&[&"info", &store.path().join("m")], 1).contains("72 bytes"));
 }
 
+// Promise: The command `cat` gives the very bytes that the mount gives.
 #[test]
 fn cat_gives_what_a_mount_gives() {
     let store = store();

@@ -79,6 +79,8 @@ fn is_passthrough(mount: &Mount, view: &str) -> bool {
     is_on && ["array", "data", "indices", "indptr"].contains(&view)
 }
 
+// Promise: A read inside a file gives the right bytes or the error `EIO`: never other bytes, never zeros in place of bytes, never fewer than there are.
+// Promise: What is broken and then mended is there again within a second.
 #[test]
 fn a_truncated_source_is_an_error_through_every_view() {
     for options in MODES {
@@ -158,6 +160,7 @@ fn truncate_under_every_view(options: &[&str]) {
     }
 }
 
+// Promise: A read inside a file gives the right bytes or the error `EIO`: never other bytes, never zeros in place of bytes, never fewer than there are.
 #[test]
 fn a_truncated_part_of_a_sparse_matrix_is_an_error_where_it_is_needed() {
     let views = [
@@ -195,6 +198,7 @@ fn a_truncated_part_of_a_sparse_matrix_is_an_error_where_it_is_needed() {
     }
 }
 
+// Promise: A source that is truncated in the middle of a read gives the right bytes or `EIO`.
 #[test]
 fn a_source_truncated_while_it_is_read_gives_right_bytes_or_an_error() {
     const SIZE: usize = 4 << 20;
@@ -264,6 +268,8 @@ fn drain_errno(file: &File) -> i32 {
     }
 }
 
+// Promise: A file that is open goes on with the version of its array that it was opened in, whatever takes its place.
+// Promise: No file ever mixes two versions of an array.
 #[test]
 fn a_source_replaced_by_one_of_the_same_size_is_seen_whole() {
     let (_dir, store) = new_store();
@@ -288,6 +294,8 @@ fn a_source_replaced_by_one_of_the_same_size_is_seen_whole() {
     assert_eq!(mount.faults().len(), 0, "a replacement is no fault");
 }
 
+// Promise: What is opened after a change is of the new version: within milliseconds where the system tells of changes, within a second where it does not.
+// Promise: Inode numbers are the same at every mount, and those of a replaced array are new.
 #[test]
 fn changes_show_as_they_happen() {
     for options in MODES {
@@ -309,6 +317,7 @@ fn changes_show_as_they_happen() {
     }
 }
 
+// Promise: A file that is open goes on with the version of its array that it was opened in, whatever takes its place.
 #[test]
 fn a_plain_file_replaced_is_seen_whole_and_open_ones_go_on() {
     let (_dir, store) = new_store();
@@ -330,6 +339,7 @@ fn a_plain_file_replaced_is_seen_whole_and_open_ones_go_on() {
     });
 }
 
+// Promise: No file ever mixes two versions of an array.
 #[test]
 fn an_array_replaced_by_one_of_another_shape_is_never_mixed_with_it() {
     let (_dir, store) = new_store();
@@ -355,6 +365,7 @@ fn an_array_replaced_by_one_of_another_shape_is_never_mixed_with_it() {
     assert_eq!(drain(&rows, 100), (old[20..].to_vec(), 0));
 }
 
+// Promise: Metadata that is rewritten gives the old array or the new one, whole.
 #[test]
 fn metadata_rewritten_gives_the_old_or_the_new_array() {
     // Twice: replaced by a careful writer, and written over in place.
@@ -391,6 +402,7 @@ fn metadata_rewritten_gives_the_old_or_the_new_array() {
     }
 }
 
+// Promise: What is deleted can be read by who has it open, and is not found by others within a second.
 #[test]
 fn a_deleted_source_goes_on_for_who_has_it_open() {
     let (_dir, store) = new_store();
@@ -422,6 +434,7 @@ fn a_deleted_source_goes_on_for_who_has_it_open() {
     assert_eq!(mount.faults().len(), 0);
 }
 
+// Promise: An array whose file is longer or shorter than its metadata says is broken until they agree.
 #[test]
 fn a_source_that_grows_is_broken_until_its_metadata_follows() {
     let (_dir, store) = new_store();
@@ -456,6 +469,7 @@ impl WriteAtEnd for File {
     }
 }
 
+// Promise: A server that saw any number of faults carries nothing of them.
 #[test]
 fn a_server_that_saw_a_hundred_faults_carries_nothing_of_them() {
     let (_dir, store) = new_store();
@@ -566,6 +580,7 @@ impl Drop for Foreground {
     }
 }
 
+// Promise: `SIGTERM`, `SIGINT` and `SIGHUP` unmount, with readers in the middle, and the exit status is 0.
 #[test]
 fn a_signal_unmounts_with_readers_in_the_middle() {
     let (_dir, store) = new_store();
@@ -591,6 +606,7 @@ fn a_signal_unmounts_with_readers_in_the_middle() {
     }
 }
 
+// Promise: `SIGTERM`, `SIGINT` and `SIGHUP` unmount, with readers in the middle, and the exit status is 0.
 #[test]
 fn a_signal_to_a_server_in_the_background_unmounts() {
     let (_dir, store) = new_store();
@@ -618,6 +634,7 @@ fn is_running(pid: u32) -> bool {
     status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
+// Promise: Whoever takes the mount away ends the daemon.
 #[test]
 fn the_server_ends_when_the_mount_is_taken_away() {
     let (_dir, store) = new_store();
@@ -632,6 +649,7 @@ fn the_server_ends_when_the_mount_is_taken_away() {
     wait_until("the server is gone", || !is_running(server));
 }
 
+// Promise: After `SIGKILL` readers get an error at once, the next mount clears the dead one and says so, and `arrayfs unmount` works.
 #[test]
 fn a_killed_server_is_told_cleared_and_unmounted() {
     let (_dir, store) = new_store();
@@ -668,6 +686,7 @@ fn a_killed_server_is_told_cleared_and_unmounted() {
     assert_eq!(names(mount.path()), [""; 0]);
 }
 
+// Promise: A mount that cannot be is refused in one line, with exit status 1, and nothing is mounted.
 #[test]
 fn a_mount_that_cannot_be_is_refused_in_a_line() {
     let (dir, store) = new_store();
@@ -720,6 +739,7 @@ fn a_mount_that_cannot_be_is_refused_in_a_line() {
     assert!(mounted.list("").contains(&"m".to_owned()), "the first mount serves on");
 }
 
+// Promise: A mount inside its own store is never walked into.
 #[test]
 fn a_mount_inside_a_store_is_not_walked_into() {
     let (_dir, store) = new_store();

@@ -21,6 +21,7 @@ fn mounts(store: &Path) -> [Mount; 2] {
     [Mount::new(store), Mount::with(store, &["--no-passthrough"])]
 }
 
+// Promise: The only exception are raw files as root: the kernel reads them by itself, so a truncated one ends early, and one that grew shows what was added.
 #[test]
 fn a_truncated_source_is_an_error_but_in_raw_files_that_the_kernel_reads() {
     let store = tempdir().unwrap();
@@ -93,6 +94,7 @@ fn a_format_that_cannot_hold_an_array_is_left_out() {
     }
 }
 
+// Promise: A program that stays in the folder of a replaced array goes on with the old one, or gets `ESTALE` for whole files as root.
 #[test]
 fn a_program_in_the_folder_of_a_replaced_array_never_gets_a_mix() {
     for options in [&[][..], &["--no-passthrough"]] {
@@ -146,6 +148,7 @@ impl Drop for Inner {
     }
 }
 
+// Promise: Another file system that is mounted in the store is broken.
 #[test]
 fn another_file_system_in_the_store_is_left_out_and_named() {
     if !nix::unistd::geteuid().is_root() {

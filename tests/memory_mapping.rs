@@ -621,6 +621,7 @@ fn what_is_removed_lives_on_for_its_holders() {
     assert_missing(open_memory_mapped_array(&path, Mode::Read), with_suffix(&path, ".yaml"), "open");
 }
 
+// Promise: A half-made array is never visible, neither while it is written nor after its writer was killed.
 #[test]
 fn a_failure_leaves_nothing_unfinished() {
     let directory = tempdir().unwrap();
@@ -763,6 +764,7 @@ fn metadata_that_the_format_does_not_know_is_an_error() {
     }
 }
 
+// Promise: Metadata beyond 64 KiB is not read.
 #[test]
 fn metadata_that_is_overlong_is_not_read() {
     let (_directory, path) = scratch();
@@ -837,6 +839,7 @@ fn race(write: impl Fn(u32) + Sync, read: impl Fn() -> bool + Sync) -> u32 {
     })
 }
 
+// Promise: A half-made array is never visible, neither while it is written nor after its writer was killed.
 #[test]
 fn a_reader_sees_the_old_array_or_the_new_one_or_none() {
     let (_directory, path) = scratch();

@@ -70,6 +70,7 @@ fn real_stores_are_the_same_through_the_mount() {
 }
 
 /// Stores whose arrays are opened in every format: what NumPy wrote of all dtypes, and the real ones.
+// Promise: Reading in any pieces, at any offsets, gives the same bytes as reading from the start to the end.
 #[test]
 fn every_format_opens_in_its_readers() {
     let mut stores = real_stores();
@@ -136,6 +137,7 @@ fn unlisted(array: &Path, is_sparse: bool) -> Vec<PathBuf> {
     names.iter().map(|name| array.join(name)).collect()
 }
 
+// Promise: The command `cat` gives the very bytes that the mount gives.
 #[test]
 fn cat_gives_the_bytes_of_the_mount() {
     let store = written_by_numpy();

@@ -205,6 +205,7 @@ fn a_sparse_matrix_has_its_layout() {
     }
 }
 
+// Promise: The size that `stat` tells is the number of bytes that reading gives.
 #[test]
 fn every_listed_file_has_the_size_that_stat_tells() {
     let store = tempdir().unwrap();
@@ -482,6 +483,7 @@ fn a_left_over_of_the_other_kind_is_a_plain_file() {
     assert_eq!(mount.faults().len(), 0);
 }
 
+// Promise: Any name that a file system allows is listed byte for byte, and resolves.
 #[test]
 fn awkward_names_are_listed_byte_for_byte_and_resolve() {
     let store = tempdir().unwrap();
@@ -537,6 +539,7 @@ fn awkward_names_are_listed_byte_for_byte_and_resolve() {
     assert_eq!(mount.faults().len(), 0);
 }
 
+// Promise: Owners, modes and times are those of the store, without the right to write; a file made of several has what all of them allow.
 #[test]
 fn modes_owners_and_times_are_those_of_the_store() {
     let (store, _) = matrix(&[4, 3]);
@@ -587,6 +590,7 @@ fn modes_owners_and_times_are_those_of_the_store() {
     }
 }
 
+// Promise: Inode numbers are the same at every mount, and those of a replaced array are new.
 #[test]
 fn inode_numbers_are_the_same_at_every_mount_and_in_every_listing() {
     let (store, _) = matrix(&[12, 3]);
@@ -625,6 +629,7 @@ fn the_file_system_says_what_it_is() {
     assert_eq!(stat.blocks() * stat.fragment_size(), below.blocks() * below.fragment_size());
 }
 
+// Promise: The mount is read-only: every kind of change is refused, with `EROFS` where the kernel asks.
 #[test]
 fn every_kind_of_change_is_refused() {
     use nix::sys::stat::{Mode, SFlag, mkdirat, mknod};
@@ -686,6 +691,7 @@ fn set_attribute(path: &std::ffi::CStr) -> i32 {
     if done == 0 { 0 } else { Errno::last_raw() }
 }
 
+// Promise: Nothing of an array's data is read, mapped or kept before it is asked for.
 #[test]
 fn a_hundred_gigabytes_are_shown_without_being_read() {
     let store = tempdir().unwrap();
@@ -749,6 +755,7 @@ fn a_hundred_gigabytes_are_shown_without_being_read() {
     assert!(resident(mount.server()) < 64 << 10, "{} KiB", resident(mount.server()));
 }
 
+// Promise: The daemon's memory, descriptors and threads grow neither with rows nor with reads nor with hours.
 #[test]
 fn a_million_rows_are_listed_whole_in_little_memory() {
     const ROWS: usize = 1_000_000;
@@ -833,6 +840,7 @@ fn ten_thousand_arrays_are_mounted_in_little_memory() {
     assert!(memory < 64 << 10, "{memory} KiB");
 }
 
+// Promise: Nothing of an array's data is read, mapped or kept before it is asked for.
 #[test]
 fn nothing_is_mapped_before_it_is_read() {
     let (store, bytes) = matrix(&[30, 4]);
@@ -854,6 +862,7 @@ fn nothing_is_mapped_before_it_is_read() {
     assert!(maps().contains(&format!("{in_store}/m.array")), "what is read is mapped");
 }
 
+// Promise: Names and attributes of what is in the store's directories are taken for granted for a second at most.
 #[test]
 fn a_listing_shows_what_came_and_went() {
     let (store, _) = matrix(&[2, 2]);
@@ -865,6 +874,27 @@ fn a_listing_shows_what_came_and_went() {
     assert!(run([OsStr::new("remove"), store.path().join("new").as_os_str()]).status.success());
     common::wait_until("it is listed no more", || mount.list("") == [".arrayfs", "m"]);
     common::wait_until("it is found no more", || errno(fs::metadata(mount.join("new"))) == NOT_FOUND);
+}
+
+// Promise: The files of `.arrayfs` are never cached.
+// Promise: Only who mounts may look into `.arrayfs`.
+#[test]
+fn the_files_of_the_mount_s_own_folder_are_fresh_and_the_owners() {
+    let (store, bytes) = matrix(&[2, 2]);
+    let mount = Mount::new(store.path());
+    for _ in 0..3 {
+        // A fault that was mended is gone at the very next look, and a new one is there.
+        assert_eq!(mount.faults().len(), 0);
+        fs::write(store.path().join("m.array"), b"short").unwrap();
+        assert_eq!(mount.faults().keys().collect::<Vec<_>>(), ["m"]);
+        fs::write(store.path().join("m.array"), &bytes).unwrap();
+    }
+    // Others pass through to what root's links lead to; they see no name and read no file.
+    for (path, mode) in [("", 0o511), ("errors.yaml", 0o400), ("warnings.yaml", 0o400), ("mount.yaml", 0o400)]
+    {
+        let found = fs::metadata(mount.join(".arrayfs").join(path)).unwrap();
+        assert_eq!((found.mode() & 0o777, found.uid()), (mode, nix::unistd::geteuid().as_raw()), "{path}");
+    }
 }
 
 #[test]
