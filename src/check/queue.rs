@@ -17,7 +17,7 @@ use crate::source::Source;
 /// Bytes of a piece: a multiple of every itemsize.
 pub(super) const PIECE: u64 = 4 << 20;
 /// Bytes that are read at once.
-const BATCH: u64 = 256 << 10;
+pub(super) const BATCH: u64 = 256 << 10;
 
 /// What there is to do, and what was found.
 pub(super) struct Queue<'a> {
