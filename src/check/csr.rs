@@ -84,7 +84,7 @@ impl<'a> Csr<'a> {
         for (row, pair) in (from + 1..).zip(bounds.windows(2)) {
             if pair[1] > nnz {
                 rules.beyond.add(row, pair[1], pair[0]);
-            } else if pair[1] < pair[0] {
+            } else if pair[1] < pair[0] && pair[0] <= nnz {
                 rules.falls.add(row, pair[1], pair[0]);
             }
         }
@@ -116,6 +116,8 @@ impl<'a> Csr<'a> {
         if falls(columns, is_fall) == at_starts {
             return Ok(());
         }
+        // What is out of range is one fault, and its neighbours are not faults as well.
+        let in_range = |pair: &[u64]| pair.iter().all(|column| *column < self.meta.shape[1]);
         let mut starts = starts.iter().copied().peekable();
         for (element, pair) in (from + 1..).zip(columns.windows(2)) {
             while starts.next_if(|start| *start < element).is_some() {}
@@ -124,7 +126,7 @@ impl<'a> Csr<'a> {
                 std::cmp::Ordering::Equal => &mut rules.repeated,
                 std::cmp::Ordering::Greater => continue,
             };
-            if starts.peek() != Some(&element) {
+            if starts.peek() != Some(&element) && in_range(pair) {
                 breach.add(element, pair[1], pair[0]);
             }
         }

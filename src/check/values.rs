@@ -68,7 +68,7 @@ mod tests {
             [f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, f64::MAX, f64::MIN, 5e-324];
         let wide: Vec<f64> = wide.into_iter().cycle().take(9 * 20_000).collect();
         let narrow: Vec<f32> =
-            wide.iter().map(|x| if x.is_finite() { f32::MAX } else { *x as f32 }).collect();
+            wide.iter().map(|x| if x.is_finite() { f32::MAX } else { f16::from_f64(*x).to_f32() }).collect();
         let half: Vec<f16> =
             wide.iter().map(|x| if x.is_finite() { f16::MAX } else { f16::from_f64(*x) }).collect();
         let expected = Values { nan: 40_000, infinite: 40_000 };

@@ -14,6 +14,8 @@ use arrayfs::error::shown;
 use arrayfs::store::Store;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::say::say;
+
 /// Verify every array of a store, end to end; exit 1 if any is broken
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -65,26 +67,29 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }));
     bar.finish_and_clear();
     reports.sort_by(|a, b| a.path.cmp(&b.path));
-    let broken = say(&reports)?;
+    let broken = show(&reports)?;
     match interrupted.load(Ordering::Relaxed) {
         0 => {
-            eprintln!("{count} arrays verified, {broken} broken");
+            say(format_args!("{count} arrays verified, {broken} broken"));
             Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         signal => {
-            eprintln!("arrayfs: interrupted; {} of {count} arrays verified, {broken} broken", reports.len());
+            say(format_args!(
+                "arrayfs: interrupted; {} of {count} arrays verified, {broken} broken",
+                reports.len()
+            ));
             Ok(ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)))
         }
     }
 }
 
 /// Says what was found, and returns how many arrays are broken.
-fn say(reports: &[Report]) -> io::Result<usize> {
+fn show(reports: &[Report]) -> io::Result<usize> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     for Report { path, faults, flaws, values } in reports {
         let path = shown(path);
         for flaw in flaws {
-            eprintln!("{path}: names are not used: {flaw}");
+            say(format_args!("{path}: names are not used: {flaw}"));
         }
         for fault in faults {
             writeln!(out, "{path}: {fault}")?;
