@@ -17,9 +17,9 @@ use super::queue::{BATCH, PIECE};
 use super::*;
 use crate::store::Store;
 
-const COLUMNS: i32 = 21;
+const COLUMNS: i32 = 24;
 
-/// Rows of seven and of no elements: 2.5 pieces of columns, and a few of `indptr`.
+/// Rows of so many and of no elements: 2.5 pieces of columns, and a few of `indptr`.
 struct Matrix {
     dir: tempfile::TempDir,
     indptr: Vec<i64>,
@@ -27,11 +27,11 @@ struct Matrix {
 }
 
 impl Matrix {
-    fn new() -> Self {
-        let nnz = PIECE as usize / 4 * 5 / 2 / 7 * 7;
-        let indices: Vec<i32> = (0..nnz).map(|element| element as i32 % 7 * 3 + 1).collect();
+    fn new(width: usize) -> Self {
+        let nnz = PIECE as usize / 4 * 5 / 2 / width * width;
+        let indices: Vec<i32> = (0..nnz).map(|element| (element % width) as i32 * 3 + 1).collect();
         let indptr: Vec<i64> =
-            [0, 0].into_iter().chain((1..=nnz / 7).flat_map(|row| [row as i64 * 7; 3])).collect();
+            [0, 0].into_iter().chain((1..=nnz / width).flat_map(|row| [(row * width) as i64; 3])).collect();
         let matrix = Self { dir: tempfile::tempdir().unwrap(), indptr, indices };
         let (rows, path) = (matrix.indptr.len() - 1, matrix.dir.path());
         let yaml = format!(
@@ -76,7 +76,7 @@ impl Matrix {
             }
         }
         let rules = [
-            (outside, "range: expected columns 0 to 20"),
+            (outside, "range: expected columns 0 to 23"),
             (unsorted, "order: expected rising columns in each row"),
             (repeated, "order: expected each column once in a row"),
         ];
@@ -121,12 +121,18 @@ fn places(itemsize: u64, count: usize) -> Vec<usize> {
 
 #[test]
 fn a_column_is_wrong_wherever_it_stands() {
-    let mut matrix = Matrix::new();
+    // Rows that go on where a piece ends, and rows that end with it.
+    for width in [7, 8] {
+        column_is_wrong_wherever_it_stands(Matrix::new(width));
+    }
+}
+
+fn column_is_wrong_wherever_it_stands(mut matrix: Matrix) {
     assert_eq!(matrix.faults(), [""; 0]);
     for place in places(4, matrix.indices.len()) {
         let sound = matrix.indices[place];
         // Out of range, below all others, above all others, and as the one before or after it.
-        for wrong in [COLUMNS, i32::MAX, -1, 0, COLUMNS - 1, sound - 3, sound + 3] {
+        for wrong in [COLUMNS, -1, 0, COLUMNS - 1, sound - 3, sound + 3] {
             matrix.indices[place] = wrong;
             matrix.write("s.indices", &wrong.to_le_bytes(), place * 4);
             assert_eq!(matrix.faults(), matrix.plain_faults(), "{wrong} at {place}");
@@ -139,7 +145,7 @@ fn a_column_is_wrong_wherever_it_stands() {
 
 #[test]
 fn a_bound_is_wrong_wherever_it_stands() {
-    let matrix = Matrix::new();
+    let matrix = Matrix::new(7);
     let (last, nnz) = (matrix.indptr.len() - 1, matrix.indices.len() as i64);
     for place in places(8, last + 1) {
         let sound = matrix.indptr[place];
@@ -184,7 +190,7 @@ fn a_bound_is_wrong_wherever_it_stands() {
 
 #[test]
 fn an_indptr_to_and_fro_is_read_once() {
-    let matrix = Matrix::new();
+    let matrix = Matrix::new(7);
     let nnz = matrix.indices.len() as i64;
     let to_and_fro: Vec<i64> =
         (0..matrix.indptr.len()).map(|row| if row % 2 == 0 { 0 } else { nnz }).collect();
@@ -198,7 +204,7 @@ fn an_indptr_to_and_fro_is_read_once() {
 
 #[test]
 fn what_is_stopped_reports_nothing_unfinished() {
-    let matrix = Matrix::new();
+    let matrix = Matrix::new(7);
     for jobs in [1, 3] {
         let read = AtomicU64::new(0);
         let stop = |bytes| read.fetch_add(bytes, Ordering::Relaxed) < PIECE;
