@@ -233,6 +233,7 @@ fn a_writer_that_is_alive_keeps_its_files() {
     while !tested && start.elapsed() < Duration::from_secs(30) {
         std::thread::sleep(Duration::from_millis(7));
         kill(pid, Signal::SIGSTOP).unwrap();
+        wait_until("it has stopped", || is_stopped(pid));
         let before = unfinished(store.path());
         if !before.is_empty() && create() {
             assert_eq!(unfinished(store.path()), before, "the files of a writer that is alive are gone");
@@ -245,6 +246,13 @@ fn a_writer_that_is_alive_keeps_its_files() {
     assert!(writer.try_wait().unwrap().is_none(), "the writer failed");
     writer.kill().unwrap();
     writer.wait().unwrap();
+}
+
+/// Whether all threads of a process have stopped.
+fn is_stopped(pid: Pid) -> bool {
+    let tasks = format!("/proc/{pid}/task");
+    let stat = |task: String| fs::read_to_string(format!("{tasks}/{task}/stat")).unwrap_or_default();
+    names(Path::new(&tasks)).into_iter().all(|task| stat(task).contains(") T "))
 }
 
 /// A small disk, which goes with this.
