@@ -104,7 +104,11 @@ impl<'a> Csr<'a> {
         buffers.read_numbers(self.indices, self.meta.indices_dtype, from..items.end)?;
         let columns = &buffers.numbers[..];
         let new = &columns[columns.len() - usize::try_from(items.end - items.start).unwrap_or(0)..];
-        if new.iter().fold(0, |most, column| most.max(*column)) >= self.meta.shape[1] {
+        // Sign bits, of numbers below zero and of differences, are put together without a branch.
+        let most = self.meta.shape[1] - 1;
+        let signs = columns.iter().fold(0, |signs, column| signs | column | most.wrapping_sub(*column));
+        let all_in_range = signs >> 63 == 0;
+        if !all_in_range {
             let outside = (items.start..).zip(new).filter(|(_, column)| **column >= self.meta.shape[1]);
             outside.for_each(|(element, column)| rules.outside.add(element, *column, 0));
         }
@@ -113,7 +117,10 @@ impl<'a> Csr<'a> {
         let at = |start: &u64| usize::try_from(start - from).ok().filter(|at| *at > 0);
         let at_starts =
             starts.iter().filter_map(at).filter(|at| is_fall(columns[at - 1], columns[*at])).count();
-        if falls(columns, is_fall) == at_starts {
+        let pairs = columns.iter().zip(columns.get(1..).unwrap_or_default());
+        let falls: u64 =
+            pairs.map(|(before, column)| (column.wrapping_sub(*before).wrapping_sub(1)) >> 63).sum();
+        if all_in_range && falls == at_starts as u64 {
             return Ok(());
         }
         // What is out of range is one fault, and its neighbours are not faults as well.

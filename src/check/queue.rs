@@ -16,8 +16,8 @@ use crate::source::Source;
 
 /// Bytes of a piece: a multiple of every itemsize.
 pub(super) const PIECE: u64 = 4 << 20;
-/// Bytes that are read at once.
-pub(super) const BATCH: u64 = 256 << 10;
+/// Elements that are read at once: as integers of the widest type, few enough for a core's own cache.
+pub(super) const BATCH: u64 = 32 << 10;
 
 /// What there is to do, and what was found.
 pub(super) struct Queue<'a> {
@@ -149,7 +149,7 @@ impl<'a> Queue<'a> {
         let itemsize = piece.dtype.itemsize();
         let mut first = piece.items.start;
         while first < piece.items.end {
-            let end = piece.items.end.min(first + BATCH / itemsize);
+            let end = piece.items.end.min(first + BATCH);
             verify(first..end)?;
             if !(self.progress)((end - first) * itemsize) {
                 self.stopped.store(true, Ordering::Relaxed);

@@ -113,8 +113,8 @@ fn faults(store: &Path, jobs: usize) -> Vec<String> {
 
 /// Numbers of this width around everything that ends somewhere.
 fn places(itemsize: u64, count: usize) -> Vec<usize> {
-    let ends = [0, BATCH, 2 * BATCH, PIECE - BATCH, PIECE, PIECE + BATCH, 2 * PIECE]
-        .map(|end| (end / itemsize) as usize);
+    let piece = PIECE / itemsize;
+    let ends = [0, BATCH, 2 * BATCH, piece - BATCH, piece, piece + BATCH, 2 * piece].map(|end| end as usize);
     let around = ends.into_iter().flat_map(|end| [end.saturating_sub(1), end, end + 1]);
     around.chain([count - 2, count - 1]).filter(|place| *place < count).collect()
 }
