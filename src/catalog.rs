@@ -5,16 +5,15 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::format::{ARRAY, DATA, INDICES, INDPTR, Keys, Kind, MAX_YAML_BYTES, Metadata, YAML};
 use crate::memo::Memo;
-use crate::memory_mapping::UNFINISHED;
 use crate::names::NameFiles;
 use crate::source::Source;
+use crate::staging::is_unfinished;
 use crate::store::{FileKind, Rights, Stat, Store, stem, with_suffix};
 
 /// What the mount adds to the root of the tree; a file of the store of that name steps aside.
@@ -22,6 +21,9 @@ pub const RESERVED: &str = ".arrayfs";
 
 /// Appended to the name of an array's folder as long as something else has the name.
 const CLASH: &str = "@array";
+
+/// How often an array is looked at anew that is replaced at that very moment.
+const ATTEMPTS: usize = 100;
 
 /// Suffixes of the data files of both kinds.
 const DATA_SUFFIXES: [&str; 4] = [ARRAY, DATA, INDICES, INDPTR];
@@ -49,9 +51,22 @@ impl StoredArray {
     /// # Errors
     ///
     /// Whatever shows without reading data: a file that is missing, no regular file, or of another
-    /// size than the metadata says; metadata that is no array's.
+    /// size than the metadata says; metadata that is no array's. [`Error::Stale`] when the array is
+    /// replaced at every attempt.
     pub fn load(store: &Arc<Store>, path: &Path) -> Result<Self> {
-        let yaml = Source::find(store, &with_suffix(path, YAML))?;
+        for _ in 0..ATTEMPTS {
+            let yaml = Arc::new(Source::find(store, &with_suffix(path, YAML))?);
+            let loaded = Self::load_beside(store, path, &yaml);
+            // Whoever replaces an array takes its `.yaml` away first: else the files may be another's.
+            if yaml.is_current() {
+                return loaded;
+            }
+        }
+        Err(Error::Stale { path: with_suffix(path, YAML) })
+    }
+
+    /// The array with this metadata.
+    fn load_beside(store: &Arc<Store>, path: &Path, yaml: &Arc<Source>) -> Result<Self> {
         let keys = Keys::parse(&yaml.read_all(MAX_YAML_BYTES)?).map_err(|flaw| flaw.at(yaml.name()))?;
         let kind = keys.kind().unwrap_or_else(|| kind_of_files(store, path));
         let metadata = Metadata::from_keys(&keys, kind).map_err(|flaw| flaw.at(yaml.name()))?;
@@ -62,7 +77,7 @@ impl StoredArray {
         let files = files.collect::<Result<_>>()?;
         let names = NameFiles::find(store, path, metadata.shape());
         let (path, memo) = (path.to_owned(), Memo::default());
-        Ok(Self { path, metadata, yaml: Arc::new(yaml), files, memo, names })
+        Ok(Self { path, metadata, yaml: Arc::clone(yaml), files, memo, names })
     }
 
     /// All files, the `.yaml` first.
@@ -188,7 +203,7 @@ impl Directory {
     /// The names in the directory.
     pub fn names(&self, store: &Store) -> Result<Names> {
         let names = store.list(&self.real)?.into_iter();
-        let finished = names.filter(|name| !name.name.as_bytes().starts_with(UNFINISHED.as_bytes()));
+        let finished = names.filter(|name| !is_unfinished(&name.name));
         let kinds = finished.map(|name| (name.name, name.kind)).collect();
         Ok(Names { kinds, reserved: self.path.as_os_str().is_empty() })
     }
@@ -205,6 +220,14 @@ impl Directory {
     ///
     /// Why it is broken, and left out of the mount.
     pub fn entry(&self, store: &Arc<Store>, names: &Names, shown: &Shown) -> Result<Option<Entry>> {
+        match self.entry_as_listed(store, names, shown) {
+            // It was there when the directory was listed.
+            Err(error) if error.is_not_found() => Ok(None),
+            entry => entry,
+        }
+    }
+
+    fn entry_as_listed(&self, store: &Arc<Store>, names: &Names, shown: &Shown) -> Result<Option<Entry>> {
         match &shown.what {
             What::LoneYaml(stem) if !claims_an_array(store, &with_suffix(&self.real.join(stem), YAML)) => {
                 Ok(None)

@@ -20,7 +20,7 @@
 //! ```
 //!
 //! Data flows one way, and so do the imports: [`error`], [`dtype`], [`format`](mod@format), [`select`],
-//! [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`memory_mapping`], [`memo`],
+//! [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`staging`], [`memory_mapping`], [`memo`],
 //! [`catalog`], [`check`], [`vfile`], [`checksum`], [`gzip`], [`cast`], [`grid`], [`strings`], [`part`],
 //! [`hdf5`], [`text`], [`view`], `verify`, [`tree`], [`mountpoint`], [`fuse`].
 
@@ -45,6 +45,7 @@ pub mod names;
 pub mod part;
 pub mod select;
 pub mod source;
+pub mod staging;
 pub mod store;
 pub mod strings;
 pub mod text;

@@ -4,23 +4,19 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-
-use tempfile::NamedTempFile;
 
 use crate::array::{CsrMatrix, DenseArray};
 use crate::dtype::{Dtype, Element, decode_integers, integer_text};
 use crate::error::{Error, Result};
 use crate::format::{DATA, DenseMeta, INDICES, INDPTR, Kind, Metadata, SparseMeta, YAML};
 use crate::mmap::Mode;
+use crate::staging::{DirectoryLock, Staging, remove_file};
 use crate::store::with_suffix;
 
 pub use crate::array::bytes_as_ndarray;
 pub use crate::mmap::{MMAP_CACHE, allow_maximal_open_files, mmap_file};
-
-/// How the names of files begin that are not finished yet.
-pub const UNFINISHED: &str = ".arrayfs-unfinished-";
+pub use crate::staging::UNFINISHED;
 
 /// Whether the files of a dense array exist.
 pub fn exists_memory_mapped_array(path: impl AsRef<Path>) -> bool {
@@ -34,6 +30,7 @@ pub fn exists_memory_mapped_array(path: impl AsRef<Path>) -> bool {
 /// [`Error::Io`] when one is missing; then nothing is removed.
 pub fn remove_memory_mapped_array(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
+    let _lock = DirectoryLock::of(path)?;
     for suffix in [YAML].iter().chain(Kind::Dense.suffixes()) {
         let path = with_suffix(path, suffix);
         fs::symlink_metadata(&path).map_err(|e| Error::io(&path, "remove", e))?;
@@ -78,6 +75,7 @@ pub fn exists_memory_mapped_sparse(path: impl AsRef<Path>) -> bool {
 /// [`Error::Io`] when the system does not remove a file that is there.
 pub fn remove_memory_mapped_sparse(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
+    let _lock = DirectoryLock::of(path)?;
     // The `.yaml` is then the dense array's.
     if exists(path, Kind::Dense) && !exists(path, Kind::Sparse) {
         return Ok(());
@@ -145,49 +143,25 @@ fn remove_files(path: &Path, kind: Kind) -> Result<()> {
     [YAML].iter().chain(kind.suffixes()).try_for_each(|suffix| remove_file(&with_suffix(path, suffix)))
 }
 
-fn remove_file(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(path, "remove", e)),
-        _ => Ok(()),
-    }
-}
-
 /// Puts a new array in the place of whatever array is at `path`: `fill` fills its data files in the
 /// order of their suffixes.
 ///
 /// All is written beside the old files first. Then the old `.yaml` goes, the data files take their
-/// places, and the new `.yaml` comes: at no moment does one describe the data of another.
+/// places, and the new `.yaml` comes: at no moment does one describe the data of another, and of
+/// several writers one comes after the other.
 fn replace<F>(path: &Path, metadata: &Metadata, fill: impl Iterator<Item = F>) -> Result<()>
 where
     F: FnOnce(&mut File) -> io::Result<()>,
 {
-    let suffixes = metadata.kind().suffixes();
-    let mut ready = Vec::new();
-    for (suffix, fill) in suffixes.iter().zip(fill) {
-        ready.push((write_unfinished(path, fill)?, with_suffix(path, suffix)));
+    let mut staging = Staging::new(path)?;
+    for (suffix, fill) in metadata.kind().suffixes().iter().zip(fill) {
+        staging.write(with_suffix(path, suffix), fill)?;
     }
-    let yaml = with_suffix(path, YAML);
-    let text = metadata.to_yaml();
-    ready.push((write_unfinished(path, |file: &mut File| file.write_all(text.as_bytes()))?, yaml.clone()));
-    remove_file(&yaml)?;
+    let (text, yaml) = (metadata.to_yaml(), with_suffix(path, YAML));
+    staging.write(yaml.clone(), |file: &mut File| file.write_all(text.as_bytes()))?;
     let other = if metadata.kind() == Kind::Dense { Kind::Sparse } else { Kind::Dense };
-    remove_files(path, other)?;
-    ready.into_iter().try_for_each(|(file, name)| {
-        file.persist(&name).map(drop).map_err(|e| Error::io(name, "create", e.error))
-    })
-}
-
-/// Writes a new file under a passing name in the directory of `path`; it goes unless it is finished.
-fn write_unfinished(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<NamedTempFile> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let open = || {
-        let mode = fs::Permissions::from_mode(0o666);
-        let mut file =
-            tempfile::Builder::new().prefix(UNFINISHED).permissions(mode).tempfile_in(directory)?;
-        fill(file.as_file_mut())?;
-        Ok(file)
-    };
-    open().map_err(|e| Error::io(path, "create", e))
+    let obsolete = other.suffixes().iter().map(|suffix| with_suffix(path, suffix));
+    staging.place(&std::iter::once(yaml).chain(obsolete).collect::<Vec<_>>())
 }
 
 /// Refuses parts that are no CSR matrix of their shape.

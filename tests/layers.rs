@@ -15,6 +15,7 @@ const ORDER: &[&str] = &[
     "source",
     "names",
     "array",
+    "staging",
     "memory_mapping",
     "memo",
     "catalog",

@@ -1,69 +1,117 @@
 //! `arrayfs check`: every array of a store verified, end to end.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use anyhow::Result;
 use arrayfs::catalog::{Finding, StoredArray, walk};
-use arrayfs::check::check_array;
-use arrayfs::error::{Error, shown};
+use arrayfs::check::{Options, Report, check};
+use arrayfs::error::shown;
 use arrayfs::store::Store;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::say::say;
+
 /// Verify every array of a store, end to end; exit 1 if any is broken
 #[derive(clap::Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   arrayfs check data/pbmc68k
+  arrayfs check --values data/pbmc68k    count NaN and infinities too
 
-One line on standard output for each fault: the array, and what is wrong. This reads the store's own
+Every byte is read; indptr must rise from 0 to nnz, and the columns of each row must be in range and rise.
+One line on standard output for each fault: the array, and what is wrong. With --values one more for
+each array of floating-point numbers; NaN and infinities are no faults. This reads the store's own
 files; `arrayfs verify` reads what is made of them.")]
 pub struct Args {
     /// Directory of the store
     store: PathBuf,
+    /// Count the NaN and the infinities of each array
+    #[arg(long)]
+    values: bool,
+    /// Threads at work [default: one for each core]
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
+    // Before there are threads, which inherit it.
+    let signals = super::mount::block_signals()?;
+    let interrupted = Arc::new(AtomicI32::new(0));
+    let seen = Arc::clone(&interrupted);
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        while let Ok(signal) = signals.wait() {
+            // Whoever asks twice does not want to wait for the disk.
+            if seen.swap(signal as i32, Ordering::Relaxed) != 0 {
+                std::process::exit(128 + signal as i32);
+            }
+        }
+    })?;
     let store = Arc::new(Store::open(&args.store)?);
-    let (mut arrays, mut faults) = (Vec::new(), Vec::new());
+    let (mut arrays, mut reports) = (Vec::new(), Vec::new());
     walk(&store, &mut |finding| match finding {
         Finding::Array(array) => arrays.push(*array),
-        Finding::Broken(path, error) => faults.push((path, error)),
+        Finding::Broken(path, error) => reports.push(Report { faults: vec![error], ..Report::new(path) }),
         Finding::Clash(..) => {}
     });
-    let broken_before = faults.len();
+    let count = arrays.len() + reports.len();
+    let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let options = Options { values: args.values, jobs: args.jobs.unwrap_or_else(cores) };
     let bar = progress_bar(&arrays);
-    let (count, mut warnings) = (arrays.len() + broken_before, Vec::new());
-    for array in arrays {
-        bar.set_message(shown(&array.path));
-        faults.extend(verify(&array, &bar).into_iter().map(|error| (array.path.clone(), error)));
-        faults.extend(array.names.names().err().map(|error| (array.path.clone(), error)));
-        let warning = |flaw| format!("{}: names are not used: {flaw}", shown(&array.path));
-        warnings.extend(array.names.flaws().map(warning));
-    }
+    reports.extend(check(arrays, options, &|bytes| {
+        bar.inc(bytes);
+        interrupted.load(Ordering::Relaxed) == 0
+    }));
     bar.finish_and_clear();
-    warnings.iter().for_each(|warning| eprintln!("{warning}"));
-    let mut out = io::stdout().lock();
-    for (path, error) in &faults {
-        writeln!(out, "{}: {error}", shown(path))?;
+    reports.sort_by(|a, b| a.path.cmp(&b.path));
+    let broken = show(&reports)?;
+    match interrupted.load(Ordering::Relaxed) {
+        0 => {
+            say(format_args!("{count} arrays verified, {broken} broken"));
+            Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        signal => {
+            say(format_args!(
+                "arrayfs: interrupted; {} of {count} arrays verified, {broken} broken",
+                reports.len()
+            ));
+            Ok(ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)))
+        }
     }
-    let mut broken: Vec<_> = faults.iter().map(|(path, _)| path).collect();
-    broken.dedup();
-    eprintln!("{} arrays verified, {} broken", count, broken.len());
-    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What is wrong with an array; that it cannot be read is a fault like any other.
-fn verify(array: &StoredArray, bar: &ProgressBar) -> Vec<Error> {
-    check_array(array, &mut |bytes| bar.inc(bytes)).unwrap_or_else(|error| vec![error])
+/// Says what was found, and returns how many arrays are broken.
+fn show(reports: &[Report]) -> io::Result<usize> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for Report { path, faults, flaws, values } in reports {
+        let path = shown(path);
+        for flaw in flaws {
+            say(format_args!("{path}: names are not used: {flaw}"));
+        }
+        for fault in faults {
+            writeln!(out, "{path}: {fault}")?;
+        }
+        if let Some(values) = values {
+            writeln!(out, "{path}: {} NaN, {} infinite", values.nan, values.infinite)?;
+        }
+    }
+    out.flush()?;
+    let mut broken: Vec<&Path> = reports
+        .iter()
+        .filter(|report| !report.faults.is_empty())
+        .map(|report| report.path.as_path())
+        .collect();
+    broken.dedup();
+    Ok(broken.len())
 }
 
 /// Shown on a terminal only.
 fn progress_bar(arrays: &[StoredArray]) -> ProgressBar {
     let bytes = arrays.iter().flat_map(|array| array.metadata.files()).map(|(_, bytes)| bytes);
     let bar = ProgressBar::new(bytes.fold(0, u64::saturating_add));
-    let style =
-        ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} {msg}");
+    let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}");
     style.map_or(bar.clone(), |style| bar.with_style(style))
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use arrayfs::dtype::Dtype;
 use arrayfs::memory_mapping::create_memory_mapped_array;
+use nix::sys::signal::{SigSet, Signal};
 
 /// Create a dense array of zeros, which takes no room on the disk until it is written
 #[derive(clap::Args)]
@@ -13,7 +14,8 @@ use arrayfs::memory_mapping::create_memory_mapped_array;
   arrayfs create store/counts --shape 1000,20 --dtype float32
   arrayfs create store/ages --shape 1000 --dtype int16
 
-An array or sparse matrix of that name is overwritten.")]
+An array or sparse matrix of that name is overwritten. Whoever looks meanwhile sees the old one, none, or
+the new one; so too when this is interrupted, and the next `create` in the directory removes what it left.")]
 pub struct Args {
     /// Path of the array, without a suffix
     path: PathBuf,
@@ -26,6 +28,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
+    // A file that may not grow so long is an error to be told, not a signal to die of.
+    [Signal::SIGXFSZ].into_iter().collect::<SigSet>().thread_block()?;
     create_memory_mapped_array(&args.path, &args.shape, args.dtype)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -17,6 +17,8 @@ use arrayfs::mmap::Mode;
 use arrayfs::tree::{Ino, NodeKind, Tree};
 use tempfile::TempDir;
 
+use super::say::say;
+
 /// See it work: a small built-in store, mounted, with commands to try
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -52,7 +54,7 @@ impl Drop for Stage {
         if self.mounted
             && let Err(error) = arrayfs::mountpoint::unmount(&self.mountpoint)
         {
-            eprintln!("arrayfs: {error}");
+            say(format_args!("arrayfs: {error}"));
         }
         if self.own_mountpoint {
             // A directory that is not empty is not ours to remove.

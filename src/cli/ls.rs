@@ -10,6 +10,8 @@ use arrayfs::catalog::{Finding, StoredArray, walk};
 use arrayfs::error::shown;
 use arrayfs::store::Store;
 
+use super::say::say;
+
 /// List the arrays of a store: name, kind, dtype, shape, nnz, bytes
 #[derive(clap::Args)]
 #[command(after_help = "Example:
@@ -28,13 +30,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut table = vec![HEADER.map(str::to_owned)];
     walk(&store, &mut |finding| match finding {
         Finding::Array(array) => table.push(row(&array)),
-        Finding::Broken(_, error) => eprintln!("arrayfs: left out: {error}"),
+        Finding::Broken(_, error) => say(format_args!("arrayfs: left out: {error}")),
         Finding::Clash(array, folder) => {
-            eprintln!(
-                "arrayfs: {}: something else has that name; mounted as {}",
-                shown(array),
-                shown(folder)
-            );
+            let (array, folder) = (shown(array), shown(folder));
+            say(format_args!("arrayfs: {array}: something else has that name; mounted as {folder}"));
         }
     });
     print(&table)?;

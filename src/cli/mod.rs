@@ -8,6 +8,7 @@ mod info;
 mod ls;
 mod mount;
 mod remove;
+mod say;
 mod unmount;
 #[cfg(feature = "verify")]
 mod verify;
@@ -20,6 +21,8 @@ use arrayfs::Error;
 use arrayfs::catalog::StoredArray;
 use arrayfs::tree::Tree;
 use clap::{Parser, Subcommand};
+use env_logger::Target;
+use say::{Log, say};
 
 /// Mounts a store of memory-mapped numeric arrays as a folder tree that any program can read.
 #[derive(Parser)]
@@ -59,7 +62,7 @@ enum Command {
 /// Runs the command line: 0 when all went well, 1 when something failed, 2 for a wrong usage.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    start_log(cli.verbose);
+    start_log(cli.verbose, matches!(cli.command, Command::Mount(_)));
     let done = match cli.command {
         Command::Mount(args) => mount::run(&args),
         Command::Unmount(args) => unmount::run(&args),
@@ -78,7 +81,7 @@ pub fn run() -> ExitCode {
         // Whoever reads our output has seen enough, as in `arrayfs cat … | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("arrayfs: {}", in_words(&error));
+            say(format_args!("arrayfs: {}", in_words(&error)));
             ExitCode::FAILURE
         }
     }
@@ -99,13 +102,18 @@ fn why_missing(tree: &Tree, path: &Path, error: Error) -> Error {
     path.ancestors().find_map(load).unwrap_or(error)
 }
 
-fn start_log(verbose: u8) {
+fn start_log(verbose: u8, is_server: bool) {
     let level = match verbose {
         0 => "warn,fuser=off",
         1 => "info,fuser=warn",
         _ => "debug",
     };
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level)).init();
+    let mut log = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level));
+    // Whoever reads the mount must not wait for whoever reads the log.
+    if let Some(Ok(served)) = is_server.then(Log::start) {
+        log.target(Target::Pipe(Box::new(served)));
+    }
+    log.init();
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -16,6 +16,8 @@ use arrayfs::tree::Tree;
 use arrayfs::view;
 use nix::sys::signal::{SigSet, Signal};
 
+use super::say::say;
+
 /// Mount a store as a folder tree; returns when it is ready
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -96,7 +98,9 @@ fn serve(args: &Args) -> Result<ExitCode> {
     if args.background_child {
         say_ready().context("cannot tell that the mount is ready")?;
     } else {
-        eprintln!("arrayfs: mounted on {}; Ctrl-C unmounts", args.mountpoint.display());
+        let words = format!("arrayfs: mounted on {}; Ctrl-C unmounts", args.mountpoint.display());
+        // Not here, where signals are waited for.
+        std::thread::Builder::new().name("say".into()).spawn(|| say(words))?;
     }
     wait(mounted, &args.mountpoint, &signals)
 }
@@ -104,7 +108,7 @@ fn serve(args: &Args) -> Result<ExitCode> {
 /// Mounts a tree, after every check that can be made beforehand.
 pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> Result<Mounted> {
     if mountpoint::prepare(mountpoint, tree.store().path())? == Ground::Cleared {
-        eprintln!("arrayfs: {}: cleared a dead mount whose server was gone", mountpoint.display());
+        say(format_args!("arrayfs: {}: cleared a dead mount whose server was gone", mountpoint.display()));
     }
     if let Err(error) = allow_maximal_open_files() {
         log::warn!("{error}");
@@ -153,7 +157,7 @@ fn wait(mounted: Mounted, mountpoint: &Path, signals: &SigSet) -> Result<ExitCod
         let code = match mounted.wait() {
             Ok(()) => 0,
             Err(error) => {
-                eprintln!("arrayfs: {error}");
+                say(format_args!("arrayfs: {error}"));
                 1
             }
         };

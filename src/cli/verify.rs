@@ -13,6 +13,8 @@ use arrayfs::store::Store;
 use arrayfs::verify::{Case, Outcome, cases};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::say::say;
+
 /// Decode every file of the tree by other readers, and compare with the store; exit 1 where they differ
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -52,14 +54,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             faults += 1;
         }
     }
-    eprintln!(
+    say(format_args!(
         "{} files of {} arrays verified, {faults} faults",
         report.verified,
         arrays.len() + broken.len()
-    );
+    ));
     if !report.unknown.is_empty() {
         let unknown: Vec<_> = report.unknown.into_iter().collect();
-        eprintln!("not verified, for want of another reader here: {}", unknown.join(", "));
+        say(format_args!("not verified, for want of another reader here: {}", unknown.join(", ")));
     }
     Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

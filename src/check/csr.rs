@@ -1,0 +1,194 @@
+//! The rules of CSR: `indptr` rises from 0 to nnz, and in each row the columns rise, none twice.
+//!
+//! The columns are verified as they lie in the file, whatever the rows are, so that one row of all
+//! elements is as quick as a million, and an `indptr` that goes to and fro makes nobody read them again.
+//! Whether they rise is known where `indptr` is sound; where it is not, that is the fault to mend first.
+
+use std::ops::Range;
+
+use super::breach::{Breach, Case};
+use super::queue::Buffers;
+use super::rows::{RowStarts, first_row};
+use crate::catalog::StoredArray;
+use crate::dtype::integer_text;
+use crate::error::{Error, Result};
+use crate::format::{Metadata, SparseMeta};
+use crate::source::Source;
+
+/// Breaches of each rule in some part of a matrix.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    ends: Breach,
+    falls: Breach,
+    beyond: Breach,
+    outside: Breach,
+    unsorted: Breach,
+    repeated: Breach,
+}
+
+impl Rules {
+    pub fn merge(&mut self, other: Self) {
+        self.ends.merge(other.ends);
+        self.falls.merge(other.falls);
+        self.beyond.merge(other.beyond);
+        self.outside.merge(other.outside);
+        self.unsorted.merge(other.unsorted);
+        self.repeated.merge(other.repeated);
+    }
+}
+
+/// A sparse matrix in the store.
+pub(super) struct Csr<'a> {
+    pub meta: &'a SparseMeta,
+    pub indices: &'a Source,
+    pub indptr: &'a Source,
+}
+
+/// Which of the files of a sparse matrix holds the columns.
+pub(super) const INDICES: usize = 1;
+/// Which holds where the rows start.
+pub(super) const INDPTR: usize = 2;
+
+impl<'a> Csr<'a> {
+    /// The matrix that an array is, if it is sparse.
+    pub fn of(array: &'a StoredArray) -> Option<Self> {
+        match &array.metadata {
+            Metadata::Sparse(meta) => {
+                Some(Self { meta, indices: &array.files[INDICES], indptr: &array.files[INDPTR] })
+            }
+            Metadata::Dense(_) => None,
+        }
+    }
+
+    /// Verifies these numbers of `indptr`, the first against the one before it.
+    pub fn check_bounds(&self, items: Range<u64>, buffers: &mut Buffers, rules: &mut Rules) -> Result<()> {
+        let from = items.start.saturating_sub(1);
+        buffers.read_numbers(self.indptr, self.meta.indptr_dtype, from..items.end)?;
+        let (bounds, nnz) = (&buffers.numbers[..], self.meta.nnz);
+        if let ([first, ..], 0) = (bounds, items.start) {
+            if *first != 0 {
+                rules.ends.add(0, *first, 0);
+            }
+            if *first > nnz {
+                rules.beyond.add(0, *first, 0);
+            }
+        }
+        if let (Some(last), true) = (bounds.last(), items.end == self.meta.shape[0] + 1)
+            && *last != nnz
+        {
+            rules.ends.add(items.end - 1, *last, 0);
+        }
+        if falls(bounds, |before, bound| bound < before || bound > nnz) == 0 {
+            return Ok(());
+        }
+        for (row, pair) in (from + 1..).zip(bounds.windows(2)) {
+            if pair[1] > nnz {
+                rules.beyond.add(row, pair[1], pair[0]);
+            } else if pair[1] < pair[0] && pair[0] <= nnz {
+                rules.falls.add(row, pair[1], pair[0]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Verifies the columns of these stored elements, the first against the one before it. `rows` goes
+    /// from batch to batch, to tell where rows start.
+    pub fn check_columns(
+        &self,
+        items: Range<u64>,
+        buffers: &mut Buffers,
+        rows: &mut RowStarts,
+        rules: &mut Rules,
+    ) -> Result<()> {
+        let from = items.start.saturating_sub(1);
+        buffers.read_numbers(self.indices, self.meta.indices_dtype, from..items.end)?;
+        let columns = &buffers.numbers[..];
+        let new = &columns[columns.len() - usize::try_from(items.end - items.start).unwrap_or(0)..];
+        // Sign bits, of numbers below zero and of differences, are put together without a branch.
+        let most = self.meta.shape[1] - 1;
+        let signs = columns.iter().fold(0, |signs, column| signs | column | most.wrapping_sub(*column));
+        let all_in_range = signs >> 63 == 0;
+        if !all_in_range {
+            let outside = (items.start..).zip(new).filter(|(_, column)| **column >= self.meta.shape[1]);
+            outside.for_each(|(element, column)| rules.outside.add(element, *column, 0));
+        }
+        let Some(starts) = rows.up_to(self, items.end) else { return Ok(()) };
+        let is_fall = |before, column| column <= before;
+        let at = |start: &u64| usize::try_from(start - from).ok().filter(|at| *at > 0);
+        let at_starts =
+            starts.iter().filter_map(at).filter(|at| is_fall(columns[at - 1], columns[*at])).count();
+        let pairs = columns.iter().zip(columns.get(1..).unwrap_or_default());
+        let falls: u64 =
+            pairs.map(|(before, column)| (column.wrapping_sub(*before).wrapping_sub(1)) >> 63).sum();
+        if all_in_range && falls == at_starts as u64 {
+            return Ok(());
+        }
+        // What is out of range is one fault, and its neighbours are not faults as well.
+        let in_range = |pair: &[u64]| pair.iter().all(|column| *column < self.meta.shape[1]);
+        let mut starts = starts.iter().copied().peekable();
+        for (element, pair) in (from + 1..).zip(columns.windows(2)) {
+            while starts.next_if(|start| *start < element).is_some() {}
+            let breach = match pair[1].cmp(&pair[0]) {
+                std::cmp::Ordering::Less => &mut rules.unsorted,
+                std::cmp::Ordering::Equal => &mut rules.repeated,
+                std::cmp::Ordering::Greater => continue,
+            };
+            if starts.peek() != Some(&element) && in_range(pair) {
+                breach.add(element, pair[1], pair[0]);
+            }
+        }
+        Ok(())
+    }
+
+    /// The row of a stored element, below nnz, where `indptr` is sound: the last that starts at or before it.
+    fn row_of(&self, element: u64) -> Result<u64> {
+        Ok(first_row(self, |bound| bound > element)?.saturating_sub(1))
+    }
+
+    /// What is wrong, when all of the matrix was verified; `is_unread` where some of `indptr` could not be read.
+    pub fn faults(&self, rules: &Rules, is_unread: bool) -> Vec<Error> {
+        let [number, column] = [self.meta.indptr_dtype, self.meta.indices_dtype]
+            .map(|dtype| move |number| integer_text(dtype, number));
+        let nnz = self.meta.nnz;
+        let invalid = |source: &Source, what, expected: String, found: Option<String>| {
+            found.map(|found| Error::invalid(source.name(), what, expected, found))
+        };
+        let ends = rules.ends.found(|case| {
+            format!("{} {}", number(case.number), if case.place == 0 { "first" } else { "last" })
+        });
+        let falls = rules
+            .falls
+            .found(|case| format!("{} at {} after {}", number(case.number), case.place, number(case.before)));
+        let beyond = rules.beyond.found(|case| format!("{} at {}", number(case.number), case.place));
+        let is_sound =
+            !is_unread && [&rules.ends, &rules.falls, &rules.beyond].iter().all(|rule| rule.is_empty());
+        let place = |case: &Case| match is_sound.then(|| self.row_of(case.place)) {
+            Some(Ok(row)) => format!("in row {row}"),
+            _ => format!("at {}", case.place),
+        };
+        let outside = rules.outside.found(|case| format!("{} {}", column(case.number), place(&case)));
+        let ordered = |rule: &Breach, describe: &dyn Fn(Case) -> String| {
+            is_sound.then(|| rule.found(describe)).flatten()
+        };
+        let unsorted = ordered(&rules.unsorted, &|case| {
+            format!("{} after {} {}", column(case.number), column(case.before), place(&case))
+        });
+        let repeated =
+            ordered(&rules.repeated, &|case| format!("{} twice {}", column(case.number), place(&case)));
+        let faults = [
+            invalid(self.indptr, "first and last", format!("0 and {nnz}"), ends),
+            invalid(self.indptr, "order", "numbers that do not fall".into(), falls),
+            invalid(self.indptr, "range", format!("numbers up to {nnz}"), beyond),
+            invalid(self.indices, "range", format!("columns 0 to {}", self.meta.shape[1] - 1), outside),
+            invalid(self.indices, "order", "rising columns in each row".into(), unsorted),
+            invalid(self.indices, "order", "each column once in a row".into(), repeated),
+        ];
+        faults.into_iter().flatten().collect()
+    }
+}
+
+/// How often a number and the one before it are so.
+fn falls(numbers: &[u64], is_so: impl Fn(u64, u64) -> bool) -> usize {
+    let after = numbers.get(1..).unwrap_or_default();
+    numbers.iter().zip(after).map(|(before, number)| usize::from(is_so(*before, *number))).sum()
+}

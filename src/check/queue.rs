@@ -1,0 +1,236 @@
+//! The pieces of all arrays, handed out in order to whoever is free.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::csr::{Csr, INDICES, INDPTR, Rules};
+use super::rows::RowStarts;
+use super::values::Values;
+use super::{Options, Report};
+use crate::catalog::StoredArray;
+use crate::dtype::{Dtype, decode_integers};
+use crate::error::{Error, Result};
+use crate::format::Metadata;
+use crate::source::Source;
+
+/// Bytes of a piece: a multiple of every itemsize.
+pub(super) const PIECE: u64 = 4 << 20;
+/// Elements that are read at once: as integers of the widest type, few enough for a core's own cache.
+pub(super) const BATCH: u64 = 32 << 10;
+
+/// What there is to do, and what was found.
+pub(super) struct Queue<'a> {
+    options: Options,
+    progress: &'a (dyn Fn(u64) -> bool + Sync),
+    stopped: AtomicBool,
+    ahead: Mutex<Ahead>,
+    reports: Mutex<Vec<(usize, Report)>>,
+}
+
+/// What is not handed out yet.
+struct Ahead {
+    arrays: std::iter::Enumerate<std::vec::IntoIter<StoredArray>>,
+    /// The array whose pieces are being handed out, and how many were. It goes, and with it its open files, as soon
+    /// as the last of them is verified.
+    current: Option<(Arc<Job>, u64)>,
+}
+
+/// An array that is being verified.
+pub(super) struct Job {
+    number: usize,
+    array: StoredArray,
+    /// Pieces that are not verified yet.
+    left: AtomicU64,
+    findings: Mutex<Findings>,
+}
+
+/// A part of one of the files of an array.
+pub(super) struct Piece {
+    /// Which of the files.
+    pub file: usize,
+    pub dtype: Dtype,
+    /// Which of its elements.
+    pub items: Range<u64>,
+}
+
+/// What was found in some pieces of an array.
+#[derive(Default)]
+struct Findings {
+    rules: Rules,
+    values: Values,
+    /// What could not be read: which file, from where on, and why.
+    unread: Vec<(usize, u64, Error)>,
+}
+
+/// Memory of one thread for what it reads.
+#[derive(Default)]
+pub(super) struct Buffers {
+    bytes: Vec<u8>,
+    /// The integers in `bytes`.
+    pub numbers: Vec<u64>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> Queue<'a> {
+    pub fn new(
+        arrays: Vec<StoredArray>,
+        options: Options,
+        progress: &'a (dyn Fn(u64) -> bool + Sync),
+    ) -> Self {
+        let ahead = Mutex::new(Ahead { arrays: arrays.into_iter().enumerate(), current: None });
+        Self { options, progress, stopped: AtomicBool::new(false), ahead, reports: Mutex::default() }
+    }
+
+    /// Verifies pieces until there are none.
+    pub fn work(&self) {
+        let mut buffers = Buffers::default();
+        while !self.stopped.load(Ordering::Relaxed) {
+            let Some((job, piece)) = self.next() else { return };
+            let findings = self.verify(&job.array, &piece, &mut buffers);
+            lock(&job.findings).merge(findings);
+            if job.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+                let report = job.report(self.options.values);
+                lock(&self.reports).push((job.number, report));
+            }
+        }
+    }
+
+    /// What all arrays have shown that are finished.
+    pub fn into_reports(self) -> Vec<Report> {
+        let mut reports = self.reports.into_inner().unwrap_or_else(PoisonError::into_inner);
+        reports.sort_by_key(|(number, _)| *number);
+        reports.into_iter().map(|(_, report)| report).collect()
+    }
+
+    fn next(&self) -> Option<(Arc<Job>, Piece)> {
+        let mut ahead = lock(&self.ahead);
+        loop {
+            if let Some((job, given)) = &mut ahead.current
+                && let Some(piece) = piece(&job.array, *given)
+            {
+                *given += 1;
+                return Some((Arc::clone(job), piece));
+            }
+            let (number, array) = ahead.arrays.next()?;
+            ahead.current = Some((Arc::new(Job::new(number, array)), 0));
+        }
+    }
+
+    fn verify(&self, array: &StoredArray, piece: &Piece, buffers: &mut Buffers) -> Findings {
+        let mut findings = Findings::default();
+        let source = &array.files[piece.file];
+        let done = match (Csr::of(array), piece.file) {
+            (Some(csr), INDICES) => {
+                let mut rows = RowStarts::new(&csr, piece.items.start);
+                self.by_batches(piece, |items| {
+                    csr.check_columns(items, buffers, &mut rows, &mut findings.rules)
+                })
+            }
+            (Some(csr), INDPTR) => {
+                self.by_batches(piece, |items| csr.check_bounds(items, buffers, &mut findings.rules))
+            }
+            _ => self.by_batches(piece, |items| {
+                let bytes = buffers.read(source, piece.dtype, items)?;
+                if self.options.values {
+                    findings.values += Values::of(piece.dtype, bytes);
+                }
+                Ok(())
+            }),
+        };
+        findings.unread.extend(done.err().map(|error| (piece.file, piece.items.start, error)));
+        findings
+    }
+
+    fn by_batches(&self, piece: &Piece, mut verify: impl FnMut(Range<u64>) -> Result<()>) -> Result<()> {
+        let itemsize = piece.dtype.itemsize();
+        let mut first = piece.items.start;
+        while first < piece.items.end {
+            let end = piece.items.end.min(first + BATCH);
+            verify(first..end)?;
+            if !(self.progress)((end - first) * itemsize) {
+                self.stopped.store(true, Ordering::Relaxed);
+            }
+            first = end;
+        }
+        Ok(())
+    }
+}
+
+/// Type of the elements of each file of an array.
+fn dtypes(metadata: &Metadata) -> Vec<Dtype> {
+    match metadata {
+        Metadata::Dense(meta) => vec![meta.dtype],
+        Metadata::Sparse(meta) => vec![meta.data_dtype, meta.indices_dtype, meta.indptr_dtype],
+    }
+}
+
+/// The piece of an array of this number, if it has so many: each begins at a multiple of `PIECE` bytes.
+fn piece(array: &StoredArray, mut number: u64) -> Option<Piece> {
+    for (file, (dtype, (_, size))) in
+        dtypes(&array.metadata).into_iter().zip(array.metadata.files()).enumerate()
+    {
+        let count = size.div_ceil(PIECE);
+        if number < count {
+            let (start, end) = (number * PIECE, size.min((number + 1) * PIECE));
+            return Some(Piece { file, dtype, items: start / dtype.itemsize()..end / dtype.itemsize() });
+        }
+        number -= count;
+    }
+    None
+}
+
+impl Job {
+    fn new(number: usize, array: StoredArray) -> Self {
+        let pieces = array.metadata.files().iter().map(|(_, size)| size.div_ceil(PIECE)).sum();
+        Self { number, array, left: AtomicU64::new(pieces), findings: Mutex::default() }
+    }
+
+    /// What the array has shown, once all pieces are verified.
+    fn report(&self, values: bool) -> Report {
+        let (array, findings) = (&self.array, std::mem::take(&mut *lock(&self.findings)));
+        let is_unread = findings.unread.iter().any(|(file, ..)| *file == INDPTR);
+        let mut faults: Vec<_> = findings.unread.into_iter().map(|(_, _, error)| error).collect();
+        if let Some(csr) = Csr::of(array) {
+            faults.extend(csr.faults(&findings.rules, is_unread));
+        }
+        faults.extend(array.names.names().err());
+        let flaws = array.names.flaws().map(ToString::to_string).collect();
+        let is_counted =
+            values && dtypes(&array.metadata).first().is_some_and(|dtype| Values::can_be_in(*dtype));
+        let values = is_counted.then_some(findings.values);
+        Report { path: array.path.clone(), faults, flaws, values }
+    }
+}
+
+impl Findings {
+    fn merge(&mut self, other: Self) {
+        self.rules.merge(other.rules);
+        self.values += other.values;
+        self.unread.extend(other.unread);
+        // One a file is enough, and a file can have many pieces: the first.
+        self.unread.sort_by_key(|(file, first, _)| (*file, *first));
+        self.unread.dedup_by_key(|(file, ..)| *file);
+    }
+}
+
+impl Buffers {
+    /// Reads elements of a file.
+    pub fn read(&mut self, source: &Source, dtype: Dtype, items: Range<u64>) -> Result<&[u8]> {
+        let length = (items.end - items.start) * dtype.itemsize();
+        self.bytes.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
+        source.read_exact_at(&mut self.bytes, items.start * dtype.itemsize())?;
+        Ok(&self.bytes)
+    }
+
+    /// Reads integers of a file into `numbers`.
+    pub fn read_numbers(&mut self, source: &Source, dtype: Dtype, items: Range<u64>) -> Result<()> {
+        self.read(source, dtype, items)?;
+        self.numbers.clear();
+        decode_integers(dtype, &self.bytes, &mut self.numbers);
+        Ok(())
+    }
+}

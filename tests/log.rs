@@ -1,0 +1,127 @@
+//! Where the words of a mount go: that it is full, gone, or read by nobody, stops nothing.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
+
+mod common;
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use common::{arrayfs, run, wait_until, within, write_dense, write_files};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::{TempDir, tempdir};
+
+/// A mount that stays in the foreground, and says all that it can.
+struct Foreground {
+    child: Child,
+    dir: TempDir,
+}
+
+impl Foreground {
+    fn new(store: &Path, command: &mut Command) -> Self {
+        let dir = tempfile::Builder::new().prefix("arrayfs-test-mount-").tempdir().unwrap();
+        let child =
+            command.arg("-vv").args(["mount", "--foreground"]).arg(store).arg(dir.path()).spawn().unwrap();
+        let mount = Self { child, dir };
+        wait_until("it is mounted", || mount.dir.path().join("x/array").exists());
+        mount
+    }
+
+    /// Reads and fails to read, each a word for the log, and ends the mount.
+    fn serves_and_ends(mut self, what: &'static str, bytes: &[u8]) {
+        let (path, bytes) = (self.dir.path().to_owned(), bytes.to_owned());
+        within(60, what, move || {
+            for round in 0..3000 {
+                assert_eq!(fs::read(path.join("x/array")).unwrap(), bytes);
+                assert!(fs::read(path.join(format!("x/none{round}"))).is_err());
+                assert_eq!(
+                    fs::read(path.join("broken/rows/0/dense")).unwrap_err().raw_os_error(),
+                    Some(libc::EIO)
+                );
+            }
+        });
+        assert!(self.child.try_wait().unwrap().is_none(), "{what}: it has ended");
+        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).unwrap();
+        let mut child = self.child;
+        let status = within(20, what, move || child.wait().unwrap());
+        assert_eq!(status.code(), Some(0), "{what}");
+        assert_eq!(fs::read_dir(self.dir.path()).unwrap().count(), 0, "{what}: still mounted");
+        self.dir.close().unwrap();
+    }
+}
+
+/// A store with something to say about.
+fn store() -> (TempDir, Vec<u8>) {
+    let store = tempdir().unwrap();
+    let bytes = write_dense(&store.path().join("x"), "int16", &[20, 30]);
+    let yaml =
+        "{version: [1, 0], data_dtype: int8, indices_dtype: int8, indptr_dtype: int8, shape: [2, 3], nnz: 2}";
+    let files: [(&str, &[u8]); 3] = [("data", &[1, 2]), ("indices", &[9, 9]), ("indptr", &[0, 1, 2])];
+    write_files(&store.path().join("broken"), yaml, &files);
+    (store, bytes)
+}
+
+#[test]
+fn a_log_that_is_full_or_gone_stops_nothing() {
+    let (store, bytes) = store();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    Foreground::new(store.path(), arrayfs().stderr(full)).serves_and_ends("a full device", &bytes);
+
+    let (pipe, other_end) = UnixStream::pair().unwrap();
+    drop(other_end);
+    let gone = OwnedFd::from(pipe);
+    Foreground::new(store.path(), arrayfs().stderr(gone)).serves_and_ends("a broken pipe", &bytes);
+
+    let mut closed = Command::new("sh");
+    closed.args(["-c", "exec \"$0\" \"$@\" 2>&-", env!("CARGO_BIN_EXE_arrayfs")]);
+    Foreground::new(store.path(), &mut closed).serves_and_ends("no standard error", &bytes);
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let (store, bytes) = store();
+    let (reader, writer) = std::io::pipe().unwrap();
+    fill(&writer);
+    let mount = Foreground::new(store.path(), arrayfs().stderr(writer));
+    mount.serves_and_ends("a full pipe", &bytes);
+    drop(reader);
+}
+
+/// Fills a pipe to the last byte.
+fn fill(pipe: &std::io::PipeWriter) {
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(pipe));
+    let mut options = File::options();
+    let options = std::os::unix::fs::OpenOptionsExt::custom_flags(options.write(true), libc::O_NONBLOCK);
+    let mut own = options.open(path).unwrap();
+    while own.write(&[b'\n'; 4096]).is_ok() {}
+}
+
+#[test]
+fn a_mount_in_the_background_needs_nobody_to_hear_it() {
+    let (store, bytes) = store();
+    let dir = tempdir().unwrap();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let started = arrayfs()
+        .args(["-vv", "mount"])
+        .arg(store.path())
+        .arg(dir.path())
+        .stderr(full)
+        .stdout(Stdio::null())
+        .status();
+    assert!(started.unwrap().success());
+    assert_eq!(fs::read(dir.path().join("x/array")).unwrap(), bytes);
+    assert!(run(["unmount".as_ref(), dir.path().as_os_str()]).status.success());
+}
+
+#[test]
+fn a_failure_that_cannot_be_told_is_one_all_the_same() {
+    for command in [&["check", "/nowhere"][..], &["ls", "/nowhere"], &["mount", "/nowhere", "/tmp"]] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        assert_eq!(arrayfs().args(command).stderr(full).status().unwrap().code(), Some(1), "{command:?}");
+    }
+}
