@@ -66,6 +66,7 @@ fn store() -> (TempDir, Vec<u8>) {
     (store, bytes)
 }
 
+// Promise: A log that is full, closed or read by nobody stops nothing.
 #[test]
 fn a_log_that_is_full_or_gone_stops_nothing() {
     let (store, bytes) = store();
@@ -82,6 +83,7 @@ fn a_log_that_is_full_or_gone_stops_nothing() {
     Foreground::new(store.path(), &mut closed).serves_and_ends("no standard error", &bytes);
 }
 
+// Promise: A log that is full, closed or read by nobody stops nothing.
 #[test]
 fn a_log_that_nobody_reads_stops_nothing() {
     let (store, bytes) = store();

@@ -106,6 +106,8 @@ fn moment(round: u32, most: Duration) -> Duration {
     most.mul_f64(f64::from(round.wrapping_mul(2_654_435_761) >> 8) / f64::from(1 << 24))
 }
 
+// Promise: A half-made array is never visible, neither while it is written nor after its writer was killed.
+// Promise: Of writers at one path at the same time each comes whole, and the last one stays; what a killed one left goes with the next write in that directory.
 #[test]
 fn a_writer_that_is_killed_leaves_no_half_made_array() {
     let store = tempdir().unwrap();
@@ -148,6 +150,7 @@ fn say_if(is_so: bool, why: &str) {
     }
 }
 
+// Promise: A half-made array is never visible, neither while it is written nor after its writer was killed.
 #[test]
 fn a_create_that_is_killed_leaves_no_half_made_array() {
     let store = tempdir().unwrap();
@@ -175,6 +178,7 @@ fn a_create_that_is_killed_leaves_no_half_made_array() {
     all_is_whole(store.path(), &mount);
 }
 
+// Promise: Of writers at one path at the same time each comes whole, and the last one stays; what a killed one left goes with the next write in that directory.
 #[test]
 fn of_writers_on_one_path_each_comes_whole() {
     let store = tempdir().unwrap();
