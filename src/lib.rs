@@ -20,7 +20,7 @@
 //! ```
 //!
 //! Data flows one way, and so do the imports: [`error`], [`dtype`], [`format`](mod@format), [`select`],
-//! [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`staging`], [`memory_mapping`], [`memo`],
+//! [`open_files`], [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`staging`], [`memory_mapping`], [`memo`],
 //! [`catalog`], [`check`], [`vfile`], [`checksum`], [`gzip`], [`cast`], [`grid`], [`strings`], [`part`],
 //! [`hdf5`], [`text`], [`view`], `verify`, [`tree`], [`mountpoint`], [`fuse`].
 
@@ -42,6 +42,7 @@ pub mod memory_mapping;
 pub mod mmap;
 pub mod mountpoint;
 pub mod names;
+pub mod open_files;
 pub mod part;
 pub mod select;
 pub mod source;

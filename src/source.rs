@@ -6,13 +6,18 @@
 //! the file's size first, since the rest of its last page reads as zeros through a map.
 
 use std::fs::File;
+use std::ops::{Deref, Range};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use arc_swap::ArcSwapOption;
 
 use crate::error::{Error, Result};
 use crate::mmap::{GuardedMap, MmapBytes, Mode, mmap_file};
-use crate::store::{FileKind, Stat, Store};
+use crate::open_files::Closable;
+use crate::store::{FileKind, Identity, Stat, Store};
 
 /// A run of bytes of a file of the store.
 #[derive(Clone, Copy, Debug)]
@@ -25,14 +30,14 @@ pub struct Run<'s> {
     pub length: u64,
 }
 
-impl<'s> Run<'s> {
+impl Run<'_> {
     /// As [`Source::mapped`], for the bytes of the run from `offset` on: at most `length`, fewer at
     /// its end.
     ///
     /// # Errors
     ///
     /// As [`Source::mapped`].
-    pub fn mapped(&self, offset: u64, length: usize) -> Result<Option<&'s [u8]>> {
+    pub fn mapped(&self, offset: u64, length: usize) -> Result<Option<Mapped>> {
         let left = self.length.saturating_sub(offset);
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(length);
         self.source.mapped(self.offset + offset.min(self.length), length)
@@ -48,7 +53,48 @@ pub struct Source {
     /// Where it was found.
     name: PathBuf,
     stat: Stat,
-    opened: OnceLock<Opened>,
+    held: Arc<Held>,
+}
+
+/// The open file of a source, as long as there is room for it.
+#[derive(Debug)]
+struct Held {
+    identity: Identity,
+    opened: ArcSwapOption<Opened>,
+    is_used: AtomicBool,
+}
+
+impl Closable for Held {
+    fn was_used(&self) -> bool {
+        self.is_used.swap(false, Ordering::Relaxed)
+    }
+
+    /// The same file can be opened again if it still has a name, and is as it was.
+    fn close(&self) -> bool {
+        let Some(opened) = self.opened.load_full() else { return false };
+        let can_come_back = opened.file.metadata().is_ok_and(|meta| {
+            std::os::unix::fs::MetadataExt::nlink(&meta) > 0 && Stat::of(&meta).identity == self.identity
+        });
+        if can_come_back {
+            self.opened.store(None);
+        }
+        can_come_back
+    }
+}
+
+/// Bytes of a map, which stays for as long as they are held. They are to be passed on and not touched.
+pub struct Mapped {
+    opened: Arc<Opened>,
+    range: Range<usize>,
+}
+
+impl Deref for Mapped {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        let map = self.opened.map.get().and_then(Option::as_ref);
+        map.and_then(|map| map.get(self.range.clone())).unwrap_or_default()
+    }
 }
 
 #[derive(Debug)]
@@ -79,7 +125,9 @@ impl Source {
             return Err(Error::invalid(path, "kind of file", FileKind::File.name(), stat.kind.name()));
         }
         let name = path.to_owned();
-        Ok(Self { store: Arc::clone(store), path: target, name, stat, opened: OnceLock::new() })
+        let opened = ArcSwapOption::empty();
+        let held = Arc::new(Held { identity: stat.identity, opened, is_used: AtomicBool::new(false) });
+        Ok(Self { store: Arc::clone(store), path: target, name, stat, held })
     }
 
     /// Path in the store, as it was found.
@@ -127,10 +175,17 @@ impl Source {
         Ok(use_it(&self.opened()?.file))
     }
 
-    fn opened(&self) -> Result<&Opened> {
-        if let Some(opened) = self.opened.get() {
-            return Ok(opened);
+    /// The open file, which stays open for as long as this is held.
+    fn opened(&self) -> Result<Arc<Opened>> {
+        let Some(opened) = self.held.opened.load_full() else { return self.open_anew() };
+        // Looked at first, lest all who read write to one place.
+        if !self.held.is_used.load(Ordering::Relaxed) {
+            self.held.is_used.store(true, Ordering::Relaxed);
         }
+        Ok(opened)
+    }
+
+    fn open_anew(&self) -> Result<Arc<Opened>> {
         let (file, stat) = self.store.open_file(&self.path).map_err(|error| match error.is_not_found() {
             true => Error::Stale { path: self.name.clone() },
             false => error,
@@ -138,7 +193,10 @@ impl Source {
         if stat.identity != self.stat.identity {
             return Err(Error::Stale { path: self.name.clone() });
         }
-        Ok(self.opened.get_or_init(|| Opened { file, map: OnceLock::new(), guarded: OnceLock::new() }))
+        let opened = Arc::new(Opened { file, map: OnceLock::new(), guarded: OnceLock::new() });
+        self.held.opened.store(Some(Arc::clone(&opened)));
+        self.store.open_files().opened(Arc::downgrade(&self.held) as Weak<dyn Closable>);
+        Ok(opened)
     }
 
     fn map(&self, file: &File) -> Option<MmapBytes> {
@@ -180,13 +238,14 @@ impl Source {
     /// # Errors
     ///
     /// [`Error::Truncated`] when the file has shrunk.
-    pub fn mapped(&self, offset: u64, length: usize) -> Result<Option<&[u8]>> {
+    pub fn mapped(&self, offset: u64, length: usize) -> Result<Option<Mapped>> {
         let opened = self.opened()?;
         let Some(map) = opened.map.get_or_init(|| self.map(&opened.file)) else { return Ok(None) };
         self.check_reaches(&opened.file, offset.saturating_add(length as u64))?;
         let start = usize::try_from(offset).ok();
         let range = start.and_then(|start| Some(start..start.checked_add(length)?));
-        Ok(range.and_then(|range| map.get(range)))
+        let range = range.filter(|range| range.end <= map.len());
+        Ok(range.map(|range| Mapped { opened: Arc::clone(&opened), range }))
     }
 
     /// Fills `buffer` from `offset` on.

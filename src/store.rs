@@ -20,6 +20,7 @@ use std::time::SystemTime;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
 use crate::error::{Error, Result};
+use crate::open_files::OpenFiles;
 pub use rights::Rights;
 
 /// A moment, as the file system keeps it.
@@ -155,6 +156,7 @@ pub struct Store {
     root: OwnedFd,
     path: PathBuf,
     above: Vec<Rights>,
+    open_files: OpenFiles,
 }
 
 impl Store {
@@ -173,12 +175,17 @@ impl Store {
             .filter_map(|above| fs::metadata(above).ok())
             .map(|meta| Stat::of(&meta).rights)
             .collect();
-        Ok(Self { root, path, above })
+        Ok(Self { root, path, above, open_files: OpenFiles::default() })
     }
 
     /// The store's directory, absolute and free of links.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The files of the store that are open.
+    pub fn open_files(&self) -> &OpenFiles {
+        &self.open_files
     }
 
     /// The descriptor of the root directory.
@@ -263,6 +270,7 @@ impl Store {
                 Ok(fd) => return Ok(File::from(fd)),
                 // The kernel could not rule out a race with a rename; it asks to try again.
                 Err(nix::Error::EAGAIN | nix::Error::EINTR) => {}
+                Err(nix::Error::EMFILE | nix::Error::ENFILE) if self.open_files.make_room() => {}
                 Err(nix::Error::EXDEV) => {
                     return Err(Error::refused(path, "another file system is mounted there"));
                 }

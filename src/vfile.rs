@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::source::{Run, Source};
+use crate::source::{Mapped, Run, Source};
 
 pub use repeated::{Piece, Repeated};
 
@@ -226,7 +226,7 @@ impl VirtualFile {
     /// # Errors
     ///
     /// [`Error::Truncated`] when the file behind has shrunk.
-    pub fn mapped(&self, offset: u64, length: usize) -> Result<Option<&[u8]>> {
+    pub fn mapped(&self, offset: u64, length: usize) -> Result<Option<Mapped>> {
         match self.run_at(offset) {
             Some(run) if length as u64 <= run.length => run.source.mapped(run.offset, length),
             _ => Ok(None),

@@ -10,6 +10,7 @@ const ORDER: &[&str] = &[
     "dtype",
     "format",
     "select",
+    "open_files",
     "store",
     "mmap",
     "source",

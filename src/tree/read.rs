@@ -168,7 +168,7 @@ impl Tree {
             && let Some(run) = folder.run(leaf)
         {
             match run.mapped(offset, length) {
-                Ok(Some(bytes)) => return reply(Ok(Answer::Mapped(bytes))),
+                Ok(Some(bytes)) => return reply(Ok(Answer::Mapped(&bytes))),
                 Ok(None) => {}
                 Err(error) => {
                     self.note(folder, &error);
@@ -182,7 +182,7 @@ impl Tree {
         };
         let length = file.content.available(offset, length);
         match file.content.mapped(offset, length) {
-            Ok(Some(bytes)) => reply(Ok(Answer::Mapped(bytes))),
+            Ok(Some(bytes)) => reply(Ok(Answer::Mapped(&bytes))),
             Ok(None) => {
                 let is_slow = file.content.is_generated(offset, length);
                 reply(Ok(Answer::Made { file: Arc::clone(&file), length, is_slow }))

@@ -45,8 +45,21 @@ impl Mount {
     }
 
     pub fn with(store: &Path, options: &[&str]) -> Self {
+        Self::by(arrayfs(), store, options)
+    }
+
+    /// With a server that the shell's `ulimit` has set a limit for.
+    pub fn limited(store: &Path, options: &[&str], limit: &str) -> Self {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\"")])
+            .arg(env!("CARGO_BIN_EXE_arrayfs"));
+        Self::by(shell, store, options)
+    }
+
+    fn by(mut command: Command, store: &Path, options: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("arrayfs-test-mount-").tempdir().unwrap();
-        let output = arrayfs().arg("mount").args(options).arg(store).arg(dir.path()).output().unwrap();
+        let output = command.arg("mount").args(options).arg(store).arg(dir.path()).output().unwrap();
         assert!(output.status.success(), "cannot mount, and these tests need FUSE: {output:?}");
         Self { dir: Arc::new(dir) }
     }
