@@ -152,7 +152,7 @@ impl Source {
 
     /// Whether the path still shows the version that was found.
     pub fn is_current(&self) -> bool {
-        self.store.stat(&self.path).is_ok_and(|stat| stat.identity == self.stat.identity)
+        self.store.identity(&self.path).is_ok_and(|identity| identity == self.stat.identity)
             && (self.path == self.name || self.store.resolve(&self.name).is_ok_and(|path| path == self.path))
     }
 

@@ -19,6 +19,8 @@ use std::time::SystemTime;
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
+use rustix::io::Errno;
+
 use crate::error::{Error, Result};
 use crate::open_files::OpenFiles;
 pub use rights::Rights;
@@ -141,6 +143,9 @@ impl Stat {
     }
 }
 
+/// Where a file system keeps the access control list of a file.
+const ACCESS_LIST: &str = "system.posix_acl_access";
+
 /// One name in a directory of the store.
 #[derive(Clone, Debug)]
 pub struct Name {
@@ -169,12 +174,11 @@ impl Store {
             return Err(Error::invalid(given, "store", "a directory", FileKind::of(meta.file_type()).name()));
         }
         let root = File::open(&path).map_err(|e| Error::io(given, "open the store", e))?.into();
-        let above = path
-            .ancestors()
-            .skip(1)
-            .filter_map(|above| fs::metadata(above).ok())
-            .map(|meta| Stat::of(&meta).rights)
-            .collect();
+        let rights = |above: &Path| {
+            let stat = Stat::of(&fs::metadata(above).ok()?);
+            Some(narrowed(stat.rights, stat.kind, above))
+        };
+        let above = path.ancestors().skip(1).filter_map(rights).collect();
         Ok(Self { root, path, above, open_files: OpenFiles::default() })
     }
 
@@ -203,11 +207,21 @@ impl Store {
         Ok(stat)
     }
 
-    /// Facts of a file or directory of the store, without opening it.
+    /// Facts of a file or directory of the store, without opening it. Its rights are narrowed by its
+    /// access control list, if it has one.
     pub fn stat(&self, path: &Path) -> Result<Stat> {
         let file = self.open_beneath(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, "look at")?;
         let meta = file.metadata().map_err(|e| Error::io(path, "look at", e))?;
-        Ok(Stat::of(&meta))
+        let mut stat = Stat::of(&meta);
+        stat.rights = narrowed(stat.rights, stat.kind, &descriptor_path(&file));
+        Ok(stat)
+    }
+
+    /// Which version of a file stands there, without opening it.
+    pub fn identity(&self, path: &Path) -> Result<Identity> {
+        let file = self.open_beneath(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, "look at")?;
+        let meta = file.metadata().map_err(|e| Error::io(path, "look at", e))?;
+        Ok(Stat::of(&meta).identity)
     }
 
     /// Opens a regular file for reading. A FIFO or a device is refused, without waiting for it.
@@ -230,9 +244,7 @@ impl Store {
     pub fn list(&self, path: &Path) -> Result<Vec<Name>> {
         let fd = self.open_directory(path)?;
         let fail = |e| Error::io(path, "list", e);
-        // The descriptor's own path: the directory that was opened, whatever its name is by now.
-        let entries =
-            fs::read_dir(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd))).map_err(fail)?;
+        let entries = fs::read_dir(descriptor_path(&fd)).map_err(fail)?;
         entries
             .map(|entry| {
                 let entry = entry.map_err(fail)?;
@@ -278,6 +290,27 @@ impl Store {
             }
         }
     }
+}
+
+/// These rights of the file at `path`, narrowed by the list that it may have.
+fn narrowed(rights: Rights, kind: FileKind, path: &Path) -> Rights {
+    let is_closed = rights.mode & 0o077 == 0;
+    if is_closed || !matches!(kind, FileKind::File | FileKind::Directory) {
+        return rights;
+    }
+    let mut list = [0; 4096];
+    match rustix::fs::getxattr(path, ACCESS_LIST, &mut list) {
+        Ok(length) => rights.with_acl(&list[..length]),
+        // No list, and a file system that knows none.
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => rights,
+        // One that is too long, or cannot be read: then only the owner surely may.
+        Err(_) => rights.with_acl(&[]),
+    }
+}
+
+/// The path of what is open, whatever its name is by now.
+fn descriptor_path(file: &File) -> PathBuf {
+    format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file)).into()
 }
 
 fn regular(path: &Path, kind: FileKind) -> Result<()> {

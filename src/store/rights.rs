@@ -1,5 +1,15 @@
 //! Who may read what: the modes and owners of the store, carried over and never widened.
 
+/// How a list begins that this program can read.
+const ACL_VERSION: [u8; 4] = 2u32.to_le_bytes();
+/// Bytes of an entry: its tag and mode, two bytes each, and whose it is.
+const ACL_ENTRY: usize = 8;
+const ACL_USER: u8 = 0x02;
+const ACL_GROUP_OBJ: u8 = 0x04;
+const ACL_GROUP: u8 = 0x08;
+const ACL_MASK: u8 = 0x10;
+const ACL_OTHER: u8 = 0x20;
+
 /// Owner and mode of a file, as `stat` gives them.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Rights {
@@ -33,6 +43,25 @@ impl Rights {
     pub fn behind(self, directory: &Self) -> Self {
         let search = directory.mode_for(&self) & 0o111;
         Self { mode: self.mode & (search | search << 1 | search << 2), ..self }
+    }
+
+    /// These rights where the file has an access control list, as `system.posix_acl_access` holds it
+    /// (`linux/posix_acl_xattr.h`). A mode has no room for one, so what it says is narrowed to what every
+    /// entry gives: nobody who is denied by name gets in as one of a group, or of the others.
+    pub fn with_acl(self, acl: &[u8]) -> Self {
+        let narrow = |mode| Self { mode: self.mode & mode, ..self };
+        let entries = acl.strip_prefix(&ACL_VERSION).map(<[u8]>::as_chunks::<ACL_ENTRY>);
+        // What cannot be read is not known to let anybody in but the owner.
+        let Some((entries, [])) = entries else { return narrow(0o7700) };
+        let entries = entries.iter().map(|[tag, _, mode, ..]| (*tag, u32::from(*mode & 7)));
+        let all = |wanted: &[u8]| {
+            entries.clone().filter(|(tag, _)| wanted.contains(tag)).fold(7, |modes, (_, mode)| modes & mode)
+        };
+        let group = all(&[ACL_USER, ACL_GROUP_OBJ, ACL_MASK]);
+        let named = all(&[ACL_USER, ACL_GROUP]) & all(&[ACL_MASK]);
+        let is_named = entries.clone().any(|(tag, _)| [ACL_USER, ACL_GROUP].contains(&tag));
+        let other = all(&[ACL_OTHER]) & if is_named { named } else { 7 };
+        narrow(0o7700 | group << 3 | other)
     }
 
     /// What the owner, the group and all others of `whose` surely have here.
@@ -71,6 +100,29 @@ mod tests {
         assert_eq!(rights(0o644, 1, 1).and(&rights(0o600, 2, 1)).mode, 0);
         assert_eq!(rights(0o444, 1, 1).and(&rights(0o644, 2, 2)).mode, 0o444);
         assert_eq!(rights(0o444, 1, 1).and(&rights(0o604, 2, 2)).mode, 0);
+    }
+
+    #[test]
+    fn a_list_narrows_the_mode_to_what_every_entry_gives() {
+        let acl = |entries: &[(u8, u8)]| {
+            let entries = entries.iter().flat_map(|(tag, mode)| [*tag, 0, *mode, 0, 1, 2, 3, 4]);
+            ACL_VERSION.into_iter().chain(entries).collect::<Vec<u8>>()
+        };
+        let owner = 0x01;
+        let mode = |acl: &[u8]| rights(0o644, 1, 1).with_acl(acl).mode;
+        assert_eq!(mode(&acl(&[(owner, 6), (ACL_GROUP_OBJ, 4), (ACL_OTHER, 4)])), 0o644);
+        // A user who is denied may be of the group, or one of the others.
+        let denied = [(owner, 6), (ACL_USER, 0), (ACL_GROUP_OBJ, 4), (ACL_MASK, 4), (ACL_OTHER, 4)];
+        assert_eq!(mode(&acl(&denied)), 0o600);
+        // Of a group that is denied, whoever is of this one as well may read.
+        let denied = [(owner, 6), (ACL_GROUP_OBJ, 4), (ACL_GROUP, 0), (ACL_MASK, 4), (ACL_OTHER, 4)];
+        assert_eq!(mode(&acl(&denied)), 0o640);
+        // The mode of such a file shows the mask; the group itself has nothing.
+        let others = [(owner, 6), (ACL_USER, 4), (ACL_GROUP_OBJ, 0), (ACL_MASK, 4), (ACL_OTHER, 4)];
+        assert_eq!(mode(&acl(&others)), 0o604);
+        for broken in [&b""[..], b"\x02\0\0", b"\x02\0\0\0\x01", b"\x03\0\0\0", &[255; 12]] {
+            assert_eq!(mode(broken), 0o600, "{broken:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,159 @@
+//! Another user of a mount that root made for all: what the store gives them, and no more.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use common::{Mount, write_dense};
+use rustix::fs::{XattrFlags, setxattr};
+use tempfile::{TempDir, tempdir};
+
+const MODES: [&[&str]; 2] = [&["--allow-other"], &["--allow-other", "--no-passthrough"]];
+const NOBODY: u32 = 65534;
+
+/// Every kind of file that an array has, by the ways that lead to it.
+const VIEWS: [&str; 16] = [
+    "array",
+    "array.npy",
+    "array.csv",
+    "array.npz",
+    "array.h5ad",
+    "array.parquet",
+    "meta.yaml",
+    "README.md",
+    "rows/1",
+    "rows/1.npy",
+    "cols/2",
+    "by-name/rows/one",
+    "by-name/cols/b.csv",
+    "slices/1:/array",
+    "slices/::2/array.tif",
+    "array.zarr/zarr.json",
+];
+
+fn is_root() -> bool {
+    let is_root = nix::unistd::geteuid().is_root();
+    if !is_root {
+        common::say_skipped("another user than the one who mounts needs root");
+    }
+    is_root
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// What a user who is nobody can read.
+fn nobody_reads(path: &Path) -> Option<Vec<u8>> {
+    let output = Command::new("cat").arg(path).uid(NOBODY).gid(NOBODY).output().unwrap();
+    output.status.success().then_some(output.stdout)
+}
+
+fn nobody_lists(path: &Path) -> bool {
+    Command::new("ls").arg(path).uid(NOBODY).gid(NOBODY).output().unwrap().status.success()
+}
+
+/// A store with an array in a directory, that anybody may read.
+fn open_store() -> TempDir {
+    let store = tempdir().unwrap();
+    set_mode(store.path(), 0o755);
+    fs::create_dir(store.path().join("sub")).unwrap();
+    write_dense(&store.path().join("sub/x"), "int32", &[3, 3]);
+    fs::write(store.path().join("sub/x.rows.txt"), "zero\none\ntwo\n").unwrap();
+    fs::write(store.path().join("sub/x.cols.txt"), "a\nb\nc\n").unwrap();
+    store
+}
+
+/// An access control list under which `who` may not do anything, and all others may read.
+fn deny(path: &Path, who: u32) {
+    let entry = |tag: u16, mode: u16, id: u32| {
+        [&tag.to_le_bytes()[..], &mode.to_le_bytes(), &id.to_le_bytes()].concat()
+    };
+    let any = u32::MAX;
+    let entries =
+        [entry(1, 7, any), entry(2, 0, who), entry(4, 5, any), entry(0x10, 5, any), entry(0x20, 5, any)];
+    let list = [&2u32.to_le_bytes()[..], &entries.concat()].concat();
+    setxattr(path, "system.posix_acl_access", &list, XattrFlags::empty())
+        .expect("access control lists in TMPDIR");
+}
+
+/// What nobody reads of all views: twice, for the first time root has not read it and then it has.
+fn read_as_nobody(store: &TempDir, options: &[&str]) -> Vec<(&'static str, bool)> {
+    let mount = Mount::with(store.path(), options);
+    let read = |view: &str| nobody_reads(&mount.join("sub/x").join(view));
+    let direct = |view: &str| nobody_reads(&mount.join(".arrayfs/tree/sub/x").join(view));
+    let before = VIEWS.map(|view| read(view).or_else(|| direct(view)).is_some());
+    let all = VIEWS.map(|view| mount.read(Path::new("sub/x").join(view)));
+    let found = VIEWS.iter().zip(all).zip(before).map(|((view, bytes), before)| {
+        let now = read(view).or_else(|| direct(view));
+        assert!(now.as_ref().is_none_or(|read| *read == bytes), "{view}");
+        (*view, before || now.is_some())
+    });
+    found.collect()
+}
+
+fn allowed(store: &TempDir, options: &[&str]) -> Vec<&'static str> {
+    read_as_nobody(store, options)
+        .into_iter()
+        .filter_map(|(view, is_allowed)| is_allowed.then_some(view))
+        .collect()
+}
+
+#[test]
+fn others_read_what_the_store_lets_them_read() {
+    if !is_root() {
+        return;
+    }
+    for options in MODES {
+        assert_eq!(allowed(&open_store(), options), VIEWS, "{options:?}");
+    }
+}
+
+// Promise: Who may not read in the store may not read in the mount: by no format, by no way, and whoever else read it before.
+#[test]
+fn others_read_nothing_of_what_the_store_keeps_from_them() {
+    if !is_root() {
+        return;
+    }
+    let closed: [(&str, &dyn Fn(&Path)); 6] = [
+        ("a closed file", &|store| set_mode(&store.join("sub/x.array"), 0o600)),
+        ("a file of another group", &|store| set_mode(&store.join("sub/x.array"), 0o640)),
+        ("a closed directory", &|store| set_mode(&store.join("sub"), 0o700)),
+        ("a closed store", &|store| set_mode(store, 0o700)),
+        ("a file that a list keeps from nobody", &|store| deny(&store.join("sub/x.array"), NOBODY)),
+        ("a directory that a list keeps from nobody", &|store| deny(&store.join("sub"), NOBODY)),
+    ];
+    for (what, close) in closed {
+        for options in MODES {
+            let store = open_store();
+            close(store.path());
+            assert!(nobody_reads(&store.path().join("sub/x.array")).is_none(), "{what}: the store itself");
+            let found = allowed(&store, options);
+            // What tells of metadata alone is as open as the metadata are.
+            let of_metadata = ["meta.yaml", "README.md"];
+            let found: Vec<_> = found.iter().filter(|view| !of_metadata.contains(view)).collect();
+            assert!(found.is_empty(), "{what}, {options:?}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_listed_in_the_store_cannot_be_listed_in_the_mount() {
+    if !is_root() {
+        return;
+    }
+    for options in MODES {
+        let store = open_store();
+        set_mode(&store.path().join("sub"), 0o711);
+        let mount = Mount::with(store.path(), options);
+        assert!(nobody_lists(mount.path()) && !nobody_lists(&mount.join("sub")));
+        assert!(nobody_reads(&mount.join("sub/x/rows/1")).is_some(), "who knows the name may pass");
+        assert!(!nobody_lists(&mount.join(".arrayfs")));
+        assert!(nobody_reads(&mount.join(".arrayfs/errors.yaml")).is_none());
+    }
+}
