@@ -8,6 +8,7 @@
 //! Where it may not, the tree is served by one connection without `open`, and has no links.
 
 mod adapter;
+mod confine;
 mod convert;
 mod lane;
 mod passthrough;
@@ -18,7 +19,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use fuser::{Config, MountOption, Session, SessionACL};
@@ -26,6 +27,7 @@ use fuser::{Config, MountOption, Session, SessionACL};
 use crate::mountpoint;
 use crate::tree::Tree;
 use adapter::ArrayFs;
+use confine::confine;
 use passthrough::Backings;
 use watch::Watch;
 
@@ -136,12 +138,31 @@ struct Served {
 fn serve(fs: ArrayFs, tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Served> {
     let session = Session::new(fs, mountpoint, &config(tree, options))?;
     let connection = File::from(session.as_fd().try_clone_to_owned()?);
+    let store = tree.store().path().to_owned();
+    let (say, is_confined) = mpsc::channel();
     // Not `Session::spawn`: that unmounts where it is dropped, and this mount outlives its maker.
-    let thread = std::thread::Builder::new().name("serve".into()).spawn(move || session.run())?;
+    let thread = std::thread::Builder::new().name("serve".into()).spawn(move || {
+        let _ = say.send(confine(&store));
+        session.run()
+    })?;
+    describe_rights(tree, is_confined.recv().map_err(io::Error::other)?);
     if let Err(error) = read_ahead(mountpoint) {
         log::debug!("the kernel keeps its own read-ahead: {error}");
     }
     Ok(Served { thread, connection })
+}
+
+/// Puts down for `.arrayfs/mount.yaml` whether the threads that serve are held to what they need.
+fn describe_rights(tree: &Tree, is_confined: Result<bool, impl std::fmt::Display>) {
+    let why_not = match is_confined {
+        Ok(true) => None,
+        Ok(false) => Some("this kernel has none, or it is switched off".to_owned()),
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(why) = &why_not {
+        log::info!("no Landlock: {why}");
+    }
+    tree.describe_mount("sandbox", why_not.as_deref());
 }
 
 fn config(tree: &Tree, options: Options) -> Config {

@@ -120,7 +120,8 @@ fn others_read_nothing_of_what_the_store_keeps_from_them() {
     if !is_root() {
         return;
     }
-    let closed: [(&str, &dyn Fn(&Path)); 6] = [
+    type Close<'c> = &'c dyn Fn(&Path);
+    let closed: [(&str, Close<'_>); 6] = [
         ("a closed file", &|store| set_mode(&store.join("sub/x.array"), 0o600)),
         ("a file of another group", &|store| set_mode(&store.join("sub/x.array"), 0o640)),
         ("a closed directory", &|store| set_mode(&store.join("sub"), 0o700)),
@@ -155,5 +156,30 @@ fn what_cannot_be_listed_in_the_store_cannot_be_listed_in_the_mount() {
         assert!(nobody_reads(&mount.join("sub/x/rows/1")).is_some(), "who knows the name may pass");
         assert!(!nobody_lists(&mount.join(".arrayfs")));
         assert!(nobody_reads(&mount.join(".arrayfs/errors.yaml")).is_none());
+    }
+}
+
+// Promise: The threads that serve can read the store and nothing else, where the kernel has Landlock; `.arrayfs/mount.yaml` says whether it has.
+#[test]
+fn the_threads_that_serve_are_confined() {
+    for options in [&[][..], &["--no-passthrough"]] {
+        let store = open_store();
+        let mount = Mount::with(store.path(), options);
+        assert_eq!(mount.read("sub/x/rows/1").len(), 12);
+        let told = String::from_utf8(mount.read(".arrayfs/mount.yaml")).unwrap();
+        if !told.contains("sandbox: true\n") {
+            assert!(told.contains("sandbox: false\nsandbox_why: "), "{told}");
+            common::say_skipped("this kernel has no Landlock to hold threads by");
+            return;
+        }
+        // Who is held by Landlock has given up new privileges first.
+        let threads = fs::read_dir(format!("/proc/{}/task", mount.server())).unwrap().map(Result::unwrap);
+        let told = |thread: &Path, file: &str| fs::read_to_string(thread.join(file)).unwrap_or_default();
+        let serving: Vec<_> = threads
+            .map(|thread| thread.path())
+            .filter(|thread| told(thread, "comm").starts_with("fuser-"))
+            .map(|thread| told(&thread, "status").contains("NoNewPrivs:\t1"))
+            .collect();
+        assert!(serving.len() >= 8 && serving.iter().all(|is_confined| *is_confined), "{serving:?}");
     }
 }

@@ -103,6 +103,5 @@ impl Backings {
 
 /// Puts down for `.arrayfs/mount.yaml` whether the kernel reads whole files by itself, or why not.
 pub(super) fn describe(tree: &Tree, why_not: Option<&str>) {
-    let why = why_not.map(|why| format!("passthrough_why: {}\n", serde_json::Value::from(why)));
-    tree.describe_mount(format!("passthrough: {}\n{}", why.is_none(), why.unwrap_or_default()));
+    tree.describe_mount("passthrough", why_not);
 }

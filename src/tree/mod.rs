@@ -124,8 +124,10 @@ impl Tree {
     }
 
     /// Keeps what `.arrayfs/mount.yaml` says: how the tree is mounted.
-    pub fn describe_mount(&self, facts: String) {
-        self.shared.status.describe_mount(facts);
+    ///
+    /// A `feature` of the system is in use, or why it is not.
+    pub fn describe_mount(&self, feature: &'static str, why_not: Option<&str>) {
+        self.shared.status.describe_mount(feature, why_not);
     }
 
     /// The child of a folder of this name. The number counts as known until it is

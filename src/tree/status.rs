@@ -46,7 +46,8 @@ pub struct Status {
     faults: Mutex<Faults>,
     /// Names that were read and do not fit their arrays.
     names: Mutex<Faults>,
-    mount: Mutex<Option<String>>,
+    /// What there is to say of each feature of the mount.
+    mount: Mutex<BTreeMap<&'static str, String>>,
     known: Mutex<Option<Known>>,
 }
 
@@ -66,9 +67,11 @@ impl Status {
     /// The most faults that are kept.
     const MOST: usize = 10_000;
 
-    /// Keeps how the tree is mounted.
-    pub fn describe_mount(&self, facts: String) {
-        *lock(&self.mount) = Some(facts);
+    /// Keeps how the tree is mounted: with a feature of the system, or why without.
+    pub fn describe_mount(&self, feature: &'static str, why_not: Option<&str>) {
+        let why = why_not.map(|why| format!("{feature}_why: {}\n", serde_json::Value::from(why)));
+        let text = format!("{feature}: {}\n{}", why.is_none(), why.unwrap_or_default());
+        lock(&self.mount).insert(feature, text);
         self.make_old();
     }
 
@@ -180,7 +183,10 @@ impl Status {
         for (path, (_, reason)) in faults {
             broken.entry(path).or_insert(reason);
         }
-        let mount = lock(&self.mount).clone().unwrap_or_else(|| "{}\n".into());
+        let mut mount = lock(&self.mount).values().map(String::as_str).collect::<String>();
+        if mount.is_empty() {
+            mount.push_str("{}\n");
+        }
         [lines(&broken), lines(&warnings), mount.into()]
     }
 }

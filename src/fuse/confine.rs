@@ -1,0 +1,75 @@
+//! The threads that serve give up the rights that they do not need.
+//!
+//! They read the store, and nothing else of the file system; they write nothing, and talk to nobody. Where
+//! the kernel has Landlock it holds them to that, whatever a fault of this program may lead them to.
+//! The thread that mounted keeps its rights, for it has to unmount.
+
+use std::path::Path;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, RulesetStatus,
+};
+
+/// The kernel's interface that is used where it is there; of older ones, what they have.
+const NEWEST: ABI = ABI::V5;
+
+/// Confines the calling thread, and those that it starts from here on, to reading what is in the directory
+/// `store`, and to the device by which the kernel is answered. Tells whether the kernel holds it to that.
+///
+/// # Errors
+///
+/// What the kernel says, where it has Landlock and refuses.
+pub(super) fn confine(store: &Path) -> Result<bool, RulesetError> {
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    let answer = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
+    let beneath = |path: &Path, access| PathFd::new(path).map(|path| PathBeneath::new(path, access));
+    let mut rules = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(NEWEST))?
+        .handle_access(AccessNet::from_all(NEWEST))?
+        .create()?;
+    for (path, access) in [(store, read), (Path::new("/dev/fuse"), answer)] {
+        // What cannot be opened cannot be read either: there is nothing to allow.
+        if let Ok(rule) = beneath(path, access) {
+            rules = rules.add_rule(rule)?;
+        }
+    }
+    Ok(rules.restrict_self()?.ruleset != RulesetStatus::NotEnforced)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::io::ErrorKind::PermissionDenied;
+
+    use super::*;
+
+    #[test]
+    fn a_confined_thread_reads_the_store_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, outside) = (dir.path().join("store"), dir.path().join("outside"));
+        fs::create_dir_all(store.join("sub")).unwrap();
+        fs::write(store.join("sub/x"), "inside").unwrap();
+        fs::write(&outside, "outside").unwrap();
+        let confined = move || {
+            let is_confined = confine(&store).unwrap();
+            let denied =
+                |result: std::io::Result<()>| result.is_err_and(|error| error.kind() == PermissionDenied);
+            assert_eq!(fs::read(store.join("sub/x")).unwrap(), b"inside");
+            assert_eq!(fs::read_dir(&store).unwrap().count(), 1);
+            let refused = [
+                denied(fs::write(store.join("sub/x"), "written")),
+                denied(fs::write(store.join("new"), "written")),
+                denied(fs::remove_file(store.join("sub/x"))),
+                denied(fs::rename(store.join("sub/x"), store.join("sub/y"))),
+                denied(File::open(&outside).map(drop)),
+                denied(fs::read_dir("/etc").map(drop)),
+                denied(std::thread::spawn(move || fs::read(outside).map(drop)).join().unwrap()),
+            ];
+            assert_eq!(refused, [is_confined; 7], "Landlock is {is_confined}");
+        };
+        std::thread::spawn(confined).join().unwrap();
+        assert_eq!(fs::read(dir.path().join("outside")).unwrap(), b"outside", "other threads go on");
+    }
+}
