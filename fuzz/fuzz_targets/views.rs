@@ -177,7 +177,8 @@ fn check_file(tree: &Tree, ino: Ino, pieces: &[u8], is_sound: bool) -> Option<Ve
 }
 
 fn assert_broken(is_sound: bool, error: &arrayfs::Error) -> Option<Vec<u8>> {
-    assert!(!is_sound, "a sound array: {error}");
+    // Some formats have no integers as large as some arrays.
+    assert!(!is_sound || error.to_string().contains("holds exactly"), "a sound array: {error}");
     None
 }
 
