@@ -116,7 +116,9 @@ pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Mou
 
 /// Mounts a tree by one connection, without passthrough and for this reason.
 fn mount_single(tree: &Tree, mountpoint: &Path, options: Options, why: &str) -> io::Result<Mounted> {
-    log::info!("no passthrough: {why}");
+    if options.passthrough {
+        log::warn!("no passthrough: {why}; all else works");
+    }
     passthrough::describe(tree, Some(why));
     let watch = watch(tree);
     let single = serve(ArrayFs::new(tree.clone(), None, watch.clone()), tree, mountpoint, options)?;

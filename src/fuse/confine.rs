@@ -1,8 +1,10 @@
 //! The threads that serve give up the rights that they do not need.
 //!
-//! They read the store, and nothing else of the file system; they write nothing, and talk to nobody. Where
-//! the kernel has Landlock it holds them to that, whatever a fault of this program may lead them to.
-//! The thread that mounted keeps its rights, for it has to unmount.
+//! They read the store, and nothing else of the file system. Where the kernel has Landlock it holds them to
+//! that, whatever a fault of this program may lead them to: they can open no other file, write, make or
+//! remove none, and reach nobody by TCP. It is a net beneath mistakes, not a wall against foreign code: the
+//! thread that mounted keeps its rights, for it has to unmount, and shares their memory. The rights of root
+//! remain as well, for passthrough needs them, and so does a store that only root may read.
 
 use std::path::Path;
 
