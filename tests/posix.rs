@@ -1,0 +1,222 @@
+//! What POSIX and Linux programs do to a file to read it: as on a plain file of the same bytes.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
+
+mod common;
+
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use common::{Mount, write_dense};
+use nix::sys::sendfile::sendfile;
+use nix::unistd::{Whence, lseek};
+use tempfile::{tempdir, tempfile};
+
+const MODES: [&[&str]; 2] = [&[], &["--no-passthrough"]];
+
+/// Whole files, rows, columns, slices and what is made.
+const VIEWS: [&str; 10] = [
+    "array",
+    "rows/17",
+    "cols/03",
+    "slices/10:50/array",
+    "slices/::3/array",
+    "array.npy",
+    "array.csv",
+    "array.npz",
+    "array.h5",
+    "meta.yaml",
+];
+
+/// What a call gave: a number, or the name of the error.
+type Outcome = Result<i64, String>;
+
+fn outcome(result: io::Result<i64>) -> Outcome {
+    result.map_err(|error| nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0)).to_string())
+}
+
+fn opened(path: &Path, flags: i32) -> io::Result<File> {
+    File::options().read(true).custom_flags(flags).open(path)
+}
+
+fn sum(bytes: &[u8]) -> i64 {
+    bytes.iter().fold(bytes.len() as i64, |sum, byte| sum.wrapping_mul(31).wrapping_add(i64::from(*byte)))
+}
+
+/// All bytes by a file that was opened with these flags.
+fn read_with(path: &Path, flags: i32) -> Outcome {
+    let mut bytes = Vec::new();
+    outcome(opened(path, flags).and_then(|mut file| file.read_to_end(&mut bytes)).map(|_| sum(&bytes)))
+}
+
+fn at(path: &Path, offset: u64, length: usize) -> Outcome {
+    let mut bytes = vec![0; length];
+    let read = opened(path, 0).and_then(|file| file.read_at(&mut bytes, offset));
+    outcome(read.map(|length| sum(&bytes[..length])))
+}
+
+fn seek(path: &Path, offset: i64, whence: Whence) -> Outcome {
+    let file = File::open(path).unwrap();
+    outcome(lseek(&file, offset, whence).map_err(io::Error::from))
+}
+
+fn size(path: &Path) -> i64 {
+    fs::metadata(path).unwrap().len() as i64
+}
+
+/// Where a hole and where data begin is for the file system to say; the end is not.
+fn seeks(path: &Path) -> Vec<Outcome> {
+    let (end, hole) = (size(path), seek(path, 0, Whence::SeekHole));
+    assert!(hole.as_ref().is_ok_and(|at| *at <= end), "{hole:?}");
+    let mut file = File::open(path).unwrap();
+    vec![
+        seek(path, 0, Whence::SeekData),
+        seek(path, end, Whence::SeekData),
+        seek(path, end, Whence::SeekHole),
+        seek(path, end + 1, Whence::SeekHole),
+        seek(path, -1, Whence::SeekSet),
+        seek(path, 5, Whence::SeekEnd),
+        outcome(file.seek(SeekFrom::End(-3)).map(|at| at as i64)),
+    ]
+}
+
+fn copied(path: &Path) -> Vec<Outcome> {
+    let source = File::open(path).unwrap();
+    let whole = |mut target: File| {
+        let mut bytes = Vec::new();
+        target.rewind().unwrap();
+        target.read_to_end(&mut bytes).unwrap();
+        sum(&bytes)
+    };
+    let (sent, ranged) = (tempfile().unwrap(), tempfile().unwrap());
+    let mut offset = 0;
+    while sendfile(&sent, &source, Some(&mut offset), 1 << 20).unwrap() > 0 {}
+    // `io::copy` goes by copy_file_range where it can.
+    io::copy(&mut File::open(path).unwrap(), &mut &ranged).unwrap();
+    vec![Ok(whole(sent)), Ok(whole(ranged))]
+}
+
+fn mapped(path: &Path) -> Outcome {
+    let file = File::open(path).unwrap();
+    // SAFETY: nobody changes the file meanwhile.
+    #[allow(unsafe_code)]
+    let map = unsafe { memmap2::Mmap::map(&file) };
+    outcome(map.map(|map| sum(&map)))
+}
+
+fn everything(path: &Path) -> Vec<Outcome> {
+    let end = size(path) as u64;
+    let slash = path.join("");
+    let mut found = vec![
+        read_with(path, 0),
+        read_with(path, libc::O_NOATIME),
+        read_with(path, libc::O_NOFOLLOW),
+        read_with(path, libc::O_NONBLOCK),
+        read_with(path, libc::O_SYNC),
+        read_with(path, libc::O_DIRECTORY),
+        read_with(path, libc::O_PATH),
+        read_with(&slash, 0),
+        at(path, end, 10),
+        at(path, end + 4096, 10),
+        at(path, end - 1, 10),
+        at(path, i64::MAX as u64 - 10, 10),
+        at(path, 1, 1 << 20),
+        mapped(path),
+    ];
+    found.extend(seeks(path));
+    found.extend(copied(path));
+    let file = File::open(path).unwrap();
+    found.push(outcome(file.sync_all().map(|()| 0)));
+    found.push(outcome(
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared)
+            .map(|()| 1)
+            .map_err(io::Error::from),
+    ));
+    let advice = nix::fcntl::PosixFadviseAdvice::POSIX_FADV_WILLNEED;
+    found.push(outcome(nix::fcntl::posix_fadvise(&file, 0, 0, advice).map(|()| 2).map_err(io::Error::from)));
+    for access in
+        [nix::unistd::AccessFlags::F_OK, nix::unistd::AccessFlags::R_OK, nix::unistd::AccessFlags::X_OK]
+    {
+        found.push(outcome(nix::unistd::access(path, access).map(|()| 3).map_err(io::Error::from)));
+    }
+    found
+}
+
+// Promise: What programs do to read a file does what it does on a plain file of the same bytes.
+#[test]
+fn files_are_read_in_every_way_as_plain_files_are() {
+    for options in MODES {
+        let store = tempdir().unwrap();
+        write_dense(&store.path().join("x"), "int32", &[100, 40]);
+        let mount = Mount::with(store.path(), options);
+        let copies = tempdir().unwrap();
+        let plain = copies.path().join("plain");
+        for view in VIEWS {
+            let path = mount.join("x").join(view);
+            let bytes = mount.read(Path::new("x").join(view));
+            fs::write(&plain, &bytes).unwrap();
+            fs::set_permissions(&plain, fs::metadata(&path).unwrap().permissions()).unwrap();
+            assert_eq!(everything(&path), everything(&plain), "{options:?} {view}");
+            // Direct reads need room that begins where a page does; here it must only not give other bytes.
+            if let Ok(file) = opened(&path, libc::O_DIRECT) {
+                let mut room = vec![0; 3 * 4096];
+                let start = room.as_ptr().align_offset(4096);
+                let read = file.read_at(&mut room[start..start + 4096], 0);
+                assert!(
+                    read.is_err() || room[start..].starts_with(&bytes[..bytes.len().min(4096)]),
+                    "{view}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn names_that_are_too_long_or_no_folders_are_told_as_such() {
+    for options in MODES {
+        let store = tempdir().unwrap();
+        write_dense(&store.path().join("x"), "int32", &[100, 40]);
+        let mount = Mount::with(store.path(), options);
+        let error = |path: &str| fs::metadata(mount.join(path)).unwrap_err().raw_os_error().unwrap();
+        for folder in ["", "x", "x/rows", "x/slices", ".arrayfs"] {
+            assert_eq!(error(&format!("{folder}/{}", "a".repeat(256))), libc::ENAMETOOLONG, "{folder}");
+            assert_eq!(error(&format!("{folder}/{}", "a".repeat(255))), libc::ENOENT, "{folder}");
+        }
+        assert_eq!(error("x/array/in"), libc::ENOTDIR);
+        assert_eq!(error("x/rows/17/in"), libc::ENOTDIR);
+    }
+}
+
+#[test]
+fn a_mount_cannot_be_made_writable() {
+    for options in MODES {
+        let store = tempdir().unwrap();
+        let bytes = write_dense(&store.path().join("x"), "int32", &[10, 4]);
+        let mount = Mount::with(store.path(), options);
+        let target = CString::new(mount.path().as_os_str().as_bytes()).unwrap();
+        // Root may say so; nothing comes of it.
+        let _ = nix::mount::mount(
+            None::<&str>,
+            target.as_c_str(),
+            None::<&str>,
+            nix::mount::MsFlags::MS_REMOUNT,
+            None::<&str>,
+        );
+        for path in ["x/array", "x/rows/1", "new", "x/new"] {
+            // Where files are opened without asking, the first to refuse is the write.
+            let open = File::options().write(true).create(true).truncate(false).open(mount.join(path));
+            let error = open.and_then(|file| file.write_at(b"x", 0)).unwrap_err();
+            assert!([libc::EROFS, libc::EACCES].contains(&error.raw_os_error().unwrap()), "{path}: {error}");
+            let error = File::create(mount.join(path)).unwrap_err();
+            assert!([libc::EROFS, libc::EACCES].contains(&error.raw_os_error().unwrap()), "{path}: {error}");
+        }
+        let file = File::open(mount.join("x/array")).unwrap();
+        assert!(file.as_raw_fd() > 0 && file.set_len(0).is_err() && file.write_at(b"x", 0).is_err());
+        assert_eq!(mount.read("x/array"), bytes);
+    }
+}
