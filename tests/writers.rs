@@ -16,9 +16,7 @@ use arrayfs::memory_mapping::{
     open_memory_mapped_sparse, write_memory_mapped_sparse,
 };
 use arrayfs::mmap::Mode;
-use common::{Mount, arrayfs, names, run, say_skipped, wait_until, write_dense};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use common::{Mount, arrayfs, names, run, say_skipped, write_dense};
 use tempfile::tempdir;
 
 /// What a writer of the tests' own is told by: the path, the number of the array to begin with, how many to write,
@@ -212,51 +210,27 @@ fn of_writers_on_one_path_each_comes_whole() {
 #[test]
 fn a_writer_that_is_alive_keeps_its_files() {
     let store = tempdir().unwrap();
-    let path = store.path().join("x");
-    let mut writer = start_writer(&path, 1, u32::MAX, 2);
-    let pid = Pid::from_raw(writer.id() as i32);
-    // Stopped where it has files, and not in the moment when it keeps the others out.
     let create = || {
         let next = store.path().join("next");
-        let mut create =
-            arrayfs().arg("create").arg(next).args(["--shape", "3", "--dtype", "int8"]).spawn().unwrap();
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(1) {
-            if let Some(status) = create.try_wait().unwrap() {
-                assert!(status.success());
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        create.kill().unwrap();
-        create.wait().unwrap();
-        false
+        let output =
+            arrayfs().arg("create").arg(next).args(["--shape", "3", "--dtype", "int8"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
     };
-    let mut tested = false;
-    let start = Instant::now();
-    while !tested && start.elapsed() < Duration::from_secs(30) {
-        std::thread::sleep(Duration::from_millis(7));
-        kill(pid, Signal::SIGSTOP).unwrap();
-        wait_until("it has stopped", || is_stopped(pid));
-        let before = unfinished(store.path());
-        if !before.is_empty() && create() {
-            assert_eq!(unfinished(store.path()), before, "the files of a writer that is alive are gone");
-            tested = true;
-        }
-        kill(pid, Signal::SIGCONT).unwrap();
-    }
-    assert!(tested, "the writer was never seen with files");
-    wait_until("it goes on", || read(&path).is_some());
-    assert!(writer.try_wait().unwrap().is_none(), "the writer failed");
-    writer.kill().unwrap();
-    writer.wait().unwrap();
-}
-
-/// Whether all threads of a process have stopped.
-fn is_stopped(pid: Pid) -> bool {
-    let tasks = format!("/proc/{pid}/task");
-    let stat = |task: String| fs::read_to_string(format!("{tasks}/{task}/stat")).unwrap_or_default();
-    names(Path::new(&tasks)).into_iter().all(|task| stat(task).contains(") T "))
+    // What a writer has while it writes, and who is alive holds the lock.
+    let staged = store.path().join(".arrayfs-unfinished-alive");
+    fs::create_dir(&staged).unwrap();
+    fs::write(staged.join("x.array"), "half").unwrap();
+    let directory = fs::File::open(&staged).unwrap();
+    rustix::fs::flock(&directory, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    create();
+    assert_eq!(
+        fs::read(staged.join("x.array")).unwrap(),
+        b"half",
+        "the files of a writer that is alive are gone"
+    );
+    drop(directory);
+    create();
+    assert_eq!(unfinished(store.path()), Vec::<String>::new(), "what a writer left that is gone is cleared");
 }
 
 /// A small disk, which goes with this.
