@@ -58,7 +58,7 @@ fn who_is_not_root_mounts_without_passthrough() {
         nobody $A unmount $M
         ! grep -q $M /proc/self/mountinfo
         nobody $A mount $S $M 2> /dev/null
-        pkill -KILL -u 65534 -x arrayfs; sleep 0.2
+        pkill -KILL -f \"background-child.*$M\"; sleep 0.2
         nobody $A mount $S $M
         nobody cmp $M/x/array $S/x.array
         nobody $A unmount $M";
