@@ -17,6 +17,7 @@ mod parquet;
 mod raw;
 mod rds;
 mod reader;
+mod readme;
 mod safetensors;
 mod tif;
 mod truth;
@@ -69,6 +70,7 @@ static VERIFIERS: &[(&str, Verify)] = &[
     ("nrrd", nrrd::verify),
     ("nhdr", nrrd::verify_header),
     ("hdr", envi::verify),
+    ("md", readme::verify),
 ];
 
 /// A part of an array in one of its formats.
@@ -369,6 +371,33 @@ mod tests {
         assert!(idle_bytes.len() <= idle(case.format()), "{case}: any bytes at {idle_bytes:?}");
         for end in 0..bytes.len() {
             assert!(said(&bytes[..end]).is_some(), "{case} of {end} bytes");
+        }
+    }
+
+    #[test]
+    fn what_a_readme_tells_is_held_against_the_array() {
+        let wrong_dense = [
+            ("2 rows", "3 rows"),
+            ("int16", "int32"),
+            ("`array.csv`", "`array.cvs`"),
+            ("rows/1", "rows/2"),
+            ("slices/0:2/array.csv", "slices/0:2/dense.csv"),
+        ];
+        let wrong_sparse = [
+            ("`data` float32", "`data` float64"),
+            ("rows/2/dense", "rows/3/dense"),
+            ("matrix.parquet", "matrix.paquet"),
+        ];
+        for ((_dir, selection), wrong) in [(dense(), &wrong_dense[..]), (sparse(), &wrong_sparse)] {
+            let part = Part { thing: Thing::Readme, of: Scope::All };
+            let case = cases(selection.array()).into_iter().find(|case| case.part == part).unwrap();
+            let text = String::from_utf8(bytes_of(&selection, part, case.view)).unwrap();
+            assert_eq!(said(&selection, Thing::Readme, "md", text.as_bytes()), None);
+            for (right, wrong) in wrong {
+                assert!(text.contains(right), "{right}: {text}");
+                let changed = text.replace(right, wrong);
+                assert!(said(&selection, Thing::Readme, "md", changed.as_bytes()).is_some(), "{wrong}");
+            }
         }
     }
 

@@ -37,8 +37,10 @@ def run_python(folder, code):
 
 
 def run_shell(folder, code):
+    # DuckDB's shell is installed beside Python.
+    paths = os.environ | {"PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])}
     for line in code.splitlines():
-        done = subprocess.run(["sh", "-c", line], cwd=folder, capture_output=True)
+        done = subprocess.run(["sh", "-c", line], cwd=folder, capture_output=True, env=paths)
         expect(done.returncode == 0 and (done.stdout or "-N" in line), folder, f"{line}: {done.stderr.decode()}")
 
 
