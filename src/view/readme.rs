@@ -165,7 +165,7 @@ fn text(selection: &Selection) -> String {
     text.push_str(&table::all_files(selection));
     text.push_str("\nThe lines below are run in this folder; whatever is unknown here may be left out.\n");
     for (title, language, lines) in blocks {
-        let _ = write!(text, "\n## {title}\n\n```{language}\n{lines}```\n");
+        let _ = write!(text, "\n## {title}\n```{language}\n{lines}```\n");
     }
     text
 }
