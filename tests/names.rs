@@ -352,7 +352,7 @@ fn a_folder_s_readme_says_how_to_read_it() {
     );
     for listed in mount.list("cell,gene#dense") {
         let is_folder = mount.join("cell,gene#dense").join(&listed).is_dir();
-        assert!(is_folder || text.contains(&format!("- `{listed}`")), "{listed} is not told of: {text}");
+        assert!(is_folder || text.contains(&format!("`{listed}`")), "{listed} is not told of: {text}");
     }
     let slice = String::from_utf8(mount.read("cell,gene#sparse/slices/1::2/README.md")).unwrap();
     assert!(slice.contains("Sparse matrix (CSR) of 2 rows and 3 columns"), "{slice}");

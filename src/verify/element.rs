@@ -63,6 +63,29 @@ pub(super) fn is_text(dtype: Dtype, element: Element, text: &[u8]) -> bool {
     }
 }
 
+/// Whether two elements, of one type or of two, are the same number; any NaN is any other.
+pub(super) fn is_same(a: (Dtype, Element), b: (Dtype, Element)) -> bool {
+    match (value(a.0, a.1), value(b.0, b.1)) {
+        (Value::Integer(a), Value::Integer(b)) => a == b,
+        (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan(),
+        (Value::Integer(integer), Value::Float(float)) | (Value::Float(float), Value::Integer(integer)) => {
+            // Rounds towards zero, and stops at the ends: what has no fraction is as it was.
+            #[allow(clippy::cast_possible_truncation)]
+            let whole = float as i128;
+            float.fract() == 0.0 && whole == integer && float.is_sign_negative() == (integer < 0)
+        }
+    }
+}
+
+/// Whether there is a float64 of this very value.
+pub(super) fn fits_float64(dtype: Dtype, element: Element) -> bool {
+    match value(dtype, element) {
+        #[allow(clippy::cast_possible_truncation)]
+        Value::Integer(value) => (value as f64) as i128 == value,
+        Value::Float(_) => true,
+    }
+}
+
 /// The sum of two elements, as their type has it; what is added to a zero keeps its bits.
 pub(super) fn sum(dtype: Dtype, a: Element, b: Element) -> Element {
     if a == Element::default() {
@@ -98,6 +121,27 @@ mod tests {
         assert!(is_text(Dtype::Uint64, [0xFF; 8], b"18446744073709551615"));
         assert!(is_text(Dtype::Int8, element(&[0xFF]), b"-1"));
         assert!(is_text(Dtype::Bool, element(&[2]), b"1") && !is_text(Dtype::Bool, element(&[2]), b""));
+    }
+
+    #[test]
+    fn numbers_of_two_types_are_the_same_or_not() {
+        let int = |n: i32| (Dtype::Int32, element(&n.to_le_bytes()));
+        let float = |n: f64| (Dtype::Float64, element(&n.to_le_bytes()));
+        assert!(is_same(int(-3), float(-3.0)) && is_same(float(0.0), int(0)));
+        assert!(
+            !is_same(int(3), float(3.5))
+                && !is_same(int(0), float(-0.0))
+                && !is_same(int(0), float(f64::NAN))
+        );
+        assert!(is_same(float(f64::NAN), (Dtype::Float16, element(&f16::NAN.to_le_bytes()))));
+        assert!(
+            is_same((Dtype::Bool, element(&[2])), int(1))
+                && !is_same(int(-1), (Dtype::Uint8, element(&[0xFF])))
+        );
+        let fits = |n: u64| fits_float64(Dtype::Uint64, n.to_le_bytes());
+        assert!(fits(1 << 63) && fits(1 << 53) && !fits((1 << 53) + 1) && !fits(u64::MAX));
+        let large = 9_007_199_254_740_993u64;
+        assert!(!is_same((Dtype::Uint64, large.to_le_bytes()), float(9_007_199_254_740_992.0)));
     }
 
     #[test]

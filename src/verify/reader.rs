@@ -62,3 +62,25 @@ pub(super) fn expect_end(reader: &mut dyn Read) -> Result<(), Fault> {
         _ => Err(Fault("more bytes than numbers".into())),
     }
 }
+
+/// That so many zeros follow.
+pub(super) fn expect_zeros(reader: &mut dyn Read, count: usize) -> Result<(), Fault> {
+    let mut zeros = vec![0; count];
+    reader.read_exact(&mut zeros)?;
+    match zeros.iter().all(|byte| *byte == 0) {
+        true => Ok(()),
+        false => Err(Fault("bytes where there should be zeros".into())),
+    }
+}
+
+/// The next bytes, of which there may be few only.
+pub(super) fn read_bytes<const N: usize>(reader: &mut dyn Read) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    reader.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The next four bytes as a number.
+pub(super) fn read_word(reader: &mut dyn Read) -> io::Result<u32> {
+    read_bytes(reader).map(u32::from_le_bytes)
+}

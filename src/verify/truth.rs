@@ -32,6 +32,11 @@ pub(super) struct Numbers<'s> {
 }
 
 impl<'s> Numbers<'s> {
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.shape.iter().product()
+    }
+
     /// The elements one by one.
     pub fn elements(self) -> impl Iterator<Item = Result<Element>> + 's {
         let width = usize::try_from(self.dtype.itemsize()).unwrap_or(8);

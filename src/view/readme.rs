@@ -8,6 +8,7 @@ mod matlab;
 mod python;
 mod r;
 mod shell;
+mod table;
 
 use std::fmt::Write;
 use std::path::Path;
@@ -17,7 +18,6 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result, shown};
 use crate::format::{Metadata, Shape};
 use crate::part::{Part, Scope, Selection, Thing};
-use crate::select::index_width;
 use crate::vfile::VirtualFile;
 
 pub(super) struct Readme;
@@ -52,6 +52,9 @@ const BLOCK: u64 = 100;
 /// Bytes that an example reads whole.
 const SMALL: u64 = 256 << 20;
 
+/// Columns of a table that an example reads ten rows of, as text.
+const WIDE: u64 = 10_000;
+
 /// What the examples are made of.
 struct Facts {
     shape: Shape,
@@ -59,10 +62,25 @@ struct Facts {
     /// A row, by its file or folder: the last, which shows how wide the numbers are.
     row: String,
     column: String,
-    /// How the format that NumPy maps is offered.
-    has_npy: bool,
-    /// How one row comes as text.
+    /// Names of the files that hold all rows.
+    files: Vec<String>,
+    /// Whether one row comes as text.
     has_csv_rows: bool,
+    /// Whether names stand around the numbers of a matrix as text.
+    has_names: bool,
+    /// Bytes of all numbers.
+    bytes: u64,
+}
+
+/// Bytes of the numbers, of a sparse matrix of those of all rows.
+fn bytes(metadata: &Metadata, shape: Shape) -> u64 {
+    match metadata {
+        Metadata::Dense(meta) => shape.bytes(meta.dtype).unwrap_or(u64::MAX),
+        Metadata::Sparse(meta) => {
+            let item = meta.data_dtype.itemsize() + meta.indices_dtype.itemsize();
+            meta.nnz.saturating_mul(item)
+        }
+    }
 }
 
 enum Types {
@@ -73,7 +91,7 @@ enum Types {
 impl Facts {
     fn of(selection: &Selection) -> Self {
         let shape = selection.shape();
-        let last = |count: u64| format!("{:0width$}", count - 1, width = index_width(count));
+        let last = |count: u64| table::number(count, count - 1);
         let types = match &selection.array().metadata {
             Metadata::Dense(meta) => Types::Dense(meta.dtype),
             Metadata::Sparse(meta) => {
@@ -81,19 +99,42 @@ impl Facts {
                 Types::Sparse { data, indices, indptr }
             }
         };
-        let (main, row) = match types {
-            Types::Dense(_) => (Thing::Array, Thing::Array),
-            Types::Sparse { .. } => (Thing::Data, Thing::Dense),
+        let row = match types {
+            Types::Dense(_) => Part { thing: Thing::Array, of: Scope::Row(0) },
+            Types::Sparse { .. } => Part { thing: Thing::Dense, of: Scope::Row(0) },
         };
-        let has = |thing, of, format: &[u8]| super::find(selection, Part { thing, of }, format).is_some();
+        let names = &selection.array().names;
+        let is_matrix = matches!(shape, Shape::Matrix(..));
         Self {
             shape,
             types,
             row: format!("rows/{}", last(shape.rows())),
             column: format!("cols/{}", last(shape.columns())),
-            has_npy: has(main, Scope::All, b"npy"),
-            has_csv_rows: has(row, Scope::Row(0), b"csv"),
+            files: table::names(selection),
+            has_csv_rows: super::find(selection, row, b"csv").is_some(),
+            has_names: is_matrix && names.of_rows().is_some() && names.of_columns().is_some(),
+            bytes: bytes(&selection.array().metadata, shape),
         }
+    }
+
+    /// Whether there is a file of this name.
+    fn has(&self, name: &str) -> bool {
+        self.files.iter().any(|file| file.trim_end_matches('/') == name)
+    }
+
+    /// What the numbers are called, as one thing.
+    fn whole(&self) -> &'static str {
+        match self.types {
+            Types::Dense(_) => "array",
+            Types::Sparse { .. } => "matrix",
+        }
+    }
+
+    /// The first rows as a table of text, where there is one.
+    fn table(&self) -> Option<String> {
+        let thing = if matches!(self.types, Types::Dense(_)) { "array.csv" } else { "dense.csv" };
+        let table = || format!("slices/0:{}/{thing}", self.shape.rows().min(10));
+        (self.has(thing) && self.shape.columns() <= WIDE).then(table)
     }
 
     /// The file and shape of what an example may read whole: all, or some rows.
@@ -120,12 +161,12 @@ fn text(selection: &Selection) -> String {
     ];
     let mut text = format!("# {}\n\n", shown(&selection.array().path).replace('`', "'"));
     text.push_str(&introduction(selection, &facts));
-    text.push_str("\nThe lines below are run in this folder: file names are those in it.\n");
+    text.push('\n');
+    text.push_str(&table::all_files(selection));
+    text.push_str("\nThe lines below are run in this folder; whatever is unknown here may be left out.\n");
     for (title, language, lines) in blocks {
-        let _ = write!(text, "\n## {title}\n\n```{language}\n{lines}```\n");
+        let _ = write!(text, "\n## {title}\n```{language}\n{lines}```\n");
     }
-    text.push_str("\n## All files\n\n");
-    text.push_str(&all_files(selection));
     text
 }
 
@@ -175,60 +216,17 @@ fn names(selection: &Selection, shape: Shape) -> String {
     if lines.is_empty() { String::new() } else { format!("\n{}\n", lines.join("\n")) }
 }
 
-/// Every format of every thing, those that no listing shows too.
-fn all_files(selection: &Selection) -> String {
-    let mut text = String::new();
-    let offered = |part: Part| super::offered(selection, part).map(|(_, view)| view);
-    let name = |stem: &str, view: &dyn View| {
-        let slash = if view.is_folder() { "/" } else { "" };
-        match view.format() {
-            "" => format!("{stem}{slash}"),
-            format => format!("{stem}.{format}{slash}"),
-        }
-    };
-    for thing in Thing::ALL {
-        for view in offered(Part { thing, of: Scope::All }) {
-            let about = view.about();
-            let colon = if about.is_empty() { "" } else { ": " };
-            let _ = writeln!(text, "- `{}`{colon}{about}", name(thing.name(), view));
-        }
-    }
-    let (rows, columns) = (selection.shape().rows(), selection.shape().columns());
-    let number = |count: u64, i: u64| format!("{i:0width$}", width = index_width(count));
-    let is_sparse = matches!(selection.array().metadata, Metadata::Sparse(_));
-    if let Shape::Matrix(..) = selection.shape() {
-        let of = Scope::Row(0);
-        let first = format!("rows/{}", number(rows, 0));
-        let things =
-            if is_sparse { &[Thing::Data, Thing::Indices, Thing::Dense][..] } else { &[Thing::Array] };
-        let files = things.iter().flat_map(|thing| {
-            let stem = if is_sparse { format!("{first}/{}", thing.name()) } else { first.clone() };
-            offered(Part { thing: *thing, of }).map(move |view| format!("`{}`", name(&stem, view)))
-        });
-        let files: Vec<_> = files.collect();
-        let _ = writeln!(text, "- one row: {} … to `rows/{}`", files.join(" "), number(rows, rows - 1));
-        let files = offered(Part { thing: Thing::Array, of: Scope::Column(0) });
-        let first = format!("cols/{}", number(columns, 0));
-        let files: Vec<_> = files.map(|view| format!("`{}`", name(&first, view))).collect();
-        if !files.is_empty() {
-            let last = number(columns, columns - 1);
-            let _ = writeln!(text, "- one column: {} … to `cols/{last}`", files.join(" "));
-        }
-    }
-    let _ = writeln!(
-        text,
-        "- `slices/0:{rows}/`: some rows, as a folder like this one; `::2`, `-1:` and so on as in Python"
-    );
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn facts(shape: Shape, types: Types) -> Facts {
         let (row, column) = ("rows/17".into(), "cols/3".into());
-        Facts { shape, types, row, column, has_npy: true, has_csv_rows: true }
+        let things = ["array", "dense", "data", "matrix"];
+        let formats = ["npy", "csv", "parquet", "h5ad", "zarr", "safetensors", "rds", "mat", "h5"];
+        let files = things.iter().flat_map(|thing| formats.map(|format| format!("{thing}.{format}")));
+        let files = files.collect();
+        Facts { shape, types, row, column, files, has_csv_rows: true, has_names: false, bytes: 1 }
     }
 
     #[test]

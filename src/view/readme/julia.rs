@@ -1,11 +1,19 @@
-//! Lines for Julia: its standard library only. Its arrays are column-major, so a matrix comes with its
+//! Lines for Julia: its standard library, and NPZ. Its arrays are column-major, so a matrix comes with its
 //! axes exchanged.
 
-use super::{Facts, Types};
+use super::{Facts, SMALL, Types};
 use crate::dtype::Dtype;
 use crate::format::Shape;
 
 pub(super) fn lines(facts: &Facts) -> String {
+    let npy = match facts.has("array.npy") && facts.bytes <= SMALL {
+        true => "using NPZ  # a package\ny = npzread(\"array.npy\")  # axes as they are\n",
+        false => "",
+    };
+    numbers(facts) + npy
+}
+
+fn numbers(facts: &Facts) -> String {
     match (&facts.types, facts.shape) {
         (Types::Dense(dtype), Shape::Vector(n)) => {
             format!("using Mmap\nx = Mmap.mmap(\"array\", Vector{{{}}}, {n})\n", name(*dtype))

@@ -1,11 +1,33 @@
 //! Lines for MATLAB, no toolbox needed. Its arrays are column-major, so a matrix comes with its axes
 //! exchanged.
 
-use super::{Facts, Types};
+use super::{Facts, SMALL, Types};
 use crate::dtype::Dtype;
 use crate::format::Shape;
 
 pub(super) fn lines(facts: &Facts) -> String {
+    numbers(facts) + &whole(facts)
+}
+
+/// What is read by a single call.
+fn whole(facts: &Facts) -> String {
+    let (thing, mut text) = (facts.whole(), String::new());
+    let (Types::Dense(dtype) | Types::Sparse { data: dtype, .. }) = facts.types;
+    let is_exact = matches!(facts.types, Types::Dense(_)) || !matches!(dtype, Dtype::Int64 | Dtype::Uint64);
+    if facts.has(&format!("{thing}.mat")) && facts.bytes <= SMALL && is_exact {
+        let note = if matches!(facts.shape, Shape::Matrix(..)) { "column, row" } else { "i" };
+        text.push_str(&format!("load('{thing}.mat');  % {thing}({note}), from 1\n"));
+    }
+    if facts.has("array.h5") && matches!(facts.shape, Shape::Matrix(..)) {
+        text.push_str(&format!(
+            "first = h5read('array.h5', '/array', [1 1], [{} 1]);  % a row\n",
+            facts.shape.columns()
+        ));
+    }
+    text
+}
+
+fn numbers(facts: &Facts) -> String {
     match &facts.types {
         Types::Dense(dtype) => dense(facts, *dtype),
         Types::Sparse { data, indices, indptr } => {

@@ -3,11 +3,33 @@
 //! R has int32 and float64 only. Wider integers become float64, exact up to 2^53; an int32 of the
 //! smallest value is R's NA.
 
-use super::{Facts, Types};
+use super::{Facts, SMALL, Types};
 use crate::dtype::Dtype;
 use crate::format::Shape;
 
 pub(super) fn lines(facts: &Facts) -> String {
+    numbers(facts) + &whole(facts)
+}
+
+/// What R reads by a single call, where it is not too large.
+fn whole(facts: &Facts) -> String {
+    let mut text = String::new();
+    let (Types::Dense(dtype) | Types::Sparse { data: dtype, .. }) = facts.types;
+    let file = format!("{}.rds", facts.whole());
+    // Numbers beyond 2^53 that R has not would be an error of the read.
+    let is_exact = !matches!(dtype, Dtype::Int64 | Dtype::Uint64);
+    if facts.has(&file) && is_exact && facts.bytes <= SMALL {
+        let note = if matches!(facts.shape, Shape::Matrix(..)) { "  # rows as its columns" } else { "" };
+        text.push_str(&format!("y <- readRDS(\"{file}\"){note}\n"));
+    }
+    if let Some(table) = facts.table() {
+        let names = if facts.has_names { "row.names = 1, check.names = FALSE" } else { "header = FALSE" };
+        text.push_str(&format!("table <- read.csv(\"{table}\", {names})\n"));
+    }
+    text
+}
+
+fn numbers(facts: &Facts) -> String {
     match &facts.types {
         Types::Dense(dtype) => dense(facts, *dtype),
         Types::Sparse { data, indices, indptr } => {

@@ -1,4 +1,4 @@
-//! Lines for the shell: coreutils only.
+//! Lines for the shell: coreutils, awk, and DuckDB for what is a table.
 
 use super::{Facts, Types};
 use crate::dtype::Dtype;
@@ -9,8 +9,9 @@ pub(super) fn lines(facts: &Facts) -> String {
         Shape::Matrix(..) if facts.has_csv_rows => format!("cut -d , -f 1-10 {}.csv\n", facts.row),
         _ => String::new(),
     };
+    let text = text + &tables(facts);
     match (&facts.types, facts.shape) {
-        (Types::Dense(dtype), Shape::Vector(_)) => dump("array", *dtype),
+        (Types::Dense(dtype), Shape::Vector(_)) => dump("array", *dtype) + &text,
         (Types::Dense(dtype), Shape::Matrix(..)) => {
             dump("array", *dtype) + &dump(&facts.row, *dtype) + &dump(&facts.column, *dtype) + &text
         }
@@ -20,6 +21,20 @@ pub(super) fn lines(facts: &Facts) -> String {
             parts + &dump(&format!("{}/dense", facts.row), *data) + &text
         }
     }
+}
+
+/// The sum of the last column of some rows, and a question in SQL.
+fn tables(facts: &Facts) -> String {
+    let mut text = String::new();
+    if let Some(table) = facts.table() {
+        text.push_str(&format!("awk -F , '{{ sum += $NF }} END {{ print sum }}' {table}\n"));
+    }
+    let parquet = format!("{}.parquet", facts.whole());
+    if facts.has(&parquet) {
+        let only = if matches!(facts.shape, Shape::Matrix(..)) { " WHERE row = 0" } else { "" };
+        text.push_str(&format!("duckdb -c \"SELECT * FROM '{parquet}'{only} LIMIT 10\"\n"));
+    }
+    text
 }
 
 /// The first elements of a file, as numbers.

@@ -1,5 +1,6 @@
 """README.md: its lines for the shell, Python and R are run as they stand, and give the numbers of the array."""
 
+import contextlib
 import functools
 import json
 import os
@@ -37,8 +38,10 @@ def run_python(folder, code):
 
 
 def run_shell(folder, code):
+    # DuckDB's shell is installed beside Python.
+    paths = os.environ | {"PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])}
     for line in code.splitlines():
-        done = subprocess.run(["sh", "-c", line], cwd=folder, capture_output=True)
+        done = subprocess.run(["sh", "-c", line], cwd=folder, capture_output=True, env=paths)
         expect(done.returncode == 0 and (done.stdout or "-N" in line), folder, f"{line}: {done.stderr.decode()}")
 
 
@@ -74,6 +77,31 @@ def same_numbers(folder, found, wanted):
     expect(same, folder, "R reads other numbers")
 
 
+def same_values(folder, what, found, wanted):
+    """Equal, whatever the type; text and other programs' types may be wider."""
+    # The text of a narrow float is that of the nearest of its own type.
+    found = np.asarray(found.astype(wanted.dtype)).reshape(wanted.shape)
+    same = np.array_equal(found, wanted, equal_nan=wanted.dtype.kind == "f")
+    expect(same, folder, f"{what} has other numbers")
+
+
+def check_libraries(folder, found, dense, stored):
+    """What libraries made of their own files: `dense` are all numbers, `stored` those that are stored."""
+    same_values(folder, "table", found["table"], dense[:10])
+    batches = [batch.column("value").to_numpy(zero_copy_only=False) for batch in found["batches"]]
+    values = np.concatenate(batches) if batches else np.zeros(0)
+    same_values(folder, "batches", values, stored)
+    tensors = found["tensors"]
+    name = "array" if "array" in tensors.keys() else "data"
+    same_values(folder, "tensors", tensors.get_tensor(name).ravel(), stored)
+    # Zarr opens its files when they are read.
+    with contextlib.chdir(folder):
+        chunks = found["chunks"][:] if name == "array" else found["chunks"]["X/data"][:]
+    same_values(folder, "chunks", chunks.ravel(), stored)
+    if dense.ndim == 2:
+        expect(found["cells"].shape == dense.shape, folder, "AnnData has another shape")
+
+
 def check_dense(folder, array, names):
     code, wanted = blocks(folder), array.array
     if "/slices/" not in folder:
@@ -81,6 +109,7 @@ def check_dense(folder, array, names):
     found = run_python(folder, code["python"])
     same_array(folder, np.asarray(found["x"]), wanted)
     is_matrix = wanted.ndim == 2
+    check_libraries(folder, found, wanted, wanted.ravel())
     if is_matrix:
         same_array(folder, found["row"], wanted[-1])
         same_array(folder, found["column"], wanted[:, -1])
@@ -90,6 +119,7 @@ def check_dense(folder, array, names):
         return
     seen_by_r.add(kind)
     variables = ["x", "row", "column"] if is_matrix else ["x"]
+    variables += [name for name in ["y", "table"] if f"\n{name} <- " in code["r"]]
     found = run_r(folder, code["r"], variables)
     if not found:
         return
@@ -97,6 +127,13 @@ def check_dense(folder, array, names):
     if is_matrix:
         same_numbers(folder, found[1], wanted[-1])
         same_numbers(folder, found[2], wanted[:, -1])
+    for name, numbers in zip(variables, found):
+        if name == "y":
+            same_numbers(folder, numbers, wanted.flatten())
+        if name == "table":
+            # The text of a narrow float is that of the nearest of its own type.
+            rounded = numbers.astype(wanted.dtype) if wanted.dtype.kind == "f" else numbers
+            same_numbers(folder, rounded, wanted[:10].flatten(order="F"))
 
 
 def check_sparse(folder, array, names):
@@ -105,6 +142,7 @@ def check_sparse(folder, array, names):
         run_shell(folder, code["sh"])
     found = run_python(folder, code["python"])
     same_array(folder, found["row"], array.dense()[-1])
+    check_libraries(folder, found, array.dense(), array.data)
     matrix = found["x"]
     expect(matrix.shape == array.shape and matrix.nnz == len(array.data), folder, "SciPy makes another matrix")
     data = array.data.astype(np.float32) if array.data.dtype == np.float16 else array.data

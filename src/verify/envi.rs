@@ -1,0 +1,61 @@
+//! `.hdr`, by the words of "ENVI Header Format": lines of a key and its value, for the bytes beside it.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use super::npy::expect;
+use super::nrrd::expect_data_file;
+use super::truth::numbers;
+use super::{Fault, Shown, Verified};
+use crate::dtype::Dtype;
+
+pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+    let mut text = String::new();
+    let mut file = shown.file()?;
+    file.expect_lines()?;
+    file.read_to_string(&mut text)?;
+    let mut lines = text.lines();
+    expect("magic string", &lines.next(), &Some("ENVI"))?;
+    let mut keys = BTreeMap::new();
+    for line in lines {
+        let (key, value) =
+            line.split_once(" = ").ok_or_else(|| Fault(format!("a line that is no key: {line}")))?;
+        if keys.insert(key, value.to_owned()).is_some() {
+            return Err(Fault(format!("{key} is there twice")));
+        }
+    }
+    let numbers = numbers(shown.selection, shown.part)?;
+    let (lines, samples) = match numbers.shape[..] {
+        [rows, columns] => (rows, columns),
+        _ => (1, numbers.count()),
+    };
+    let expected = [
+        ("samples", samples.to_string()),
+        ("lines", lines.to_string()),
+        ("bands", "1".into()),
+        ("header offset", "0".into()),
+        ("file type", "ENVI Standard".into()),
+        ("data type", code(numbers.dtype).to_string()),
+        ("interleave", "bsq".into()),
+        ("byte order", "0".into()),
+    ];
+    expect("keys", &keys, &expected.into_iter().collect())?;
+    // ENVI looks for the data in the file whose name is that of the header less what follows the dot.
+    expect_data_file(shown, shown.part.thing.name(), numbers.count() * numbers.dtype.itemsize())
+}
+
+/// The number of a type in "ENVI Header Format"; 0 for what has none.
+const fn code(dtype: Dtype) -> u8 {
+    match dtype {
+        Dtype::Bool | Dtype::Uint8 => 1,
+        Dtype::Int16 => 2,
+        Dtype::Int32 => 3,
+        Dtype::Float32 => 4,
+        Dtype::Float64 => 5,
+        Dtype::Uint16 => 12,
+        Dtype::Uint32 => 13,
+        Dtype::Int64 => 14,
+        Dtype::Uint64 => 15,
+        Dtype::Int8 | Dtype::Float16 => 0,
+    }
+}

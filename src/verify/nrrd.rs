@@ -1,0 +1,95 @@
+//! `.nrrd` and `.nhdr`, by the words of "Definition of NRRD File Format": lines of a field and its value,
+//! and the elements after an empty line or in the file that is named.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+
+use super::npy::expect;
+use super::raw::compare;
+use super::reader::expect_end;
+use super::truth::{Numbers, numbers};
+use super::{Fault, Shown, Verified};
+use crate::dtype::Dtype;
+use crate::part::{Part, Thing};
+use crate::view;
+
+pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+    let mut file = BufReader::new(shown.file()?);
+    let numbers = numbers(shown.selection, shown.part)?;
+    let fields = read_fields(&mut file)?;
+    expect("fields", &fields, &expected(&numbers))?;
+    compare(&mut file, numbers)?;
+    expect_end(&mut file)
+}
+
+pub(super) fn verify_header(shown: &Shown<'_>) -> Verified {
+    let file = shown.file()?;
+    file.expect_lines()?;
+    let numbers = numbers(shown.selection, shown.part)?;
+    let mut fields = read_fields(&mut BufReader::new(file))?;
+    let name = fields.remove("data file").ok_or_else(|| Fault("no data file is named".into()))?;
+    expect("fields", &fields, &expected(&numbers))?;
+    expect_data_file(shown, &name, numbers.count() * numbers.dtype.itemsize())
+}
+
+/// That in the same folder there is a file of that name, of the bytes as they are, and so many of them.
+pub(super) fn expect_data_file(shown: &Shown<'_>, name: &str, bytes: u64) -> Verified {
+    let thing = Thing::ALL.into_iter().find(|thing| thing.name() == name);
+    let part = thing.map(|thing| Part { thing, ..shown.part });
+    // Bytes of another part of the array would be other numbers.
+    let part = part.filter(|part| *part == shown.part);
+    let view = part.and_then(|part| view::find(shown.selection, part, b""));
+    let view = view.ok_or_else(|| Fault(format!("the data file {name} is not that of the numbers")))?;
+    let file = view::VIEWS[view].file(shown.selection, shown.part)?;
+    expect("bytes of the data file", &file.len(), &bytes)
+}
+
+type Fields = BTreeMap<String, String>;
+
+/// The fields, up to an empty line or the end.
+fn read_fields(file: &mut dyn BufRead) -> Result<Fields, Fault> {
+    /// The longest header that is read, in bytes.
+    const LONGEST: u64 = 1 << 16;
+    let mut file = file.take(LONGEST);
+    let mut next = || -> Result<String, Fault> {
+        let mut line = String::new();
+        file.read_line(&mut line)?;
+        Ok(line.trim_end_matches('\n').to_owned())
+    };
+    expect("magic string", &next()?[..], "NRRD0004")?;
+    let mut fields = Fields::new();
+    loop {
+        let line = next()?;
+        match line.split_once(": ") {
+            _ if line.is_empty() => return Ok(fields),
+            // A comment: the one there is fills up.
+            _ if line.starts_with('#') => expect("comment", line[1..].trim_matches(' '), "")?,
+            Some((field, value)) => match fields.insert(field.to_owned(), value.to_owned()) {
+                None => {}
+                Some(_) => return Err(Fault(format!("{field} is there twice"))),
+            },
+            None => return Err(Fault(format!("a line that is no field: {line}"))),
+        }
+    }
+}
+
+/// What the fields must be, but for the name of a data file.
+fn expected(numbers: &Numbers<'_>) -> Fields {
+    let name = match numbers.dtype {
+        Dtype::Bool => "uint8",
+        Dtype::Float32 => "float",
+        Dtype::Float64 => "double",
+        dtype => dtype.name(),
+    };
+    // The axis of neighbours is the first.
+    let sizes: Vec<_> = numbers.shape.iter().rev().map(u64::to_string).collect();
+    let dimension = numbers.shape.len().to_string();
+    let fields = [
+        ("type", name),
+        ("dimension", &dimension),
+        ("sizes", &sizes.join(" ")),
+        ("endian", "little"),
+        ("encoding", "raw"),
+    ];
+    fields.into_iter().map(|(field, value)| (field.to_owned(), value.to_owned())).collect()
+}

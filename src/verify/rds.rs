@@ -1,0 +1,210 @@
+//! `.rds`, by the words of "Serialization Formats" in R Internals: items, each a word of flags and what
+//! belongs to it. The crates for it hold all of a file in memory.
+
+use std::io::{BufReader, Read};
+use std::sync::Arc;
+
+use super::npy::expect;
+use super::raw::{compare_as, or_refused};
+use super::reader::{FileReader, expect_end, read_bytes, read_word};
+use super::truth::{Numbers, numbers};
+use super::{Fault, Shown, Verified};
+use crate::dtype::Dtype;
+use crate::names::Labels;
+use crate::part::{Part, Scope, Thing};
+use crate::select::Rows;
+
+type File<'a> = BufReader<FileReader<'a>>;
+
+/// Names of an axis, and which of them are shown.
+type Names = Option<(Arc<Labels>, Rows)>;
+
+/// Types of items; what is above 255 are flags.
+const SYMBOL: u32 = 1;
+const TAGGED: u32 = 2 | 1 << 10;
+const CHARACTERS: u32 = 9;
+const INTEGER: u32 = 13;
+const STRINGS: u32 = 16;
+const LIST: u32 = 19;
+const NULL: u32 = 254;
+const WITH_ATTRIBUTES: u32 = 1 << 9;
+/// An object of a class with slots, which are its attributes.
+const OBJECT: u32 = 25 | 1 << 8 | WITH_ATTRIBUTES | 1 << 16;
+/// Encodings of characters.
+const UTF8: u32 = 1 << 15;
+const ASCII: u32 = 1 << 18;
+
+/// The longest name of an attribute, in bytes.
+const LONGEST: u64 = 64;
+
+pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+    or_refused(shown, verify_file(shown))
+}
+
+fn verify_file(shown: &Shown<'_>) -> Verified {
+    let mut file = BufReader::with_capacity(1 << 20, shown.file()?);
+    expect("magic string", &read_bytes(&mut file)?, b"B\n")?;
+    let versions = [read_word(&mut file)?, read_word(&mut file)?, read_word(&mut file)?];
+    // The format's, that of the R that wrote it, and the oldest R that reads it.
+    expect("versions", &versions, &[2, 0x0004_0200, 0x0002_0300])?;
+    match shown.part.thing {
+        Thing::Matrix => verify_sparse(shown, &mut file)?,
+        _ => verify_dense(shown, &mut file)?,
+    }
+    expect_end(&mut file)
+}
+
+/// A vector, and of a matrix its dimensions; R counts down the columns, and has the axes exchanged.
+fn verify_dense(shown: &Shown<'_>, file: &mut File<'_>) -> Verified {
+    let numbers = numbers(shown.selection, shown.part)?;
+    let shape = numbers.shape.clone();
+    let is_named = matches!(shown.part.thing, Thing::Array | Thing::Dense) && shown.part.of == Scope::All;
+    let names = if is_named { names(shown)? } else { [None, None] };
+    let mut wanted = match (&shape[..], &names) {
+        ([_, _], [None, None]) => vec!["dim"],
+        ([_, _], _) => vec!["dim", "dimnames"],
+        (_, [_, Some(_)]) => vec!["names"],
+        _ => Vec::new(),
+    };
+    let flags = if wanted.is_empty() { 0 } else { WITH_ATTRIBUTES };
+    verify_vector(file, flags, numbers)?;
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    verify_attributes(file, &mut wanted, |file, name| match name {
+        "dim" => expect("dim", &integers(file)?, &shape.iter().rev().copied().collect()),
+        "dimnames" => verify_dimnames(file, &names),
+        _ => verify_names(file, names[1].as_ref()),
+    })
+}
+
+/// Matrix's compressed columns, which the rows of the store are.
+fn verify_sparse(shown: &Shown<'_>, file: &mut File<'_>) -> Verified {
+    let of = |thing| numbers(shown.selection, Part { thing, ..shown.part });
+    let shape = shown.selection.shape();
+    let is_bool = shown.selection.array().metadata.dtype() == Dtype::Bool;
+    let class = if is_bool { "lgCMatrix" } else { "dgCMatrix" };
+    let names = names(shown)?;
+    expect("type", &read_word(file)?, &OBJECT)?;
+    let mut wanted = vec!["i", "p", "Dim", "Dimnames", "x", "factors", "class"];
+    verify_attributes(file, &mut wanted, |file, name| match name {
+        "i" => verify_indices(file, of(Thing::Indices)?),
+        "p" => verify_indices(file, of(Thing::Indptr)?),
+        "x" if is_bool => verify_vector(file, 0, of(Thing::Data)?),
+        "x" => verify_reals(file, of(Thing::Data)?),
+        "Dim" => expect("Dim", &integers(file)?, &vec![shape.columns(), shape.rows()]),
+        "Dimnames" => verify_dimnames(file, &names),
+        "factors" => expect("factors", &[read_word(file)?, read_word(file)?], &[LIST, 0]),
+        _ => verify_class(file, class),
+    })
+}
+
+/// The names of rows and columns, those of columns first, and which of them are shown.
+fn names(shown: &Shown<'_>) -> Result<[Names; 2], Fault> {
+    let names = shown.selection.names()?;
+    let columns = Rows::all(shown.selection.shape().columns());
+    let rows = shown.selection.rows();
+    Ok([names.columns.map(|names| (names, columns)), names.rows.map(|names| (names, rows))])
+}
+
+/// Numbers in the one of R's types that holds all of theirs.
+fn verify_vector(file: &mut File<'_>, flags: u32, numbers: Numbers<'_>) -> Verified {
+    let (kind, dtype) = match numbers.dtype {
+        Dtype::Bool => (10, Dtype::Int32),
+        Dtype::Int8 | Dtype::Int16 | Dtype::Int32 | Dtype::Uint8 | Dtype::Uint16 => (INTEGER, Dtype::Int32),
+        _ => (14, Dtype::Float64),
+    };
+    verify_as(file, kind | flags, dtype, numbers)
+}
+
+fn verify_reals(file: &mut File<'_>, numbers: Numbers<'_>) -> Verified {
+    verify_as(file, 14, Dtype::Float64, numbers)
+}
+
+fn verify_indices(file: &mut File<'_>, numbers: Numbers<'_>) -> Verified {
+    verify_as(file, INTEGER, Dtype::Int32, numbers)
+}
+
+fn verify_as(file: &mut File<'_>, flags: u32, dtype: Dtype, numbers: Numbers<'_>) -> Verified {
+    expect("type", &read_word(file)?, &flags)?;
+    expect("length", &length(file)?, &numbers.count())?;
+    compare_as(file, dtype, numbers)
+}
+
+/// The number of what follows: a word, or -1 and two of them.
+fn length(file: &mut File<'_>) -> Result<u64, Fault> {
+    match read_word(file)? {
+        u32::MAX => Ok(u64::from(read_word(file)?) << 32 | u64::from(read_word(file)?)),
+        length => Ok(length.into()),
+    }
+}
+
+/// Attributes up to the null, each of which must be wanted, and all of them there.
+fn verify_attributes(
+    file: &mut File<'_>,
+    wanted: &mut Vec<&str>,
+    mut verify: impl FnMut(&mut File<'_>, &str) -> Verified,
+) -> Verified {
+    loop {
+        match read_word(file)? {
+            NULL => break,
+            flags => expect("type of an attribute", &flags, &TAGGED)?,
+        }
+        expect("type of a name", &read_word(file)?, &SYMBOL)?;
+        let name = characters(file, LONGEST)?;
+        let place = wanted.iter().position(|wanted| *wanted == name);
+        let place = place.ok_or_else(|| Fault(format!("an attribute {name}, or that twice")))?;
+        verify(file, wanted.swap_remove(place))?;
+    }
+    expect("attributes that are missing", &wanted[..], &[])
+}
+
+fn characters(file: &mut File<'_>, longest: u64) -> Result<String, Fault> {
+    let flags = read_word(file)?;
+    let length = length(file)?;
+    if length > longest {
+        return Err(Fault(format!("a name of {length} bytes")));
+    }
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+    file.read_exact(&mut bytes)?;
+    let encoding = if bytes.is_ascii() && flags & UTF8 == 0 { ASCII } else { UTF8 };
+    expect("type of characters", &flags, &(CHARACTERS | encoding))?;
+    Ok(String::from_utf8(bytes)?)
+}
+
+fn integers(file: &mut File<'_>) -> Result<Vec<u64>, Fault> {
+    expect("type", &read_word(file)?, &INTEGER)?;
+    expect("length", &length(file)?, &2)?;
+    Ok(vec![read_word(file)?.into(), read_word(file)?.into()])
+}
+
+fn verify_dimnames(file: &mut File<'_>, names: &[Names; 2]) -> Verified {
+    expect("type", &read_word(file)?, &LIST)?;
+    expect("length", &length(file)?, &2)?;
+    names.iter().try_for_each(|names| verify_names(file, names.as_ref()))
+}
+
+fn verify_names(file: &mut File<'_>, names: Option<&(Arc<Labels>, Rows)>) -> Verified {
+    let Some((labels, rows)) = names else {
+        return expect("type", &read_word(file)?, &NULL);
+    };
+    expect("type", &read_word(file)?, &STRINGS)?;
+    expect("length", &length(file)?, &rows.count())?;
+    for i in 0..rows.count() {
+        let name = labels.get(rows.row(i));
+        expect("name", &characters(file, name.len() as u64)?[..], name)?;
+    }
+    Ok(())
+}
+
+/// The name of the class, and the package that has it.
+fn verify_class(file: &mut File<'_>, class: &str) -> Verified {
+    expect("type", &read_word(file)?, &(STRINGS | WITH_ATTRIBUTES))?;
+    expect("length", &length(file)?, &1)?;
+    expect("class", &characters(file, LONGEST)?[..], class)?;
+    verify_attributes(file, &mut vec!["package"], |file, _| {
+        expect("type", &read_word(file)?, &STRINGS)?;
+        expect("length", &length(file)?, &1)?;
+        expect("package", &characters(file, LONGEST)?[..], "Matrix")
+    })
+}
