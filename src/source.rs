@@ -73,7 +73,8 @@ impl Closable for Held {
     fn close(&self) -> bool {
         let Some(opened) = self.opened.load_full() else { return false };
         let can_come_back = opened.file.metadata().is_ok_and(|meta| {
-            std::os::unix::fs::MetadataExt::nlink(&meta) > 0 && Stat::of(&meta).identity == self.identity
+            std::os::unix::fs::MetadataExt::nlink(&meta) > 0
+                && Stat::of(&meta).identity.has_bytes_of(&self.identity)
         });
         if can_come_back {
             self.opened.store(None);
@@ -186,15 +187,22 @@ impl Source {
     }
 
     fn open_anew(&self) -> Result<Arc<Opened>> {
-        let (file, stat) = self.store.open_file(&self.path).map_err(|error| match error.is_not_found() {
-            true => Error::Stale { path: self.name.clone() },
-            false => error,
-        })?;
-        if stat.identity != self.stat.identity {
+        let (file, identity) =
+            self.store.open_file(&self.path).map_err(|error| match error.is_not_found() {
+                true => Error::Stale { path: self.name.clone() },
+                false => error,
+            })?;
+        // Not its mode: a file that was closed for want of room is opened again for those who had it.
+        if !identity.has_bytes_of(&self.stat.identity) {
             return Err(Error::Stale { path: self.name.clone() });
         }
         let opened = Arc::new(Opened { file, map: OnceLock::new(), guarded: OnceLock::new() });
-        self.held.opened.store(Some(Arc::clone(&opened)));
+        let none: Option<Arc<Opened>> = None;
+        let before = self.held.opened.compare_and_swap(&none, Some(Arc::clone(&opened)));
+        // Of several who open it at once, one is heard.
+        if let Some(before) = &*before {
+            return Ok(Arc::clone(before));
+        }
         self.store.open_files().opened(Arc::downgrade(&self.held) as Weak<dyn Closable>);
         Ok(opened)
     }
@@ -224,9 +232,8 @@ impl Source {
         let opened = self.opened()?;
         self.check_reaches(&opened.file, self.len())?;
         let meta = opened.file.metadata().map_err(|e| Error::io(&self.name, "look at", e))?;
-        let (found, now) = (self.stat.identity, Stat::of(&meta).identity);
         // The name may go meanwhile, or another take it: that is a change of the inode, not of the bytes.
-        match (found.size, found.modified) == (now.size, now.modified) {
+        match Stat::of(&meta).identity.has_bytes_of(&self.stat.identity) {
             true => Ok(()),
             false => Err(Error::Stale { path: self.name.clone() }),
         }
@@ -293,8 +300,8 @@ impl Source {
         }
         let mut bytes = vec![0; usize::try_from(self.len()).unwrap_or(0)];
         // Not by way of `opened`: what is read once and small needs no map.
-        let (file, stat) = self.store.open_file(&self.path)?;
-        if stat.identity != self.stat.identity {
+        let (file, identity) = self.store.open_file(&self.path)?;
+        if identity != self.stat.identity {
             return Err(Error::Stale { path: self.name.clone() });
         }
         file.read_exact_at(&mut bytes, 0).map_err(|e| Error::io(&self.name, "read", e))?;

@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
-
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -62,6 +61,13 @@ pub struct Identity {
     pub modified: Time,
     /// Last change of the bytes, the owner or the mode.
     pub changed: Time,
+}
+
+impl Identity {
+    /// Whether both are the same file with the same bytes, whatever became of its owner and mode.
+    pub fn has_bytes_of(&self, other: &Self) -> bool {
+        (Self { changed: other.changed, ..*self }) == *other
+    }
 }
 
 /// What kind of thing a name in the store stands for.
@@ -210,29 +216,25 @@ impl Store {
     /// Facts of a file or directory of the store, without opening it. Its rights are narrowed by its
     /// access control list, if it has one.
     pub fn stat(&self, path: &Path) -> Result<Stat> {
-        let file = self.open_beneath(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, "look at")?;
-        let meta = file.metadata().map_err(|e| Error::io(path, "look at", e))?;
-        let mut stat = Stat::of(&meta);
+        let (file, mut stat) = self.look_at(path)?;
         stat.rights = narrowed(stat.rights, stat.kind, &descriptor_path(&file));
         Ok(stat)
     }
 
     /// Which version of a file stands there, without opening it.
     pub fn identity(&self, path: &Path) -> Result<Identity> {
-        let file = self.open_beneath(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, "look at")?;
-        let meta = file.metadata().map_err(|e| Error::io(path, "look at", e))?;
-        Ok(Stat::of(&meta).identity)
+        Ok(self.look_at(path)?.1.identity)
     }
 
     /// Opens a regular file for reading. A FIFO or a device is refused, without waiting for it.
-    pub fn open_file(&self, path: &Path) -> Result<(File, Stat)> {
+    pub fn open_file(&self, path: &Path) -> Result<(File, Identity)> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         // A look first: opening a device may have effects of its own.
-        regular(path, self.stat(path)?.kind)?;
+        regular(path, self.look_at(path)?.1.kind)?;
         let file = self.open_beneath(path, flags, "open")?;
-        let stat = Stat::of(&file.metadata().map_err(|e| Error::io(path, "look at", e))?);
+        let stat = stat_of(&file, path)?;
         regular(path, stat.kind)?;
-        Ok((file, stat))
+        Ok((file, stat.identity))
     }
 
     /// Opens a directory of the store.
@@ -272,6 +274,13 @@ impl Store {
         above.map(|above| Ok(self.stat(above)?.rights)).collect()
     }
 
+    /// What is there, not opened, and its facts without regard to access control lists.
+    fn look_at(&self, path: &Path) -> Result<(File, Stat)> {
+        let file = self.open_beneath(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, "look at")?;
+        let stat = stat_of(&file, path)?;
+        Ok((file, stat))
+    }
+
     fn open_beneath(&self, path: &Path, flags: OFlag, action: &'static str) -> Result<File> {
         let resolve =
             ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV;
@@ -306,6 +315,10 @@ fn narrowed(rights: Rights, kind: FileKind, path: &Path) -> Rights {
         // One that is too long, or cannot be read: then only the owner surely may.
         Err(_) => rights.with_acl(&[]),
     }
+}
+
+fn stat_of(file: &File, path: &Path) -> Result<Stat> {
+    Ok(Stat::of(&file.metadata().map_err(|e| Error::io(path, "look at", e))?))
 }
 
 /// The path of what is open, whatever its name is by now.

@@ -5,7 +5,7 @@ mod common;
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
 use common::{Mount, names, wait_until, write_dense, write_hole};
@@ -86,6 +86,33 @@ fn what_was_replaced_stays_open_for_its_readers_when_others_are_closed() {
         wait_until("the new version is read", || mount.read(format!("a{number}/array")) == [255; 1000]);
     }
     assert_eq!(mount.faults().len(), 0);
+}
+
+// Promise: Where that closed a file of the store whose bytes are then replaced, an open file goes on with `EIO`, not with other bytes.
+#[test]
+fn what_was_closed_meanwhile_is_opened_again_if_it_is_the_same() {
+    let store = tempdir().unwrap();
+    write_arrays(store.path());
+    let mount = Mount::limited(store.path(), &["--no-passthrough"], FEW);
+    let held: Vec<_> =
+        (0..4).map(|number| File::open(mount.join(format!("a{number}/array"))).unwrap()).collect();
+    // By now the first are closed.
+    for number in 4..ARRAYS {
+        assert_eq!(mount.read(format!("a{number}/rows/08")), [number; 20]);
+    }
+    let array = |number: u8| store.path().join(format!("a{number}.array"));
+    fs::set_permissions(array(0), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(store.path().join("new"), [255; 1000]).unwrap();
+    fs::rename(store.path().join("new"), array(1)).unwrap();
+    fs::remove_file(array(2)).unwrap();
+    let read = |number: usize| {
+        let mut bytes = [0; 100];
+        held[number].read_exact_at(&mut bytes, 0).map(|()| bytes).map_err(|error| error.raw_os_error())
+    };
+    assert_eq!(read(0), Ok([0; 100]), "another mode, the same bytes");
+    assert_eq!(read(1), Err(Some(libc::EIO)), "replaced");
+    assert_eq!(read(2), Err(Some(libc::EIO)), "removed");
+    assert_eq!(read(3), Ok([3; 100]), "as it was");
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl ArrayFs {
                 let tree = self.tree.clone();
                 self.slow.run(number, Box::new(move || reply_made(&tree, &file, offset, length, reply)));
             }
-            Err(error) => reply.error(errno(&error)),
+            Err(error) => reply.error(read_errno(&error)),
         });
     }
 
@@ -95,14 +95,25 @@ impl ArrayFs {
 /// Puts bytes together and replies with them.
 fn reply_made(tree: &Tree, file: &File, offset: u64, length: usize, reply: ReplyData) {
     SCRATCH.with_borrow_mut(|scratch| {
+        // Without memory it is this read that fails, and not this program.
+        if scratch.try_reserve(length.saturating_sub(scratch.len())).is_err() {
+            return reply.error(Errno::ENOMEM);
+        }
         scratch.resize(length, 0);
         match tree.read_at(file, offset, scratch) {
             Ok(filled) => reply.data(&scratch[..filled]),
-            // ESTALE would say that looking the name up again helps this reader: it does not.
-            Err(Error::Stale { .. }) => reply.error(Errno::EIO),
-            Err(error) => reply.error(errno(&error)),
+            Err(error) => reply.error(read_errno(&error)),
         }
     });
+}
+
+/// The errno of a read that failed.
+fn read_errno(error: &Error) -> Errno {
+    match error {
+        // ESTALE would say that looking the name up again helps this reader: it does not.
+        Error::Stale { .. } => Errno::EIO,
+        error => errno(error),
+    }
 }
 
 impl Filesystem for ArrayFs {

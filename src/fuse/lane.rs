@@ -50,10 +50,7 @@ impl Lane {
     /// Has a job done that reads this file.
     pub fn run(&self, file: Ino, job: Job) {
         let mut queues = self.shared.lock();
-        match queues.waiting.iter_mut().find(|(other, _)| *other == file) {
-            Some((_, jobs)) => jobs.push_back(job),
-            None => queues.waiting.push_back((file, [job].into())),
-        }
+        queues.push(file, job);
         let is_missing = queues.idle == 0 && queues.workers < Self::MOST;
         if is_missing {
             queues.workers += 1;
@@ -73,7 +70,7 @@ impl Lane {
             log::warn!("no thread for slow reads: {error}");
             self.shared.lock().workers -= 1;
             // Better late than never: nobody else may come to do it.
-            self.shared.do_next(self.cores);
+            self.shared.do_all(self.cores);
         }
     }
 }
@@ -91,6 +88,12 @@ impl Shared {
     fn work(&self, most: usize) {
         while self.do_next(most) || self.wait_for_more() {}
         self.lock().workers -= 1;
+    }
+
+    /// Does all that can be done. What waits for its file's turn is done by those who have the turn now,
+    /// when they are through: so no job is left behind where there are no workers.
+    fn do_all(&self, most: usize) {
+        while self.do_next(most) {}
     }
 
     /// Does a job, if there is one to do.
@@ -122,6 +125,13 @@ impl Shared {
 }
 
 impl Queues {
+    fn push(&mut self, file: Ino, job: Job) {
+        match self.waiting.iter_mut().find(|(other, _)| *other == file) {
+            Some((_, jobs)) => jobs.push_back(job),
+            None => self.waiting.push_back((file, [job].into())),
+        }
+    }
+
     /// The next job, of the first file in turn that has not `most` of them running.
     fn take(&mut self, most: usize) -> Option<(Ino, Job)> {
         let is_free = |(file, _): &(Ino, VecDeque<Job>)| self.running.get(file).is_none_or(|n| *n < most);
@@ -163,5 +173,21 @@ mod tests {
         lane.run(Ino(2), Box::new(move || say.send(()).unwrap()));
         done.recv_timeout(Duration::from_secs(20)).unwrap();
         drop(release);
+    }
+
+    #[test]
+    fn without_workers_whoever_has_a_turn_does_what_had_to_wait_for_it() {
+        let shared = Arc::new(Shared::default());
+        let (say, done) = mpsc::channel();
+        let (later, say_later) = (Arc::clone(&shared), say.clone());
+        let first = move || {
+            // Another asks for the same file meanwhile, and has to leave it.
+            later.lock().push(Ino(1), Box::new(move || say_later.send("second").unwrap()));
+            later.do_all(1);
+            say.send("first").unwrap();
+        };
+        shared.lock().push(Ino(1), Box::new(first));
+        shared.do_all(1);
+        assert_eq!(done.try_iter().collect::<Vec<_>>(), ["first", "second"]);
     }
 }
