@@ -2,14 +2,19 @@
 //!
 //! Nothing that makes the files is used to check them. The decoders are others' wherever there are any;
 //! what to compare with is read from the store's files by `truth`, element by element. A format is
-//! verified by one function in one file, and one line in `VERIFIERS`; what has none is named as such.
+//! verified by one function in one file, and one line in `VERIFIERS`.
 
 mod arrow;
 mod csv;
 mod element;
 mod envi;
+mod h5;
+mod h5ad;
+mod hdf5;
 mod mat;
+mod members;
 mod mtx;
+mod names;
 mod npy;
 mod npz;
 mod nrrd;
@@ -19,6 +24,7 @@ mod rds;
 mod reader;
 mod readme;
 mod safetensors;
+mod tenx;
 mod tif;
 mod truth;
 mod yaml;
@@ -62,6 +68,10 @@ static VERIFIERS: &[(&str, Verify)] = &[
     ("tsv", csv::verify_tsv),
     ("mtx", mtx::verify),
     ("zarr", zarr::verify),
+    ("dataset.zarr", zarr::verify_dataset),
+    ("h5", h5::verify),
+    ("h5ad", h5ad::verify),
+    ("10x", tenx::verify),
     ("parquet", parquet::verify),
     ("arrow", arrow::verify),
     ("rds", rds::verify),
@@ -103,17 +113,6 @@ pub struct Case {
     folder: String,
     part: Part,
     view: &'static dyn View,
-}
-
-/// What became of a case.
-#[derive(Debug, Eq, PartialEq)]
-pub enum Outcome {
-    /// All numbers are those of the store.
-    Same,
-    /// Nobody here can read the format.
-    NotVerified,
-    /// Why they are not, or could not be read.
-    Fault(String),
 }
 
 /// Everything that is shown of an array: all parts in all formats of the whole and of two slices, and of
@@ -193,18 +192,18 @@ impl Case {
     }
 
     /// Decodes and compares, and calls `progress` with the bytes read since the call before.
-    pub fn verify(&self, progress: &dyn Fn(u64)) -> Outcome {
-        let Some((_, verify)) = VERIFIERS.iter().find(|(format, _)| *format == self.format()) else {
-            return Outcome::NotVerified;
-        };
-        let content = match self.content() {
-            Ok(content) => content,
-            Err(error) => return Outcome::Fault(error.to_string()),
-        };
-        match decode(*verify, &Shown { selection: &self.selection, part: self.part, content, progress }) {
-            Ok(()) => Outcome::Same,
-            Err(Fault(why)) => Outcome::Fault(why),
-        }
+    ///
+    /// # Errors
+    ///
+    /// Why the numbers are not those of the store, or could not be read.
+    pub fn verify(&self, progress: &dyn Fn(u64)) -> std::result::Result<(), String> {
+        let content = self.content().map_err(|error| error.to_string())?;
+        let (_, verify) = VERIFIERS
+            .iter()
+            .find(|(format, _)| *format == self.format())
+            .ok_or("nobody here can read the format")?;
+        decode(*verify, &Shown { selection: &self.selection, part: self.part, content, progress })
+            .map_err(|Fault(why)| why)
     }
 }
 
@@ -228,218 +227,12 @@ impl fmt::Display for Case {
         if self.part.of == Scope::All || self.part.thing != Thing::Array {
             f.write_str(self.part.thing.name())?;
         }
-        if self.format().is_empty() { Ok(()) } else { write!(f, ".{}", self.format()) }
+        match self.view.format() {
+            "" => Ok(()),
+            format => write!(f, ".{format}"),
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::Store;
-    use std::fs;
-    use std::path::Path;
-
-    /// The arrays of a store that these files make.
-    fn whole(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Selection) {
-        let dir = tempfile::tempdir().unwrap();
-        files.iter().for_each(|(name, bytes)| fs::write(dir.path().join(name), bytes).unwrap());
-        let store = Arc::new(Store::open(dir.path()).unwrap());
-        let array = Arc::new(StoredArray::load(&store, Path::new("x")).unwrap());
-        (dir, Selection::whole(array))
-    }
-
-    fn dense() -> (tempfile::TempDir, Selection) {
-        dense_of(&[1, 0, 0xFF, 0xFF, 3, 0, 4, 0, 0, 0x80, 6, 0])
-    }
-
-    fn dense_of(elements: &[u8]) -> (tempfile::TempDir, Selection) {
-        let yaml = b"dtype: int16\nshape: [2, 3]\nversion: [1, 0]\n";
-        whole(&[("x.yaml", yaml), ("x.array", elements)])
-    }
-
-    /// [[0, 0, 1.5], [0, 0, 0], [-2, 0, 0]]
-    fn sparse() -> (tempfile::TempDir, Selection) {
-        sparse_of([1.5, -2.0], [2, 0], &[0, 0, 1, 0, 1, 0, 2, 0])
-    }
-
-    fn sparse_of(data: [f32; 2], indices: [u8; 2], indptr: &[u8]) -> (tempfile::TempDir, Selection) {
-        let yaml = b"data_dtype: float32\nindices_dtype: uint8\nindptr_dtype: int16\nnnz: 2\n\
-            shape: [3, 3]\nversion: [1, 0]\n";
-        let data = data.map(f32::to_le_bytes).concat();
-        whole(&[("x.yaml", yaml), ("x.data", &data), ("x.indices", &indices), ("x.indptr", indptr)])
-    }
-
-    /// The bytes of a format that is a file.
-    fn bytes_of(selection: &Selection, part: Part, view: &dyn View) -> Vec<u8> {
-        let file = view.file(selection, part).unwrap();
-        let mut bytes = vec![0; usize::try_from(file.len()).unwrap()];
-        file.read_at(0, &mut bytes).unwrap();
-        bytes
-    }
-
-    /// What is said of a file of these bytes.
-    fn said(selection: &Selection, thing: Thing, format: &str, bytes: &[u8]) -> Option<String> {
-        let content = Content::File(VirtualFile::literal(bytes));
-        let shown = Shown { selection, part: Part { thing, of: Scope::All }, content, progress: &|_| {} };
-        let (_, verify) = VERIFIERS.iter().find(|(other, _)| *other == format).unwrap();
-        decode(*verify, &shown).err().map(|Fault(why)| why)
-    }
-
-    #[test]
-    fn a_format_has_one_verifier() {
-        let formats: Vec<_> = VERIFIERS.iter().map(|(format, _)| format).collect();
-        assert!(formats.iter().enumerate().all(|(i, format)| !formats[..i].contains(format)));
-    }
-
-    #[test]
-    fn files_with_a_wrong_byte_are_found_out() {
-        for (_dir, selection) in [dense(), sparse()] {
-            for case in cases(selection.array()) {
-                match case.verify(&|_| {}) {
-                    Outcome::NotVerified => continue,
-                    outcome => assert_eq!(outcome, Outcome::Same, "{case}"),
-                }
-                let (Content::File(file), Scope::All) = (case.content().unwrap(), case.part.of) else {
-                    continue;
-                };
-                if !case.folder.is_empty() || case.part.thing == Thing::Meta {
-                    continue;
-                }
-                let mut bytes = vec![0; usize::try_from(file.len()).unwrap()];
-                file.read_at(0, &mut bytes).unwrap();
-                assert_eq!(said(&selection, case.part.thing, case.format(), &bytes), None);
-                // The last element of all but an archive, and there whatever byte it is.
-                let last = bytes.len() - 1;
-                bytes[if case.format() == "npz" { 192 } else { last }] ^= 1;
-                assert!(said(&selection, case.part.thing, case.format(), &bytes).is_some(), "{case}");
-                assert!(said(&selection, case.part.thing, case.format(), &bytes[..last]).is_some(), "{case}");
-            }
-        }
-    }
-
-    /// How many bytes of a format's file may be anything, zeros apart: none, where all of it is held against
-    /// what should be there. Others' readers pass over what is told twice (the names of columns, of
-    /// `.parquet`), what the rest does not depend on (how tables are laid out, of `.arrow`), and what
-    /// makes no difference (rows of the only strip, spaces in words, of `.tif`).
-    fn idle(format: &str) -> usize {
-        match format {
-            "parquet" => 14,
-            "arrow" => 30,
-            "tif" => 4,
-            _ => 0,
-        }
-    }
-
-    #[test]
-    fn whatever_byte_is_wrong_is_found_out() {
-        // Of each array one of the same shape with other numbers: what differs in a file is made of these.
-        let other_dense = dense_of(&[0xFE, 0xFF, 0, 0, 0xFC, 0xFF, 0xFB, 0xFF, 0xFF, 0x7F, 0xF9, 0xFF]);
-        let other_sparse = sparse_of([-2.5e9, 3.7e-5], [1, 1], &[0, 0, 0, 0, 1, 0, 2, 0]);
-        for ((_dir, selection), (_other_dir, other)) in [(dense(), other_dense), (sparse(), other_sparse)] {
-            for case in cases(selection.array()) {
-                let is_one = case.part.of == Scope::All && case.folder.is_empty() && !case.view.is_folder();
-                let is_whole = ["arrow", "parquet", "rds", "tif", "mat", "nrrd", "nhdr", "hdr"];
-                if is_one && is_whole.contains(&case.format()) {
-                    expect_all_bytes_to_matter(&case, &other);
-                }
-            }
-        }
-    }
-
-    fn expect_all_bytes_to_matter(case: &Case, other: &Selection) {
-        let mut bytes = bytes_of(&case.selection, case.part, case.view);
-        let other = bytes_of(other, case.part, case.view);
-        let said = |bytes: &[u8]| said(&case.selection, case.part.thing, case.format(), bytes);
-        assert_eq!(said(&bytes), None, "{case}");
-        let mut idle_bytes = Vec::new();
-        for i in 0..bytes.len() {
-            let is_seen = [0x01, 0x80, 0xFF].map(|flip| {
-                bytes[i] ^= flip;
-                let is_seen = said(&bytes).is_some();
-                bytes[i] ^= flip;
-                is_seen
-            });
-            let is_of_numbers = bytes[i] != other[i];
-            assert!(
-                !is_of_numbers || is_seen == [true; 3],
-                "{case}: byte {i} is of the numbers: {is_seen:?}"
-            );
-            if is_seen == [false; 3] && bytes[i] != 0 {
-                idle_bytes.push(i);
-            }
-        }
-        assert!(idle_bytes.len() <= idle(case.format()), "{case}: any bytes at {idle_bytes:?}");
-        for end in 0..bytes.len() {
-            assert!(said(&bytes[..end]).is_some(), "{case} of {end} bytes");
-        }
-    }
-
-    #[test]
-    fn what_a_readme_tells_is_held_against_the_array() {
-        let wrong_dense = [
-            ("2 rows", "3 rows"),
-            ("int16", "int32"),
-            ("`array.csv`", "`array.cvs`"),
-            ("rows/1", "rows/2"),
-            ("slices/0:2/array.csv", "slices/0:2/dense.csv"),
-        ];
-        let wrong_sparse = [
-            ("`data` float32", "`data` float64"),
-            ("rows/2/dense", "rows/3/dense"),
-            ("matrix.parquet", "matrix.paquet"),
-        ];
-        for ((_dir, selection), wrong) in [(dense(), &wrong_dense[..]), (sparse(), &wrong_sparse)] {
-            let part = Part { thing: Thing::Readme, of: Scope::All };
-            let case = cases(selection.array()).into_iter().find(|case| case.part == part).unwrap();
-            let text = String::from_utf8(bytes_of(&selection, part, case.view)).unwrap();
-            assert_eq!(said(&selection, Thing::Readme, "md", text.as_bytes()), None);
-            for (right, wrong) in wrong {
-                assert!(text.contains(right), "{right}: {text}");
-                let changed = text.replace(right, wrong);
-                assert!(said(&selection, Thing::Readme, "md", changed.as_bytes()).is_some(), "{wrong}");
-            }
-        }
-    }
-
-    #[test]
-    fn numbers_that_a_format_has_not_are_refused() {
-        let yaml = b"dtype: int64\nshape: [2]\nversion: [1, 0]\n";
-        let (_dir, selection) = whole(&[("x.yaml", yaml), ("x.array", &[0x7F; 16])]);
-        let part = Part { thing: Thing::Array, of: Scope::All };
-        let case = cases(selection.array()).into_iter().find(|case| case.format() == "rds").unwrap();
-        assert_eq!((case.part, case.verify(&|_| {})), (part, Outcome::Same));
-        // The nearest that R has, where the file should not be read at all.
-        let rounded = f64::from_bits(0x43DF_DFDF_DFDF_DFE0).to_le_bytes().repeat(2);
-        let bytes = [b"B\n\x02\0\0\0\0\x02\x04\0\0\x03\x02\0\x0E\0\0\0\x02\0\0\0", &rounded[..]].concat();
-        assert!(said(&selection, part.thing, "rds", &bytes).unwrap().contains("element 0: expected"));
-    }
-
-    #[test]
-    fn text_is_held_against_the_store() {
-        let (_dir, selection) = dense();
-        let csv = |text: &str| said(&selection, Thing::Array, "csv", text.as_bytes());
-        assert_eq!(csv("     1,    -1,     3\n     4,-32768,     6\n"), None);
-        assert_eq!(csv("1,-1,3\n4,-32768,7\n").unwrap(), "cell 1, 2: expected 6, found 7");
-        assert!(csv("1,-1,3\n4,-32768\n").is_some() && csv("1,-1,3\n4,-32768,6\n1,2,3\n").is_some());
-        assert_eq!(said(&selection, Thing::Array, "tsv", b"1\t-1\t3\n4\t-32768\t6\n"), None);
-        let mtx = "%%MatrixMarket matrix coordinate integer general\n2 3 6\n1 1  1\n1 2 -1\n1 3 3\n2 1 4\n2 2 -32768\n";
-        assert_eq!(said(&selection, Thing::Array, "mtx", format!("{mtx}2 3 6\n").as_bytes()), None);
-        assert!(said(&selection, Thing::Array, "mtx", format!("{mtx}2 3 5\n").as_bytes()).is_some());
-        assert_eq!(
-            said(&selection, Thing::Array, "mtx", mtx.as_bytes()).unwrap(),
-            "fewer lines than elements"
-        );
-    }
-
-    #[test]
-    fn stored_elements_are_held_against_the_store() {
-        let (_dir, selection) = sparse();
-        let csv = |text: &str| said(&selection, Thing::Matrix, "csv", text.as_bytes());
-        assert_eq!(csv("row,column,value\n0,2, 1.5\n2,0,-2.0e+00\n"), None);
-        assert_eq!(csv("row,column,value\n0,2, 1.5\n2,0,2\n").unwrap().lines().count(), 1);
-        let mtx = b"%%MatrixMarket matrix coordinate real general\n% words\n3 3 2\n1 3 1.5\n3 1 -2.0\n";
-        assert_eq!(said(&selection, Thing::Matrix, "mtx", mtx), None);
-        let integer = b"%%MatrixMarket matrix coordinate integer general\n3 3 2\n1 3 1.5\n3 1 -2.0\n";
-        assert!(said(&selection, Thing::Matrix, "mtx", integer).is_some());
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! `.mtx`, by the words of "The Matrix Market Exchange Formats": lines of a row, a column and a number.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 
 use super::element::{is_text, shown as in_words};
 use super::npy::expect;
@@ -12,10 +12,14 @@ use crate::dtype::Dtype;
 pub(super) fn verify(shown: &Shown<'_>) -> Verified {
     let file = shown.file()?;
     file.expect_lines()?;
-    let mut file = BufReader::with_capacity(1 << 20, file);
+    verify_lines(shown, &mut BufReader::with_capacity(1 << 20, file), false)
+}
+
+/// The same of any lines; those of the transposed matrix have the column in front.
+pub(super) fn verify_lines(shown: &Shown<'_>, file: &mut dyn BufRead, is_transposed: bool) -> Verified {
     let mut line = Vec::new();
     let dtype = shown.selection.array().metadata.dtype();
-    next(&mut file, &mut line)?;
+    next(file, &mut line)?;
     let words: Vec<_> = words(&line).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
     let is_known = words.len() == 5
         && words[..3] == ["%%MatrixMarket", "matrix", "coordinate"]
@@ -27,23 +31,27 @@ pub(super) fn verify(shown: &Shown<'_>) -> Verified {
     }
     line.push(b'%');
     while line.first().is_none_or(|byte| *byte == b'%') {
-        next(&mut file, &mut line)?;
+        next(file, &mut line)?;
     }
+    let turned = |[row, column]: [u64; 2]| if is_transposed { [column, row] } else { [row, column] };
     let (count, stored) = stored(shown.selection, shown.part)?;
     let shape = shown.selection.shape();
-    expect_words(&line, [shape.rows(), shape.columns(), count].map(|n| (Dtype::Uint64, n.to_le_bytes())))?;
+    let [lines, across] = turned([shape.rows(), shape.columns()]);
+    expect_words(&line, [lines, across, count].map(|n| (Dtype::Uint64, n.to_le_bytes())))?;
     for element in stored {
         let (row, column, value) = element?;
-        next(&mut file, &mut line)?;
-        let place = [row + 1, column + 1].map(|n| (Dtype::Uint64, n.to_le_bytes()));
+        next(file, &mut line)?;
+        let place = turned([row + 1, column + 1]).map(|n| (Dtype::Uint64, n.to_le_bytes()));
         expect_words(&line, [place[0], place[1], (dtype, value)])?;
     }
-    expect_end(&mut file)
+    expect_end(file)
 }
 
 fn next(file: &mut dyn BufRead, line: &mut Vec<u8>) -> Verified {
+    /// The longest line that is read, in bytes.
+    const LONGEST: u64 = 1 << 16;
     line.clear();
-    match file.read_until(b'\n', line)? {
+    match file.take(LONGEST).read_until(b'\n', line)? {
         0 => Err(Fault("fewer lines than elements".into())),
         _ => Ok(()),
     }

@@ -1,17 +1,14 @@
 //! `.npz`, read by `zip`, which holds the checksums against the bytes.
 
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 
 use zip::ZipArchive;
 use zip::read::ZipFile;
 
-use half::f16;
-
 use super::npy::{Header, expect, verify_array};
-use super::reader::{FileReader, expect_end};
-use super::truth::{Numbers, numbers};
+use super::reader::{FileReader, expect_end, read_bytes, read_word};
+use super::truth::{known_to_scipy, numbers};
 use super::{Fault, Shown, Verified};
-use crate::dtype::Dtype;
 use crate::part::{Part, Thing};
 
 type Archive<'a> = ZipArchive<FileReader<'a>>;
@@ -25,50 +22,69 @@ pub(super) fn verify(shown: &Shown<'_>) -> Verified {
     if shown.part.thing != Thing::Matrix {
         let name = format!("{}.npy", shown.part.thing.name());
         expect("members", &names[..], std::slice::from_ref(&name))?;
-        return verify_array(&mut member(&mut archive, &name)?, block(shown.part.thing)?, false);
+        return verify_array(&mut member(shown, &mut archive, &name)?, block(shown.part.thing)?, false);
     }
     expect(
         "members",
         &names[..],
         &["data", "format", "indices", "indptr", "shape"].map(|name| format!("{name}.npy")),
     )?;
-    verify_array(&mut member(&mut archive, "data.npy")?, known_to_scipy(block(Thing::Data)?), false)?;
-    verify_array(&mut member(&mut archive, "indices.npy")?, block(Thing::Indices)?, false)?;
-    verify_array(&mut member(&mut archive, "indptr.npy")?, block(Thing::Indptr)?, false)?;
-    verify_small(&mut archive, "format.npy", "|S3", b"csr")?;
+    verify_array(&mut member(shown, &mut archive, "data.npy")?, known_to_scipy(block(Thing::Data)?), false)?;
+    verify_array(&mut member(shown, &mut archive, "indices.npy")?, block(Thing::Indices)?, false)?;
+    verify_array(&mut member(shown, &mut archive, "indptr.npy")?, block(Thing::Indptr)?, false)?;
+    verify_small(shown, &mut archive, "format.npy", "|S3", b"csr")?;
     let axes = shown.selection.shape().axes();
     let shape: Vec<u8> = axes.iter().flat_map(|axis| axis.to_le_bytes()).collect();
-    verify_small(&mut archive, "shape.npy", "<i8", &shape)
+    verify_small(shown, &mut archive, "shape.npy", "<i8", &shape)
 }
 
-fn member<'z, 'a>(archive: &'z mut Archive<'a>, name: &str) -> Result<ZipFile<'z, FileReader<'a>>, Fault> {
-    Ok(archive.by_name(name)?)
+/// A member, whose own header says what the directory at the end does: some readers go by one, some by the
+/// other.
+fn member<'z, 'a>(
+    shown: &'a Shown<'_>,
+    archive: &'z mut Archive<'a>,
+    name: &str,
+) -> Result<ZipFile<'z, FileReader<'a>>, Fault> {
+    let member = archive.by_name(name)?;
+    let mut file = shown.file()?;
+    file.seek(SeekFrom::Start(member.header_start() + 14))?;
+    expect_local(&mut file, &member)?;
+    Ok(member)
+}
+
+/// The rest of a local file header, from the checksum on (APPNOTE.TXT 4.3.7): checksum, packed and unpacked
+/// size, lengths of the name and of what follows it; where both sizes are the largest there are, they follow
+/// the name, behind four bytes (4.5.3).
+fn expect_local(file: &mut FileReader<'_>, member: &ZipFile<'_, FileReader<'_>>) -> Verified {
+    const IN_EXTRA: u32 = u32::MAX;
+    expect("checksum in the member's header", &read_word(file)?, &member.crc32())?;
+    let sizes = [read_word(file)?, read_word(file)?];
+    let [length, extra] = [u16::from_le_bytes(read_bytes(file)?), u16::from_le_bytes(read_bytes(file)?)];
+    let mut name = vec![0; length.into()];
+    file.read_exact(&mut name)?;
+    expect("name in the member's header", &name[..], member.name_raw())?;
+    let sizes = if sizes == [IN_EXTRA; 2] && extra >= 20 {
+        expect("extra field of the member's header", &read_word(file)?, &0x0010_0001)?;
+        [u64::from_le_bytes(read_bytes(file)?), u64::from_le_bytes(read_bytes(file)?)]
+    } else {
+        sizes.map(u64::from)
+    };
+    expect("sizes in the member's header", &sizes, &[member.compressed_size(), member.size()])
 }
 
 /// A member of few bytes.
-fn verify_small(archive: &mut Archive<'_>, name: &str, descr: &str, expected: &[u8]) -> Verified {
-    let mut file = member(archive, name)?;
+fn verify_small<'a>(
+    shown: &'a Shown<'_>,
+    archive: &mut Archive<'a>,
+    name: &str,
+    descr: &str,
+    expected: &[u8],
+) -> Verified {
+    let mut file = member(shown, archive, name)?;
     let header = Header::read(&mut file)?;
     expect("dtype", &header.descr[..], descr)?;
     let mut found = vec![0; expected.len()];
     file.read_exact(&mut found)?;
     expect(name, &found[..], expected)?;
     expect_end(&mut file)
-}
-
-/// SciPy has no float16, and gets float32.
-fn known_to_scipy(numbers: Numbers<'_>) -> Numbers<'_> {
-    if numbers.dtype != Dtype::Float16 {
-        return numbers;
-    }
-    let widen = |item: &[u8; 2]| {
-        let narrow = f16::from_le_bytes(*item);
-        let bits = u32::from(narrow.to_bits());
-        // A NaN keeps its bits.
-        let nan = (bits & 0x8000) << 16 | 0x7F80_0000 | (bits & 0x03FF) << 13;
-        if narrow.is_nan() { nan.to_le_bytes() } else { narrow.to_f32().to_le_bytes() }
-    };
-    let wide = move |piece: Vec<u8>| piece.as_chunks().0.iter().flat_map(widen).collect::<Vec<u8>>();
-    let pieces = numbers.pieces.map(move |piece| piece.map(wide));
-    Numbers { dtype: Dtype::Float32, shape: numbers.shape, pieces: Box::new(pieces) }
 }

@@ -56,7 +56,7 @@ impl Seek for FileReader<'_> {
 }
 
 /// That nothing is left.
-pub(super) fn expect_end(reader: &mut dyn Read) -> Result<(), Fault> {
+pub(super) fn expect_end(reader: &mut (impl Read + ?Sized)) -> Result<(), Fault> {
     match reader.read(&mut [0])? {
         0 => Ok(()),
         _ => Err(Fault("more bytes than numbers".into())),

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use half::f16;
+
 use super::element::{Element, element, sum};
 use crate::catalog::StoredArray;
 use crate::dtype::{Dtype, decode_integers, encode_integer};
@@ -73,6 +75,23 @@ fn dense<'s>(array: &'s StoredArray, meta: &DenseMeta, rows: Rows, of: Scope) ->
     };
     let ranges = rows_of(rows, of).map(move |row| Ok((row * columns * item + skip, length)));
     Numbers { dtype, shape, pieces: Box::new(Runs::new(&array.files[0], Box::new(ranges))) }
+}
+
+/// SciPy has no float16, and gets float32.
+pub(super) fn known_to_scipy(numbers: Numbers<'_>) -> Numbers<'_> {
+    if numbers.dtype != Dtype::Float16 {
+        return numbers;
+    }
+    let widen = |item: &[u8; 2]| {
+        let narrow = f16::from_le_bytes(*item);
+        let bits = u32::from(narrow.to_bits());
+        // A NaN keeps its bits.
+        let nan = (bits & 0x8000) << 16 | 0x7F80_0000 | (bits & 0x03FF) << 13;
+        if narrow.is_nan() { nan.to_le_bytes() } else { narrow.to_f32().to_le_bytes() }
+    };
+    let wide = move |piece: Vec<u8>| piece.as_chunks().0.iter().flat_map(widen).collect::<Vec<u8>>();
+    let pieces = numbers.pieces.map(move |piece| piece.map(wide));
+    Numbers { dtype: Dtype::Float32, shape: numbers.shape, pieces: Box::new(pieces) }
 }
 
 /// Rows of the array that a part shows.

@@ -1,0 +1,102 @@
+//! `.h5`: what is in it of an array, of a sparse matrix, and of the matrix of Cell Ranger.
+
+use super::hdf5::{self, Body, Node, Value};
+use super::names::{AxisNames, Called};
+use super::truth::{Numbers, known_to_scipy, numbers};
+use super::{Fault, Shown, Verified};
+use crate::dtype::Dtype;
+use crate::error::shown as in_words;
+use crate::part::{Part, Selection, Thing};
+
+pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+    let names = AxisNames::of(shown.selection)?;
+    let root = match shown.part.thing {
+        Thing::TenX => Node::group([("matrix", cell_ranger(shown.selection, &names)?)]),
+        thing => {
+            let content = if thing == Thing::Matrix { "matrix" } else { "array" };
+            let root = Node::group([(content, matrix(shown)?)]);
+            with_names(facts(shown.selection, root), &names)
+        }
+    };
+    hdf5::verify(shown, root)
+}
+
+/// The numbers, as AnnData has them: a dataset, or a group of three.
+pub(super) fn matrix<'s>(shown: &Shown<'s>) -> Result<Node<'s>, Fault> {
+    if shown.part.thing != Thing::Matrix {
+        return Ok(Node::numbers(numbers(shown.selection, shown.part)?).encoded("array", "0.2.0"));
+    }
+    let shape = shown.selection.shape().axes().into_iter().map(i64::try_from).collect::<Result<_, _>>()?;
+    let group = Node::group(csr(shown.selection)?).encoded("csr_matrix", "0.1.0");
+    Ok(group.with("shape", Value::Integers(shape)))
+}
+
+fn csr(selection: &Selection) -> Result<[(&'static str, Node<'_>); 3], Fault> {
+    let of = |thing| numbers(selection, Part { thing, of: crate::part::Scope::All });
+    Ok([
+        ("data", Node::numbers(known_to_scipy(of(Thing::Data)?))),
+        ("indices", Node::counts(of(Thing::Indices)?)),
+        ("indptr", Node::counts(of(Thing::Indptr)?)),
+    ])
+}
+
+/// What the root says of the array, and of the rows.
+fn facts<'s>(selection: &Selection, root: Node<'s>) -> Node<'s> {
+    let root = root.with("name", Value::Text(in_words(&selection.array().path)));
+    if selection.is_whole() {
+        return root;
+    }
+    let rows = selection.rows();
+    let facts = [
+        ("rows_of", selection.array().metadata.shape().rows()),
+        ("rows_start", rows.row(0)),
+        ("rows_step", rows.step()),
+    ];
+    let integer = |number: u64| Value::Integer(number.try_into().unwrap_or(i64::MAX));
+    facts.into_iter().fold(root, |root, (name, number)| root.with(name, integer(number)))
+}
+
+fn with_names<'s>(mut root: Node<'s>, names: &'s AxisNames) -> Node<'s> {
+    for (name, axis) in [("row_names", &names.rows), ("column_names", &names.columns)] {
+        if axis.in_cells().is_some()
+            && let Body::Group(children) = &mut root.body
+        {
+            children.push((name, text(axis)));
+        }
+        if let Some(why) = axis.left_out() {
+            root = root.with(name, Value::Text(why));
+        }
+    }
+    root
+}
+
+fn text(axis: &Called) -> Node<'_> {
+    Node::text(axis.count, |i| axis.cell(i)).encoded("string-array", "0.2.0")
+}
+
+/// Names, or the numbers in their place and why.
+pub(super) fn names_or_numbers(axis: &Called) -> Node<'_> {
+    match axis.left_out() {
+        Some(why) => text(axis).with("names", Value::Text(why)),
+        None => text(axis),
+    }
+}
+
+fn cell_ranger<'s>(selection: &'s Selection, names: &'s AxisNames) -> Result<Node<'s>, Fault> {
+    let columns = names.columns.count;
+    let word = |word: &'static str| {
+        Node::text(columns, move |_| word.as_bytes().to_vec()).encoded("string-array", "0.2.0")
+    };
+    let features = Node::group([
+        ("feature_type", word("Gene Expression")),
+        ("genome", word("unknown")),
+        ("id", names_or_numbers(&names.columns)),
+        ("name", names_or_numbers(&names.columns)),
+    ]);
+    let shape = [columns, names.rows.count].map(u64::to_le_bytes).concat();
+    let pieces = Box::new(std::iter::once(Ok(shape)));
+    let shape = Numbers { dtype: Dtype::Uint64, shape: vec![2], pieces };
+    let others =
+        [("barcodes", names_or_numbers(&names.rows)), ("features", features), ("shape", Node::counts(shape))];
+    Ok(Node::group(csr(selection)?.into_iter().chain(others)))
+}

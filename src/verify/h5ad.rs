@@ -1,0 +1,23 @@
+//! `.h5ad`, by the words of AnnData's on-disk format.
+
+use super::h5::{matrix, names_or_numbers};
+use super::hdf5::{self, Node, Value};
+use super::names::{AxisNames, Called};
+use super::{Shown, Verified};
+
+pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+    let names = AxisNames::of(shown.selection)?;
+    let empty = ["layers", "obsm", "obsp", "uns", "varm", "varp"]
+        .map(|name| (name, Node::group([]).encoded("dict", "0.1.0")));
+    let tables = [("obs", table(&names.rows)), ("var", table(&names.columns))];
+    let children = [("X", matrix(shown)?)].into_iter().chain(empty).chain(tables);
+    hdf5::verify(shown, Node::group(children).encoded("anndata", "0.1.0"))
+}
+
+/// A table of names, and of nothing else.
+fn table(names: &Called) -> Node<'_> {
+    Node::group([("_index", names_or_numbers(names))])
+        .encoded("dataframe", "0.2.0")
+        .with("_index", Value::Text("_index".into()))
+        .with("column-order", Value::Nothing)
+}

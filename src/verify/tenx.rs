@@ -1,0 +1,55 @@
+//! `10x/` and `10x.v2/`: the matrix by the verifier of `.mtx`, its lines turned round; the names line by line.
+
+use std::io::{BufRead, BufReader, Read};
+
+use csv::{ByteRecord, ReaderBuilder};
+use flate2::read::MultiGzDecoder;
+
+use super::members::Files;
+use super::names::AxisNames;
+use super::npy::expect;
+use super::{Fault, Shown, Verified, mtx};
+
+pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+    let files = Files::of(shown)?;
+    let is_new = !files.has("matrix.mtx");
+    let [matrix, features, barcodes] = match is_new {
+        true => ["matrix.mtx.gz", "features.tsv.gz", "barcodes.tsv.gz"],
+        false => ["matrix.mtx", "genes.tsv", "barcodes.tsv"],
+    };
+    let kind: &[&[u8]] = if is_new { &[b"Gene Expression"] } else { &[] };
+    let names = AxisNames::of(shown.selection)?;
+    expect_lines(open(&files, barcodes)?, names.rows.count, |i| vec![names.rows.name_or_number(i, "row")])?;
+    expect_lines(open(&files, features)?, names.columns.count, |j| {
+        let name = names.columns.name_or_number(j, "column");
+        [name.clone(), name].into_iter().chain(kind.iter().map(|kind| kind.to_vec())).collect()
+    })?;
+    mtx::verify_lines(shown, &mut *open(&files, matrix)?, true)?;
+    files.expect_no_others()
+}
+
+/// A file, unpacked: its checksum and its length are held against what comes out.
+fn open<'a>(files: &Files<'a>, name: &str) -> Result<Box<dyn BufRead + 'a>, Fault> {
+    let file = files.open(name)?;
+    let file: Box<dyn Read + 'a> = if name.ends_with(".gz") {
+        Box::new(MultiGzDecoder::new(file))
+    } else {
+        file.expect_lines()?;
+        Box::new(file)
+    };
+    Ok(Box::new(BufReader::with_capacity(1 << 20, file)))
+}
+
+/// So many lines of fields, tabs between them, in quotes where they need them.
+fn expect_lines(file: impl Read, count: u64, line: impl Fn(u64) -> Vec<Vec<u8>>) -> Verified {
+    let mut table = ReaderBuilder::new().has_headers(false).flexible(true).delimiter(b'\t').from_reader(file);
+    let mut found = ByteRecord::new();
+    for i in 0..count {
+        table.read_byte_record(&mut found)?;
+        expect(&format!("line {i}"), &found, &ByteRecord::from(line(i)))?;
+    }
+    match table.read_byte_record(&mut found)? {
+        false => Ok(()),
+        true => Err(Fault("more lines than names".into())),
+    }
+}

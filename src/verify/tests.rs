@@ -1,0 +1,269 @@
+//! Each verifier sees whatever byte is wrong.
+
+use super::*;
+use crate::store::Store;
+use std::fs;
+use std::path::Path;
+
+/// The arrays of a store that these files make.
+fn whole(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Selection) {
+    let dir = tempfile::tempdir().unwrap();
+    files.iter().for_each(|(name, bytes)| fs::write(dir.path().join(name), bytes).unwrap());
+    let store = Arc::new(Store::open(dir.path()).unwrap());
+    let array = Arc::new(StoredArray::load(&store, Path::new("x")).unwrap());
+    (dir, Selection::whole(array))
+}
+
+fn dense() -> (tempfile::TempDir, Selection) {
+    dense_of(&[1, 0, 0xFF, 0xFF, 3, 0, 4, 0, 0, 0x80, 6, 0])
+}
+
+fn dense_of(elements: &[u8]) -> (tempfile::TempDir, Selection) {
+    let yaml = b"dtype: int16\nshape: [2, 3]\nversion: [1, 0]\n";
+    whole(&[("x.yaml", yaml), ("x.array", elements)])
+}
+
+/// [[0, 0, 1.5], [0, 0, 0], [-2, 0, 0]]
+fn sparse() -> (tempfile::TempDir, Selection) {
+    sparse_of([1.5, -2.0], [2, 0], &[0, 0, 1, 0, 1, 0, 2, 0])
+}
+
+fn sparse_of(data: [f32; 2], indices: [u8; 2], indptr: &[u8]) -> (tempfile::TempDir, Selection) {
+    let yaml = b"data_dtype: float32\nindices_dtype: uint8\nindptr_dtype: int16\nnnz: 2\n\
+        shape: [3, 3]\nversion: [1, 0]\n";
+    let data = data.map(f32::to_le_bytes).concat();
+    whole(&[("x.yaml", yaml), ("x.data", &data), ("x.indices", &indices), ("x.indptr", indptr)])
+}
+
+#[test]
+fn every_format_has_a_verifier() {
+    for view in VIEWS {
+        assert!(VERIFIERS.iter().any(|(format, _)| *format == view.name()), "{}", view.name());
+    }
+}
+
+/// The bytes of a format that is a file.
+fn bytes_of(selection: &Selection, part: Part, view: &dyn View) -> Vec<u8> {
+    let file = view.file(selection, part).unwrap();
+    let mut bytes = vec![0; usize::try_from(file.len()).unwrap()];
+    file.read_at(0, &mut bytes).unwrap();
+    bytes
+}
+
+/// What is said of a file of these bytes.
+fn said(selection: &Selection, thing: Thing, format: &str, bytes: &[u8]) -> Option<String> {
+    let content = Content::File(VirtualFile::literal(bytes));
+    let shown = Shown { selection, part: Part { thing, of: Scope::All }, content, progress: &|_| {} };
+    let (_, verify) = VERIFIERS.iter().find(|(other, _)| *other == format).unwrap();
+    decode(*verify, &shown).err().map(|Fault(why)| why)
+}
+
+#[test]
+fn a_format_has_one_verifier() {
+    let formats: Vec<_> = VERIFIERS.iter().map(|(format, _)| format).collect();
+    assert!(formats.iter().enumerate().all(|(i, format)| !formats[..i].contains(format)));
+}
+
+#[test]
+fn files_with_a_wrong_byte_are_found_out() {
+    for (_dir, selection) in [dense(), sparse()] {
+        for case in cases(selection.array()) {
+            assert_eq!(case.verify(&|_| {}), Ok(()), "{case}");
+            let (Content::File(file), Scope::All) = (case.content().unwrap(), case.part.of) else {
+                continue;
+            };
+            if !case.folder.is_empty() || case.part.thing == Thing::Meta {
+                continue;
+            }
+            let mut bytes = vec![0; usize::try_from(file.len()).unwrap()];
+            file.read_at(0, &mut bytes).unwrap();
+            assert_eq!(said(&selection, case.part.thing, case.format(), &bytes), None);
+            // The last element of all but an archive, and there whatever byte it is.
+            let last = bytes.len() - 1;
+            bytes[if case.format() == "npz" { 192 } else { last }] ^= 1;
+            assert!(said(&selection, case.part.thing, case.format(), &bytes).is_some(), "{case}");
+            assert!(said(&selection, case.part.thing, case.format(), &bytes[..last]).is_some(), "{case}");
+        }
+    }
+}
+
+/// How many bytes of a format's file may be anything, zeros apart: none, where all of it is held against
+/// what should be there. Others' readers pass over what is told twice (the names of columns, of
+/// `.parquet`), what the rest does not depend on (how tables are laid out, of `.arrow`), and what
+/// makes no difference (rows of the only strip, spaces in words, of `.tif`; of each member of `.npz` versions,
+/// date, mode and padding; how much room is left for texts, of HDF5; the
+/// system, of `.gz`).
+fn idle(format: &str) -> usize {
+    match format {
+        "parquet" => 14,
+        "arrow" => 30,
+        "tif" => 4,
+        "npz" => 13 * 5,
+        "h5" | "h5ad" => 2,
+        "10x" => 1,
+        _ => 0,
+    }
+}
+
+#[test]
+fn whatever_byte_is_wrong_is_found_out() {
+    // Of each array one of the same shape with other numbers: what differs in a file is made of these.
+    let other_dense = dense_of(&[0xFE, 0xFF, 0, 0, 0xFC, 0xFF, 0xFB, 0xFF, 0xFF, 0x7F, 0xF9, 0xFF]);
+    let other_sparse = sparse_of([-2.5e9, 3.7e-5], [1, 1], &[0, 0, 0, 0, 1, 0, 2, 0]);
+    for ((_dir, selection), (_other_dir, other)) in [(dense(), other_dense), (sparse(), other_sparse)] {
+        let other = Arc::new(other);
+        for case in cases(selection.array()) {
+            let is_whole = [
+                "arrow",
+                "parquet",
+                "rds",
+                "tif",
+                "mat",
+                "nrrd",
+                "nhdr",
+                "hdr",
+                "h5",
+                "h5ad",
+                "npz",
+                "zarr",
+                "dataset.zarr",
+                "10x",
+            ];
+            if case.part.of == Scope::All && case.folder.is_empty() && is_whole.contains(&case.format()) {
+                expect_all_bytes_to_matter(&case, &other);
+            }
+        }
+    }
+}
+
+/// The files of a case: of a format that is a file one without a name.
+fn files(content: Content) -> Vec<(String, Vec<u8>)> {
+    let bytes = |file: &VirtualFile| {
+        let mut bytes = vec![0; usize::try_from(file.len()).unwrap()];
+        file.read_at(0, &mut bytes).unwrap();
+        bytes
+    };
+    match content {
+        Content::File(file) => vec![(String::new(), bytes(&file))],
+        Content::Folder(members) => {
+            let nodes = (0..Members::MOST).filter_map(|i| members.get(i));
+            nodes.filter_map(|(name, file)| Some((name.to_owned(), bytes(file?)))).collect()
+        }
+    }
+}
+
+/// What is said of a case with these files.
+fn said_of(case: &Case, files: &[(String, Vec<u8>)]) -> Option<String> {
+    let content = match files {
+        [(name, bytes)] if name.is_empty() => Content::File(VirtualFile::literal(&bytes[..])),
+        files => Content::Folder(Members::new(
+            files.iter().map(|(name, bytes)| (name.clone(), VirtualFile::literal(&bytes[..]))),
+        )),
+    };
+    let shown = Shown { selection: &case.selection, part: case.part, content, progress: &|_| {} };
+    let (_, verify) = VERIFIERS.iter().find(|(other, _)| *other == case.format()).unwrap();
+    decode(*verify, &shown).err().map(|Fault(why)| why)
+}
+
+fn expect_all_bytes_to_matter(case: &Case, other: &Arc<Selection>) {
+    let mut files = files(case.content().unwrap());
+    let other = Case { selection: Arc::clone(other), folder: String::new(), ..*case };
+    let others = self::files(other.content().unwrap());
+    assert_eq!(said_of(case, &files), None, "{case}");
+    for file in 0..files.len() {
+        let path = format!("{case}/{}", files[file].0);
+        let mut idle_bytes = Vec::new();
+        for i in 0..files[file].1.len() {
+            let is_seen = [0x01, 0x80, 0xFF].map(|flip| {
+                files[file].1[i] ^= flip;
+                let is_seen = said_of(case, &files).is_some();
+                files[file].1[i] ^= flip;
+                is_seen
+            });
+            let byte = files[file].1[i];
+            let is_of_numbers = others[file].1.get(i).is_none_or(|other| byte != *other);
+            assert!(
+                !is_of_numbers || is_seen == [true; 3],
+                "{path}: byte {i} is of the numbers: {is_seen:?}"
+            );
+            if is_seen == [false; 3] && byte != 0 {
+                idle_bytes.push(i);
+            }
+        }
+        assert!(idle_bytes.len() <= idle(case.format()), "{path}: any bytes at {idle_bytes:?}");
+        let whole = files[file].1.clone();
+        // The newline after JSON need not be there.
+        for end in 0..whole.trim_ascii_end().len() {
+            files[file].1.truncate(end);
+            assert!(said_of(case, &files).is_some(), "{path} of {end} bytes");
+            files[file].1.clone_from(&whole);
+        }
+    }
+}
+
+#[test]
+fn what_a_readme_tells_is_held_against_the_array() {
+    let wrong_dense = [
+        ("2 rows", "3 rows"),
+        ("int16", "int32"),
+        ("`array.csv`", "`array.cvs`"),
+        ("rows/1", "rows/2"),
+        ("slices/0:2/array.csv", "slices/0:2/dense.csv"),
+    ];
+    let wrong_sparse = [
+        ("`data` float32", "`data` float64"),
+        ("rows/2/dense", "rows/3/dense"),
+        ("matrix.parquet", "matrix.paquet"),
+    ];
+    for ((_dir, selection), wrong) in [(dense(), &wrong_dense[..]), (sparse(), &wrong_sparse)] {
+        let part = Part { thing: Thing::Readme, of: Scope::All };
+        let case = cases(selection.array()).into_iter().find(|case| case.part == part).unwrap();
+        let text = String::from_utf8(bytes_of(&selection, part, case.view)).unwrap();
+        assert_eq!(said(&selection, Thing::Readme, "md", text.as_bytes()), None);
+        for (right, wrong) in wrong {
+            assert!(text.contains(right), "{right}: {text}");
+            let changed = text.replace(right, wrong);
+            assert!(said(&selection, Thing::Readme, "md", changed.as_bytes()).is_some(), "{wrong}");
+        }
+    }
+}
+
+#[test]
+fn numbers_that_a_format_has_not_are_refused() {
+    let yaml = b"dtype: int64\nshape: [2]\nversion: [1, 0]\n";
+    let (_dir, selection) = whole(&[("x.yaml", yaml), ("x.array", &[0x7F; 16])]);
+    let part = Part { thing: Thing::Array, of: Scope::All };
+    let case = cases(selection.array()).into_iter().find(|case| case.format() == "rds").unwrap();
+    assert_eq!((case.part, case.verify(&|_| {})), (part, Ok(())));
+    // The nearest that R has, where the file should not be read at all.
+    let rounded = f64::from_bits(0x43DF_DFDF_DFDF_DFE0).to_le_bytes().repeat(2);
+    let bytes = [b"B\n\x02\0\0\0\0\x02\x04\0\0\x03\x02\0\x0E\0\0\0\x02\0\0\0", &rounded[..]].concat();
+    assert!(said(&selection, part.thing, "rds", &bytes).unwrap().contains("element 0: expected"));
+}
+
+#[test]
+fn text_is_held_against_the_store() {
+    let (_dir, selection) = dense();
+    let csv = |text: &str| said(&selection, Thing::Array, "csv", text.as_bytes());
+    assert_eq!(csv("     1,    -1,     3\n     4,-32768,     6\n"), None);
+    assert_eq!(csv("1,-1,3\n4,-32768,7\n").unwrap(), "cell 1, 2: expected 6, found 7");
+    assert!(csv("1,-1,3\n4,-32768\n").is_some() && csv("1,-1,3\n4,-32768,6\n1,2,3\n").is_some());
+    assert_eq!(said(&selection, Thing::Array, "tsv", b"1\t-1\t3\n4\t-32768\t6\n"), None);
+    let mtx =
+        "%%MatrixMarket matrix coordinate integer general\n2 3 6\n1 1  1\n1 2 -1\n1 3 3\n2 1 4\n2 2 -32768\n";
+    assert_eq!(said(&selection, Thing::Array, "mtx", format!("{mtx}2 3 6\n").as_bytes()), None);
+    assert!(said(&selection, Thing::Array, "mtx", format!("{mtx}2 3 5\n").as_bytes()).is_some());
+    assert_eq!(said(&selection, Thing::Array, "mtx", mtx.as_bytes()).unwrap(), "fewer lines than elements");
+}
+
+#[test]
+fn stored_elements_are_held_against_the_store() {
+    let (_dir, selection) = sparse();
+    let csv = |text: &str| said(&selection, Thing::Matrix, "csv", text.as_bytes());
+    assert_eq!(csv("row,column,value\n0,2, 1.5\n2,0,-2.0e+00\n"), None);
+    assert_eq!(csv("row,column,value\n0,2, 1.5\n2,0,2\n").unwrap().lines().count(), 1);
+    let mtx = b"%%MatrixMarket matrix coordinate real general\n% words\n3 3 2\n1 3 1.5\n3 1 -2.0\n";
+    assert_eq!(said(&selection, Thing::Matrix, "mtx", mtx), None);
+    let integer = b"%%MatrixMarket matrix coordinate integer general\n3 3 2\n1 3 1.5\n3 1 -2.0\n";
+    assert!(said(&selection, Thing::Matrix, "mtx", integer).is_some());
+}
