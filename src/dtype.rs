@@ -220,6 +220,33 @@ pub fn encode_integer(dtype: Dtype, value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&value.to_le_bytes()[..width]);
 }
 
+/// Adds one element to another of its type; integers wrap round. The first to come to a zero is copied, to keep its very bits (those
+/// of -0.0, say).
+pub fn add(dtype: Dtype, sum: &mut [u8], value: &[u8]) {
+    if sum.iter().all(|byte| *byte == 0) {
+        sum.copy_from_slice(value);
+        return;
+    }
+    macro_rules! add {
+        ($t:ty, $add:expr) => {
+            if let (Some(a), Some(b)) = (sum.first_chunk(), value.first_chunk()) {
+                let total: $t = $add(<$t>::from_le_bytes(*a), <$t>::from_le_bytes(*b));
+                sum.copy_from_slice(&total.to_le_bytes());
+            }
+        };
+    }
+    match dtype {
+        Dtype::Bool => sum[0] |= value[0],
+        Dtype::Int8 | Dtype::Uint8 => add!(u8, u8::wrapping_add),
+        Dtype::Int16 | Dtype::Uint16 => add!(u16, u16::wrapping_add),
+        Dtype::Int32 | Dtype::Uint32 => add!(u32, u32::wrapping_add),
+        Dtype::Int64 | Dtype::Uint64 => add!(u64, u64::wrapping_add),
+        Dtype::Float16 => add!(f16, |a: f16, b: f16| a + b),
+        Dtype::Float32 => add!(f32, |a: f32, b: f32| a + b),
+        Dtype::Float64 => add!(f64, |a: f64, b: f64| a + b),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

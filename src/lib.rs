@@ -20,8 +20,8 @@
 //! ```
 //!
 //! Data flows one way, and so do the imports: [`error`], [`dtype`], [`format`](mod@format), [`select`],
-//! [`open_files`], [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`staging`], [`memory_mapping`], [`memo`],
-//! [`catalog`], [`check`], [`vfile`], [`checksum`], [`gzip`], [`cast`], [`grid`], [`strings`], [`part`],
+//! [`open_files`], [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`staging`], [`memory_mapping`],
+//! `import`, [`memo`], [`catalog`], [`check`], [`vfile`], [`checksum`], [`gzip`], [`cast`], [`grid`], [`strings`], [`part`],
 //! [`hdf5`], [`text`], [`view`], `verify`, [`tree`], [`mountpoint`], [`fuse`].
 
 pub mod array;
@@ -37,6 +37,8 @@ pub mod grid;
 pub mod gzip;
 mod handles;
 pub mod hdf5;
+#[cfg(feature = "import")]
+pub mod import;
 pub mod memo;
 pub mod memory_mapping;
 pub mod mmap;

@@ -3,7 +3,7 @@
 //! `path` is always the path without a suffix: `x` stands for `x.yaml` and the data files beside it.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 use crate::array::{CsrMatrix, DenseArray};
@@ -50,8 +50,10 @@ pub fn remove_memory_mapped_array(path: impl AsRef<Path>) -> Result<()> {
 pub fn create_memory_mapped_array(path: impl AsRef<Path>, shape: &[u64], dtype: Dtype) -> Result<()> {
     let path = path.as_ref();
     let meta = Metadata::Dense(DenseMeta::new(dtype, shape).map_err(|flaw| flaw.at(path))?);
-    let hole = |(_, size): (&str, u64)| move |file: &mut File| file.set_len(size);
-    replace(path, &meta, meta.files().into_iter().map(hole))
+    let hole = |(_, size): (&str, u64)| {
+        move |file: &mut File| file.set_len(size).map_err(|e| Error::io(path, "create", e))
+    };
+    replace(path, &meta, meta.files().into_iter().map(hole), Vec::new())
 }
 
 /// Opens a dense array; in mode `r` its data is frozen, in mode `r+` writing it writes the file.
@@ -117,11 +119,7 @@ pub fn write_memory_mapped_sparse<D: Element, I: Element, P: Element>(
         bytemuck::cast_slice(sparse.indices),
         bytemuck::cast_slice(sparse.indptr),
     ];
-    replace(
-        path,
-        &Metadata::Sparse(meta),
-        parts.into_iter().map(|part| move |file: &mut File| file.write_all(part)),
-    )
+    replace(path, &Metadata::Sparse(meta), parts.into_iter().map(|part| filled(path, part)), Vec::new())
 }
 
 /// Opens a sparse matrix; in mode `r` its data is frozen, in mode `r+` (the seed also says `w`)
@@ -143,22 +141,35 @@ fn remove_files(path: &Path, kind: Kind) -> Result<()> {
     [YAML].iter().chain(kind.suffixes()).try_for_each(|suffix| remove_file(&with_suffix(path, suffix)))
 }
 
+/// Fills a file with these bytes.
+fn filled<'b>(path: &'b Path, bytes: &'b [u8]) -> impl FnOnce(&mut File) -> Result<()> + 'b {
+    move |file| file.write_all(bytes).map_err(|e| Error::io(path, "create", e))
+}
+
 /// Puts a new array in the place of whatever array is at `path`: `fill` fills its data files in the
-/// order of their suffixes.
+/// order of their suffixes; `beside` are suffixes of more files of it, and what is in them.
 ///
 /// All is written beside the old files first. Then the old `.yaml` goes, the data files take their
 /// places, and the new `.yaml` comes: at no moment does one describe the data of another, and of
 /// several writers one comes after the other.
-fn replace<F>(path: &Path, metadata: &Metadata, fill: impl Iterator<Item = F>) -> Result<()>
+pub(crate) fn replace<F>(
+    path: &Path,
+    metadata: &Metadata,
+    fill: impl Iterator<Item = F>,
+    beside: Vec<(&str, Vec<u8>)>,
+) -> Result<()>
 where
-    F: FnOnce(&mut File) -> io::Result<()>,
+    F: FnOnce(&mut File) -> Result<()>,
 {
     let mut staging = Staging::new(path)?;
     for (suffix, fill) in metadata.kind().suffixes().iter().zip(fill) {
         staging.write(with_suffix(path, suffix), fill)?;
     }
+    for (suffix, bytes) in beside {
+        staging.write(with_suffix(path, suffix), filled(path, &bytes))?;
+    }
     let (text, yaml) = (metadata.to_yaml(), with_suffix(path, YAML));
-    staging.write(yaml.clone(), |file: &mut File| file.write_all(text.as_bytes()))?;
+    staging.write(yaml.clone(), filled(path, text.as_bytes()))?;
     let other = if metadata.kind() == Kind::Dense { Kind::Sparse } else { Kind::Dense };
     let obsolete = other.suffixes().iter().map(|suffix| with_suffix(path, suffix));
     staging.place(&std::iter::once(yaml).chain(obsolete).collect::<Vec<_>>())

@@ -11,7 +11,7 @@ mod text;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-pub use files::NameFiles;
+pub use files::{COLUMN_NAMES, NameFiles, ROW_NAMES};
 use index::Index;
 use quoted::Gain;
 

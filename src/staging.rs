@@ -118,10 +118,10 @@ impl Staging {
     ///
     /// # Errors
     ///
-    /// Whatever the system says.
-    pub fn write(&mut self, target: PathBuf, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
+    /// Whatever the system or `fill` says.
+    pub fn write(&mut self, target: PathBuf, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
         let file = File::options().write(true).create_new(true).open(self.aside_of(&target));
-        file.and_then(|mut file| fill(&mut file)).map_err(|e| Error::io(&self.path, "create", e))?;
+        fill(&mut file.map_err(|e| Error::io(&self.path, "create", e))?)?;
         self.targets.push(target);
         Ok(())
     }

@@ -18,6 +18,7 @@ const ORDER: &[&str] = &[
     "array",
     "staging",
     "memory_mapping",
+    "import",
     "memo",
     "catalog",
     "check",

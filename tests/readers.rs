@@ -11,7 +11,6 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
 use arrayfs::dtype::{Bool, Dtype, Element};
@@ -19,28 +18,9 @@ use arrayfs::memory_mapping::{
     SparseInRows, create_memory_mapped_array, open_memory_mapped_array, write_memory_mapped_sparse,
 };
 use arrayfs::mmap::Mode;
-use common::{Mount, arrayfs, real_stores};
+use common::{Mount, arrayfs, python, real_stores};
 use half::f16;
 use tempfile::{TempDir, tempdir};
-
-/// Runs one of the scripts, and fails with what it says if it does.
-#[track_caller]
-fn python(script: &str, args: &[&Path]) {
-    let python = std::env::var_os("ARRAYFS_TEST_PYTHON").expect(
-        "ARRAYFS_TEST_PYTHON is not set: run scripts/test, or set it to what scripts/python-env prints",
-    );
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers");
-    let output = Command::new(&python)
-        .arg("-B")
-        .arg(scripts.join(script))
-        .args(args)
-        .output()
-        .expect("Python does not start");
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(output.status.success(), "{script} {args:?}: {}\n{said}", output.status);
-    println!("{script}: {said}");
-}
 
 /// A store with every kind of array, written by NumPy; one for all tests.
 fn written_by_numpy() -> &'static Path {

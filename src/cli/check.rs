@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use anyhow::Result;
-use arrayfs::catalog::{Finding, StoredArray, walk};
+use arrayfs::catalog::{Finding, walk};
 use arrayfs::check::{Options, Report, check};
 use arrayfs::error::shown;
 use arrayfs::store::Store;
-use indicatif::{ProgressBar, ProgressStyle};
 
+use super::progress;
 use super::say::say;
 
 /// Verify every array of a store, end to end; exit 1 if any is broken
@@ -60,7 +60,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let count = arrays.len() + reports.len();
     let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let options = Options { values: args.values, jobs: args.jobs.unwrap_or_else(cores) };
-    let bar = progress_bar(&arrays);
+    let bytes = arrays.iter().flat_map(|array| array.metadata.files()).map(|(_, bytes)| bytes);
+    let bar = progress::bar(bytes.fold(0, u64::saturating_add));
     reports.extend(check(arrays, options, &|bytes| {
         bar.inc(bytes);
         interrupted.load(Ordering::Relaxed) == 0
@@ -106,12 +107,4 @@ fn show(reports: &[Report]) -> io::Result<usize> {
         .collect();
     broken.dedup();
     Ok(broken.len())
-}
-
-/// Shown on a terminal only.
-fn progress_bar(arrays: &[StoredArray]) -> ProgressBar {
-    let bytes = arrays.iter().flat_map(|array| array.metadata.files()).map(|(_, bytes)| bytes);
-    let bar = ProgressBar::new(bytes.fold(0, u64::saturating_add));
-    let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}");
-    style.map_or(bar.clone(), |style| bar.with_style(style))
 }

@@ -4,9 +4,12 @@ mod cat;
 mod check;
 mod create;
 mod demo;
+#[cfg(feature = "import")]
+mod import;
 mod info;
 mod ls;
 mod mount;
+mod progress;
 mod remove;
 mod say;
 mod unmount;
@@ -42,6 +45,7 @@ const EXAMPLES: &str = "Examples:
   dd if='/tmp/a/cell,gene#scaled/rows/017' of=row    read a row with any program
   arrayfs unmount /tmp/a
   arrayfs cat data/pbmc68k 'cell,gene#scaled/rows/17.csv'     the same without a mount
+  arrayfs import counts.npz data/counts              a file of SciPy as an array of a store
   arrayfs verify data/pbmc68k                        decode all formats, compare with the store";
 
 #[derive(Subcommand)]
@@ -52,6 +56,8 @@ enum Command {
     Info(info::Args),
     Cat(cat::Args),
     Create(create::Args),
+    #[cfg(feature = "import")]
+    Import(import::Args),
     Remove(remove::Args),
     Check(check::Args),
     #[cfg(feature = "verify")]
@@ -70,6 +76,8 @@ pub fn run() -> ExitCode {
         Command::Info(args) => info::run(&args),
         Command::Cat(args) => cat::run(&args),
         Command::Create(args) => create::run(&args),
+        #[cfg(feature = "import")]
+        Command::Import(args) => import::run(&args),
         Command::Remove(args) => remove::run(&args),
         Command::Check(args) => check::run(&args),
         #[cfg(feature = "verify")]

@@ -11,8 +11,8 @@ use arrayfs::catalog::{Finding, StoredArray, walk};
 use arrayfs::error::shown;
 use arrayfs::store::Store;
 use arrayfs::verify::{Case, cases};
-use indicatif::{ProgressBar, ProgressStyle};
 
+use super::progress;
 use super::say::say;
 
 /// Decode every file of the tree by other readers, and compare with the store; exit 1 where they differ
@@ -62,7 +62,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 /// Verifies all files of an array, and returns a line for each fault.
 fn verify(array: &StoredArray, cases: &[Case]) -> Vec<String> {
-    let bar = progress_bar(cases);
+    let bytes = cases.iter().filter_map(|case| case.size().ok());
+    let bar = progress::bar(bytes.fold(0, u64::saturating_add));
     let (mut lines, mut seen) = (Vec::new(), BTreeSet::new());
     for case in cases {
         bar.set_message(format!("{}/{case}", shown(&array.path)));
@@ -75,13 +76,4 @@ fn verify(array: &StoredArray, cases: &[Case]) -> Vec<String> {
     }
     bar.finish_and_clear();
     lines
-}
-
-/// Shown on a terminal only.
-fn progress_bar(cases: &[Case]) -> ProgressBar {
-    let bytes = cases.iter().filter_map(|case| case.size().ok());
-    let bar = ProgressBar::new(bytes.fold(0, u64::saturating_add));
-    let style =
-        ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} {msg}");
-    style.map_or(bar.clone(), |style| bar.with_style(style))
 }

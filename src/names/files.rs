@@ -21,6 +21,11 @@ use crate::format::Shape;
 use crate::source::Source;
 use crate::store::{FileKind, Identity, Store, with_suffix};
 
+/// What follows an array's name in the file of its rows' names.
+pub const ROW_NAMES: &str = ".rows.txt";
+/// The same for columns.
+pub const COLUMN_NAMES: &str = ".cols.txt";
+
 /// Says that a directory's axes have files of their own.
 const DAF: &str = "__daf__.yaml";
 /// The longest file that is read.
@@ -71,10 +76,10 @@ impl NameFiles {
             let (source, style) = found.map_err(|error| flaws.push(error)).ok()?;
             Some(Box::new(NameFile { source, style, count, labels: Mutex::default() }))
         };
-        let rows = file(".rows.txt", row_axis, shape.rows());
+        let rows = file(ROW_NAMES, row_axis, shape.rows());
         let columns = match shape {
             Shape::Vector(_) => None,
-            Shape::Matrix(_, columns) => file(".cols.txt", column_axis, columns),
+            Shape::Matrix(_, columns) => file(COLUMN_NAMES, column_axis, columns),
         };
         let (store, path) = (Arc::clone(store), path.to_owned());
         Self { store, path, shape, rows, columns, flaws, verdict: OnceLock::new() }

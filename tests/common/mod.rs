@@ -25,6 +25,25 @@ pub fn run<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
     arrayfs().args(args).output().unwrap()
 }
 
+/// Runs one of the scripts, and fails with what it says if it does.
+#[track_caller]
+pub fn python(script: &str, args: &[&Path]) {
+    let python = std::env::var_os("ARRAYFS_TEST_PYTHON").expect(
+        "ARRAYFS_TEST_PYTHON is not set: run scripts/test, or set it to what scripts/python-env prints",
+    );
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers");
+    let output = Command::new(&python)
+        .arg("-B")
+        .arg(scripts.join(script))
+        .args(args)
+        .output()
+        .expect("Python does not start");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success(), "{script} {args:?}: {}\n{said}", output.status);
+    println!("{script}: {said}");
+}
+
 /// Standard output of a run that must succeed.
 pub fn stdout<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Vec<u8> {
     let output = run(args);

@@ -1,0 +1,11 @@
+//! How far long work is, shown on a terminal only.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A bar for so many bytes, with room for a message.
+pub fn bar(bytes: u64) -> ProgressBar {
+    let bar = ProgressBar::new(bytes);
+    let style =
+        ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} {msg}");
+    style.map_or(bar.clone(), |style| bar.with_style(style))
+}

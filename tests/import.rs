@@ -1,0 +1,161 @@
+//! Files of NumPy, SciPy and pandas become arrays, number for number.
+#![cfg(feature = "import")]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use common::{arrayfs, names, python, run, write_dense};
+use serde_yaml::Value;
+use tempfile::tempdir;
+
+fn import(file: &Path, path: &Path, options: &[String]) -> Output {
+    arrayfs().arg("import").arg(file).arg(path).args(options).output().unwrap()
+}
+
+fn yaml(path: &Path) -> HashMap<String, Value> {
+    serde_yaml::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn what_other_programs_wrote_becomes_the_same_numbers() {
+    let dir = tempdir().unwrap();
+    python("write_imports.py", &[dir.path()]);
+    let options: HashMap<String, Vec<String>> =
+        serde_json::from_slice(&fs::read(dir.path().join("options.json")).unwrap()).unwrap();
+    let (files, expected, store) =
+        (dir.path().join("files"), dir.path().join("expected"), dir.path().join("store"));
+    fs::create_dir(&store).unwrap();
+    let mut count = 0;
+    for file in names(&files) {
+        let name = ["npy", "npz", "mtx", "csv", "tsv", "mtx.gz", "csv.gz"]
+            .iter()
+            .find_map(|end| file.strip_suffix(end)?.strip_suffix('.'))
+            .unwrap();
+        let none = Vec::new();
+        let output = import(&files.join(&file), &store.join(name), options.get(&file).unwrap_or(&none));
+        assert!(output.status.success(), "{file}: {output:?}");
+        let (facts, wanted) =
+            (yaml(&store.join(format!("{name}.yaml"))), yaml(&expected.join(format!("{name}.yaml"))));
+        for (key, value) in wanted {
+            assert_eq!(facts.get(&key), Some(&value), "{file}: {key}");
+        }
+        count += 1;
+    }
+    assert_eq!(names(&store), names(&expected));
+    for file in names(&expected).iter().filter(|file| !file.ends_with(".yaml")) {
+        assert!(fs::read(store.join(file)).unwrap() == fs::read(expected.join(file)).unwrap(), "{file}");
+    }
+    assert!(count > 100, "{count} files");
+    let check = run(["check".as_ref(), store.as_os_str()]);
+    assert!(check.status.success(), "{check:?}");
+}
+
+/// A store with an array `x`, and a file of that name and text.
+fn with_file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf, PathBuf) {
+    let dir = tempdir().unwrap();
+    let (file, path) = (dir.path().join(name), dir.path().join("x"));
+    fs::write(&file, bytes).unwrap();
+    write_dense(&path, "int8", &[3]);
+    (dir, file, path)
+}
+
+#[test]
+fn what_is_no_array_is_refused_by_name_and_leaves_the_old_one() {
+    let banner = "%%MatrixMarket matrix coordinate real general\n";
+    let npy = |header: &str| {
+        let text = format!("{header:<117}\n");
+        [b"\x93NUMPY\x01\x00v\x00", text.as_bytes(), &[0; 64]].concat()
+    };
+    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("a.txt", b"1 2".to_vec(), "must end with one of .npy"),
+        ("a.csv", b"".to_vec(), "empty"),
+        ("a.csv", b"a,b\n".to_vec(), "shape"),
+        ("a.csv", b"1,2\n3\n".to_vec(), "line 2: expected 2 numbers, found 1"),
+        ("a.csv", b"1,2\n3,x\n".to_vec(), "line 2, number 2: expected a number, found \"x\""),
+        ("a.csv", b",a\nx,true\ny,2\n".to_vec(), "line 3, number 1"),
+        ("a.tsv", b"\ta\tb\n\"x\ny\"\t1\t2\n".to_vec(), "more than one line"),
+        ("a.mtx", b"1 1 1\n".to_vec(), "line 1: expected %%MatrixMarket"),
+        (
+            "a.mtx",
+            b"%%MatrixMarket matrix coordinate complex general\n1 1 0\n".to_vec(),
+            "line 1: expected real",
+        ),
+        ("a.mtx", format!("{banner}2 2 1\n").into_bytes(), "as many elements"),
+        ("a.mtx", format!("{banner}2 2 1\n3 1 1.5\n").into_bytes(), "line 3: expected a row and a column"),
+        ("a.mtx", format!("{banner}2 2 1\n0 1 1.5\n").into_bytes(), "line 3: expected a row and a column"),
+        ("a.mtx", format!("{banner}2 2 1\n1 1 x\n").into_bytes(), "line 3: expected float64"),
+        ("a.mtx", format!("{banner}2 2 1\n1 1 1\n1 2 1\n").into_bytes(), "line 4: expected no more"),
+        ("a.mtx", format!("{banner}2 2 99999999999999999\n1 1 1\n").into_bytes(), "as many elements"),
+        ("a.mtx", format!("{banner}0 2 0\n").into_bytes(), "shape"),
+        ("a.npy", b"no array".to_vec(), "cannot read"),
+        ("a.npy", npy("{'descr': '<c8', 'fortran_order': False, 'shape': (2,), }"), "the type <c8"),
+        ("a.npy", npy("{'descr': '|O', 'fortran_order': False, 'shape': (2,), }"), "the type |O"),
+        ("a.npy", npy("{'descr': '<U3', 'fortran_order': False, 'shape': (2,), }"), "the type <U3"),
+        ("a.npy", npy("{'descr': '|i1', 'fortran_order': False, 'shape': (2,2,2), }"), "shape"),
+        ("a.npy", npy("{'descr': '|i1', 'fortran_order': False, 'shape': (), }"), "shape"),
+        ("a.npy", npy("{'descr': '|i1', 'fortran_order': False, 'shape': (0, 5), }"), "shape"),
+        ("a.npy", npy("{'descr': '<i8', 'fortran_order': False, 'shape': (9, 9), }"), "cannot read"),
+        ("a.npy", npy("{'descr': '<i8', 'fortran_order': True, 'shape': (9, 9), }"), "cannot read"),
+        ("a.npz", b"no archive".to_vec(), "a.npz"),
+    ];
+    for (name, bytes, why) in cases {
+        let (dir, file, path) = with_file(name, &bytes);
+        let before = names(dir.path());
+        let output = import(&file, &path, &[]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{name} {why}: {output:?}");
+        assert!(said.contains(why) && said.contains(name) && said.lines().count() == 1, "{why}: {said}");
+        assert_eq!(names(dir.path()), before, "{name} {why}");
+        assert_eq!(fs::read(path.with_extension("array")).unwrap().len(), 3);
+    }
+}
+
+#[test]
+fn an_array_of_another_kind_goes_and_names_come() {
+    let (dir, file, path) =
+        with_file("a.mtx", b"%%MatrixMarket matrix coordinate integer general\n2 2 1\n2 1 7\n");
+    assert!(import(&file, &path, &[]).status.success());
+    assert_eq!(names(dir.path()), ["a.mtx", "x.data", "x.indices", "x.indptr", "x.yaml"]);
+    let table = dir.path().join("b.csv");
+    fs::write(&table, ",g\u{e9}ne,b\nc1,1,2\nc2,3,4\n").unwrap();
+    assert!(import(&table, &path, &["--dtype".into(), "float32".into()]).status.success());
+    assert_eq!(names(dir.path()), ["a.mtx", "b.csv", "x.array", "x.cols.txt", "x.rows.txt", "x.yaml"]);
+    let column =
+        common::stdout(["cat".as_ref(), dir.path().as_os_str(), "x/by-name/cols/g\u{e9}ne".as_ref()]);
+    assert_eq!(column, [1f32, 3.0].map(f32::to_le_bytes).concat());
+    // What was imported is given back.
+    let text = common::stdout(["cat".as_ref(), dir.path().as_os_str(), "x/array.csv".as_ref()]);
+    let again = dir.path().join("again.csv");
+    fs::write(&again, text).unwrap();
+    assert!(import(&again, &dir.path().join("y"), &["--dtype".into(), "float32".into()]).status.success());
+    for suffix in ["array", "rows.txt", "cols.txt"] {
+        let bytes = |name: &str| fs::read(dir.path().join(format!("{name}.{suffix}"))).unwrap();
+        assert_eq!(bytes("x"), bytes("y"), "{suffix}");
+    }
+}
+
+#[test]
+fn ctrl_c_ends_it_and_leaves_nothing() {
+    use nix::sys::signal::{Signal, kill};
+    let dir = tempdir().unwrap();
+    let fifo = dir.path().join("endless.csv");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let importer =
+        arrayfs().arg("import").arg(&fifo).arg(dir.path().join("x")).stderr(Stdio::piped()).spawn().unwrap();
+    let mut writer = fs::File::options().write(true).open(&fifo).unwrap();
+    let line = b"1,2,3\n".repeat(1 << 16);
+    writer.write_all(&line).unwrap();
+    kill(nix::unistd::Pid::from_raw(importer.id().cast_signed()), Signal::SIGINT).unwrap();
+    // It hears of the signal, and reads no more.
+    while writer.write_all(&line).is_ok() {}
+    let output = importer.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
+    assert_eq!(names(dir.path()), ["endless.csv"]);
+}
