@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Child, Output, Stdio};
 
-use common::{arrayfs, names, python, run, write_dense};
+use common::{arrayfs, names, python, run, wait_until, write_dense};
 use serde_yaml::Value;
 use tempfile::tempdir;
 
@@ -140,20 +140,45 @@ fn an_array_of_another_kind_goes_and_names_come() {
     }
 }
 
+/// An importer that waits for more of its file, `endless.csv` in this directory.
+fn waiting(dir: &Path) -> (Child, fs::File) {
+    let fifo = dir.join("endless.csv");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let importer =
+        arrayfs().arg("import").arg(&fifo).arg(dir.join("x")).stderr(Stdio::piped()).spawn().unwrap();
+    let mut writer = fs::File::options().write(true).open(&fifo).unwrap();
+    writer.write_all(&LINES.repeat(1 << 16)).unwrap();
+    (importer, writer)
+}
+
+const LINES: &[u8] = b"1,2,3\n";
+
+#[test]
+fn one_that_is_killed_leaves_nothing_that_the_next_does_not_clear() {
+    let dir = tempdir().unwrap();
+    let source = dir.path().join("large.npy");
+    let header = format!("{:<117}\n", "{'descr': '|i1', 'fortran_order': False, 'shape': (4000000000,), }");
+    fs::write(&source, [b"\x93NUMPY\x01\x00v\x00", header.as_bytes()].concat()).unwrap();
+    fs::File::options().write(true).open(&source).unwrap().set_len(4_000_000_128).unwrap();
+    let store = dir.path().join("store");
+    fs::create_dir(&store).unwrap();
+    let mut importer = arrayfs().arg("import").arg(&source).arg(store.join("x")).spawn().unwrap();
+    wait_until("it writes", || !names(&store).is_empty());
+    importer.kill().unwrap();
+    importer.wait().unwrap();
+    let (_other, file, _) = with_file("a.csv", b"1\n2\n");
+    assert!(import(&file, &store.join("x"), &[]).status.success());
+    assert_eq!(names(&store), ["x.array", "x.yaml"]);
+}
+
 #[test]
 fn ctrl_c_ends_it_and_leaves_nothing() {
     use nix::sys::signal::{Signal, kill};
     let dir = tempdir().unwrap();
-    let fifo = dir.path().join("endless.csv");
-    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let importer =
-        arrayfs().arg("import").arg(&fifo).arg(dir.path().join("x")).stderr(Stdio::piped()).spawn().unwrap();
-    let mut writer = fs::File::options().write(true).open(&fifo).unwrap();
-    let line = b"1,2,3\n".repeat(1 << 16);
-    writer.write_all(&line).unwrap();
+    let (importer, mut writer) = waiting(dir.path());
     kill(nix::unistd::Pid::from_raw(importer.id().cast_signed()), Signal::SIGINT).unwrap();
     // It hears of the signal, and reads no more.
-    while writer.write_all(&line).is_ok() {}
+    while writer.write_all(LINES).is_ok() {}
     let output = importer.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));

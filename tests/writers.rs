@@ -278,6 +278,17 @@ fn a_full_disk_is_an_error_and_the_old_array_stays() {
         other => panic!("a disk of 512 KiB holds 5 MB: {other:?}"),
     }
     whole(&["x.array", "x.yaml"]);
+    #[cfg(feature = "import")]
+    {
+        let elsewhere = tempdir().unwrap();
+        let table = elsewhere.path().join("large.csv");
+        fs::write(&table, "1.5\n".repeat(200_000)).unwrap();
+        let import = run(["import".as_ref(), table.as_os_str(), path.as_os_str()]);
+        let said = String::from_utf8(import.stderr).unwrap();
+        assert_eq!(import.status.code(), Some(1), "{said}");
+        assert!(said.contains("No space left") && said.lines().count() == 1, "{said}");
+        whole(&["x.array", "x.yaml"]);
+    }
     // Filled to the last byte: there is no room for metadata.
     let filler = fs::write(store.join("filler"), vec![1; 1 << 20]).unwrap_err();
     assert_eq!(filler.raw_os_error(), Some(libc::ENOSPC));
