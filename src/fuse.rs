@@ -10,6 +10,7 @@
 mod adapter;
 mod confine;
 mod convert;
+mod gate;
 mod lane;
 mod passthrough;
 mod watch;
@@ -28,6 +29,7 @@ use crate::mountpoint;
 use crate::tree::Tree;
 use adapter::ArrayFs;
 use confine::confine;
+use gate::Gate;
 use passthrough::Backings;
 use watch::Watch;
 
@@ -101,10 +103,15 @@ pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Mou
     let linked = tree.linked();
     let watch = watch(tree);
     let outer = ArrayFs::new(linked.clone(), Some(Backings::new(linked)), watch.clone());
-    let outer = serve(outer, tree, mountpoint, options)?;
+    // Whoever comes early must not find links that lead nowhere yet.
+    let links = Arc::new(Gate::default());
+    let outer = serve(outer.with_links_behind(&links), tree, mountpoint, options)?;
     let inner = ArrayFs::new(tree.clone(), None, watch.clone());
     match serve(inner, tree, &mountpoint.join(Tree::inner()), options) {
-        Ok(inner) => Ok(Mounted::new([outer, inner], watch)),
+        Ok(inner) => {
+            links.open();
+            Ok(Mounted::new([outer, inner], watch))
+        }
         Err(error) => {
             mountpoint::unmount(mountpoint).map_err(io::Error::other)?;
             let _ = outer.thread.join();

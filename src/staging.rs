@@ -161,11 +161,12 @@ impl Staging {
 
 /// Removes what dead writers left in a locked directory, the first time that this process comes there.
 fn clear_once(directory: &Path, lock: &Flock<File>) {
-    static CLEARED: Mutex<Option<HashSet<(u64, u64)>>> = Mutex::new(None);
+    static CLEARED: Mutex<Option<HashSet<(PathBuf, u64, u64)>>> = Mutex::new(None);
     let Ok(meta) = lock.metadata() else { return };
     let mut cleared = CLEARED.lock().unwrap_or_else(PoisonError::into_inner);
     // A writer of thousands of arrays does not look through thousands of names each time.
-    if cleared.get_or_insert_default().insert((meta.dev(), meta.ino())) {
+    // Another directory may come to have the number of one that is gone.
+    if cleared.get_or_insert_default().insert((directory.to_owned(), meta.dev(), meta.ino())) {
         clear(directory);
     }
 }

@@ -47,11 +47,21 @@ impl Foreground {
         });
         assert!(self.child.try_wait().unwrap().is_none(), "{what}: it has ended");
         kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).unwrap();
-        let mut child = self.child;
-        let status = within(20, what, move || child.wait().unwrap());
-        assert_eq!(status.code(), Some(0), "{what}");
+        let mut status = None;
+        wait_until("it ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert_eq!(status.unwrap().code(), Some(0), "{what}");
         assert_eq!(fs::read_dir(self.dir.path()).unwrap().count(), 0, "{what}: still mounted");
-        self.dir.close().unwrap();
+    }
+}
+
+impl Drop for Foreground {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = Command::new("umount").args(["-l", "-A"]).arg(self.dir.path()).output();
     }
 }
 

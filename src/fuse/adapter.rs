@@ -17,6 +17,7 @@ use fuser::{
 };
 
 use super::convert::{bare_attr, errno, file_attr, file_type, ino, time_to_live};
+use super::gate::Gate;
 use super::lane::Lane;
 use super::passthrough::Backings;
 use super::watch::Watch;
@@ -39,6 +40,8 @@ pub(super) struct ArrayFs {
     backings: Option<Backings>,
     slow: Lane,
     watch: Option<Arc<Watch>>,
+    /// Open when there is something where links lead; none where there always is.
+    links: Option<Arc<Gate>>,
 }
 
 thread_local! {
@@ -48,7 +51,12 @@ thread_local! {
 
 impl ArrayFs {
     pub fn new(tree: Tree, backings: Option<Backings>, watch: Option<Arc<Watch>>) -> Self {
-        Self { tree, folders: Handles::default(), backings, slow: Lane::new(), watch }
+        Self { tree, folders: Handles::default(), backings, slow: Lane::new(), watch, links: None }
+    }
+
+    /// The same, but that links are told of when this gate is open.
+    pub fn with_links_behind(self, gate: &Arc<Gate>) -> Self {
+        Self { links: Some(Arc::clone(gate)), ..self }
     }
 
     /// Sees to it that the kernel is told of changes in a directory of the store, before it knows it.
@@ -163,9 +171,14 @@ impl Filesystem for ArrayFs {
     }
 
     fn readlink(&self, _: &Request, number: INodeNo, reply: ReplyData) {
-        match self.tree.read_link(ino(number)) {
+        let target = self.tree.read_link(ino(number));
+        let answer = move || match target {
             Ok(target) => reply.data(target.as_os_str().as_bytes()),
             Err(error) => reply.error(errno(&error)),
+        };
+        match &self.links {
+            Some(gate) => gate.pass(answer),
+            None => answer(),
         }
     }
 

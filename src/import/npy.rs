@@ -1,19 +1,17 @@
-//! `.npy`, its header read by `npyz`: elements of any of the format's types, in either byte order, in rows or in
-//! columns.
+//! `.npy`, by the words of `numpy/lib/format.py`, versions 1 to 3: elements of any of the format's types, in either
+//! byte order, in rows or in columns.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::os::unix::fs::FileExt;
 
-use npyz::{DType, Endianness, NpyHeader, Order, TypeChar};
-
 use super::input::Input;
 use super::{Fill, Found, Options, dense};
-use crate::dtype::Dtype;
+use crate::dtype::{Dtype, FIXED_DTYPES};
 use crate::error::{Error, Result};
 
 /// The longest header that is read, in bytes.
-const LONGEST: u64 = 1 << 20;
+const LONGEST: u32 = 1 << 20;
 /// Bytes of columns that are turned into rows at once.
 const BLOCK: u64 = 256 << 20;
 
@@ -44,35 +42,23 @@ pub(super) struct Header {
 
 impl Header {
     pub fn read(input: &Input<'_>, from: &mut dyn Read) -> Result<Self> {
-        let header = NpyHeader::from_reader(from.take(LONGEST)).map_err(input.failed())?;
-        let DType::Plain(kind) = header.dtype() else {
-            return Err(input
-                .refused(format!("its elements are of the type {}, not numbers", header.dtype().descr())));
+        let text = header_text(input, from)?;
+        let facts = Facts::parse(&text)
+            .ok_or_else(|| input.refused(format!("a header that is none: {}", text.trim())))?;
+        let (is_swapped, kind) = match facts.descr.split_at_checked(1) {
+            Some((">", kind)) => (true, kind),
+            Some(("<" | "|" | "=", kind)) => (false, kind),
+            _ => (false, facts.descr),
         };
-        let dtype = match (kind.type_char(), kind.size_field()) {
-            (TypeChar::Bool, 1) => Some(Dtype::Bool),
-            (TypeChar::Int, 1) => Some(Dtype::Int8),
-            (TypeChar::Int, 2) => Some(Dtype::Int16),
-            (TypeChar::Int, 4) => Some(Dtype::Int32),
-            (TypeChar::Int, 8) => Some(Dtype::Int64),
-            (TypeChar::Uint, 1) => Some(Dtype::Uint8),
-            (TypeChar::Uint, 2) => Some(Dtype::Uint16),
-            (TypeChar::Uint, 4) => Some(Dtype::Uint32),
-            (TypeChar::Uint, 8) => Some(Dtype::Uint64),
-            (TypeChar::Float, 2) => Some(Dtype::Float16),
-            (TypeChar::Float, 4) => Some(Dtype::Float32),
-            (TypeChar::Float, 8) => Some(Dtype::Float64),
-            _ => None,
-        };
-        let dtype = dtype.ok_or_else(|| {
-            input.refused(format!("its elements are of the type {kind}, the format has {}", Dtype::names()))
+        let dtype = FIXED_DTYPES.into_iter().find(|dtype| &dtype.descr()[1..] == kind).ok_or_else(|| {
+            input.refused(format!(
+                "its elements are of the type {}, the format has {}",
+                facts.descr,
+                Dtype::names()
+            ))
         })?;
-        Ok(Self {
-            dtype,
-            shape: header.shape().to_vec(),
-            is_swapped: kind.endianness() == Endianness::Big,
-            is_in_columns: header.order() == Order::Fortran && header.shape().len() > 1,
-        })
+        let is_in_columns = facts.is_fortran && facts.shape.len() > 1;
+        Ok(Self { dtype, shape: facts.shape, is_swapped, is_in_columns })
     }
 
     /// Elements in columns, in our own byte order.
@@ -149,5 +135,93 @@ impl Header {
             }
         }
         Ok(())
+    }
+}
+
+/// The text of the header, which is read, and no more.
+pub(super) fn header_text(input: &Input<'_>, from: &mut dyn Read) -> Result<String> {
+    let mut start = [0; 8];
+    from.read_exact(&mut start).map_err(input.failed())?;
+    let size = match &start {
+        b"\x93NUMPY\x01\x00" => 2,
+        b"\x93NUMPY\x02\x00" | b"\x93NUMPY\x03\x00" => 4,
+        _ => return Err(input.refused("it does not begin as a .npy of version 1, 2 or 3 does")),
+    };
+    let mut length = [0; 4];
+    from.read_exact(&mut length[..size]).map_err(input.failed())?;
+    let length = u32::from_le_bytes(length);
+    if length > LONGEST {
+        return Err(input.refused(format!("a header of {length} bytes")));
+    }
+    let mut text = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+    from.read_exact(&mut text).map_err(input.failed())?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// What a header says: the literal of a Python dictionary of three keys.
+struct Facts<'t> {
+    descr: &'t str,
+    is_fortran: bool,
+    shape: Vec<u64>,
+}
+
+impl<'t> Facts<'t> {
+    fn parse(text: &'t str) -> Option<Self> {
+        let text = text.trim().strip_prefix('{')?.strip_suffix('}')?;
+        let shape = value(text, "shape")?.strip_prefix('(')?.split_once(')')?.0;
+        let axes = shape.split(',').map(str::trim).filter(|axis| !axis.is_empty());
+        // Python 2 marks large integers.
+        let axis = |axis: &str| axis.strip_suffix('L').unwrap_or(axis).parse().ok();
+        Some(Self {
+            descr: descr(value(text, "descr")?)?,
+            is_fortran: value(text, "fortran_order")?.starts_with("True"),
+            shape: axes.map(axis).collect::<Option<_>>()?,
+        })
+    }
+}
+
+/// What follows a key of the dictionary and its colon.
+fn value<'t>(text: &'t str, key: &str) -> Option<&'t str> {
+    let after =
+        ['\'', '"'].iter().find_map(|quote| Some(text.split_once(&format!("{quote}{key}{quote}"))?.1))?;
+    Some(after.trim_start().strip_prefix(':')?.trim_start())
+}
+
+/// The text of a string, or all of a list of fields.
+fn descr(value: &str) -> Option<&str> {
+    match value.chars().next()? {
+        quote @ ('\'' | '"') => Some(value[1..].split_once(quote)?.0),
+        _ => Some(value.split_once(']').map_or(value, |(fields, _)| fields)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_say_what_they_say_in_any_style() {
+        let facts = |text| Facts::parse(text).map(|facts| (facts.descr, facts.is_fortran, facts.shape));
+        assert_eq!(
+            facts("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 5), }   \n"),
+            Some(("<f4", false, vec![3, 5]))
+        );
+        assert_eq!(
+            facts("{\"shape\":(3L,),\"fortran_order\":True,\"descr\":\"|b1\"}"),
+            Some(("|b1", true, vec![3]))
+        );
+        assert_eq!(
+            facts("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': ()}").unwrap().0,
+            "[('a', '<f4')"
+        );
+        for wrong in [
+            "",
+            "{}",
+            "{'descr': '<f4'}",
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",
+            "{'shape'",
+        ] {
+            assert!(facts(wrong).is_none(), "{wrong}");
+        }
     }
 }

@@ -3,12 +3,11 @@
 use std::fs::File;
 use std::io::{BufReader, Read};
 
-use npyz::{DType, NpyHeader};
 use zip::ZipArchive;
 use zip::read::ZipFile;
 
 use super::input::{Input, Reader};
-use super::npy::Header;
+use super::npy::{Header, header_text};
 use super::number::Number;
 use super::sparse::Elements;
 use super::{Fill, Found, Options, dense};
@@ -181,11 +180,9 @@ fn bytes(input: &Input<'_>, archive: &mut Archive<'_>, name: &str) -> Result<(Dt
 
 /// The word that a member of text holds: bytes, or UTF-32.
 fn text(input: &Input<'_>, member: &mut dyn Read) -> Result<String> {
-    let mut member = member.take(1 << 16);
-    let header = NpyHeader::from_reader(&mut member).map_err(input.failed())?;
+    header_text(input, member)?;
     let mut bytes = Vec::new();
-    member.read_to_end(&mut bytes).map_err(input.failed())?;
-    let DType::Plain(_) = header.dtype() else { return Err(input.refused("its format is no text")) };
+    member.take(1 << 10).read_to_end(&mut bytes).map_err(input.failed())?;
     bytes.retain(|byte| *byte != 0);
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -154,7 +154,7 @@ pub fn names(path: &Path) -> Vec<String> {
 }
 
 /// Waits until `done` says so; for what the system does in its own time.
-pub fn wait_until(what: &str, done: impl Fn() -> bool) {
+pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
         assert!(start.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
