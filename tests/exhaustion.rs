@@ -7,8 +7,9 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
+use std::process::Command;
 
-use common::{Mount, names, wait_until, write_dense, write_hole};
+use common::{Mount, names, run, wait_until, write_dense, write_hole};
 use tempfile::tempdir;
 
 const MODES: [&[&str]; 2] = [&[], &["--no-passthrough"]];
@@ -136,4 +137,21 @@ fn what_cannot_be_mapped_is_read() {
         assert_eq!(mount.read("small/cols/3").len(), 20);
         assert_eq!(mount.faults().len(), 0);
     }
+}
+
+#[test]
+fn a_server_that_cannot_start_leaves_no_mount() {
+    let (store, tree) = (tempdir().unwrap(), tempdir().unwrap());
+    write_arrays(store.path());
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -v 500000 && exec \"$0\" mount \"$1\" \"$2\""])
+        .arg(env!("CARGO_BIN_EXE_arrayfs"))
+        .args([store.path(), tree.path()])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(!output.stderr.is_empty());
+    assert_eq!(names(tree.path()), [] as [&str; 0], "{output:?}");
+    // Not merely empty: there is nothing to take away.
+    assert!(!run(["unmount".as_ref(), tree.path().as_os_str()]).status.success());
 }

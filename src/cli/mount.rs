@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
@@ -78,8 +79,16 @@ fn start(args: &Args) -> Result<ExitCode> {
         child.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start the server")?;
     let mut said = Vec::new();
     child.stdout.take().context("the server has no standard output")?.read_to_end(&mut said)?;
-    // It has said why on standard error, which it shares.
-    Ok(if said == READY { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if said == READY {
+        return Ok(ExitCode::SUCCESS);
+    }
+    // It has said why on standard error, which it shares; what it had mounted goes, if it could not see to that.
+    let status = child.wait().context("cannot wait for the server")?;
+    if status.signal().is_some() {
+        let _ = mountpoint::unmount(&args.mountpoint);
+        say(format_args!("arrayfs: not mounted: the server was ended by {status}"));
+    }
+    Ok(ExitCode::FAILURE)
 }
 
 fn serve(args: &Args) -> Result<ExitCode> {
