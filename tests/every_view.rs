@@ -8,31 +8,9 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use arrayfs::catalog::StoredArray;
-use arrayfs::store::Store;
-use arrayfs::verify::cases;
-use common::{Mount, Sparse, names, wait_until, write_dense};
+use common::{Mount, Sparse, all_files, names, wait_until, write_dense};
 use tempfile::tempdir;
-
-/// Everything that is shown of an array, as files: those of formats that are folders too.
-fn files(mount: &Mount, store: &Path, name: &str) -> Vec<PathBuf> {
-    let store = Arc::new(Store::open(store).unwrap());
-    let array = Arc::new(StoredArray::load(&store, Path::new(name)).unwrap());
-    let mut found = Vec::new();
-    for case in cases(&array) {
-        walk(&mount.join(name).join(case.to_string()), &mut found);
-    }
-    found
-}
-
-fn walk(path: &Path, found: &mut Vec<PathBuf>) {
-    match fs::read_dir(path) {
-        Ok(entries) => entries.for_each(|entry| walk(&entry.unwrap().path(), found)),
-        Err(_) => found.push(path.to_owned()),
-    }
-}
 
 fn drain(mut file: &File) -> (Vec<u8>, io::Result<usize>) {
     let mut bytes = Vec::new();
@@ -44,7 +22,7 @@ fn drain(mut file: &File) -> (Vec<u8>, io::Result<usize>) {
 /// of others.
 fn contents(store: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mount = Mount::with(store, &["--no-passthrough"]);
-    let files = files(&mount, store, "x");
+    let files = all_files(&mount, store, "x");
     let name = |path: &Path| path.strip_prefix(mount.path()).unwrap().to_owned();
     files.iter().map(|path| (name(path), fs::read(path).unwrap())).collect()
 }

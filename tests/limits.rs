@@ -171,3 +171,47 @@ fn another_file_system_in_the_store_is_left_out_and_named() {
     );
     assert_eq!(mount.read("x/array").len(), 3);
 }
+
+#[test]
+fn eight_readers_seek_in_a_listing_of_a_million_rows() {
+    const ROWS: usize = 1_000_000;
+    let store = tempdir().unwrap();
+    write_hole(&store.path().join("x"), "uint8", &[ROWS as u64, 4]);
+    for mount in mounts(store.path()) {
+        let path = mount.join("x/rows");
+        let open = || {
+            let directory = File::open(&path).unwrap();
+            rustix::fs::Dir::read_from(&directory).unwrap()
+        };
+        // Each entry, and where the one after it begins.
+        let entries: Vec<_> = open()
+            .map(|entry| entry.map(|entry| (entry.file_name().to_owned(), entry.offset())).unwrap())
+            .collect();
+        assert_eq!(entries.len(), ROWS + 2);
+        std::thread::scope(|scope| {
+            for reader in 0..8 {
+                let (entries, mut directory) = (&entries, open());
+                scope.spawn(move || {
+                    for jump in 0..500 {
+                        let at = (jump * 7_919_773 + reader * 104_729) % (ROWS + 1);
+                        directory.seek(entries[at].1).unwrap();
+                        let next = directory.read().unwrap().unwrap();
+                        assert_eq!(
+                            next.file_name(),
+                            entries[at + 1].0.as_c_str(),
+                            "after {:?}",
+                            entries[at].0
+                        );
+                    }
+                    directory.rewind();
+                    assert_eq!(directory.count(), ROWS + 2);
+                });
+            }
+        });
+        let memory = fs::read_to_string(format!("/proc/{}/status", mount.server())).unwrap();
+        let own = memory
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:")?.strip_suffix("kB")?.trim().parse().ok());
+        assert!(own.is_some_and(|kib: u64| kib < 64 << 10), "{own:?} KiB");
+    }
+}

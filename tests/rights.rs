@@ -3,13 +3,14 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Mount, write_dense};
+use common::{Mount, Sparse, all_files, write_dense};
 use rustix::fs::{XattrFlags, setxattr};
 use tempfile::{TempDir, tempdir};
 
@@ -139,6 +140,86 @@ fn others_read_nothing_of_what_the_store_keeps_from_them() {
             let of_metadata = ["meta.yaml", "README.md"];
             let found: Vec<_> = found.iter().filter(|view| !of_metadata.contains(view)).collect();
             assert!(found.is_empty(), "{what}, {options:?}: {found:?}");
+        }
+    }
+}
+
+/// Those of the files that a user who is nobody can read.
+#[cfg(feature = "verify")]
+fn readable_by_nobody(files: &[PathBuf]) -> BTreeSet<PathBuf> {
+    const READ: &str =
+        r#"for file; do head -c 1 "$file" >/dev/null 2>&1 && printf '%s\n' "$file"; done; true"#;
+    let output =
+        Command::new("sh").args(["-c", READ, "sh"]).args(files).uid(NOBODY).gid(NOBODY).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().lines().map(PathBuf::from).collect()
+}
+
+// Promise: Who may not read in the store may not read in the mount: by no format, by no way, and whoever else read it before.
+#[test]
+#[cfg(feature = "verify")]
+fn no_file_of_any_format_shows_what_the_store_keeps() {
+    if !is_root() {
+        return;
+    }
+    const SECRET: &str = "known-to-few";
+    let names: String = (0..60).map(|row| format!("{SECRET}-{row}\n")).collect();
+    for options in MODES {
+        for (is_sparse, closed) in
+            [(false, "array"), (false, "rows.txt"), (true, "data"), (true, "indptr"), (true, "rows.txt")]
+        {
+            let store = tempdir().unwrap();
+            set_mode(store.path(), 0o755);
+            let path = store.path().join("x");
+            match is_sparse {
+                true => Sparse::example(60, 50).write(&path),
+                false => drop(write_dense(&path, "float32", &[60, 50])),
+            }
+            fs::write(path.with_extension("rows.txt"), &names).unwrap();
+            fs::write(
+                path.with_extension("cols.txt"),
+                (0..50).map(|j| format!("g{j}\n")).collect::<String>(),
+            )
+            .unwrap();
+            set_mode(&path.with_extension(closed), 0o600);
+            let mount = Mount::with(store.path(), options);
+            let files = all_files(&mount, store.path(), "x");
+            let readable = readable_by_nobody(&files);
+            for file in &files {
+                let bytes = fs::read(file).unwrap();
+                let shows_names = bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
+                let is_open = readable.contains(file);
+                assert!(!(closed == "rows.txt" && shows_names && is_open), "{}: {closed}", file.display());
+                let of_metadata = ["meta.yaml", "README.md"].iter().any(|name| file.ends_with(name));
+                // Of a sparse matrix each part has rights of its own.
+                let is_other_part = is_sparse && !file.to_string_lossy().contains(closed);
+                if closed != "rows.txt" && is_open && !of_metadata && !is_other_part {
+                    panic!("{}: {closed} is closed", file.display());
+                }
+            }
+            let listed = Command::new("ls")
+                .arg(mount.join("x/by-name/rows"))
+                .uid(NOBODY)
+                .gid(NOBODY)
+                .output()
+                .unwrap();
+            assert!(
+                closed != "rows.txt" || !String::from_utf8_lossy(&listed.stdout).contains(SECRET),
+                "{listed:?}"
+            );
+            if closed == "rows.txt" {
+                let raw = mount.join(if is_sparse { "x/data" } else { "x/array" });
+                assert!(nobody_reads(&raw).is_some(), "{}", raw.display());
+            }
+            // Whatever is made of all parts is as closed as the most closed of them.
+            for whole in ["x/matrix.npz", "x/dense.csv", "x/matrix.h5ad"] {
+                assert!(
+                    !is_sparse
+                        || nobody_reads(&mount.join(whole)).is_none()
+                        || closed == "rows.txt" && whole.ends_with("npz"),
+                    "{whole}"
+                );
+            }
         }
     }
 }

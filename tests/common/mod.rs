@@ -273,3 +273,24 @@ pub fn real_stores() -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     entries.filter(|path| path.is_dir()).collect()
 }
+
+/// Everything that is shown of an array, as files: those of formats that are folders too.
+#[cfg(feature = "verify")]
+pub fn all_files(mount: &Mount, store: &Path, name: &str) -> Vec<PathBuf> {
+    use arrayfs::{catalog::StoredArray, store::Store, verify::cases};
+    let store = Arc::new(Store::open(store).unwrap());
+    let array = Arc::new(StoredArray::load(&store, Path::new(name)).unwrap());
+    let mut found = Vec::new();
+    for case in cases(&array) {
+        walk(&mount.join(name).join(case.to_string()), &mut found);
+    }
+    found
+}
+
+#[cfg(feature = "verify")]
+fn walk(path: &Path, found: &mut Vec<PathBuf>) {
+    match fs::read_dir(path) {
+        Ok(entries) => entries.for_each(|entry| walk(&entry.unwrap().path(), found)),
+        Err(_) => found.push(path.to_owned()),
+    }
+}
