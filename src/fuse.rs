@@ -10,6 +10,7 @@
 mod adapter;
 mod confine;
 mod convert;
+mod entries;
 mod gate;
 mod lane;
 mod passthrough;
@@ -29,6 +30,7 @@ use crate::mountpoint;
 use crate::tree::Tree;
 use adapter::ArrayFs;
 use confine::confine;
+use entries::Entries;
 use gate::Gate;
 use passthrough::Backings;
 use watch::Watch;
@@ -64,10 +66,10 @@ pub struct Mounted {
 
 impl Mounted {
     /// What these connections serve; from here on they are told of changes in the store.
-    fn new<const N: usize>(served: [Served; N], watch: Option<Arc<Watch>>) -> Self {
+    fn new<const N: usize>(tree: &Tree, served: [Served; N], watch: Option<Arc<Watch>>) -> Self {
         let (served, connections) =
-            served.into_iter().map(|served| (served.thread, served.connection)).unzip();
-        if let Some(Err(error)) = watch.map(|watch| watch.start(connections)) {
+            served.into_iter().map(|served| (served.thread, (served.connection, served.entries))).unzip();
+        if let Some(Err(error)) = watch.map(|watch| watch.start(tree, connections)) {
             log::warn!("changes in the store show after a moment only: {error}");
         }
         Self { served }
@@ -110,7 +112,7 @@ pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Mou
     match serve(inner, tree, &mountpoint.join(Tree::inner()), options) {
         Ok(inner) => {
             links.open();
-            Ok(Mounted::new([outer, inner], watch))
+            Ok(Mounted::new(tree, [outer, inner], watch))
         }
         Err(error) => {
             mountpoint::unmount(mountpoint).map_err(io::Error::other)?;
@@ -129,7 +131,7 @@ fn mount_single(tree: &Tree, mountpoint: &Path, options: Options, why: &str) -> 
     passthrough::describe(tree, Some(why));
     let watch = watch(tree);
     let single = serve(ArrayFs::new(tree.clone(), None, watch.clone()), tree, mountpoint, options)?;
-    Ok(Mounted::new([single], watch))
+    Ok(Mounted::new(tree, [single], watch))
 }
 
 /// A watch for changes in the store, if the system has one for us.
@@ -142,9 +144,11 @@ fn watch(tree: &Tree) -> Option<Arc<Watch>> {
 struct Served {
     thread: JoinHandle<io::Result<()>>,
     connection: File,
+    entries: Arc<Entries>,
 }
 
 fn serve(fs: ArrayFs, tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Served> {
+    let entries = fs.entries();
     let session = Session::new(fs, mountpoint, &config(tree, options))?;
     let connection = File::from(session.as_fd().try_clone_to_owned()?);
     let store = tree.store().path().to_owned();
@@ -158,7 +162,7 @@ fn serve(fs: ArrayFs, tree: &Tree, mountpoint: &Path, options: Options) -> io::R
     if let Err(error) = read_ahead(mountpoint) {
         log::debug!("the kernel keeps its own read-ahead: {error}");
     }
-    Ok(Served { thread, connection })
+    Ok(Served { thread, connection, entries })
 }
 
 /// Puts down for `.arrayfs/mount.yaml` whether the threads that serve are held to what they need.

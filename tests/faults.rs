@@ -763,3 +763,74 @@ fn a_mount_inside_a_store_is_not_walked_into() {
     assert!(run(["unmount".as_ref(), inner.as_os_str()]).status.success());
     result.unwrap();
 }
+
+/// Files of the store that a process has open although they are gone.
+fn held_after_death(pid: u32) -> Vec<String> {
+    let open = fs::read_dir(format!("/proc/{pid}/fd"))
+        .unwrap()
+        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    open.map(|path| path.to_string_lossy().into_owned()).filter(|path| path.ends_with("(deleted)")).collect()
+}
+
+// Promise: A version that is gone is let go of once nobody reads it any more, where the system tells of changes: its bytes are off the disk within seconds.
+#[test]
+fn what_is_gone_is_let_go_of_when_nobody_reads_it() {
+    for options in MODES {
+        let (_dir, store) = new_store();
+        for name in ["replaced", "deleted", "held"] {
+            write_dense(&store.join(name), "int16", &[300, 20]);
+        }
+        Sparse::example(30, 40).write(&store.join("sparse"));
+        fs::write(store.join("notes.txt"), "notes").unwrap();
+        let mount = Mount::with(&store, options);
+        let views = [
+            "array",
+            "array.npy",
+            "array.csv",
+            "rows/7",
+            "rows/123",
+            "cols/3",
+            "slices/2:9/rows/1",
+            "array.zarr/c/0/0",
+        ];
+        for name in ["replaced", "deleted", "held"] {
+            views.iter().for_each(|view| drop(mount.read(format!("{name}/{view}"))));
+        }
+        for view in ["data", "dense", "rows/7/data", "matrix.npz"] {
+            mount.read(format!("sparse/{view}"));
+        }
+        mount.read("notes.txt");
+        // In use when it happens, in every way there is.
+        let held: Vec<_> = views
+            .iter()
+            .map(|view| (view, File::open(mount.join(format!("held/{view}"))).unwrap()))
+            .collect();
+        let folder = File::open(mount.join("held/rows")).unwrap();
+        let before: Vec<_> = held.iter().map(|(_, file)| drain(file, 4096).0).collect();
+        for name in ["replaced", "held"] {
+            replace(&store.join(format!("{name}.array")), &[1; 12_000]);
+        }
+        for name in [
+            "deleted.array",
+            "deleted.yaml",
+            "sparse.data",
+            "sparse.indices",
+            "sparse.indptr",
+            "sparse.yaml",
+            "notes.txt",
+        ] {
+            fs::remove_file(store.join(name)).unwrap();
+        }
+        let server = mount.server();
+        wait_until("only what is in use is held", || {
+            held_after_death(server).iter().all(|path| path.contains("held.array"))
+        });
+        assert_ne!(held_after_death(server), [""; 0], "{options:?}");
+        for ((view, file), before) in held.iter().zip(before) {
+            assert!(drain(file, 4096) == (before, 0), "{view} goes on");
+        }
+        drop((held, folder));
+        wait_until("nothing is held", || held_after_death(server).is_empty());
+        assert_eq!(mount.read("held/array"), [1; 12_000]);
+    }
+}

@@ -17,6 +17,7 @@ use fuser::{
 };
 
 use super::convert::{bare_attr, errno, file_attr, file_type, ino, time_to_live};
+use super::entries::Entries;
 use super::gate::Gate;
 use super::lane::Lane;
 use super::passthrough::Backings;
@@ -27,6 +28,9 @@ use crate::tree::{Answer, Attr, File, Ino, Lasting, Listing, NodeKind, Tree};
 
 /// What the parent of a folder is numbered in a listing, where nobody asks.
 const UNKNOWN_INO: u64 = 0xFFFF_FFFF;
+
+/// Names of one listing that are kept in mind.
+const MOST_KEPT: u64 = 1024;
 
 /// Bytes of the longest file name; the kernel passes on longer ones.
 const LONGEST_NAME: usize = 255;
@@ -40,6 +44,8 @@ pub(super) struct ArrayFs {
     backings: Option<Backings>,
     slow: Lane,
     watch: Option<Arc<Watch>>,
+    /// What the kernel was told of, with the connection to it.
+    entries: Arc<Entries>,
     /// Open when there is something where links lead; none where there always is.
     links: Option<Arc<Gate>>,
 }
@@ -51,7 +57,20 @@ thread_local! {
 
 impl ArrayFs {
     pub fn new(tree: Tree, backings: Option<Backings>, watch: Option<Arc<Watch>>) -> Self {
-        Self { tree, folders: Handles::default(), backings, slow: Lane::new(), watch, links: None }
+        Self {
+            tree,
+            folders: Handles::default(),
+            backings,
+            slow: Lane::new(),
+            watch,
+            entries: Arc::default(),
+            links: None,
+        }
+    }
+
+    /// The names that the kernel will have been told of.
+    pub fn entries(&self) -> Arc<Entries> {
+        Arc::clone(&self.entries)
     }
 
     /// The same, but that links are told of when this gate is open.
@@ -153,6 +172,7 @@ impl Filesystem for ArrayFs {
         match self.tree.lookup(ino(parent), name) {
             Ok(attr) => {
                 self.watch(&attr);
+                self.entries.keep(ino(parent), attr.ino, name);
                 reply.entry(&time_to_live(attr.lasting), &file_attr(&attr), Generation(0));
             }
             Err(error) => reply.error(errno(&error)),
@@ -266,6 +286,10 @@ impl Filesystem for ArrayFs {
                 return !reply.add(INodeNo(0), i + 1, name, &Duration::ZERO, &bare, Generation(0));
             };
             self.watch(&attr);
+            // The first of very many, lest they take the place of all else.
+            if i < MOST_KEPT {
+                self.entries.keep(ino(number), attr.ino, name);
+            }
             let lasting = time_to_live(attr.lasting);
             let is_full =
                 reply.add(INodeNo(attr.ino.0), i + 1, name, &lasting, &file_attr(&attr), Generation(0));

@@ -13,11 +13,14 @@ use std::io::{self, IoSlice, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 
+use super::MOMENT;
+use super::entries::{Entries, Entry};
 use crate::tree::{Ino, Tree};
 
 /// What changes which array a name stands for, or who may read it. Not each single write: an array
@@ -77,30 +80,45 @@ impl Watch {
         }
     }
 
-    /// Tells these connections of changes for as long as anybody else holds the watch.
-    pub fn start(self: &Arc<Self>, connections: Vec<File>) -> io::Result<()> {
+    /// Tells these connections of changes for as long as anybody else holds the watch, and takes back from each
+    /// what it was told of versions that are gone.
+    pub fn start(self: &Arc<Self>, tree: &Tree, connections: Vec<(File, Arc<Entries>)>) -> io::Result<()> {
         let Some(ended) = lock(&self.ended).take() else { return Ok(()) };
         let changes = self.inotify.as_fd().try_clone_to_owned()?;
         let watch = Arc::downgrade(self);
+        let tree = tree.clone();
         let tell = move || {
-            while wait(changes.as_fd(), ended.as_fd())
+            let (mut due, mut changed) = (None::<Instant>, BTreeSet::new());
+            while let Some(is_change) = wait(changes.as_fd(), ended.as_fd(), due)
                 && let Some(watch) = watch.upgrade()
             {
-                watch.tell(&connections);
+                if is_change {
+                    changed.extend(watch.tell(&connections));
+                    due.get_or_insert_with(|| Instant::now() + MOMENT);
+                }
+                if due.is_some_and(|due| due <= Instant::now()) {
+                    for (parent, name) in std::mem::take(&mut changed) {
+                        tree.forget_outdated(parent, &name);
+                    }
+                    // As long as there is anything: what was in use may have been told anew.
+                    due = take_back(&tree, &connections).then(|| Instant::now() + MOMENT);
+                }
             }
         };
         std::thread::Builder::new().name("watch".into()).spawn(tell).map(drop)
     }
 
-    fn tell(&self, connections: &[File]) {
-        let Ok(events) = self.inotify.read_events() else { return };
+    /// Tells of the names that changes may be about, and returns them.
+    fn tell(&self, connections: &[(File, Arc<Entries>)]) -> BTreeSet<(Ino, OsString)> {
+        let Ok(events) = self.inotify.read_events() else { return BTreeSet::new() };
         let names: BTreeSet<_> = events.iter().filter_map(|event| self.names(event)).flatten().collect();
-        for (parent, name) in names {
-            for connection in connections {
+        for (parent, name) in &names {
+            for (connection, _) in connections {
                 // A name that the kernel does not know needs no telling.
-                let _ = expire(connection, parent, &name);
+                let _ = invalidate(connection, *parent, name, EXPIRE_ONLY);
             }
         }
+        names
     }
 
     /// The names that a change is about: that of the file, and those of arrays that it may be part of.
@@ -119,12 +137,30 @@ impl Watch {
     }
 }
 
-/// Waits for changes; false when there will be none.
-fn wait(changes: BorrowedFd<'_>, ended: BorrowedFd<'_>) -> bool {
+/// Takes the names of versions that are gone back from the kernel; false where there were none.
+fn take_back(tree: &Tree, connections: &[(File, Arc<Entries>)]) -> bool {
+    let mut known = HashMap::new();
+    // Of all nodes of a version one is asked.
+    let mut is_outdated = |child| *known.entry(tree.origin(child)).or_insert_with(|| tree.is_outdated(child));
+    let mut is_any = false;
+    for (connection, entries) in connections {
+        for Entry { parent, name, .. } in entries.take(&mut is_outdated) {
+            let _ = invalidate(connection, parent, &name, 0);
+            is_any = true;
+        }
+    }
+    is_any
+}
+
+/// Waits for changes, until something is due: whether there are any, and nothing when there will be none.
+fn wait(changes: BorrowedFd<'_>, ended: BorrowedFd<'_>, due: Option<Instant>) -> Option<bool> {
     let mut both = [PollFd::new(changes, PollFlags::POLLIN), PollFd::new(ended, PollFlags::POLLIN)];
-    match poll(&mut both, PollTimeout::NONE) {
-        Ok(_) => both[1].any() == Some(false),
-        Err(error) => error == Errno::EINTR,
+    let left = due.map(|due| due.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
+    let limit = left.and_then(|left| PollTimeout::try_from(left).ok()).unwrap_or(PollTimeout::NONE);
+    match poll(&mut both, limit) {
+        Ok(_) if both[1].any() != Some(false) => None,
+        Ok(count) => Some(count > 0),
+        Err(error) => (error == Errno::EINTR).then_some(true),
     }
 }
 
@@ -132,15 +168,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Has a name in a directory expire. `fuser` knows this message without the flag only.
-fn expire(mut connection: &File, parent: Ino, name: &OsStr) -> io::Result<()> {
+/// Takes a name back from the kernel, or has it expire. `fuser` knows this message without flags only.
+fn invalidate(mut connection: &File, parent: Ino, name: &OsStr, flags: u32) -> io::Result<()> {
     let length = u32::try_from(name.len()).map_err(io::Error::other)?;
     let mut head = [0; 32];
     head[..4].copy_from_slice(&(32 + length + 1).to_ne_bytes());
     head[4..8].copy_from_slice(&INVAL_ENTRY.to_ne_bytes());
     head[16..24].copy_from_slice(&parent.0.to_ne_bytes());
     head[24..28].copy_from_slice(&length.to_ne_bytes());
-    head[28..].copy_from_slice(&EXPIRE_ONLY.to_ne_bytes());
+    head[28..].copy_from_slice(&flags.to_ne_bytes());
     let message = [IoSlice::new(&head), IoSlice::new(name.as_bytes()), IoSlice::new(&[0])];
     connection.write_vectored(&message).map(drop)
 }

@@ -57,6 +57,14 @@ impl StoreDirectory {
         Ok(names.shown().filter_map(look).map(|(found, name)| (name, found)).collect())
     }
 
+    /// Forgets the array of this name, unless the store still holds the version that is known.
+    pub fn forget_outdated(&self, name: &OsStr) {
+        let known = lock(&self.arrays).get(name).cloned();
+        if known.is_some_and(|array| !array.is_current()) {
+            lock(&self.arrays).remove(name);
+        }
+    }
+
     fn names(&self, store: &Store) -> Result<Arc<Names>> {
         let now = self.stat(store)?.identity;
         if let Some((then, names)) = &*lock(&self.names)

@@ -309,6 +309,30 @@ impl Tree {
         }
     }
 
+    /// Whether the store shows another version by now of what the node is of, or none.
+    pub fn is_outdated(&self, ino: Ino) -> bool {
+        let Ok(place) = self.place(ino) else { return false };
+        match &place.what {
+            Content::Folder { folder, .. } => !folder.selection.array().is_current(),
+            Content::Plain { source, .. } => !source.is_current(),
+            Content::Directory(_) | Content::Status => false,
+        }
+    }
+
+    /// Forgets what was known of a name in a directory of the store that has changed.
+    pub fn forget_outdated(&self, directory: Ino, name: &OsStr) {
+        if let Ok(place) = self.place(directory)
+            && let Content::Directory(directory) = &place.what
+        {
+            directory.forget_outdated(name);
+        }
+    }
+
+    /// The first number of what a node is of: all nodes of it have the same.
+    pub fn origin(&self, ino: Ino) -> Ino {
+        self.place(ino).map_or(ino, |place| Ino(place.base))
+    }
+
     /// The kernel forgot that it looked up a node so many times.
     pub fn forget(&self, ino: Ino, lookups: u64) {
         self.shared.places.forget(ino, lookups);

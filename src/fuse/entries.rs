@@ -1,0 +1,77 @@
+//! Names that the kernel was told of, as far as there is room: those of versions that are gone are taken back.
+//!
+//! The kernel asks no more for what is cached under a name, nor forgets it, unless memory is short: a file of the
+//! store that was replaced or deleted would be kept open for it, and keep its place on the disk. A name that is
+//! taken back goes at once if nobody uses it, else with its last user.
+
+use std::ffi::OsStr;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::tree::Ino;
+
+/// Names that are known at the most, of all that are told.
+const MOST: usize = 1 << 14;
+
+/// A name in a folder, and the node that it was told to stand for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Entry {
+    pub parent: Ino,
+    pub child: Ino,
+    pub name: Box<OsStr>,
+}
+
+/// The names of one connection: each has one place, which it may lose to another.
+pub(super) struct Entries(Mutex<Vec<Option<Entry>>>);
+
+impl Default for Entries {
+    fn default() -> Self {
+        Self(Mutex::new(vec![None; MOST]))
+    }
+}
+
+impl Entries {
+    /// Keeps a name in mind.
+    pub fn keep(&self, parent: Ino, child: Ino, name: &OsStr) {
+        let mut hasher = DefaultHasher::new();
+        (parent, name).hash(&mut hasher);
+        let place = hasher.finish() % MOST as u64;
+        let entry = Entry { parent, child, name: name.into() };
+        self.lock()[usize::try_from(place).unwrap_or(0)] = Some(entry);
+    }
+
+    /// Takes out the names of nodes that are outdated.
+    pub fn take(&self, mut is_outdated: impl FnMut(Ino) -> bool) -> Vec<Entry> {
+        // Not while they are looked at: that takes its time.
+        let children: Vec<_> = self.lock().iter().flatten().map(|entry| entry.child).collect();
+        let outdated: std::collections::HashSet<_> =
+            children.into_iter().filter(|child| is_outdated(*child)).collect();
+        let is_taken = |entry: &mut Option<Entry>| entry.take_if(|entry| outdated.contains(&entry.child));
+        self.lock().iter_mut().filter_map(is_taken).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Option<Entry>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_taken_once() {
+        let entries = Entries::default();
+        for number in 0..100 {
+            entries.keep(Ino(1), Ino(number), OsStr::new(&number.to_string()));
+        }
+        entries.keep(Ino(1), Ino(200), OsStr::new("7"));
+        let taken = entries.take(|child| child == Ino(200) || child == Ino(7));
+        assert_eq!(taken, [Entry { parent: Ino(1), child: Ino(200), name: OsStr::new("7").into() }]);
+        assert_eq!(entries.take(|child| child == Ino(200)), []);
+        for number in 0..10 * MOST as u64 {
+            entries.keep(Ino(2), Ino(number), OsStr::new(&number.to_string()));
+        }
+        assert!(entries.take(|_| true).len() <= MOST);
+    }
+}
