@@ -507,10 +507,11 @@ struct Foreground {
 }
 
 impl Foreground {
-    fn new(store: &Path) -> Self {
+    fn new(store: &Path, options: &[&str]) -> Self {
         let mountpoint = tempdir().unwrap();
         let mut child = arrayfs()
             .args(["mount", "--foreground"])
+            .args(options)
             .arg(store)
             .arg(mountpoint.path())
             .stderr(Stdio::piped())
@@ -585,9 +586,12 @@ impl Drop for Foreground {
 fn a_signal_unmounts_with_readers_in_the_middle() {
     let (_dir, store) = new_store();
     write_hole(&store.join("big"), "float32", &[100_000, 1000]);
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+    for (signal, options) in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
+        .iter()
+        .flat_map(|signal| MODES.map(|mode| (*signal, mode)))
+    {
         for readers in [true, false] {
-            let mut mount = Foreground::new(&store);
+            let mut mount = Foreground::new(&store, options);
             let path = mount.mountpoint.path().to_owned();
             if readers {
                 mount.read_on("big/slices/::2/array");
@@ -655,7 +659,11 @@ fn a_killed_server_is_told_cleared_and_unmounted() {
     let (_dir, store) = new_store();
     write_hole(&store.join("big"), "float32", &[100_000, 1000]);
     let bytes = write_dense(&store.join("m"), "int8", &[5, 7]);
-    let mut dead = Foreground::new(&store);
+    MODES.iter().for_each(|options| kill_and_mount_again(&store, &bytes, options));
+}
+
+fn kill_and_mount_again(store: &Path, bytes: &[u8], options: &[&str]) {
+    let mut dead = Foreground::new(store, options);
     let path = dead.mountpoint.path().to_owned();
     dead.read_on("big/slices/::2/array");
     dead.signal(Signal::SIGKILL);
@@ -669,7 +677,7 @@ fn a_killed_server_is_told_cleared_and_unmounted() {
     assert_eq!(found, libc::ENOTCONN);
 
     let path = dead.mountpoint.path();
-    let again = run(["mount".as_ref(), store.as_os_str(), path.as_os_str()]);
+    let again = arrayfs().arg("mount").args(options).args([store, path]).output().unwrap();
     let said = String::from_utf8_lossy(&again.stderr).into_owned();
     assert_eq!(again.status.code(), Some(0), "{said}");
     assert!(said.contains("cleared") && said.lines().count() == 1, "{said}");
@@ -677,7 +685,7 @@ fn a_killed_server_is_told_cleared_and_unmounted() {
     assert!(run(["unmount".as_ref(), path.as_os_str()]).status.success());
     assert!(!is_mounted(path));
 
-    let mount = Mount::new(&store);
+    let mount = Mount::with(store, options);
     kill(Pid::from_raw(mount.server() as i32), Signal::SIGKILL).unwrap();
     wait_until("it is dead", || errno(fs::metadata(mount.path())) == libc::ENOTCONN);
     let unmount = run(["unmount".as_ref(), mount.path().as_os_str()]);
@@ -832,5 +840,55 @@ fn what_is_gone_is_let_go_of_when_nobody_reads_it() {
         drop((held, folder));
         wait_until("nothing is held", || held_after_death(server).is_empty());
         assert_eq!(mount.read("held/array"), [1; 12_000]);
+    }
+}
+
+/// Maps a file, waits for a line, and reads the last byte of the map.
+const READS_A_MAP: &str = "import mmap, sys
+with open(sys.argv[1], 'rb') as file:
+    map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+print(map[0], flush=True)
+sys.stdin.readline()
+print(map[-1])";
+
+// Promise: A program that maps a file of the mount gets `SIGBUS` where the source was cut off, as on any file system; nobody else notices.
+#[test]
+fn a_map_of_a_source_that_is_cut_kills_its_reader_only() {
+    for options in MODES {
+        let (_dir, store) = new_store();
+        for name in ["whole", "cut"] {
+            write_files(
+                &store.join(name),
+                "{version: [1, 0], dtype: uint8, shape: [4096, 1024]}",
+                &[("array", &vec![7; 4 << 20])],
+            );
+        }
+        let mount = Mount::with(&store, options);
+        for view in ["array", "array.npy", "slices/::2/array"] {
+            let start = |name: &str| {
+                let python = std::env::var_os("ARRAYFS_TEST_PYTHON").expect("set by scripts/test");
+                let mut reader = std::process::Command::new(python)
+                    .args(["-c", READS_A_MAP])
+                    .arg(mount.join(format!("{name}/{view}")))
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .spawn()
+                    .unwrap();
+                let mut line = String::new();
+                BufReader::new(reader.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+                reader
+            };
+            let (whole, cut) = (start("whole"), start("cut"));
+            set_len(&store.join("cut.array"), 8192);
+            // Standard input ends here, for both.
+            let [whole, cut] = [whole, cut].map(|reader| reader.wait_with_output().unwrap());
+            assert_eq!((whole.status.code(), &whole.stdout[..]), (Some(0), &b"7\n"[..]), "{view}");
+            assert_eq!(cut.status.signal(), Some(libc::SIGBUS), "{view}: {cut:?}");
+            assert_eq!(mount.read(format!("whole/{view}")).last(), Some(&7));
+            fs::write(store.join("cut.array"), vec![7; 4 << 20]).unwrap();
+            wait_until("it is back", || {
+                fs::read(mount.join("cut/array")).is_ok_and(|bytes| bytes.len() == 4 << 20)
+            });
+        }
     }
 }
