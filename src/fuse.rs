@@ -21,7 +21,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 use std::thread::JoinHandle;
 
 use fuser::{Config, MountOption, Session, SessionACL};
@@ -62,6 +62,21 @@ const READ_AHEAD_KIB: u32 = 1024;
 #[derive(Debug)]
 pub struct Mounted {
     served: Vec<JoinHandle<io::Result<()>>>,
+    teller: Teller,
+}
+
+/// What tells the kernel of changes in the store.
+#[derive(Clone, Debug, Default)]
+pub struct Teller(Weak<Watch>);
+
+impl Teller {
+    /// Tells nothing any more. To be called before the process ends while the tree is mounted, lest the kernel
+    /// waits for ever for a process that is gone.
+    pub fn stop(&self) {
+        if let Some(watch) = self.0.upgrade() {
+            watch.stop();
+        }
+    }
 }
 
 impl Mounted {
@@ -69,10 +84,16 @@ impl Mounted {
     fn new<const N: usize>(tree: &Tree, served: [Served; N], watch: Option<Arc<Watch>>) -> Self {
         let (served, connections) =
             served.into_iter().map(|served| (served.thread, (served.connection, served.entries))).unzip();
+        let teller = Teller(watch.as_ref().map(Arc::downgrade).unwrap_or_default());
         if let Some(Err(error)) = watch.map(|watch| watch.start(tree, connections)) {
             log::warn!("changes in the store show after a moment only: {error}");
         }
-        Self { served }
+        Self { served, teller }
+    }
+
+    /// What tells the kernel of changes.
+    pub fn teller(&self) -> Teller {
+        self.teller.clone()
     }
 
     /// Waits until the tree is unmounted, by whomever, and nobody reads it any more.

@@ -892,3 +892,39 @@ fn a_map_of_a_source_that_is_cut_kills_its_reader_only() {
         }
     }
 }
+
+// Promise: A daemon that is told to end leaves nobody waiting, whatever changes in the store meanwhile.
+#[test]
+fn a_server_that_ends_while_it_tells_of_changes_leaves_nobody_waiting() {
+    let (_dir, store) = new_store();
+    for name in ["a", "b", "c"] {
+        write_dense(&store.join(name), "int8", &[5, 7]);
+    }
+    let is_over = Arc::new(AtomicBool::new(false));
+    let (changed, over) = (store.join("notes.txt"), Arc::clone(&is_over));
+    let changes = std::thread::spawn(move || {
+        while !over.load(Ordering::Acquire) {
+            fs::write(&changed, "notes").unwrap();
+            fs::remove_file(&changed).unwrap();
+        }
+    });
+    for round in 0..20 {
+        let mount = Mount::with(&store, MODES[round % 2]);
+        let (path, server) = (mount.path().to_owned(), mount.server());
+        let readers: Vec<_> = (0..3)
+            .map(|_| {
+                let script = "for i in $(seq 60); do ls -l \"$0\" >/dev/null 2>&1; done";
+                std::process::Command::new("sh").args(["-c", script]).arg(&path).spawn().unwrap()
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(40));
+        kill(Pid::from_raw(server as i32), Signal::SIGTERM).unwrap();
+        for mut reader in readers {
+            within(60, "a reader of a mount that has ended", move || reader.wait().unwrap());
+        }
+        wait_until("the server is gone", || !is_running(server));
+        assert!(!is_mounted(&path));
+    }
+    is_over.store(true, Ordering::Release);
+    changes.join().unwrap();
+}

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use arrayfs::dtype::Dtype;
-use arrayfs::fuse::Options;
+use arrayfs::fuse::{Mounted, Options, Teller};
 use arrayfs::memory_mapping::{
     SparseInRows, create_memory_mapped_array, open_memory_mapped_array, write_memory_mapped_sparse,
 };
@@ -46,15 +46,17 @@ struct Stage {
     store: TempDir,
     mountpoint: PathBuf,
     own_mountpoint: bool,
-    mounted: bool,
+    /// What tells the kernel of changes, once there is a mount.
+    mounted: Option<Teller>,
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        if self.mounted
-            && let Err(error) = arrayfs::mountpoint::unmount(&self.mountpoint)
-        {
-            say(format_args!("arrayfs: {error}"));
+        if let Some(teller) = &self.mounted {
+            teller.stop();
+            if let Err(error) = arrayfs::mountpoint::unmount(&self.mountpoint) {
+                say(format_args!("arrayfs: {error}"));
+            }
         }
         if self.own_mountpoint {
             // A directory that is not empty is not ours to remove.
@@ -69,7 +71,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mounted = Tree::open(stage.store.path())
         .map_err(anyhow::Error::from)
         .and_then(|tree| super::mount::mount(&tree, &stage.mountpoint, Options::default()));
-    stage.mounted = mounted.is_ok();
+    stage.mounted = mounted.as_ref().ok().map(Mounted::teller);
     let (store, mountpoint) = (stage.store.path().to_owned(), stage.mountpoint.clone());
     let stage = Arc::new(Mutex::new(Some(stage)));
     let clean_up = Arc::clone(&stage);
@@ -95,7 +97,7 @@ impl Stage {
             Some(path) => (path.to_owned(), fs::create_dir(path).is_ok()),
             None => (tempfile::Builder::new().prefix("arrayfs-demo-").tempdir()?.keep(), true),
         };
-        Ok(Self { store, mountpoint, own_mountpoint, mounted: false })
+        Ok(Self { store, mountpoint, own_mountpoint, mounted: None })
     }
 }
 

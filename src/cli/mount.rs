@@ -160,7 +160,7 @@ fn say_ready() -> io::Result<()> {
 
 /// Waits for a signal, or for someone else's unmount.
 fn wait(mounted: Mounted, mountpoint: &Path, signals: &SigSet) -> Result<ExitCode> {
-    let target = std::path::absolute(mountpoint)?;
+    let (target, teller) = (std::path::absolute(mountpoint)?, mounted.teller());
     // The thread that waits for the kernel ends the process; this one waits for signals.
     std::thread::Builder::new().name("end".into()).spawn(move || {
         let code = match mounted.wait() {
@@ -173,6 +173,7 @@ fn wait(mounted: Mounted, mountpoint: &Path, signals: &SigSet) -> Result<ExitCod
         std::process::exit(code);
     })?;
     signals.wait().context("cannot wait for signals")?;
+    teller.stop();
     mountpoint::unmount(&target)?;
     // The process ends before that when nobody is reading any more.
     std::thread::sleep(PATIENCE);

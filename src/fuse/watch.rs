@@ -38,6 +38,7 @@ const INVAL_ENTRY: i32 = 3;
 const EXPIRE_ONLY: u32 = 1;
 
 /// The directories that are watched.
+#[derive(Debug)]
 pub(super) struct Watch {
     inotify: Inotify,
     known: Mutex<Known>,
@@ -45,9 +46,11 @@ pub(super) struct Watch {
     _end: PipeWriter,
     /// The other side, until there is a thread.
     ended: Mutex<Option<PipeReader>>,
+    /// Held while the kernel is told something: whether there is to be no more of it.
+    is_stopped: Mutex<bool>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Known {
     by_watch: HashMap<WatchDescriptor, Ino>,
     by_number: HashMap<Ino, WatchDescriptor>,
@@ -58,7 +61,13 @@ impl Watch {
     pub fn new(tree: &Tree) -> io::Result<Arc<Self>> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         let (ended, end) = io::pipe()?;
-        let watch = Self { inotify, known: Mutex::default(), _end: end, ended: Mutex::new(Some(ended)) };
+        let watch = Self {
+            inotify,
+            known: Mutex::default(),
+            _end: end,
+            ended: Mutex::new(Some(ended)),
+            is_stopped: Mutex::default(),
+        };
         watch.add(tree, Ino::ROOT);
         Ok(Arc::new(watch))
     }
@@ -101,7 +110,7 @@ impl Watch {
                         tree.forget_outdated(parent, &name);
                     }
                     // As long as there is anything: what was in use may have been told anew.
-                    due = take_back(&tree, &connections).then(|| Instant::now() + MOMENT);
+                    due = watch.take_back(&tree, &connections).then(|| Instant::now() + MOMENT);
                 }
             }
         };
@@ -114,11 +123,42 @@ impl Watch {
         let names: BTreeSet<_> = events.iter().filter_map(|event| self.names(event)).flatten().collect();
         for (parent, name) in &names {
             for (connection, _) in connections {
-                // A name that the kernel does not know needs no telling.
-                let _ = invalidate(connection, *parent, name, EXPIRE_ONLY);
+                self.send(connection, *parent, name, EXPIRE_ONLY);
             }
         }
         names
+    }
+
+    /// Takes the names of versions that are gone back from the kernel; false where there were none.
+    fn take_back(&self, tree: &Tree, connections: &[(File, Arc<Entries>)]) -> bool {
+        let mut known = HashMap::new();
+        // Of all nodes of a version one is asked.
+        let mut is_outdated =
+            |child| *known.entry(tree.origin(child)).or_insert_with(|| tree.is_outdated(child));
+        let mut is_any = false;
+        for (connection, entries) in connections {
+            for Entry { parent, name, .. } in entries.take(&mut is_outdated) {
+                self.send(connection, parent, &name, 0);
+                is_any = true;
+            }
+        }
+        is_any
+    }
+
+    fn send(&self, connection: &File, parent: Ino, name: &OsStr, flags: u32) {
+        let is_stopped = lock(&self.is_stopped);
+        if !*is_stopped {
+            // A name that the kernel does not know needs no telling.
+            let _ = invalidate(connection, parent, name, flags);
+        }
+    }
+
+    /// Tells the kernel nothing any more, and returns when it has heard what it was being told.
+    ///
+    /// To hear of a name the kernel waits until nobody asks this program for one in that folder. Were this
+    /// program to end meanwhile, each would wait for the other for ever.
+    pub fn stop(&self) {
+        *lock(&self.is_stopped) = true;
     }
 
     /// The names that a change is about: that of the file, and those of arrays that it may be part of.
@@ -135,21 +175,6 @@ impl Watch {
         let stems = dots.map(|(at, _)| OsStr::from_bytes(&name.as_bytes()[..at]));
         Some(stems.chain([name]).map(|name| (number, name.to_owned())).collect())
     }
-}
-
-/// Takes the names of versions that are gone back from the kernel; false where there were none.
-fn take_back(tree: &Tree, connections: &[(File, Arc<Entries>)]) -> bool {
-    let mut known = HashMap::new();
-    // Of all nodes of a version one is asked.
-    let mut is_outdated = |child| *known.entry(tree.origin(child)).or_insert_with(|| tree.is_outdated(child));
-    let mut is_any = false;
-    for (connection, entries) in connections {
-        for Entry { parent, name, .. } in entries.take(&mut is_outdated) {
-            let _ = invalidate(connection, parent, &name, 0);
-            is_any = true;
-        }
-    }
-    is_any
 }
 
 /// Waits for changes, until something is due: whether there are any, and nothing when there will be none.
