@@ -4,6 +4,7 @@
 //! store that was replaced or deleted would be kept open for it, and keep its place on the disk. A name that is
 //! taken back goes at once if nobody uses it, else with its last user.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -44,8 +45,7 @@ impl Entries {
     pub fn take(&self, mut is_outdated: impl FnMut(Ino) -> bool) -> Vec<Entry> {
         // Not while they are looked at: that takes its time.
         let children: Vec<_> = self.lock().iter().flatten().map(|entry| entry.child).collect();
-        let outdated: std::collections::HashSet<_> =
-            children.into_iter().filter(|child| is_outdated(*child)).collect();
+        let outdated: HashSet<_> = children.into_iter().filter(|child| is_outdated(*child)).collect();
         let is_taken = |entry: &mut Option<Entry>| entry.take_if(|entry| outdated.contains(&entry.child));
         self.lock().iter_mut().filter_map(is_taken).collect()
     }

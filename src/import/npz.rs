@@ -114,7 +114,10 @@ fn csr<'f>(input: &'f Input<'f>, archive: &mut Archive<'f>, shape: [u64; 2]) -> 
         return Err(input.refused("data and indices are not vectors of one length"));
     }
     if !is_bounds(&bounds, shape[0], nnz) {
-        return Err(input.refused(format!("indptr is not {} numbers rising from 0 to {nnz}", shape[0] + 1)));
+        return Err(input.refused(format!(
+            "indptr is not {} numbers rising from 0 to {nnz}",
+            shape[0].saturating_add(1)
+        )));
     }
     let types = headers.map(|header| header.dtype);
     let meta = SparseMeta::new(types, shape, nnz).map_err(|flaw| flaw.at(input.path))?;

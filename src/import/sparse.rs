@@ -1,15 +1,15 @@
 //! Matrices that are not stored in rows: sorted, and their elements that stand twice added up.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufWriter, Write};
+use std::rc::Rc;
 
+use super::input::Input;
 use super::number::Number;
 use super::{Fill, Found};
 use crate::dtype::{Dtype, add, encode_integer};
 use crate::error::{Error, Result};
 use crate::format::{Metadata, SparseMeta};
-
-use super::input::Input;
 
 /// Row, column and value of each element, in any order.
 pub(super) struct Elements {
@@ -26,8 +26,8 @@ impl Elements {
         let index = |most: u64| if i32::try_from(most).is_ok() { Dtype::Int32 } else { Dtype::Int64 };
         let types = [self.dtype, index(self.shape[0].max(self.shape[1])), index(nnz)];
         let meta = SparseMeta::new(types, self.shape, nnz).map_err(|flaw| flaw.at(input.path))?;
-        let (shared, width) = (std::rc::Rc::new(self), usize::try_from(types[0].itemsize()).unwrap_or(8));
-        let [data, indices, indptr] = [(); 3].map(|()| std::rc::Rc::clone(&shared));
+        let (shared, width) = (Rc::new(self), usize::try_from(types[0].itemsize()).unwrap_or(8));
+        let [data, indices, indptr] = [(); 3].map(|()| Rc::clone(&shared));
         let fill: Vec<Fill<'f>> = vec![
             Box::new(move |to| {
                 write(input, to, data.elements.iter(), |(.., value), out| {
@@ -76,7 +76,7 @@ fn write<T>(
     items: impl Iterator<Item = T>,
     encode: impl Fn(T, &mut Vec<u8>),
 ) -> Result<()> {
-    let mut out = std::io::BufWriter::with_capacity(1 << 20, to);
+    let mut out = BufWriter::with_capacity(1 << 20, to);
     let mut bytes = Vec::new();
     for item in items {
         bytes.clear();
