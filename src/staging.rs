@@ -21,7 +21,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,34 @@ const VERSIONS: &str = "versions";
 
 /// The data files that an array can have.
 const SUFFIXES: [&str; 4] = [ARRAY, DATA, INDICES, INDPTR];
+
+/// What writers of this process have aside. Whoever makes, places or removes any of it holds this.
+static ASIDE: Mutex<Aside> = Mutex::new(Aside { paths: Vec::new(), is_placed: false });
+
+struct Aside {
+    paths: Vec<PathBuf>,
+    /// Whether something was put in place.
+    is_placed: bool,
+}
+
+/// Removes what this process has written aside, before it ends. What is being put in place is first put in place;
+/// all else never will be, for whoever wants to write, place or remove more waits for ever. False, and nothing of
+/// this, if all is in place already.
+pub fn abandon() -> bool {
+    let aside = lock_aside();
+    if aside.paths.is_empty() && aside.is_placed {
+        return false;
+    }
+    for path in &aside.paths {
+        let _ = fs::remove_dir_all(path);
+    }
+    std::mem::forget(aside);
+    true
+}
+
+fn lock_aside() -> MutexGuard<'static, Aside> {
+    ASIDE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The lock of a directory, which keeps all other writers of arrays out of it, if there are locks.
 #[derive(Debug)]
@@ -109,7 +137,10 @@ impl Staging {
         if let Some(lock) = &lock.lock {
             clear_once(directory(path), lock);
         }
+        let mut known = lock_aside();
         let aside = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(directory(path)).map_err(fail)?;
+        known.paths.push(aside.path().to_owned());
+        drop(known);
         let alive = try_lock(aside.path()).ok();
         Ok(Self { path: path.to_owned(), targets: Vec::new(), aside, _alive: alive })
     }
@@ -120,7 +151,9 @@ impl Staging {
     ///
     /// Whatever the system or `fill` says.
     pub fn write(&mut self, target: PathBuf, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+        let known = lock_aside();
         let file = File::options().write(true).create_new(true).open(self.aside_of(&target));
+        drop(known);
         fill(&mut file.map_err(|e| Error::io(&self.path, "create", e))?)?;
         self.targets.push(target);
         Ok(())
@@ -133,11 +166,15 @@ impl Staging {
     /// Whatever the system says, and as [`DirectoryLock::of`]; then none of the files is in place.
     pub fn place(self, obsolete: &[PathBuf]) -> Result<()> {
         let _lock = DirectoryLock::of(&self.path)?;
+        let mut known = lock_aside();
         self.record().map_err(|e| Error::io(&self.path, "create", e))?;
         let gone = obsolete.iter().try_for_each(|path| remove_file(path));
         let placed = gone.and_then(|()| self.targets.iter().try_for_each(|target| self.place_one(target)));
         if placed.is_err() {
             withdraw(directory(&self.path), self.aside.path());
+        } else {
+            known.paths.retain(|path| path != self.aside.path());
+            known.is_placed = true;
         }
         placed
     }
@@ -156,6 +193,12 @@ impl Staging {
 
     fn aside_of(&self, target: &Path) -> PathBuf {
         self.aside.path().join(target.file_name().unwrap_or_default())
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        lock_aside().paths.retain(|path| path != self.aside.path());
     }
 }
 

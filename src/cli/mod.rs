@@ -7,6 +7,8 @@ mod demo;
 #[cfg(feature = "import")]
 mod import;
 mod info;
+#[cfg(feature = "import")]
+mod interrupt;
 mod ls;
 mod mount;
 mod progress;

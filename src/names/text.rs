@@ -6,7 +6,7 @@ use super::Labels;
 use crate::error::{Error, Result, one_line};
 
 /// The longest name that is taken, in bytes.
-pub(super) const LONGEST: u64 = 4096;
+pub const LONGEST_NAME: u64 = 4096;
 
 /// How the lines of a file are to be read.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -19,7 +19,7 @@ pub(super) enum Style {
 
 /// The most bytes that a text of `count` names can have.
 pub(super) fn most_bytes(count: u64) -> u64 {
-    count.saturating_add(1).saturating_mul(LONGEST + 2)
+    count.saturating_add(1).saturating_mul(LONGEST_NAME + 2)
 }
 
 /// The `count` names of a text. A carriage return before a newline is no part of a name, nor is a byte
@@ -53,9 +53,9 @@ pub(super) fn parse(source: &Path, mut bytes: Vec<u8>, count: u64, style: Style)
         if written == before {
             return Err(invalid("names", "no empty line", format!("one for number {}", line - header)));
         }
-        if (written - before) as u64 > LONGEST {
+        if (written - before) as u64 > LONGEST_NAME {
             let found = format!("one of {} bytes for number {}", written - before, line - header);
-            return Err(invalid("names", &format!("names of at most {LONGEST} bytes"), found));
+            return Err(invalid("names", &format!("names of at most {LONGEST_NAME} bytes"), found));
         }
         ends.push(u32::try_from(written).map_err(|_| invalid("names", "less than 4 GiB", "more".into()))?);
     }
