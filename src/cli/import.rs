@@ -1,13 +1,13 @@
 //! `arrayfs import`: another program's file as an array of a store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use arrayfs::dtype::Dtype;
 use arrayfs::error::shown;
 use arrayfs::format::Metadata;
-use arrayfs::import::{Choice, Delimiter, Options, bytes_to_read, formats, import, target};
+use arrayfs::import::{Choice, Delimiter, Options, STANDARD_INPUT, bytes_to_read, formats, import, target};
 use arrayfs::staging::abandon;
 use indicatif::ProgressBar;
 use nix::sys::signal::{SigSet, Signal};
@@ -175,8 +175,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let imported = import(&args.file, &path, &options, &progress);
     bar.finish_and_clear();
     let imported = imported?;
+    let file = if args.file.as_os_str() == STANDARD_INPUT { Path::new("standard input") } else { &args.file };
     for note in imported.notes {
-        say(format_args!("{}: {note}", shown(&args.file)));
+        say(format_args!("{}: {note}", shown(file)));
     }
     say(format_args!("{}: {}", shown(&path), in_words(&imported.metadata)));
     Ok(ExitCode::SUCCESS)

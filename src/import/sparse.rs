@@ -12,29 +12,34 @@ use std::rc::Rc;
 use super::input::{Input, no_memory};
 use super::{Fill, Found};
 use crate::dtype::{Dtype, add, encode_integer};
-use crate::error;
+use crate::error::Result;
 use crate::format::{Metadata, SparseMeta};
 
 /// Rows that any file may have, and those for each of its bytes: the place of each row takes room, whatever is in it.
-const MOST_ROWS: (u64, u64) = (1 << 26, 16);
+const MOST_ROWS: (u64, u64) = (1 << 24, 16);
 
 /// Shows the row, the column and the value of an element.
-pub(super) type See<'s> = &'s mut dyn FnMut(u64, u64, &[u8]) -> error::Result<()>;
+pub(super) type See<'s> = &'s mut dyn FnMut(u64, u64, &[u8]) -> Result<()>;
 
 /// The elements of a matrix, in any order, the same at every reading.
 pub(super) trait Elements {
     /// Shows the row of each, which is a row of the matrix.
-    fn rows(&self, see: &mut dyn FnMut(u64) -> error::Result<()>) -> error::Result<()>;
+    fn rows(&self, see: &mut dyn FnMut(u64) -> Result<()>) -> Result<()>;
 
     /// Shows each, at a place of the matrix.
-    fn each(&self, see: See<'_>) -> error::Result<()>;
+    fn each(&self, see: See<'_>) -> Result<()>;
 }
 
 /// Refuses a matrix of far more rows than its file could fill.
-pub(super) fn check_rows(input: &Input<'_>, rows: u64) -> error::Result<()> {
+pub(super) fn check_rows(input: &Input<'_>, rows: u64) -> Result<()> {
+    check_lines(input, rows, "rows")
+}
+
+/// The same of rows or columns, each of which has a place in memory.
+pub(super) fn check_lines(input: &Input<'_>, count: u64, what: &str) -> Result<()> {
     let most = MOST_ROWS.0.max(input.length.saturating_mul(MOST_ROWS.1));
-    let why = || format!("{rows} rows in a file of {} bytes: {most} are the most", input.length);
-    if rows > most { Err(input.refused(why())) } else { Ok(()) }
+    let why = || format!("{count} {what} in a file of {} bytes: {most} are the most", input.length);
+    if count > most { Err(input.refused(why())) } else { Ok(()) }
 }
 
 /// The matrix in rows, in the types that SciPy gives it.
@@ -44,7 +49,7 @@ pub(super) fn into_csr<'f>(
     shape: [u64; 2],
     elements: &dyn Elements,
     is_lossy: bool,
-) -> error::Result<Found<'f>> {
+) -> Result<Found<'f>> {
     check_rows(input, shape[0])?;
     if u32::try_from(shape[1]).is_ok() {
         Matrix::<u32>::of(input, dtype, shape, elements, is_lossy)?.found(input)
@@ -72,7 +77,7 @@ impl<C: Copy + Default + Ord + TryFrom<u64> + Into<u64> + 'static> Matrix<C> {
         shape: [u64; 2],
         elements: &dyn Elements,
         is_lossy: bool,
-    ) -> error::Result<Self> {
+    ) -> Result<Self> {
         let no_memory = |_| no_memory(&input.path);
         let mut ends: Vec<u64> = Vec::new();
         let rows = usize::try_from(shape[0]).unwrap_or(usize::MAX);
@@ -110,7 +115,7 @@ impl<C: Copy + Default + Ord + TryFrom<u64> + Into<u64> + 'static> Matrix<C> {
     }
 
     /// Sorts each row by columns, and adds up what is at one place, in the order of the file.
-    fn sort(&mut self, input: &Input<'_>, is_lossy: bool) -> error::Result<()> {
+    fn sort(&mut self, input: &Input<'_>, is_lossy: bool) -> Result<()> {
         let width = usize::try_from(self.dtype.itemsize()).unwrap_or(8);
         let (mut start, mut kept) = (0, 0);
         let mut row = Row::default();
@@ -155,13 +160,14 @@ impl<C: Copy + Default + Ord + TryFrom<u64> + Into<u64> + 'static> Matrix<C> {
         Ok(())
     }
 
-    fn found<'f>(self, input: &'f Input<'f>) -> error::Result<Found<'f>> {
+    fn found<'f>(self, input: &'f Input<'f>) -> Result<Found<'f>> {
         let nnz = self.columns.len() as u64;
         let index = |most: u64| if i32::try_from(most).is_ok() { Dtype::Int32 } else { Dtype::Int64 };
         let types = [self.dtype, index(self.shape[0].max(self.shape[1])), index(nnz)];
         let meta = SparseMeta::new(types, self.shape, nnz).map_err(|flaw| flaw.at(&input.path))?;
         let notes = match self.added {
             0 => Vec::new(),
+            1 => vec!["1 element was added to another at the same place".into()],
             added => vec![format!("{added} elements were added to others at the same place")],
         };
         let matrix = Rc::new(self);
@@ -187,7 +193,12 @@ struct Row<C> {
 }
 
 impl<C: Copy + Ord> Row<C> {
-    fn sort(&mut self, columns: &mut [C], data: &mut [u8], width: usize) -> Result<(), TryReserveError> {
+    fn sort(
+        &mut self,
+        columns: &mut [C],
+        data: &mut [u8],
+        width: usize,
+    ) -> std::result::Result<(), TryReserveError> {
         self.order.clear();
         self.order.try_reserve(columns.len())?;
         self.order.extend(columns.iter().copied().zip(0..));
@@ -204,12 +215,7 @@ impl<C: Copy + Ord> Row<C> {
     }
 }
 
-fn write(
-    input: &Input<'_>,
-    to: &mut File,
-    dtype: Dtype,
-    numbers: impl Iterator<Item = u64>,
-) -> error::Result<()> {
+fn write(input: &Input<'_>, to: &mut File, dtype: Dtype, numbers: impl Iterator<Item = u64>) -> Result<()> {
     let mut out = BufWriter::with_capacity(1 << 20, to);
     let mut bytes = Vec::new();
     for number in numbers {

@@ -24,7 +24,7 @@ use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::names::{COLUMN_NAMES, ROW_NAMES};
 use dialect::{Dialect, Usual};
-use header::{Layout, layout};
+use header::{Header, Layout, layout};
 use name_list::NameList;
 use rows::Rows;
 use sample::Sample;
@@ -52,6 +52,7 @@ struct Plan<'f> {
     mark: Option<&'f str>,
     end: u8,
     before: u64,
+    comments: (u64, u64),
 }
 
 impl<'f> Plan<'f> {
@@ -71,12 +72,18 @@ impl<'f> Plan<'f> {
         let dialect = dialect.map_err(|why| input.refused(why))?;
         let layout = layout(&sample, &dialect, options.header, options.row_names);
         let layout = layout.map_err(|why| input.refused(why))?;
-        Ok(Self { dialect, layout, mark, end, before: sample.before })
+        let (mut count, mut first) = sample.comments;
+        // The last one may be the header.
+        if layout.header == Header::Comment {
+            count -= 1;
+            first = if count == 0 { 0 } else { first };
+        }
+        Ok(Self { dialect, layout, mark, end, before: sample.before, comments: (count, first) })
     }
 
     fn rows<'t>(&'t self, input: &'t Input<'t>) -> Rows<'t> {
-        let Self { dialect, layout, mark, end, before } = self;
-        Rows { input, dialect, layout, mark: *mark, end: *end, before: *before }
+        let Self { dialect, layout, mark, end, before, comments } = self;
+        Rows { input, dialect, layout, mark: *mark, end: *end, before: *before, comments: *comments }
     }
 }
 

@@ -20,7 +20,7 @@ const MOST_XZ_KIB: u32 = 256 << 10;
 /// Unpacked bytes of one packed byte: gzip cannot do more than 1032.
 const MOST_TIMES: u64 = 1100;
 /// Unpacked bytes that are taken however few the packed ones are.
-const ALLOWED: u64 = 1 << 30;
+const ALLOWED: u64 = 128 << 20;
 
 /// How a file is packed.
 #[derive(Clone, Copy)]
@@ -68,7 +68,8 @@ impl Read for Bounded<'_> {
         let count = self.unpacked.read(buffer).map_err(said)?;
         self.count += count as u64;
         if self.count > ALLOWED && self.count / MOST_TIMES > self.packed.get() {
-            let why = format!("{} bytes hold more than {}", self.packed.get(), self.count);
+            let (packed, count) = (self.packed.get(), self.count);
+            let why = format!("{packed} bytes hold more than {count} (what you unpack yourself is taken)");
             return Err(io::Error::new(ErrorKind::InvalidData, why));
         }
         Ok(count)

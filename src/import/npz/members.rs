@@ -90,12 +90,17 @@ pub(super) struct Items<'i, 'z, 'f> {
     name: &'i str,
     member: Member<'z, 'f>,
     pub header: Header,
+    width: usize,
+    /// Those that are still to come.
     left: u64,
+    /// Some that were read together: their bytes, their numbers if they are integers, and how many were given.
     piece: Vec<u8>,
-    /// Where the next one is in the piece.
-    at: usize,
     integers: Vec<u64>,
+    given: usize,
 }
+
+/// Elements that are read together.
+const TOGETHER: usize = 8 << 10;
 
 impl<'i, 'z, 'f> Items<'i, 'z, 'f> {
     pub fn of(input: &'i Input<'i>, archive: &'z mut Archive<'f>, name: &'i str) -> Result<Self> {
@@ -104,8 +109,9 @@ impl<'i, 'z, 'f> Items<'i, 'z, 'f> {
         if header.shape.len() != 1 {
             return Err(input.refused(format!("{name} is no vector, but of shape {:?}", header.shape)));
         }
-        let left = header.count(input)?;
-        Ok(Self { input, name, member, header, left, piece: Vec::new(), at: 0, integers: Vec::new() })
+        let (left, width) = (header.count(input)?, header.width());
+        let (piece, integers) = (Vec::new(), Vec::new());
+        Ok(Self { input, name, member, header, width, left, piece, integers, given: 0 })
     }
 
     /// Elements that are still to come.
@@ -115,31 +121,37 @@ impl<'i, 'z, 'f> Items<'i, 'z, 'f> {
 
     /// The next element, which is there.
     pub fn next(&mut self) -> Result<&[u8]> {
-        self.step()?;
-        Ok(&self.piece[self.at - self.header.width()..self.at])
+        let at = self.step()? * self.width;
+        Ok(&self.piece[at..at + self.width])
     }
 
-    /// The next element as an integer; one below zero is larger than any number there can be.
+    /// The next element as an integer; what is none, or below zero, is larger than any number there can be.
     pub fn next_integer(&mut self) -> Result<u64> {
-        self.step()?;
-        Ok(self.integers.get(self.at / self.header.width() - 1).copied().unwrap_or(u64::MAX))
+        let at = self.step()?;
+        Ok(self.integers.get(at).copied().unwrap_or(u64::MAX))
     }
 
-    fn step(&mut self) -> Result<()> {
-        let width = self.header.width();
-        if self.at == self.piece.len() {
-            let count = usize::try_from(self.left).unwrap_or(usize::MAX).min((64 << 10) / width);
-            self.piece.resize(count * width, 0);
-            fill(self.input, &mut self.member, self.name, &mut self.piece)?;
-            self.header.swap(&mut self.piece);
-            self.integers.clear();
-            decode_integers(self.header.dtype, &self.piece, &mut self.integers);
-            self.at = 0;
+    /// The place in the piece of the next element.
+    fn step(&mut self) -> Result<usize> {
+        if self.given * self.width == self.piece.len() {
+            self.read()?;
         }
-        if self.piece.is_empty() {
+        self.left -= 1;
+        self.given += 1;
+        Ok(self.given - 1)
+    }
+
+    fn read(&mut self) -> Result<()> {
+        if self.left == 0 {
             return Err(self.input.refused(format!("{} ends before its last element", self.name)));
         }
-        (self.at, self.left) = (self.at + width, self.left - 1);
+        let count = usize::try_from(self.left).unwrap_or(usize::MAX).min(TOGETHER);
+        self.piece.resize(count * self.width, 0);
+        fill(self.input, &mut self.member, self.name, &mut self.piece)?;
+        self.header.swap(&mut self.piece);
+        self.integers.clear();
+        decode_integers(self.header.dtype, &self.piece, &mut self.integers);
+        self.given = 0;
         Ok(())
     }
 
@@ -149,10 +161,18 @@ impl<'i, 'z, 'f> Items<'i, 'z, 'f> {
     }
 }
 
-/// The integers of a member.
+/// The few integers of a member.
 pub(super) fn integers(input: &Input<'_>, name: &str) -> Result<Vec<u64>> {
+    all_integers(input, name, |count| count <= 2)
+}
+
+/// The integers of a member where there may be so many.
+pub(super) fn all_integers(input: &Input<'_>, name: &str, may_be: impl Fn(u64) -> bool) -> Result<Vec<u64>> {
     let mut archive = open(input)?;
     let mut items = Items::of(input, &mut archive, name)?;
+    if !may_be(items.left()) {
+        return Err(input.refused(format!("{name} has {} numbers, which make no matrix", items.left())));
+    }
     let mut numbers = Vec::new();
     while items.left() > 0 {
         if numbers.len() == numbers.capacity() {

@@ -2,9 +2,9 @@
 
 use super::super::Found;
 use super::super::input::Input;
-use super::super::sparse::{Elements, See, check_rows, into_csr};
+use super::super::sparse::{Elements, See, check_lines, check_rows, into_csr};
 use super::copy;
-use super::members::{Items, integers, open, word};
+use super::members::{Items, all_integers, integers, open, word};
 use crate::error::Result;
 use crate::format::{Metadata, SparseMeta};
 
@@ -12,8 +12,8 @@ use crate::format::{Metadata, SparseMeta};
 pub(super) fn find<'f>(input: &'f Input<'f>, is_lossy: bool) -> Result<Found<'f>> {
     let shape = shape(input)?;
     match &word(input, "format")?[..] {
-        "csr" => in_rows(input, shape, integers(input, "indptr")?, is_lossy),
-        "csc" => in_columns(input, shape, integers(input, "indptr")?, is_lossy),
+        "csr" => in_rows(input, shape, bounds(input, Some(shape[0]), "rows")?, is_lossy),
+        "csc" => in_columns(input, shape, bounds(input, Some(shape[1]), "columns")?, is_lossy),
         "coo" => {
             let coordinates = Coordinates { input, shape };
             into_csr(input, coordinates.check()?, shape, &coordinates, is_lossy)
@@ -24,7 +24,7 @@ pub(super) fn find<'f>(input: &'f Input<'f>, is_lossy: bool) -> Result<Found<'f>
 
 /// A matrix of three vectors that does not say whether they are rows or columns.
 pub(super) fn without_format<'f>(input: &'f Input<'f>, has_shape: bool, is_lossy: bool) -> Result<Found<'f>> {
-    let bounds = integers(input, "indptr")?;
+    let bounds = bounds(input, None, "rows")?;
     let count = (bounds.len() as u64).saturating_sub(1);
     let shape = if has_shape { shape(input)? } else { [count, 1 + largest(input)?] };
     let mut found = match shape.map(|axis| axis == count) {
@@ -42,6 +42,15 @@ pub(super) fn without_format<'f>(input: &'f Input<'f>, has_shape: bool, is_lossy
         .notes
         .push(format!("no format is named: data, indices and indptr are taken as a matrix {taken}{shape}"));
     Ok(found)
+}
+
+/// Where the rows or columns start, one more than there are.
+fn bounds(input: &Input<'_>, count: Option<u64>, what: &str) -> Result<Vec<u64>> {
+    check_lines(input, count.unwrap_or(0), what)?;
+    all_integers(input, "indptr", |found| match count {
+        Some(count) => found == count.saturating_add(1),
+        None => check_lines(input, found, what).is_ok(),
+    })
 }
 
 fn shape(input: &Input<'_>) -> Result<[u64; 2]> {

@@ -8,7 +8,7 @@
 //!    be known.
 
 use super::super::number::{Numerals, Value};
-use super::record::{Delimiter, Record};
+use super::record::{Cell, Delimiter, Record};
 use super::sample::Sample;
 
 /// How cells and numbers are told.
@@ -129,7 +129,7 @@ impl Trial {
 /// What the cells of the sample are.
 #[derive(Default)]
 struct Counts {
-    width: u64,
+    width: usize,
     /// Whether nearly all lines after the first have as many cells, and the first as many or one fewer.
     is_even: bool,
     is_square: bool,
@@ -149,10 +149,14 @@ impl Counts {
         let mut records = sample.records(delimiter);
         let (mut record, mut first, mut lines, mut even) = (Record::default(), None, 0u64, 0u64);
         while records.next(&mut record) {
-            let mut width = 0;
-            for cell in record.cells(delimiter) {
-                counts.see(&cell.text, numerals, width == 0 || first.is_none());
-                width += 1;
+            let width = record.cells(delimiter).count();
+            let is_text = |cell: &Cell<'_>| numerals.value(&cell.text) == Value::Text;
+            let expected = if lines == 0 { first.unwrap_or(width) } else { counts.width };
+            if first.is_some() && sample.is_comment(&record, delimiter, expected, is_text) {
+                continue;
+            }
+            for (i, cell) in record.cells(delimiter).enumerate() {
+                counts.see(&cell.text, numerals, i == 0 || first.is_none());
             }
             if first.is_none() {
                 first = Some(width);

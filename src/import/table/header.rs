@@ -137,12 +137,17 @@ impl<'s> Table<'s> {
         let (mut first, mut record) = (Record::default(), Record::default());
         let mut records = sample.records(delimiter);
         if !records.next(&mut first) {
-            return Err("it has no line of a table".into());
+            return Err(format!("line {}: a quote that does not end", sample.before + 1));
         }
         let across = first.cells(delimiter).count();
         let (mut width, mut columns, mut has_more, mut is_last_empty) = (across, Vec::new(), false, true);
         let mut second = first.line;
         while records.next(&mut record) {
+            let is_text = |cell: &Cell<'_>| kind(dialect, cell) & TEXT != 0;
+            // It is the first line's width until a second line is there.
+            if sample.is_comment(&record, delimiter, width, is_text) {
+                continue;
+            }
             if !has_more {
                 (width, has_more, second) = (record.cells(delimiter).count(), true, record.line);
                 columns.try_reserve_exact(width).map_err(|_| "there is no memory for its columns")?;

@@ -20,6 +20,8 @@ pub(super) struct Rows<'t> {
     pub end: u8,
     /// Lines before the table.
     pub before: u64,
+    /// Comments among these that are left out, and the line of the first.
+    pub comments: (u64, u64),
 }
 
 /// Lines that are no rows, and the first of them.
@@ -41,7 +43,9 @@ impl Rows<'_> {
             lines.next(&mut record)?;
         }
         let mut records = Records::new(lines, self.dialect.delimiter);
-        let (mut record, mut left_out) = (Record::default(), LeftOut::default());
+        let (comments, first_comment) = self.comments;
+        let mut left_out = LeftOut { comments, first_comment, ..LeftOut::default() };
+        let mut record = Record::default();
         let mut is_header = self.layout.header == Header::First;
         while records.next(&mut record)? {
             let is_blank = record.is_blank(self.dialect.delimiter);

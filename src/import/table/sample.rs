@@ -1,7 +1,7 @@
 //! The first lines of a text, by which its dialect and its header are told.
 
 use super::super::lines::Lines;
-use super::record::{Delimiter, Record, Records};
+use super::record::{Cell, Delimiter, Record, Records};
 use crate::error::Result;
 
 /// Lines and bytes of the table that are looked at, and lines that are however long they are.
@@ -21,14 +21,18 @@ pub(super) struct Sample {
     pub before: u64,
     /// The last comment before the table: its line, and what it says.
     pub comment: Option<(u64, Vec<u8>)>,
+    /// Comments before the table, and the line of the first.
+    pub comments: (u64, u64),
     /// Whether a byte of the file is left.
-    pub is_cut: bool,
+    is_cut: bool,
+    /// What begins a comment, if that is chosen.
+    mark: Option<String>,
 }
 
 impl Sample {
     /// Skips so many lines, then those without anything and comments, and takes some.
     pub fn of(mut lines: Lines<'_>, mark: Option<&str>, skip: u64) -> Result<Self> {
-        let mut sample = Self::default();
+        let mut sample = Self { mark: mark.map(str::to_owned), ..Self::default() };
         let mut line = Vec::new();
         while lines.next(&mut line)? {
             if lines.number == 1 && line.starts_with(b"\xEF\xBB\xBF") {
@@ -39,6 +43,8 @@ impl Sample {
                 sample.before = lines.number;
             } else if let Some(says) = comment(&line, mark).filter(|_| is_before) {
                 sample.comment = Some((lines.number, says.to_vec()));
+                let (count, first) = sample.comments;
+                sample.comments = (count + 1, if count == 0 { lines.number } else { first });
                 sample.before = lines.number;
             } else {
                 let taken = lines.number - sample.before;
@@ -58,6 +64,21 @@ impl Sample {
     /// Whether there is no line but comments and empty ones.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
+    }
+
+    /// Whether a record begins like a comment, and has not so many cells or names more than its row.
+    pub fn is_comment(
+        &self,
+        record: &Record,
+        delimiter: Delimiter,
+        width: usize,
+        is_text: impl Fn(&Cell<'_>) -> bool,
+    ) -> bool {
+        let cells = || record.cells(delimiter);
+        comment(record.bytes(), self.mark.as_deref()).is_some()
+            && (self.mark.is_some()
+                || cells().count() != width
+                || cells().skip(usize::from(width > 1)).any(|cell| is_text(&cell)))
     }
 
     /// The records of the table, as this delimiter makes them, but for empty ones.
