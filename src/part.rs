@@ -156,6 +156,11 @@ impl Selection {
         Self { array, rows, formats: Formats::ALL, sums: OnceLock::new() }
     }
 
+    /// The same selection, of which nothing is known yet that comes of the data.
+    pub fn anew(&self) -> Self {
+        Self::of_rows(Arc::clone(&self.array), self.rows).in_formats(self.formats)
+    }
+
     /// The same in these formats only.
     pub fn in_formats(self, formats: Formats) -> Self {
         Self { formats, ..self }

@@ -21,7 +21,7 @@ use super::entries::Entries;
 use super::gate::Gate;
 use super::lane::Lane;
 use super::passthrough::Backings;
-use super::watch::Watch;
+use super::watch::Watching;
 use crate::error::Error;
 use crate::handles::Handles;
 use crate::tree::{Answer, Attr, File, Ino, Lasting, Listing, NodeKind, Tree};
@@ -43,7 +43,7 @@ pub(super) struct ArrayFs {
     /// told once that there is nothing to do, and reads by number without another word.
     backings: Option<Backings>,
     slow: Lane,
-    watch: Option<Arc<Watch>>,
+    watch: Option<Arc<Watching>>,
     /// What the kernel was told of, with the connection to it.
     entries: Arc<Entries>,
     /// Open when there is something where links lead; none where there always is.
@@ -56,7 +56,7 @@ thread_local! {
 }
 
 impl ArrayFs {
-    pub fn new(tree: Tree, backings: Option<Backings>, watch: Option<Arc<Watch>>) -> Self {
+    pub fn new(tree: Tree, backings: Option<Backings>, watch: Option<Arc<Watching>>) -> Self {
         Self {
             tree,
             folders: Handles::default(),
@@ -79,12 +79,15 @@ impl ArrayFs {
     }
 
     /// Sees to it that the kernel is told of changes in a directory of the store, before it knows it.
-    fn watch(&self, attr: &Attr) {
-        if attr.kind == NodeKind::Folder
-            && attr.lasting == Lasting::Moment
-            && let Some(watch) = &self.watch
-        {
-            watch.add(&self.tree, attr.ino);
+    fn watch(&self, attr: &Attr, parent: Ino, name: &OsStr) {
+        let may_change = attr.kind == NodeKind::Folder && attr.lasting != Lasting::Version;
+        let Some(Watching(watch)) = self.watch.as_deref().filter(|_| may_change) else { return };
+        let is_watched =
+            watch.add_directory(&self.tree, attr.ino) && watch.add_links(&self.tree, attr.ino, parent, name);
+        if !is_watched && self.tree.set_changes_told(false) {
+            log::warn!(
+                "the system watches no more directories for us: changes in the store show after a moment only"
+            );
         }
     }
 
@@ -171,8 +174,10 @@ impl Filesystem for ArrayFs {
         }
         match self.tree.lookup(ino(parent), name) {
             Ok(attr) => {
-                self.watch(&attr);
+                self.watch(&attr, ino(parent), name);
                 self.entries.keep(ino(parent), attr.ino, name);
+                // Whoever began to write before the name was kept may have been told of without it.
+                let attr = if self.tree.is_settled(attr.ino) { attr } else { attr.of_now() };
                 reply.entry(&time_to_live(attr.lasting), &file_attr(&attr), Generation(0));
             }
             Err(error) => reply.error(errno(&error)),
@@ -285,7 +290,7 @@ impl Filesystem for ArrayFs {
                 let bare = bare_attr(child, kind);
                 return !reply.add(INodeNo(0), i + 1, name, &Duration::ZERO, &bare, Generation(0));
             };
-            self.watch(&attr);
+            self.watch(&attr, ino(number), name);
             // The first of very many, lest they take the place of all else.
             if i < MOST_KEPT {
                 self.entries.keep(ino(number), attr.ino, name);

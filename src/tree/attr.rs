@@ -54,7 +54,20 @@ pub struct Attr {
     pub lasting: Lasting,
 }
 
+impl Lasting {
+    /// The same, but no longer than a moment.
+    pub fn at_most_a_moment(self) -> Self {
+        if self == Self::No { self } else { Self::Moment }
+    }
+}
+
 impl Attr {
+    /// The same of something that is being written: it changed just now, and nothing of it may be taken for granted.
+    pub fn of_now(self) -> Self {
+        let now = Time::now();
+        Self { modified: now, changed: now, lasting: Lasting::No, ..self }
+    }
+
     /// A file of `size` bytes that comes of something with these facts.
     pub fn file(ino: Ino, size: u64, stat: &Stat, lasting: Lasting) -> Self {
         let Stat { identity, rights, accessed, .. } = stat;

@@ -66,6 +66,16 @@ impl Folder {
         Self::new(selection, self.path.join(SLICES).join(name), true)
     }
 
+    /// The same folder, of which nothing is known yet that comes of the data.
+    pub fn anew(&self) -> Self {
+        Self {
+            selection: self.selection.anew(),
+            extent: self.extent,
+            path: self.path.clone(),
+            is_slice: self.is_slice,
+        }
+    }
+
     fn new(selection: Selection, path: PathBuf, is_slice: bool) -> Self {
         let extent = Self::extent_of(&selection);
         Self { selection, extent, path, is_slice }

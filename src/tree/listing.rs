@@ -9,6 +9,7 @@ use super::leaf::Leaf;
 use super::place::Key;
 use super::status::Report;
 use super::{Content, INNER, Ino, NodeKind, RESERVED, STATUS, Tree, key_of, slice_key};
+use crate::catalog::Names;
 use crate::error::{Error, Result};
 
 /// The children of a folder, at the moment it was opened.
@@ -22,7 +23,19 @@ pub struct Listing {
 #[derive(Debug)]
 enum Children {
     Known(Vec<(OsString, Ino, NodeKind)>),
-    Folder { folder: Arc<Folder>, leaf: Leaf, base: u64, first: u64, key: Key, is_linked: bool },
+    /// As known, with the names of a directory of the store, which are looked up next.
+    Listed(
+        Vec<(OsString, Ino, NodeKind)>,
+        #[expect(dead_code, reason = "held for who looks them up")] Arc<Names>,
+    ),
+    Folder {
+        folder: Arc<Folder>,
+        leaf: Leaf,
+        base: u64,
+        first: u64,
+        key: Key,
+        is_linked: bool,
+    },
 }
 
 impl Tree {
@@ -35,18 +48,18 @@ impl Tree {
         let place = self.place(ino)?;
         match &place.what {
             Content::Directory(directory) => {
-                let found = directory.list(self.store())?.into_iter();
+                let (found, names) = directory.list(self.store())?;
                 let child = |(name, found): (OsString, Found)| {
                     let (key, count) = key_of(&directory.directory.join(&name), &found);
                     let kind =
                         if matches!(found, Found::Plain(_)) { NodeKind::File } else { NodeKind::Folder };
                     (name, key.likely(count), kind)
                 };
-                let mut children: Vec<_> = found.map(child).collect();
+                let mut children: Vec<_> = found.into_iter().map(child).collect();
                 if ino == Ino::ROOT {
                     children.insert(0, (RESERVED.into(), Ino(STATUS), NodeKind::Folder));
                 }
-                Ok(Listing { is_lasting: false, children: Children::Known(children) })
+                Ok(Listing { is_lasting: false, children: Children::Listed(children, names) })
             }
             Content::Plain { path, .. } => Err(Error::not_found(path)),
             Content::Folder { folder, first, .. } => {
@@ -75,7 +88,7 @@ impl Listing {
     /// the listing, name, number and kind.
     pub fn visit(&self, first: u64, visit: &mut dyn FnMut(u64, &OsStr, Ino, NodeKind) -> bool) {
         match &self.children {
-            Children::Known(children) => {
+            Children::Known(children) | Children::Listed(children, _) => {
                 let skip = usize::try_from(first).unwrap_or(usize::MAX);
                 for (i, (name, ino, kind)) in (0..).zip(children).skip(skip) {
                     if !visit(i, name, *ino, *kind) {

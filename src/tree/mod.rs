@@ -4,6 +4,7 @@ mod attr;
 mod by_name;
 mod directory;
 mod folder;
+mod known;
 mod leaf;
 mod listing;
 mod place;
@@ -11,13 +12,15 @@ mod read;
 mod status;
 
 use std::collections::VecDeque;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use attr::{Attr, Ino, Lasting, NodeKind};
-use directory::{Found, StoreDirectory};
+use directory::{Found, RecentArrays, StoreDirectory};
 use folder::{Child, Folder};
+use known::KnownNodes;
 use leaf::{Leaf, Node};
 pub use listing::Listing;
 use place::{Key, Place, Places};
@@ -48,12 +51,14 @@ enum Content {
         source: Arc<Source>,
         file: Arc<File>,
         path: PathBuf,
+        told: KnownNodes,
     },
     /// The nodes of a folder from its number `first` on.
     Folder {
         folder: Arc<Folder>,
         first: u64,
         made: Made,
+        told: KnownNodes,
     },
     Status,
 }
@@ -71,6 +76,16 @@ struct Shared {
     store: Arc<Store>,
     places: Places<Content>,
     status: Status,
+    recent: Arc<RecentArrays>,
+    /// Whether the kernel hears of changes as they happen, so that it may take things for granted for long.
+    are_changes_told: AtomicBool,
+}
+
+impl Content {
+    fn of_folder(folder: Arc<Folder>, first: u64) -> Self {
+        let told = KnownNodes::new(folder.selection.array().found_generation());
+        Self::Folder { folder, first, made: Made::default(), told }
+    }
 }
 
 impl Tree {
@@ -81,12 +96,14 @@ impl Tree {
     /// [`Error::Io`] or [`Error::Invalid`] when it is no directory that can be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let store = Arc::new(Store::open(path)?);
-        let root = Content::Directory(StoreDirectory::new(Directory::root()));
+        let recent = Arc::default();
+        let root = Content::Directory(StoreDirectory::new(Directory::root(), &recent));
         let places = Places::new([
             (Ino::ROOT.0, 1, Key::new("root"), root),
             (STATUS, INNER + 1 - STATUS, Key::new("status"), Content::Status),
         ]);
-        let shared = Arc::new(Shared { store, places, status: Status::default() });
+        let (status, are_changes_told) = (Status::default(), AtomicBool::new(false));
+        let shared = Arc::new(Shared { store, places, status, recent, are_changes_told });
         Ok(Self { shared, formats: Formats::ALL, is_linked: false })
     }
 
@@ -167,22 +184,22 @@ impl Tree {
                     // It may be read without being opened: from here on this version can be.
                     folder.selection.array().open()?;
                 }
-                let ino = Ino(place.base + folder.extent.encode(child) - first);
-                let attr = self.attr_in(folder, child, ino)?;
+                let number = folder.extent.encode(child) - first;
+                let attr = self.lookup_leaf(place, folder, child, number)?;
                 place.remember();
                 Ok(attr)
             }
             Child::Row(row) => {
                 let (first, count) = folder.extent.scope(Scope::Row(row));
                 let key = place.key.within((first, name));
-                let content = || Content::Folder { folder: Arc::clone(folder), first, made: Made::default() };
+                let content = || Content::of_folder(Arc::clone(folder), first);
                 let ino = Ino(self.shared.places.enter(key, count, content).base);
                 folder.attr(Leaf { of: Scope::Row(row), node: Node::Folder }, ino)
             }
             Child::Slice(selection) => {
                 let slice = Arc::new(folder.slice(selection, name));
                 let (count, shown) = (slice.extent.count(), Arc::clone(&slice));
-                let content = || Content::Folder { folder: slice, first: 0, made: Made::default() };
+                let content = || Content::of_folder(slice, 0);
                 let ino = Ino(self.shared.places.enter(slice_key(place.key, name), count, content).base);
                 shown.attr(Leaf { of: Scope::All, node: Node::Folder }, ino)
             }
@@ -196,7 +213,9 @@ impl Tree {
         match found {
             Found::Directory(directory) => {
                 let stat = directory.stat(self.store())?;
-                let ino = Ino(enter(&mut || Content::Directory(StoreDirectory::new(directory.clone()))));
+                let ino = Ino(enter(&mut || {
+                    Content::Directory(StoreDirectory::new(directory.clone(), &self.shared.recent))
+                }));
                 Ok(Attr::directory(ino, &stat, Lasting::Moment))
             }
             Found::Plain(source) => {
@@ -206,15 +225,16 @@ impl Tree {
                     source: Arc::clone(&source),
                     file: Arc::clone(&file),
                     path: path.to_owned(),
+                    told: KnownNodes::of_one(source.stat().identity.generation),
                 }));
-                Ok(Attr::file(ino, source.len(), source.stat(), Lasting::Moment))
+                Ok(plain_attr(ino, &source))
             }
             Found::Array(array) => {
                 let stat = array.stat();
                 let folder = || Arc::new(Folder::whole(Arc::clone(&array), self.formats, path));
-                let ino =
-                    Ino(enter(&mut || Content::Folder { folder: folder(), first: 0, made: Made::default() }));
-                Ok(Attr { lasting: Lasting::Moment, ..Attr::folder(ino, &stat) })
+                let ino = Ino(enter(&mut || Content::of_folder(folder(), 0)));
+                let attr = Attr { lasting: Lasting::Moment, ..Attr::folder(ino, &stat) };
+                Ok(if array.is_settled() { attr } else { attr.of_now() })
             }
         }
     }
@@ -230,11 +250,10 @@ impl Tree {
             Content::Directory(directory) => {
                 Ok(Attr::directory(ino, &directory.stat(self.store())?, Lasting::Moment))
             }
-            Content::Plain { source, .. } => {
-                Ok(Attr::file(ino, source.len(), source.stat(), Lasting::Moment))
-            }
-            Content::Folder { folder, first, .. } => {
-                self.attr_in(folder, self.leaf(&place, folder, *first, ino)?, ino)
+            Content::Plain { source, .. } => Ok(plain_attr(ino, source)),
+            Content::Folder { folder, first, made, .. } => {
+                let leaf = self.leaf(&place, folder, *first, ino)?;
+                self.attr_in(folder, made, leaf, ino)
             }
             Content::Status => match report(ino) {
                 None => Ok(Attr::directory(ino, &self.shared.status.stat(self.store())?, Lasting::Version)),
@@ -246,12 +265,43 @@ impl Tree {
         }
     }
 
-    /// What `stat` tells of a node in the folder of an array.
-    fn attr_in(&self, folder: &Folder, leaf: Leaf, ino: Ino) -> Result<Attr> {
-        match self.target(folder, leaf) {
-            Some(target) => Ok(Attr::link(ino, target.as_os_str().len(), &folder.selection.array().stat())),
-            None => folder.attr(leaf, ino),
+    /// What `stat` tells of a node in the folder of an array that is looked up.
+    fn lookup_leaf(&self, place: &Place<Content>, folder: &Folder, leaf: Leaf, number: u64) -> Result<Attr> {
+        let Content::Folder { made, told, .. } = &place.what else {
+            return Err(Error::not_found(&folder.path));
+        };
+        // Before anything is told: what changes from here on is told too.
+        let is_kept = told.add(number);
+        if !folder.selection.array().is_settled() {
+            made.forget(leaf);
         }
+        let attr = self.attr_in(folder, made, leaf, Ino(place.base + number))?;
+        Ok(if is_kept { attr } else { Attr { lasting: attr.lasting.at_most_a_moment(), ..attr } })
+    }
+
+    /// What `stat` tells of a node in the folder of an array.
+    fn attr_in(&self, folder: &Folder, made: &Made, leaf: Leaf, ino: Ino) -> Result<Attr> {
+        let array = folder.selection.array();
+        let are_changes_told = self.shared.are_changes_told.load(Ordering::Relaxed);
+        let is_settled = array.is_settled() && (are_changes_told || array.is_current());
+        let attr = match self.target(folder, leaf) {
+            Some(target) => Attr::link(ino, target.as_os_str().len(), &array.stat()),
+            None if is_settled => folder.attr(leaf, ino)?,
+            None => {
+                let attr = folder.anew().attr(leaf, ino)?;
+                let size = match attr.kind {
+                    // As it will be read, until it is looked up again.
+                    NodeKind::File => self.made(folder, made, leaf)?.len(),
+                    NodeKind::Folder | NodeKind::Link => attr.size,
+                };
+                Attr { size, ..attr }
+            }
+        };
+        Ok(match (is_settled, are_changes_told) {
+            (true, true) => attr,
+            (true, false) => Attr { lasting: attr.lasting.at_most_a_moment(), ..attr },
+            (false, _) => attr.of_now(),
+        })
     }
 
     /// Where a link leads, relative to the folder that it is in.
@@ -309,6 +359,58 @@ impl Tree {
         }
     }
 
+    /// Says whether the kernel is told of changes in the store as they happen. As long as it is not, nothing of an
+    /// array is taken for granted for longer than a moment. Returns what was said before.
+    pub fn set_changes_told(&self, are_told: bool) -> bool {
+        self.shared.are_changes_told.swap(are_told, Ordering::Relaxed)
+    }
+
+    /// Whether nobody was seen who writes in what a node shows since that was found.
+    pub fn is_settled(&self, ino: Ino) -> bool {
+        self.place(ino).is_ok_and(|place| match &place.what {
+            Content::Folder { folder, .. } => folder.selection.array().is_settled(),
+            Content::Plain { source, .. } => source.is_settled(),
+            Content::Directory(_) | Content::Status => true,
+        })
+    }
+
+    /// The first numbers of what has moved on to another generation since this was asked before.
+    pub fn take_moved(&self) -> Vec<Ino> {
+        let has_moved = |place: &&Arc<Place<Content>>| match &place.what {
+            Content::Folder { folder, told, .. } => told.moves_to(folder.selection.array().generation()),
+            Content::Plain { source, told, .. } => told.moves_to(source.generation()),
+            Content::Directory(_) | Content::Status => false,
+        };
+        self.shared.places.all().iter().filter(has_moved).map(|place| Ino(place.base)).collect()
+    }
+
+    /// The nodes that the kernel may know of what has this first number, and perhaps others.
+    pub fn known_nodes(&self, origin: Ino) -> Vec<Ino> {
+        let place = self.place(origin).ok();
+        let numbers = place.as_ref().map(|place| match &place.what {
+            Content::Folder { told, .. } | Content::Plain { told, .. } => told.numbers(),
+            Content::Directory(_) | Content::Status => Vec::new(),
+        });
+        numbers.unwrap_or_default().into_iter().map(|number| Ino(origin.0 + number)).collect()
+    }
+
+    /// Where the files of an array are that are links: the directories that they are in, opened, and their names there.
+    pub fn links_of(&self, array: Ino) -> Vec<(std::fs::File, OsString)> {
+        let Ok(place) = self.place(array) else { return Vec::new() };
+        let Content::Folder { folder, .. } = &place.what else { return Vec::new() };
+        let array = folder.selection.array();
+        let links = array
+            .sources()
+            .map(|source| &**source)
+            .chain(array.names.sources())
+            .filter_map(Source::link_target);
+        let open = |target: &Path| {
+            let directory = self.store().open_directory(target.parent()?).ok()?;
+            Some((directory, target.file_name()?.to_owned()))
+        };
+        links.filter_map(open).collect()
+    }
+
     /// Whether the store shows another version by now of what the node is of, or none.
     pub fn is_outdated(&self, ino: Ino) -> bool {
         let Ok(place) = self.place(ino) else { return false };
@@ -325,6 +427,24 @@ impl Tree {
             && let Content::Directory(directory) = &place.what
         {
             directory.forget_outdated(name);
+        }
+    }
+
+    /// As [`forget_outdated`](Self::forget_outdated), of all names in all directories.
+    pub fn forget_all_outdated(&self) {
+        for place in self.shared.places.all() {
+            if let Content::Directory(directory) = &place.what {
+                directory.forget_all_outdated();
+            }
+        }
+    }
+
+    /// The names that a change of the file `name` in a directory of the store may be about, besides its own and those of
+    /// which it is the beginning.
+    pub fn named_by(&self, directory: Ino, name: &OsStr) -> Vec<OsString> {
+        match self.place(directory).as_deref() {
+            Ok(Place { what: Content::Directory(directory), .. }) => directory.named_by(name),
+            _ => Vec::new(),
         }
     }
 
@@ -413,6 +533,12 @@ impl Tree {
 
 fn slice_key(folder: Key, name: &OsStr) -> Key {
     folder.within(("slice", name))
+}
+
+/// What `stat` tells of a file of the store that belongs to no array.
+fn plain_attr(ino: Ino, source: &Source) -> Attr {
+    let attr = Attr::file(ino, source.len(), source.stat(), Lasting::Moment);
+    if source.is_settled() { attr } else { attr.of_now() }
 }
 
 /// The key of something in a directory of the store, and how many numbers it takes.

@@ -143,6 +143,11 @@ impl<T> Places<T> {
         }
     }
 
+    /// All places at this moment.
+    pub fn all(&self) -> Vec<Arc<Place<T>>> {
+        self.read().values().cloned().collect()
+    }
+
     /// The kernel forgot `lookups` lookups of a node; a place that it knows nothing of any more goes.
     pub fn forget(&self, ino: Ino, lookups: u64) {
         let left = |place: &Place<T>| place.lookups.load(Ordering::Relaxed);
