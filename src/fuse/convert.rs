@@ -28,6 +28,7 @@ pub(super) fn errno(error: &Error) -> Errno {
         | Error::Truncated { .. }
         | Error::Short { .. }
         | Error::Link { .. }
+        | Error::Exists { .. }
         | Error::Refused { .. } => Errno::EIO,
     }
 }
