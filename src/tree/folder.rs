@@ -73,12 +73,11 @@ impl Folder {
 
     /// What fixes the numbers of the nodes in the folder of a selection.
     pub fn extent_of(selection: &Selection) -> Extent {
-        match selection.shape() {
-            Shape::Vector(_) => Extent::new(0, 0),
-            Shape::Matrix(rows, columns) => match selection.array().metadata.kind() {
-                Kind::Dense => Extent::new(rows, columns),
-                Kind::Sparse => Extent::new(rows, 0),
-            },
+        let kind = selection.array().metadata.kind();
+        match (selection.shape(), kind) {
+            (Shape::Vector(_), _) => Extent::new(kind, 0, 0),
+            (Shape::Matrix(rows, columns), Kind::Dense) => Extent::new(kind, rows, columns),
+            (Shape::Matrix(rows, _), Kind::Sparse) => Extent::new(kind, rows, 0),
         }
     }
 

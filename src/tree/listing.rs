@@ -6,10 +6,13 @@ use std::sync::Arc;
 use super::directory::Found;
 use super::folder::Folder;
 use super::leaf::Leaf;
-use super::place::Key;
+use super::numbers::Key;
 use super::status::Report;
 use super::{Content, INNER, Ino, NodeKind, RESERVED, STATUS, Tree, key_of, slice_key};
 use crate::error::{Error, Result};
+
+/// What is listed as the number of a node that has none.
+const UNKNOWN: Ino = Ino(0xFFFF_FFFF);
 
 /// The children of a folder, at the moment it was opened.
 #[derive(Debug)]
@@ -22,7 +25,7 @@ pub struct Listing {
 #[derive(Debug)]
 enum Children {
     Known(Vec<(OsString, Ino, NodeKind)>),
-    Folder { folder: Arc<Folder>, leaf: Leaf, base: u64, first: u64, key: Key, is_linked: bool },
+    Folder { tree: Tree, folder: Arc<Folder>, leaf: Leaf, base: u64, first: u64, key: Key },
 }
 
 impl Tree {
@@ -40,7 +43,7 @@ impl Tree {
                     let (key, count) = key_of(&directory.directory.join(&name), &found);
                     let kind =
                         if matches!(found, Found::Plain(_)) { NodeKind::File } else { NodeKind::Folder };
-                    (name, key.likely(count), kind)
+                    (name, self.shared.places.number(key, count).unwrap_or(UNKNOWN), kind)
                 };
                 let mut children: Vec<_> = found.map(child).collect();
                 if ino == Ino::ROOT {
@@ -53,8 +56,8 @@ impl Tree {
                 let leaf = self.leaf(&place, folder, *first, ino)?;
                 folder.names_in(leaf)?;
                 let (folder, base) = (Arc::clone(folder), place.base);
-                let (first, key, is_linked) = (*first, place.key, self.is_linked);
-                let children = Children::Folder { folder, leaf, base, first, key, is_linked };
+                let (tree, first, key) = (self.clone(), *first, place.key);
+                let children = Children::Folder { tree, folder, leaf, base, first, key };
                 Ok(Listing { is_lasting: true, children })
             }
             Content::Status if ino.0 == INNER => {
@@ -67,6 +70,12 @@ impl Tree {
                 Ok(Listing { is_lasting: false, children: Children::Known(children) })
             }
         }
+    }
+
+    /// The number that the folder of a slice has, or will have.
+    fn slice_ino(&self, folder: &Folder, key: Key, name: &OsStr) -> Option<Ino> {
+        let selection = folder.selection.slice(name.as_encoded_bytes())?;
+        self.shared.places.number(slice_key(key, name), Folder::extent_of(&selection).count())
     }
 }
 
@@ -83,26 +92,22 @@ impl Listing {
                     }
                 }
             }
-            Children::Folder { folder, leaf, base, first: origin, key, is_linked } => {
+            Children::Folder { tree, folder, leaf, base, first: origin, key } => {
                 folder.list(*leaf, first, &mut |i, name, kind, child| {
                     let name = OsStr::new(name);
                     let is_link =
-                        *is_linked && child.is_some_and(|child| folder.path_of_parts(child).is_some());
+                        tree.is_linked && child.is_some_and(|child| folder.path_of_parts(child).is_some());
                     let kind = if is_link { NodeKind::Link } else { kind };
                     let ino = match child {
-                        Some(child) => Ino(base + folder.extent.encode(child) - origin),
-                        None => slice_ino(folder, *key, name),
+                        Some(child) => {
+                            folder.extent.encode(child).map(|number| Ino(base + number - origin))
+                        }
+                        None => tree.slice_ino(folder, *key, name),
                     };
-                    visit(i, name, ino, kind)
+                    visit(i, name, ino.unwrap_or(UNKNOWN), kind)
                 });
             }
         }
     }
 }
 
-/// The number that the folder of a slice will have.
-fn slice_ino(folder: &Folder, key: Key, name: &OsStr) -> Ino {
-    let selection = folder.selection.slice(name.as_encoded_bytes());
-    let count = selection.map_or(1, |selection| Folder::extent_of(&selection).count());
-    slice_key(key, name).likely(count)
-}

@@ -6,6 +6,7 @@ mod directory;
 mod folder;
 mod leaf;
 mod listing;
+mod numbers;
 mod place;
 mod read;
 mod status;
@@ -20,7 +21,8 @@ use directory::{Found, StoreDirectory};
 use folder::{Child, Folder};
 use leaf::{Leaf, Node};
 pub use listing::Listing;
-use place::{Key, Place, Places};
+use numbers::Key;
+use place::{Place, Places};
 use read::Made;
 pub use read::{Answer, File};
 use status::{Report, Status};
@@ -31,8 +33,10 @@ use crate::part::{Formats, Scope, Selection};
 use crate::source::Source;
 use crate::store::Store;
 
+/// Where the numbers start that are given by hand: that of the root is the next.
+const BY_HAND: u64 = 0;
 /// The number of `.arrayfs/`; its files follow.
-const STATUS: u64 = 2;
+const STATUS: u64 = 16;
 /// The number of the directory in `.arrayfs/` that a [linked](Tree::linked) tree points into.
 const INNER: u64 = STATUS + 1 + Report::ALL.len() as u64;
 /// Its name. No listing shows it, or else a walk would find everything twice.
@@ -83,8 +87,8 @@ impl Tree {
         let store = Arc::new(Store::open(path)?);
         let root = Content::Directory(StoreDirectory::new(Directory::root()));
         let places = Places::new([
-            (Ino::ROOT.0, 1, Key::new("root"), root),
-            (STATUS, INNER + 1 - STATUS, Key::new("status"), Content::Status),
+            (BY_HAND, Key::new("root"), root),
+            (STATUS, Key::new("status"), Content::Status),
         ]);
         let shared = Arc::new(Shared { store, places, status: Status::default() });
         Ok(Self { shared, formats: Formats::ALL, is_linked: false })
@@ -167,7 +171,8 @@ impl Tree {
                     // It may be read without being opened: from here on this version can be.
                     folder.selection.array().open()?;
                 }
-                let ino = Ino(place.base + folder.extent.encode(child) - first);
+                let number = folder.extent.encode(child).ok_or_else(not_found)?;
+                let ino = Ino(place.base + number - first);
                 let attr = self.attr_in(folder, child, ino)?;
                 place.remember();
                 Ok(attr)
@@ -176,27 +181,41 @@ impl Tree {
                 let (first, count) = folder.extent.scope(Scope::Row(row));
                 let key = place.key.within((first, name));
                 let content = || Content::Folder { folder: Arc::clone(folder), first, made: Made::default() };
-                let ino = Ino(self.shared.places.enter(key, count, content).base);
-                folder.attr(Leaf { of: Scope::Row(row), node: Node::Folder }, ino)
+                let leaf = Leaf { of: Scope::Row(row), node: Node::Folder };
+                let number = folder.extent.encode(leaf).ok_or_else(not_found)?;
+                let base = self.enter_place(&folder.path, key, count, content)?;
+                folder.attr(leaf, Ino(base + number - first))
             }
             Child::Slice(selection) => {
                 let slice = Arc::new(folder.slice(selection, name));
                 let (count, shown) = (slice.extent.count(), Arc::clone(&slice));
                 let content = || Content::Folder { folder: slice, first: 0, made: Made::default() };
-                let ino = Ino(self.shared.places.enter(slice_key(place.key, name), count, content).base);
-                shown.attr(Leaf { of: Scope::All, node: Node::Folder }, ino)
+                let base = self.enter_place(&folder.path, slice_key(place.key, name), count, content)?;
+                shown.attr(Leaf { of: Scope::All, node: Node::Folder }, Ino(base))
             }
         }
+    }
+
+    /// The first number of a place, which counts as looked up once more.
+    fn enter_place(
+        &self,
+        path: &Path,
+        key: Key,
+        count: u64,
+        make: impl FnOnce() -> Content,
+    ) -> Result<u64> {
+        let place = self.shared.places.enter(key, count, make);
+        place.map(|place| place.base).ok_or_else(|| Error::refused(path, "no inode numbers are left for it"))
     }
 
     /// The place of something in a directory of the store.
     fn enter(&self, path: &Path, found: Found) -> Result<Attr> {
         let (key, count) = key_of(path, &found);
-        let enter = |content: &mut dyn FnMut() -> Content| self.shared.places.enter(key, count, content).base;
+        let enter = |content: &mut dyn FnMut() -> Content| self.enter_place(path, key, count, content);
         match found {
             Found::Directory(directory) => {
                 let stat = directory.stat(self.store())?;
-                let ino = Ino(enter(&mut || Content::Directory(StoreDirectory::new(directory.clone()))));
+                let ino = Ino(enter(&mut || Content::Directory(StoreDirectory::new(directory.clone())))?);
                 Ok(Attr::directory(ino, &stat, Lasting::Moment))
             }
             Found::Plain(source) => {
@@ -206,14 +225,14 @@ impl Tree {
                     source: Arc::clone(&source),
                     file: Arc::clone(&file),
                     path: path.to_owned(),
-                }));
+                })?);
                 Ok(Attr::file(ino, source.len(), source.stat(), Lasting::Moment))
             }
             Found::Array(array) => {
                 let stat = array.stat();
                 let folder = || Arc::new(Folder::whole(Arc::clone(&array), self.formats, path));
                 let ino =
-                    Ino(enter(&mut || Content::Folder { folder: folder(), first: 0, made: Made::default() }));
+                    Ino(enter(&mut || Content::Folder { folder: folder(), first: 0, made: Made::default() })?);
                 Ok(Attr { lasting: Lasting::Moment, ..Attr::folder(ino, &stat) })
             }
         }
