@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::ArcSwapOption;
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::mmap::{GuardedMap, MmapBytes, Mode, mmap_file};
@@ -42,6 +44,21 @@ impl Run<'_> {
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(length);
         self.source.mapped(self.offset + offset.min(self.length), length)
     }
+
+    /// Blocks of 512 bytes that it takes on the disk; of a part of a file at the most.
+    pub fn blocks(&self) -> u64 {
+        let blocks = self.source.stat().blocks;
+        if self.length == self.source.len() { blocks } else { blocks.min(self.length.div_ceil(512)) }
+    }
+}
+
+/// What is looked for in a file: where bytes are, or where nothing was ever written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Whence {
+    /// `SEEK_DATA`
+    Data,
+    /// `SEEK_HOLE`
+    Hole,
 }
 
 /// One version of one regular file of a store.
@@ -253,6 +270,31 @@ impl Source {
         let range = start.and_then(|start| Some(start..start.checked_add(length)?));
         let range = range.filter(|range| range.end <= map.len());
         Ok(range.map(|range| Mapped { opened: Arc::clone(&opened), range }))
+    }
+
+    /// Where data begin, or a hole, at `offset` or after it; the end of the file where none do.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Truncated`] when the file has shrunk.
+    pub fn seek(&self, offset: u64, whence: Whence) -> Result<u64> {
+        let opened = self.opened()?;
+        self.check_reaches(&opened.file, self.len())?;
+        let to = match whence {
+            Whence::Data => SeekFrom::Data(offset),
+            Whence::Hole => SeekFrom::Hole(offset),
+        };
+        // All reading is done by offset, so that it does not matter where this leaves the descriptor.
+        match rustix::fs::seek(&opened.file, to) {
+            Ok(found) => Ok(found.min(self.len())),
+            Err(Errno::NXIO) => Ok(self.len()),
+            // A file system that knows no holes.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => match whence {
+                Whence::Data => Ok(offset),
+                Whence::Hole => Ok(self.len()),
+            },
+            Err(error) => Err(Error::io(&self.name, "seek in", error.into())),
+        }
     }
 
     /// Fills `buffer` from `offset` on.

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use fuser::{
     AccessFlags, BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
     IoctlFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
-    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyOpen,
+    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
     ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
@@ -24,6 +24,7 @@ use super::passthrough::Backings;
 use super::watch::Watch;
 use crate::error::Error;
 use crate::handles::Handles;
+use crate::source::Whence;
 use crate::tree::{Answer, Attr, File, Ino, Lasting, Listing, NodeKind, Tree};
 
 /// What the parent of a folder is numbered in a listing, where nobody asks.
@@ -225,6 +226,30 @@ impl Filesystem for ArrayFs {
         reply: ReplyData,
     ) {
         self.reply_read(ino(number), offset, size as usize, reply);
+    }
+
+    fn lseek(
+        &self,
+        _: &Request,
+        number: INodeNo,
+        _: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
+        let whence = match whence {
+            libc::SEEK_DATA => Whence::Data,
+            libc::SEEK_HOLE => Whence::Hole,
+            _ => return reply.error(Errno::EINVAL),
+        };
+        let Ok(offset) = u64::try_from(offset) else { return reply.error(Errno::ENXIO) };
+        match self.tree.seek(ino(number), offset, whence) {
+            Ok(found) => match found.and_then(|found| i64::try_from(found).ok()) {
+                Some(found) => reply.offset(found),
+                None => reply.error(Errno::ENXIO),
+            },
+            Err(error) => reply.error(read_errno(&error)),
+        }
     }
 
     fn release(

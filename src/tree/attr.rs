@@ -42,6 +42,8 @@ pub struct Attr {
     pub kind: NodeKind,
     /// Exact size of a file in bytes, or of a link's target.
     pub size: u64,
+    /// Blocks of 512 bytes that it takes on the disk.
+    pub blocks: u64,
     /// Owner and mode, without the right to write.
     pub rights: Rights,
     /// Last access.
@@ -55,13 +57,14 @@ pub struct Attr {
 }
 
 impl Attr {
-    /// A file of `size` bytes that comes of something with these facts.
+    /// A file of `size` bytes that is made of something with these facts.
     pub fn file(ino: Ino, size: u64, stat: &Stat, lasting: Lasting) -> Self {
         let Stat { identity, rights, accessed, .. } = stat;
         Self {
             ino,
             kind: NodeKind::File,
             size,
+            blocks: u64::from(size > 0),
             rights: rights.read_only(),
             accessed: *accessed,
             modified: identity.modified,
@@ -87,6 +90,7 @@ impl Attr {
         Self {
             kind: NodeKind::Link,
             size: length as u64,
+            blocks: 0,
             rights,
             ..Self::directory(ino, stat, Lasting::Version)
         }

@@ -92,7 +92,8 @@ impl Folder {
         let is_raw = matches!(VIEWS[format].format(), "" | "yaml");
         if let Some(run) = self.run(leaf) {
             let stat = self.selection.stat_of(part, is_raw);
-            return Ok(Attr::file(ino, run.length, &stat, Lasting::Version));
+            let attr = Attr::file(ino, run.length, &stat, Lasting::Version);
+            return Ok(Attr { blocks: run.blocks(), ..attr });
         }
         let content = self.content(leaf)?;
         // After the content: names that turned out not to fit narrow nobody's rights.
@@ -101,7 +102,9 @@ impl Folder {
             false => self.selection.stat_of(part, is_raw),
         };
         match content {
-            Some(file) => Ok(Attr::file(ino, file.len(), &stat, Lasting::Version)),
+            Some(file) => {
+                Ok(Attr { blocks: file.blocks(), ..Attr::file(ino, file.len(), &stat, Lasting::Version) })
+            }
             None => Ok(Attr::folder(ino, &stat)),
         }
     }

@@ -226,7 +226,7 @@ impl Tree {
                     file: Arc::clone(&file),
                     path: path.to_owned(),
                 })?);
-                Ok(Attr::file(ino, source.len(), source.stat(), Lasting::Moment))
+                Ok(attr_of_plain(ino, &source))
             }
             Found::Array(array) => {
                 let stat = array.stat();
@@ -249,9 +249,7 @@ impl Tree {
             Content::Directory(directory) => {
                 Ok(Attr::directory(ino, &directory.stat(self.store())?, Lasting::Moment))
             }
-            Content::Plain { source, .. } => {
-                Ok(Attr::file(ino, source.len(), source.stat(), Lasting::Moment))
-            }
+            Content::Plain { source, .. } => Ok(attr_of_plain(ino, source)),
             Content::Folder { folder, first, .. } => {
                 self.attr_in(folder, self.leaf(&place, folder, *first, ino)?, ino)
             }
@@ -428,6 +426,11 @@ impl Tree {
             self.shared.status.note(path, version, error);
         }
     }
+}
+
+fn attr_of_plain(ino: Ino, source: &Source) -> Attr {
+    let attr = Attr::file(ino, source.len(), source.stat(), Lasting::Moment);
+    Attr { blocks: source.stat().blocks, ..attr }
 }
 
 fn slice_key(folder: Key, name: &OsStr) -> Key {
