@@ -99,6 +99,11 @@ impl StoredArray {
         self.files.iter().try_for_each(|file| file.open())
     }
 
+    /// Whether some data file is open.
+    pub fn is_open(&self) -> bool {
+        self.files.iter().any(|file| file.is_open())
+    }
+
     /// A number that differs between versions of the array and of its names.
     pub fn version(&self) -> u64 {
         let mut hasher = DefaultHasher::new();

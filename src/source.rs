@@ -184,6 +184,11 @@ impl Source {
         self.opened().map(drop)
     }
 
+    /// Whether the file is open.
+    pub fn is_open(&self) -> bool {
+        self.held.opened.load().is_some()
+    }
+
     /// Passes the open file to `use_it`, who may hand it to the kernel.
     ///
     /// # Errors

@@ -73,6 +73,11 @@ impl Attr {
         }
     }
 
+    /// A file of the store with these facts.
+    pub fn plain(ino: Ino, stat: &Stat) -> Self {
+        Self { blocks: stat.blocks, ..Self::file(ino, stat.identity.size, stat, Lasting::Moment) }
+    }
+
     /// A folder that stands for a directory with these facts.
     pub fn directory(ino: Ino, stat: &Stat, lasting: Lasting) -> Self {
         Self { kind: NodeKind::Folder, ..Self::file(ino, 0, stat, lasting) }

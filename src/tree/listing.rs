@@ -3,12 +3,13 @@
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
+use super::content::{Content, key_of, slice_key};
 use super::directory::Found;
 use super::folder::Folder;
 use super::leaf::Leaf;
 use super::numbers::Key;
 use super::status::Report;
-use super::{Content, INNER, Ino, NodeKind, RESERVED, STATUS, Tree, key_of, slice_key};
+use super::{INNER, Ino, NodeKind, RESERVED, STATUS, Tree};
 use crate::error::{Error, Result};
 
 /// What is listed as the number of a node that has none.

@@ -2,6 +2,7 @@
 
 mod attr;
 mod by_name;
+mod content;
 mod directory;
 mod folder;
 mod leaf;
@@ -17,20 +18,19 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 pub use attr::{Attr, Ino, Lasting, NodeKind};
-use directory::{Found, StoreDirectory};
+use content::{Content, Recipe, slice_key};
+use directory::StoreDirectory;
 use folder::{Child, Folder};
 use leaf::{Leaf, Node};
 pub use listing::Listing;
-use numbers::Key;
-use place::{Place, Places};
-use read::Made;
+use numbers::{Key, block_of};
+use place::{Found, Kept, Place, Places};
 pub use read::{Answer, File};
 use status::{Report, Status};
 
 use crate::catalog::{Directory, RESERVED};
 use crate::error::{Error, Result};
-use crate::part::{Formats, Scope, Selection};
-use crate::source::Source;
+use crate::part::{Formats, Scope};
 use crate::store::Store;
 
 /// Where the numbers start that are given by hand: that of the root is the next.
@@ -43,24 +43,6 @@ const INNER: u64 = STATUS + 1 + Report::ALL.len() as u64;
 const INNER_NAME: &str = "tree";
 /// The most links that the way to one node may lead over.
 const MOST_LINKS: u32 = 40;
-
-/// What a place's numbers belong to.
-#[derive(Debug)]
-enum Content {
-    Directory(StoreDirectory),
-    Plain {
-        source: Arc<Source>,
-        file: Arc<File>,
-        path: PathBuf,
-    },
-    /// The nodes of a folder from its number `first` on.
-    Folder {
-        folder: Arc<Folder>,
-        first: u64,
-        made: Made,
-    },
-    Status,
-}
 
 /// The tree of one store. A clone shows the same nodes under the same numbers.
 #[derive(Clone, Debug)]
@@ -85,10 +67,10 @@ impl Tree {
     /// [`Error::Io`] or [`Error::Invalid`] when it is no directory that can be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let store = Arc::new(Store::open(path)?);
-        let root = Content::Directory(StoreDirectory::new(Directory::root()));
+        let root = Recipe::Directory(Arc::new(StoreDirectory::new(Directory::root())));
         let places = Places::new([
             (BY_HAND, Key::new("root"), root),
-            (STATUS, Key::new("status"), Content::Status),
+            (STATUS, Key::new("status"), Recipe::Status),
         ]);
         let shared = Arc::new(Shared { store, places, status: Status::default() });
         Ok(Self { shared, formats: Formats::ALL, is_linked: false })
@@ -130,11 +112,17 @@ impl Tree {
     /// [`Error::NotFound`] where there is none or it is broken, and whatever reading the bounds of a
     /// sparse matrix's rows gives.
     pub fn lookup(&self, parent: Ino, name: &OsStr) -> Result<Attr> {
+        self.find_child(parent, name, false)
+    }
+
+    fn find_child(&self, parent: Ino, name: &OsStr, is_listed: bool) -> Result<Attr> {
         let place = self.place(parent)?;
         match &place.what {
             Content::Directory(_) if parent == Ino::ROOT && name == RESERVED => self.attr(Ino(STATUS)),
             Content::Directory(directory) => match directory.find(self.store(), name)? {
-                Some(found) => self.enter(&directory.directory.join(name), found),
+                Some(found) => {
+                    self.enter(&place, name, &directory.directory.join(name), found, is_listed)
+                }
                 None => Err(Error::not_found(directory.directory.join(name))),
             },
             Content::Status if parent.0 == STATUS && self.is_linked && name == INNER_NAME => {
@@ -174,66 +162,25 @@ impl Tree {
                 let number = folder.extent.encode(child).ok_or_else(not_found)?;
                 let ino = Ino(place.base + number - first);
                 let attr = self.attr_in(folder, child, ino)?;
-                place.remember();
+                self.shared.places.remember(ino);
                 Ok(attr)
             }
             Child::Row(row) => {
                 let (first, count) = folder.extent.scope(Scope::Row(row));
                 let key = place.key.within((first, name));
-                let content = || Content::Folder { folder: Arc::clone(folder), first, made: Made::default() };
                 let leaf = Leaf { of: Scope::Row(row), node: Node::Folder };
                 let number = folder.extent.encode(leaf).ok_or_else(not_found)?;
-                let base = self.enter_place(&folder.path, key, count, content)?;
+                let path = &folder.selection.array().path;
+                let base = self.enter_place(path, place.base, key, count, || Recipe::Row(row))?;
                 folder.attr(leaf, Ino(base + number - first))
             }
             Child::Slice(selection) => {
-                let slice = Arc::new(folder.slice(selection, name));
-                let (count, shown) = (slice.extent.count(), Arc::clone(&slice));
-                let content = || Content::Folder { folder: slice, first: 0, made: Made::default() };
-                let base = self.enter_place(&folder.path, slice_key(place.key, name), count, content)?;
-                shown.attr(Leaf { of: Scope::All, node: Node::Folder }, Ino(base))
-            }
-        }
-    }
-
-    /// The first number of a place, which counts as looked up once more.
-    fn enter_place(
-        &self,
-        path: &Path,
-        key: Key,
-        count: u64,
-        make: impl FnOnce() -> Content,
-    ) -> Result<u64> {
-        let place = self.shared.places.enter(key, count, make);
-        place.map(|place| place.base).ok_or_else(|| Error::refused(path, "no inode numbers are left for it"))
-    }
-
-    /// The place of something in a directory of the store.
-    fn enter(&self, path: &Path, found: Found) -> Result<Attr> {
-        let (key, count) = key_of(path, &found);
-        let enter = |content: &mut dyn FnMut() -> Content| self.enter_place(path, key, count, content);
-        match found {
-            Found::Directory(directory) => {
-                let stat = directory.stat(self.store())?;
-                let ino = Ino(enter(&mut || Content::Directory(StoreDirectory::new(directory.clone())))?);
-                Ok(Attr::directory(ino, &stat, Lasting::Moment))
-            }
-            Found::Plain(source) => {
-                let source = Arc::new(source);
-                let file = Arc::new(File::plain(&source, path)?);
-                let ino = Ino(enter(&mut || Content::Plain {
-                    source: Arc::clone(&source),
-                    file: Arc::clone(&file),
-                    path: path.to_owned(),
-                })?);
-                Ok(attr_of_plain(ino, &source))
-            }
-            Found::Array(array) => {
-                let stat = array.stat();
-                let folder = || Arc::new(Folder::whole(Arc::clone(&array), self.formats, path));
-                let ino =
-                    Ino(enter(&mut || Content::Folder { folder: folder(), first: 0, made: Made::default() })?);
-                Ok(Attr { lasting: Lasting::Moment, ..Attr::folder(ino, &stat) })
+                let (key, count) = (slice_key(place.key, name), Folder::extent_of(&selection).count());
+                let whole = if folder.is_slice() { place.within } else { place.base };
+                let array = selection.array();
+                let recipe = || Recipe::Slice(selection.rows());
+                let base = self.enter_place(&array.path, whole, key, count, recipe)?;
+                Ok(Attr::folder(Ino(base), &array.stat()))
             }
         }
     }
@@ -249,7 +196,7 @@ impl Tree {
             Content::Directory(directory) => {
                 Ok(Attr::directory(ino, &directory.stat(self.store())?, Lasting::Moment))
             }
-            Content::Plain { source, .. } => Ok(attr_of_plain(ino, source)),
+            Content::Plain { source, .. } => Ok(Attr::plain(ino, source.stat())),
             Content::Folder { folder, first, .. } => {
                 self.attr_in(folder, self.leaf(&place, folder, *first, ino)?, ino)
             }
@@ -280,7 +227,7 @@ impl Tree {
         let place = self.place(ino)?;
         let Content::Folder { folder, first, .. } = &place.what else { return Err(Error::not_found("")) };
         let leaf = self.leaf(&place, folder, *first, ino)?;
-        self.target(folder, leaf).ok_or_else(|| Error::not_found(&folder.path))
+        self.target(folder, leaf).ok_or_else(|| Error::not_found(&folder.selection.array().path))
     }
 
     /// Where a node leads that is a link.
@@ -292,7 +239,7 @@ impl Tree {
             return None;
         }
         let path = folder.path_of_parts(leaf)?;
-        let up = folder.path.components().map(|_| "..").collect::<PathBuf>();
+        let up = path.parent()?.components().map(|_| "..").collect::<PathBuf>();
         Some(up.join(Self::inner()).join(path))
     }
 
@@ -311,7 +258,7 @@ impl Tree {
                 return None;
             }
         }
-        self.lookup(parent, name).ok()
+        self.find_child(parent, name, true).ok()
     }
 
     /// The directory of the store that a folder shows, opened; none for other nodes.
@@ -320,15 +267,21 @@ impl Tree {
     ///
     /// [`Error::Io`] when it cannot be opened (any more).
     pub fn open_directory(&self, ino: Ino) -> Result<Option<std::fs::File>> {
-        match &self.place(ino)?.what {
-            Content::Directory(found) => self.store().open_directory(&found.directory.real).map(Some),
-            _ => Ok(None),
-        }
+        // Nothing is made anew for it.
+        let found = match self.shared.places.find(ino) {
+            Some(Found::InUse(place)) => match &place.what {
+                Content::Directory(found) => Arc::clone(found),
+                _ => return Ok(None),
+            },
+            Some(Found::Kept(Kept { recipe: Recipe::Directory(found), .. })) => found,
+            _ => return Ok(None),
+        };
+        self.store().open_directory(&found.directory.real).map(Some)
     }
 
-    /// Whether the store shows another version by now of what the node is of, or none.
+    /// Whether something is held for a node of which the store shows another version by now, or none.
     pub fn is_outdated(&self, ino: Ino) -> bool {
-        let Ok(place) = self.place(ino) else { return false };
+        let Some(place) = self.shared.places.in_use(ino) else { return false };
         match &place.what {
             Content::Folder { folder, .. } => !folder.selection.array().is_current(),
             Content::Plain { source, .. } => !source.is_current(),
@@ -347,7 +300,7 @@ impl Tree {
 
     /// The first number of what a node is of: all nodes of it have the same.
     pub fn origin(&self, ino: Ino) -> Ino {
-        self.place(ino).map_or(ino, |place| Ino(place.base))
+        block_of(ino).map_or(ino, Ino)
     }
 
     /// The kernel forgot that it looked up a node so many times.
@@ -406,10 +359,6 @@ impl Tree {
         }
     }
 
-    fn place(&self, ino: Ino) -> Result<Arc<Place<Content>>> {
-        self.shared.places.find(ino).ok_or_else(|| Error::Stale { path: format!("inode {}", ino.0).into() })
-    }
-
     fn leaf(&self, place: &Place<Content>, folder: &Folder, first: u64, ino: Ino) -> Result<Leaf> {
         let leaf = folder.extent.decode(ino.0 - place.base + first);
         leaf.ok_or_else(|| Error::Stale { path: folder.selection.array().path.clone() })
@@ -424,29 +373,6 @@ impl Tree {
     fn note_at(&self, path: &Path, version: u64, error: &Error) {
         if !matches!(error, Error::NotFound { .. } | Error::Stale { .. }) {
             self.shared.status.note(path, version, error);
-        }
-    }
-}
-
-fn attr_of_plain(ino: Ino, source: &Source) -> Attr {
-    let attr = Attr::file(ino, source.len(), source.stat(), Lasting::Moment);
-    Attr { blocks: source.stat().blocks, ..attr }
-}
-
-fn slice_key(folder: Key, name: &OsStr) -> Key {
-    folder.within(("slice", name))
-}
-
-/// The key of something in a directory of the store, and how many numbers it takes.
-fn key_of(path: &Path, found: &Found) -> (Key, u64) {
-    match found {
-        Found::Directory(directory) => {
-            (Key::new(("directory", path.as_os_str(), directory.real.as_os_str())), 1)
-        }
-        Found::Plain(file) => (Key::new(("file", path.as_os_str(), file.stat().identity)), 1),
-        Found::Array(array) => {
-            let count = Folder::extent_of(&Selection::whole(Arc::clone(array))).count();
-            (Key::new(("array", path.as_os_str(), array.version())), count)
         }
     }
 }

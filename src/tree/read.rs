@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::content::Content;
 use super::folder::Folder;
 use super::leaf::Leaf;
 use super::status::Report;
-use super::{Content, Ino, RESERVED, Tree, report};
+use super::{Ino, RESERVED, Tree, report};
 use crate::error::{Error, Result};
 use crate::part::Scope;
 use crate::source::{Source, Whence};
