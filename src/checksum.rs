@@ -53,7 +53,11 @@ impl Field {
 
 impl Generate for Field {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let crc = self.array.memo.get_or_compute(self.key, || self.compute())?;
+        // Of bytes that are being written it is that of now, and worth nothing the next moment.
+        let crc = match self.array.is_settled() {
+            true => self.array.memo.get_or_compute(self.key, || self.compute())?,
+            false => crc32_of(&self.content)?,
+        };
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
         buffer.copy_from_slice(&crc.to_le_bytes()[start..start + buffer.len()]);
         Ok(())

@@ -20,7 +20,7 @@
 //! ```
 //!
 //! Data flows one way, and so do the imports: [`error`], [`dtype`], [`format`](mod@format), [`select`],
-//! [`open_files`], [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`staging`], [`memory_mapping`],
+//! [`open_files`], [`generation`], [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`staging`], [`memory_mapping`],
 //! `import`, [`memo`], [`catalog`], [`check`], [`vfile`], [`checksum`], [`gzip`], [`cast`], [`grid`], [`strings`], [`part`],
 //! [`hdf5`], [`text`], [`view`], `verify`, [`tree`], [`mountpoint`], [`fuse`].
 
@@ -33,6 +33,7 @@ pub mod dtype;
 pub mod error;
 pub mod format;
 pub mod fuse;
+pub mod generation;
 pub mod grid;
 pub mod gzip;
 mod handles;

@@ -156,6 +156,11 @@ impl Selection {
         Self { array, rows, formats: Formats::ALL, sums: OnceLock::new() }
     }
 
+    /// The same selection, of which nothing is known yet that comes of the data.
+    pub fn anew(&self) -> Self {
+        self.of_rows(self.rows)
+    }
+
     /// The same in these formats only.
     pub fn in_formats(self, formats: Formats) -> Self {
         Self { formats, ..self }

@@ -1,5 +1,7 @@
 //! What `stat` tells of a node of the tree.
 
+use crate::catalog::StoredArray;
+use crate::source::Source;
 use crate::store::{Rights, Stat, Time};
 
 /// The number of a node in the tree.
@@ -56,7 +58,20 @@ pub struct Attr {
     pub lasting: Lasting,
 }
 
+impl Lasting {
+    /// The same, but no longer than a moment.
+    pub fn at_most_a_moment(self) -> Self {
+        if self == Self::No { self } else { Self::Moment }
+    }
+}
+
 impl Attr {
+    /// The same of something that is being written: it changed just now, and nothing of it may be taken for granted.
+    pub fn of_now(self) -> Self {
+        let now = Time::now();
+        Self { modified: now, changed: now, lasting: Lasting::No, ..self }
+    }
+
     /// A file of `size` bytes that is made of something with these facts.
     pub fn file(ino: Ino, size: u64, stat: &Stat, lasting: Lasting) -> Self {
         let Stat { identity, rights, accessed, .. } = stat;
@@ -73,9 +88,17 @@ impl Attr {
         }
     }
 
-    /// A file of the store with these facts.
-    pub fn plain(ino: Ino, stat: &Stat) -> Self {
-        Self { blocks: stat.blocks, ..Self::file(ino, stat.identity.size, stat, Lasting::Moment) }
+    /// A file of the store that belongs to no array.
+    pub fn plain(ino: Ino, source: &Source) -> Self {
+        let stat = source.stat();
+        let attr = Self { blocks: stat.blocks, ..Self::file(ino, source.len(), stat, Lasting::Moment) };
+        if source.is_settled() { attr } else { attr.of_now() }
+    }
+
+    /// The folder of an array.
+    pub fn array(ino: Ino, array: &StoredArray) -> Self {
+        let attr = Self { lasting: Lasting::Moment, ..Self::folder(ino, &array.stat()) };
+        if array.is_settled() { attr } else { attr.of_now() }
     }
 
     /// A folder that stands for a directory with these facts.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::attr::{Attr, Ino, Lasting};
 use super::directory::{Found as FoundName, StoreDirectory};
 use super::folder::Folder;
+use super::known::KnownNodes;
 use super::numbers::Key;
 use super::place::{Found, Kept, Place, Renewable};
 use super::read::{File, Made};
@@ -24,12 +25,14 @@ pub(super) enum Content {
         source: Arc<Source>,
         file: Arc<File>,
         path: PathBuf,
+        told: KnownNodes,
     },
     /// The nodes of a folder from its number `first` on.
     Folder {
         folder: Arc<Folder>,
         first: u64,
         made: Made,
+        told: KnownNodes,
     },
     Status,
 }
@@ -50,27 +53,44 @@ pub(super) enum Recipe {
 impl Renewable for Content {
     type Recipe = Recipe;
 
+    /// What was opened and then replaced stays for who goes on reading it.
     fn can_be_made_anew(&self) -> bool {
         match self {
             Self::Directory(_) | Self::Status => true,
-            Self::Plain { source, .. } => !source.is_open() || source.is_current(),
+            Self::Plain { source, .. } => !source.was_opened() || source.is_current(),
             Self::Folder { folder, .. } => {
                 let array = folder.selection.array();
-                !array.is_open() || array.is_current() && array.names.is_current()
+                !array.was_opened() || array.is_current() && array.names.is_current()
+            }
+        }
+    }
+
+    /// What was read stays, so that it is heard of when somebody writes in what the kernel keeps of it.
+    fn told(&self) -> Option<Box<[u32]>> {
+        match self {
+            Self::Directory(_) | Self::Status => Some([].into()),
+            Self::Plain { source, .. } => (!source.was_read()).then(|| [].into()),
+            Self::Folder { folder, told, .. } => {
+                let was_read = || folder.selection.array().was_read();
+                told.whole().filter(|told| told.is_empty() || !was_read())
             }
         }
     }
 }
 
 impl Content {
-    pub fn folder(folder: Folder) -> Self {
-        Self::Folder { folder: Arc::new(folder), first: 0, made: Made::default() }
+    /// The nodes of a folder from its number `first` on, of which the kernel was told of some before.
+    fn folder(folder: Arc<Folder>, first: u64, before: &[u32]) -> Self {
+        let told = KnownNodes::new(folder.selection.array().found_generation());
+        before.iter().for_each(|number| _ = told.add((*number).into()));
+        Self::Folder { folder, first, made: Made::default(), told }
     }
 
     fn plain(source: Source, path: &Path) -> Result<Self> {
         let source = Arc::new(source);
         let file = Arc::new(File::plain(&source, path)?);
-        Ok(Self::Plain { source, file, path: path.to_owned() })
+        let told = KnownNodes::of_one(source.stat().identity.generation);
+        Ok(Self::Plain { source, file, path: path.to_owned(), told })
     }
 }
 
@@ -93,12 +113,14 @@ impl Tree {
             Recipe::Directory(directory) => Ok(Content::Directory(Arc::clone(directory))),
             Recipe::Named(name) => self.make_named(kept, name),
             Recipe::Slice(rows) => {
-                self.folder(kept.within).map(|array| Content::folder(Folder::slice(array.selection.of_rows(*rows))))
+                let array = self.folder(kept.within)?;
+                let slice = Folder::slice(array.selection.of_rows(*rows));
+                Ok(Content::folder(Arc::new(slice), 0, &kept.told))
             }
             Recipe::Row(row) => {
                 let folder = self.folder(kept.within)?;
                 let (first, _) = folder.extent.scope(Scope::Row(*row));
-                Ok(Content::Folder { folder, first, made: Made::default() })
+                Ok(Content::folder(folder, first, &kept.told))
             }
         }
     }
@@ -111,7 +133,10 @@ impl Tree {
         match directory.find(self.store(), name)? {
             Some(found) if key_of(&path, &found).0 == kept.key => match found {
                 FoundName::Plain(source) => Content::plain(source, &path),
-                FoundName::Array(array) => Ok(Content::folder(Folder::whole(array, self.formats, &path))),
+                FoundName::Array(array) => {
+                    let folder = Arc::new(Folder::whole(array, self.formats, &path));
+                    Ok(Content::folder(folder, 0, &kept.told))
+                }
                 FoundName::Directory(_) => Err(Error::Stale { path }),
             },
             _ => Err(Error::Stale { path }),
@@ -140,13 +165,14 @@ impl Tree {
         match found {
             FoundName::Directory(found) => {
                 let stat = found.stat(self.store())?;
-                let recipe = || Recipe::Directory(Arc::new(StoreDirectory::new(found)));
+                let recipe =
+                    || Recipe::Directory(Arc::new(StoreDirectory::new(found, &self.shared.recent)));
                 let base = self.enter_place(path, directory.base, key, count, recipe)?;
                 Ok(Attr::directory(Ino(base), &stat, Lasting::Moment))
             }
             FoundName::Plain(source) => {
                 let base = self.enter_place(path, directory.base, key, count, named)?;
-                let attr = Attr::plain(Ino(base), source.stat());
+                let attr = Attr::plain(Ino(base), &source);
                 if !is_listed {
                     self.put_to_use(base, key, || Content::plain(source, path));
                 }
@@ -154,12 +180,12 @@ impl Tree {
             }
             FoundName::Array(array) => {
                 let base = self.enter_place(path, directory.base, key, count, named)?;
-                let attr = Attr::folder(Ino(base), &array.stat());
-                if !is_listed {
-                    let content = || Ok(Content::folder(Folder::whole(array, self.formats, path)));
-                    self.put_to_use(base, key, content);
+                let attr = Attr::array(Ino(base), &array);
+                if !is_listed || array.has_links() {
+                    let folder = || Arc::new(Folder::whole(array, self.formats, path));
+                    self.put_to_use(base, key, || Ok(Content::folder(folder(), 0, &[])));
                 }
-                Ok(Attr { lasting: Lasting::Moment, ..attr })
+                Ok(attr)
             }
         }
     }

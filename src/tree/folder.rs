@@ -64,6 +64,11 @@ impl Folder {
         Self::new(selection, None)
     }
 
+    /// The same folder, of which nothing is known yet that comes of the data.
+    pub fn anew(&self) -> Self {
+        Self { selection: self.selection.anew(), extent: self.extent, path: self.path.clone() }
+    }
+
     fn new(selection: Selection, path: Option<PathBuf>) -> Self {
         let extent = Self::extent_of(&selection);
         Self { selection, extent, path }

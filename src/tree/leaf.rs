@@ -19,7 +19,7 @@ const MEMBERS: u64 = 1024;
 /// Numbers of the members of one format.
 const MEMBERS_EACH: u64 = Members::MOST as u64;
 /// Where rows and columns start: columns follow rows.
-const SINGLE: u64 = MEMBERS + (MEMBERS - FILES) * MEMBERS_EACH;
+pub const SINGLE: u64 = MEMBERS + (MEMBERS - FILES) * MEMBERS_EACH;
 
 /// What nodes a row or column has, in the order of their numbers.
 #[derive(Clone, Copy, Eq, PartialEq)]

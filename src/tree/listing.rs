@@ -1,15 +1,17 @@
 //! Listing: the children of a folder, in order and from any place on, without making them.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::content::{Content, key_of, slice_key};
-use super::directory::Found;
+use super::directory::{Found, StoreDirectory};
 use super::folder::Folder;
 use super::leaf::Leaf;
 use super::numbers::Key;
 use super::status::Report;
 use super::{INNER, Ino, NodeKind, RESERVED, STATUS, Tree};
+use crate::catalog::Names;
 use crate::error::{Error, Result};
 
 /// What is listed as the number of a node that has none.
@@ -26,6 +28,8 @@ pub struct Listing {
 #[derive(Debug)]
 enum Children {
     Known(Vec<(OsString, Ino, NodeKind)>),
+    /// Each is looked at when it is its turn.
+    Directory { tree: Tree, directory: Arc<StoreDirectory>, names: Arc<Names>, is_root: bool },
     Folder { tree: Tree, folder: Arc<Folder>, leaf: Leaf, base: u64, first: u64, key: Key },
 }
 
@@ -39,18 +43,10 @@ impl Tree {
         let place = self.place(ino)?;
         match &place.what {
             Content::Directory(directory) => {
-                let found = directory.list(self.store())?.into_iter();
-                let child = |(name, found): (OsString, Found)| {
-                    let (key, count) = key_of(&directory.directory.join(&name), &found);
-                    let kind =
-                        if matches!(found, Found::Plain(_)) { NodeKind::File } else { NodeKind::Folder };
-                    (name, self.shared.places.number(key, count).unwrap_or(UNKNOWN), kind)
-                };
-                let mut children: Vec<_> = found.map(child).collect();
-                if ino == Ino::ROOT {
-                    children.insert(0, (RESERVED.into(), Ino(STATUS), NodeKind::Folder));
-                }
-                Ok(Listing { is_lasting: false, children: Children::Known(children) })
+                let names = directory.list(self.store())?;
+                let (tree, directory, is_root) = (self.clone(), Arc::clone(directory), ino == Ino::ROOT);
+                let children = Children::Directory { tree, directory, names, is_root };
+                Ok(Listing { is_lasting: false, children })
             }
             Content::Plain { path, .. } => Err(Error::not_found(path)),
             Content::Folder { folder, first, .. } => {
@@ -73,6 +69,13 @@ impl Tree {
         }
     }
 
+    /// The number that something in a directory of the store has, or will have, and its kind.
+    fn listed(&self, path: &Path, found: &Found) -> (Ino, NodeKind) {
+        let (key, count) = key_of(path, found);
+        let kind = if matches!(found, Found::Plain(_)) { NodeKind::File } else { NodeKind::Folder };
+        (self.shared.places.number(key, count).unwrap_or(UNKNOWN), kind)
+    }
+
     /// The number that the folder of a slice has, or will have.
     fn slice_ino(&self, folder: &Folder, key: Key, name: &OsStr) -> Option<Ino> {
         let selection = folder.selection.slice(name.as_encoded_bytes())?;
@@ -89,6 +92,18 @@ impl Listing {
                 let skip = usize::try_from(first).unwrap_or(usize::MAX);
                 for (i, (name, ino, kind)) in (0..).zip(children).skip(skip) {
                     if !visit(i, name, *ino, *kind) {
+                        return;
+                    }
+                }
+            }
+            Children::Directory { tree, directory, names, is_root } => {
+                if first == 0 && *is_root && !visit(0, OsStr::new(RESERVED), Ino(STATUS), NodeKind::Folder) {
+                    return;
+                }
+                for (place, shown) in names.shown_from(first.saturating_sub(1)) {
+                    let Some(found) = directory.look(tree.store(), names, &shown) else { continue };
+                    let (ino, kind) = tree.listed(&directory.directory.join(&shown.name), &found);
+                    if !visit(place + 1, &shown.name, ino, kind) {
                         return;
                     }
                 }

@@ -2,9 +2,11 @@
 
 mod attr;
 mod by_name;
+mod changes;
 mod content;
 mod directory;
 mod folder;
+mod known;
 mod leaf;
 mod listing;
 mod numbers;
@@ -16,15 +18,17 @@ use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use attr::{Attr, Ino, Lasting, NodeKind};
 use content::{Content, Recipe, slice_key};
-use directory::StoreDirectory;
+use directory::{RecentArrays, StoreDirectory};
 use folder::{Child, Folder};
 use leaf::{Leaf, Node};
 pub use listing::Listing;
-use numbers::{Key, block_of};
-use place::{Found, Kept, Place, Places};
+use numbers::Key;
+use place::{Place, Places};
+use read::Made;
 pub use read::{Answer, File};
 use status::{Report, Status};
 
@@ -57,6 +61,9 @@ struct Shared {
     store: Arc<Store>,
     places: Places<Content>,
     status: Status,
+    recent: Arc<RecentArrays>,
+    /// Whether the kernel hears of changes as they happen, so that it may take things for granted for long.
+    are_changes_told: AtomicBool,
 }
 
 impl Tree {
@@ -67,12 +74,14 @@ impl Tree {
     /// [`Error::Io`] or [`Error::Invalid`] when it is no directory that can be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let store = Arc::new(Store::open(path)?);
-        let root = Recipe::Directory(Arc::new(StoreDirectory::new(Directory::root())));
+        let recent = Arc::default();
+        let root = Recipe::Directory(Arc::new(StoreDirectory::new(Directory::root(), &recent)));
         let places = Places::new([
             (BY_HAND, Key::new("root"), root),
             (STATUS, Key::new("status"), Recipe::Status),
         ]);
-        let shared = Arc::new(Shared { store, places, status: Status::default() });
+        let (status, are_changes_told) = (Status::default(), AtomicBool::new(false));
+        let shared = Arc::new(Shared { store, places, status, recent, are_changes_told });
         Ok(Self { shared, formats: Formats::ALL, is_linked: false })
     }
 
@@ -160,9 +169,8 @@ impl Tree {
                     folder.selection.array().open()?;
                 }
                 let number = folder.extent.encode(child).ok_or_else(not_found)?;
-                let ino = Ino(place.base + number - first);
-                let attr = self.attr_in(folder, child, ino)?;
-                self.shared.places.remember(ino);
+                let attr = self.lookup_leaf(place, folder, child, number - first)?;
+                self.shared.places.remember(attr.ino);
                 Ok(attr)
             }
             Child::Row(row) => {
@@ -196,9 +204,10 @@ impl Tree {
             Content::Directory(directory) => {
                 Ok(Attr::directory(ino, &directory.stat(self.store())?, Lasting::Moment))
             }
-            Content::Plain { source, .. } => Ok(Attr::plain(ino, source.stat())),
-            Content::Folder { folder, first, .. } => {
-                self.attr_in(folder, self.leaf(&place, folder, *first, ino)?, ino)
+            Content::Plain { source, .. } => Ok(Attr::plain(ino, source)),
+            Content::Folder { folder, first, made, .. } => {
+                let leaf = self.leaf(&place, folder, *first, ino)?;
+                self.attr_in(folder, made, leaf, ino)
             }
             Content::Status => match report(ino) {
                 None => Ok(Attr::directory(ino, &self.shared.status.stat(self.store())?, Lasting::Version)),
@@ -210,12 +219,43 @@ impl Tree {
         }
     }
 
-    /// What `stat` tells of a node in the folder of an array.
-    fn attr_in(&self, folder: &Folder, leaf: Leaf, ino: Ino) -> Result<Attr> {
-        match self.target(folder, leaf) {
-            Some(target) => Ok(Attr::link(ino, target.as_os_str().len(), &folder.selection.array().stat())),
-            None => folder.attr(leaf, ino),
+    /// What `stat` tells of a node in the folder of an array that is looked up.
+    fn lookup_leaf(&self, place: &Place<Content>, folder: &Folder, leaf: Leaf, number: u64) -> Result<Attr> {
+        let Content::Folder { made, told, .. } = &place.what else {
+            return Err(Error::not_found(&folder.selection.array().path));
+        };
+        // Before anything is told: what changes from here on is told too.
+        let is_kept = told.add(number);
+        if !folder.selection.array().is_settled() {
+            made.forget(leaf);
         }
+        let attr = self.attr_in(folder, made, leaf, Ino(place.base + number))?;
+        Ok(if is_kept { attr } else { Attr { lasting: attr.lasting.at_most_a_moment(), ..attr } })
+    }
+
+    /// What `stat` tells of a node in the folder of an array.
+    fn attr_in(&self, folder: &Folder, made: &Made, leaf: Leaf, ino: Ino) -> Result<Attr> {
+        let array = folder.selection.array();
+        let are_changes_told = self.shared.are_changes_told.load(Ordering::Relaxed);
+        let is_settled = array.is_settled() && (are_changes_told || array.is_current());
+        let attr = match self.target(folder, leaf) {
+            Some(target) => Attr::link(ino, target.as_os_str().len(), &array.stat()),
+            None if is_settled => folder.attr(leaf, ino)?,
+            None => {
+                let attr = folder.anew().attr(leaf, ino)?;
+                let size = match attr.kind {
+                    // As it will be read, until it is looked up again.
+                    NodeKind::File => self.made(folder, made, leaf)?.len(),
+                    NodeKind::Folder | NodeKind::Link => attr.size,
+                };
+                Attr { size, ..attr }
+            }
+        };
+        Ok(match (is_settled, are_changes_told) {
+            (true, true) => attr,
+            (true, false) => Attr { lasting: attr.lasting.at_most_a_moment(), ..attr },
+            (false, _) => attr.of_now(),
+        })
     }
 
     /// Where a link leads, relative to the folder that it is in.
@@ -259,48 +299,6 @@ impl Tree {
             }
         }
         self.find_child(parent, name, true).ok()
-    }
-
-    /// The directory of the store that a folder shows, opened; none for other nodes.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`] when it cannot be opened (any more).
-    pub fn open_directory(&self, ino: Ino) -> Result<Option<std::fs::File>> {
-        // Nothing is made anew for it.
-        let found = match self.shared.places.find(ino) {
-            Some(Found::InUse(place)) => match &place.what {
-                Content::Directory(found) => Arc::clone(found),
-                _ => return Ok(None),
-            },
-            Some(Found::Kept(Kept { recipe: Recipe::Directory(found), .. })) => found,
-            _ => return Ok(None),
-        };
-        self.store().open_directory(&found.directory.real).map(Some)
-    }
-
-    /// Whether something is held for a node of which the store shows another version by now, or none.
-    pub fn is_outdated(&self, ino: Ino) -> bool {
-        let Some(place) = self.shared.places.in_use(ino) else { return false };
-        match &place.what {
-            Content::Folder { folder, .. } => !folder.selection.array().is_current(),
-            Content::Plain { source, .. } => !source.is_current(),
-            Content::Directory(_) | Content::Status => false,
-        }
-    }
-
-    /// Forgets what was known of a name in a directory of the store that has changed.
-    pub fn forget_outdated(&self, directory: Ino, name: &OsStr) {
-        if let Ok(place) = self.place(directory)
-            && let Content::Directory(directory) = &place.what
-        {
-            directory.forget_outdated(name);
-        }
-    }
-
-    /// The first number of what a node is of: all nodes of it have the same.
-    pub fn origin(&self, ino: Ino) -> Ino {
-        block_of(ino).map_or(ino, Ino)
     }
 
     /// The kernel forgot that it looked up a node so many times.

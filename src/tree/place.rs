@@ -10,7 +10,7 @@
 //! could not be made again, such as a file that is open and was deleted.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 use arc_swap::ArcSwapWeak;
@@ -29,8 +29,8 @@ pub struct Place<T> {
     pub key: Key,
     /// What the numbers belong to.
     pub what: T,
-    /// Whether the kernel still knows it.
-    is_known: AtomicBool,
+    /// Whether it is the one in use under its number; if not, it has been made anew or goes.
+    is_there: AtomicBool,
     /// Whether it was used since it was last thought of letting it go.
     is_used: AtomicBool,
 }
@@ -40,8 +40,12 @@ pub trait Renewable {
     /// What it takes to make it anew, together with the place that it is within.
     type Recipe: Clone + std::fmt::Debug;
 
-    /// Whether making it anew would give the same: then it can go for as long as nobody uses it.
+    /// Whether making it anew would give the same. May take a look at the store.
     fn can_be_made_anew(&self) -> bool;
+
+    /// The nodes that the kernel was told of, by their places among the numbers: they are kept when it goes. None where
+    /// it has to stay.
+    fn told(&self) -> Option<Box<[u32]>>;
 }
 
 /// What is kept of a place.
@@ -55,6 +59,8 @@ pub struct Kept<R> {
     pub key: Key,
     /// What it takes to make it anew.
     pub recipe: R,
+    /// The nodes that the kernel was told of before, by their places among the numbers.
+    pub told: Box<[u32]>,
 }
 
 /// A place that the kernel knows.
@@ -80,6 +86,8 @@ struct All<T: Renewable> {
     /// Where those are that did not get the block of their first choice: when that is free again, they
     /// stay where they are.
     elsewhere: BTreeMap<Key, u64>,
+    /// The nodes that the kernel was told of, of those that are not in use and were.
+    told: BTreeMap<u64, Box<[u32]>>,
     /// The blocks of those in use that can go, the longest known first.
     in_use: VecDeque<u64>,
 }
@@ -159,34 +167,59 @@ impl<T: Renewable> All<T> {
         if let Some(place) = &known.place {
             return Some(Arc::clone(place));
         }
-        let (is_known, is_used) = (AtomicBool::new(true), AtomicBool::new(false));
-        let place = Arc::new(Place { base, within: known.within, key, what, is_known, is_used });
+        let (is_there, is_used) = (AtomicBool::new(true), AtomicBool::new(false));
+        let place = Arc::new(Place { base, within: known.within, key, what, is_there, is_used });
         known.place = Some(Arc::clone(&place));
         self.in_use.push_back(base);
+        self.told.remove(&base);
         Some(place)
     }
 
-    /// Where too many are in use, one that was not used lately; it is not thought of again.
-    fn take_unused(&mut self) -> Option<Arc<Place<T>>> {
+    /// Where too many are in use, some that were not used lately; they are not thought of again.
+    fn take_unused(&mut self) -> Vec<Arc<Place<T>>> {
+        let mut unused = Vec::new();
         for _ in 0..2 * self.in_use.len() {
             if self.in_use.len() <= MOST_IN_USE {
                 break;
             }
-            let base = self.in_use.pop_front()?;
+            let Some(base) = self.in_use.pop_front() else { break };
+            // None where it was forgotten meanwhile.
             let place = self.by_block.get(&base).and_then(|known| known.place.as_ref());
             match place {
                 Some(place) if place.is_used.swap(false, Ordering::Relaxed) => self.in_use.push_back(base),
-                Some(place) => return Some(Arc::clone(place)),
-                // It was forgotten meanwhile.
+                Some(place) => unused.push(Arc::clone(place)),
                 None => {}
             }
         }
-        None
+        unused
     }
 
+    /// Lets go of a place that the caller holds, unless it has to stay, or somebody else uses it just now: then it is
+    /// thought of again.
     fn let_go(&mut self, place: &Arc<Place<T>>) {
-        if let Some(known) = self.by_block.get_mut(&place.base) {
-            known.place.take_if(|other| Arc::ptr_eq(other, place));
+        let base = place.base;
+        let known = self.by_block.get_mut(&base);
+        let Some(known) = known.filter(|known| known.place.as_ref().is_some_and(|it| Arc::ptr_eq(it, place)))
+        else {
+            return;
+        };
+        // Whoever finds it from here on without a lock sees that it is gone, and whoever has found it is counted.
+        place.is_there.store(false, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        let is_unused = Arc::strong_count(place) == 2;
+        match place.what.told().filter(|_| is_unused) {
+            Some(told) => {
+                known.place = None;
+                if !told.is_empty() {
+                    self.told.insert(base, told);
+                }
+            }
+            None => {
+                place.is_there.store(true, Ordering::SeqCst);
+                if !is_unused {
+                    self.in_use.push_back(base);
+                }
+            }
         }
     }
 
@@ -197,8 +230,9 @@ impl<T: Renewable> All<T> {
         while self.by_block.get(&base).is_some_and(Known::is_forgotten) {
             let Some(Known { key, within, place, .. }) = self.by_block.remove(&base) else { break };
             self.elsewhere.remove(&key);
+            self.told.remove(&base);
             if let Some(place) = place {
-                place.is_known.store(false, Ordering::Relaxed);
+                place.is_there.store(false, Ordering::SeqCst);
                 gone.push(place);
             }
             if let Some(outer) = self.by_block.get(&within) {
@@ -215,7 +249,8 @@ impl<T: Renewable> Places<T> {
     pub fn new(fixed: impl IntoIterator<Item = (u64, Key, T::Recipe)>) -> Self {
         let known = |(base, key, recipe)| (base, Known::new(key, NOWHERE, 1 << 32, recipe));
         let by_block = fixed.into_iter().map(known).collect();
-        let all = All { by_block, elsewhere: BTreeMap::new(), in_use: VecDeque::new() };
+        let (elsewhere, told, in_use) = Default::default();
+        let all = All { by_block, elsewhere, told, in_use };
         Self { all: RwLock::new(all), recent: [const { Weak::new() }; THREADS].map(ArcSwapWeak::new) }
     }
 
@@ -226,10 +261,13 @@ impl<T: Renewable> Places<T> {
         // Weak, so that nothing stays alive for having been found.
         if let Some(place) = recent.load().upgrade()
             && place.base == base
-            && place.is_known.load(Ordering::Relaxed)
         {
-            place.mark_used();
-            return Some(Found::InUse(place));
+            // It is held before it is looked whether it is there: see `let_go`.
+            fence(Ordering::SeqCst);
+            if place.is_there.load(Ordering::SeqCst) {
+                place.mark_used();
+                return Some(Found::InUse(place));
+            }
         }
         let all = self.read();
         let Known { key, within, recipe, place, .. } = all.by_block.get(&base)?;
@@ -239,8 +277,21 @@ impl<T: Renewable> Places<T> {
                 recent.store(Arc::downgrade(place));
                 Found::InUse(Arc::clone(place))
             }
-            None => Found::Kept(Kept { base, within: *within, key: *key, recipe: recipe.clone() }),
+            None => {
+                let told = all.told.get(&base).cloned().unwrap_or_default();
+                Found::Kept(Kept { base, within: *within, key: *key, recipe: recipe.clone(), told })
+            }
         })
+    }
+
+    /// All places that are in use at this moment.
+    pub fn all_in_use(&self) -> Vec<Arc<Place<T>>> {
+        self.read().by_block.values().filter_map(|known| known.place.clone()).collect()
+    }
+
+    /// What `choose` makes of what is kept, of all places that the kernel knows.
+    pub fn choose<U>(&self, choose: impl FnMut(&T::Recipe) -> Option<U>) -> Vec<U> {
+        self.read().by_block.values().map(|known| &known.recipe).filter_map(choose).collect()
     }
 
     /// The place that a number belongs to, if it is in use.
@@ -251,15 +302,15 @@ impl<T: Renewable> Places<T> {
     /// Puts a place to use with what was made of its recipe, or else was at hand; as it is, if it is in use
     /// by now. None where the kernel does not know it any more.
     pub fn put_to_use(&self, base: u64, key: Key, what: T) -> Option<Arc<Place<T>>> {
-        let place = self.write().put_to_use(base, key, what)?;
-        loop {
-            let unused = self.write().take_unused();
-            let Some(unused) = unused else { return Some(place) };
-            // Not while all others wait: that takes a look at the store.
-            if unused.what.can_be_made_anew() {
-                self.write().let_go(&unused);
-            }
+        let (place, unused) = {
+            let mut all = self.write();
+            (all.put_to_use(base, key, what)?, all.take_unused())
+        };
+        // Not while all others wait: to look at the store and to close files takes its time.
+        for unused in unused.iter().filter(|unused| unused.what.can_be_made_anew()) {
+            self.write().let_go(unused);
         }
+        Some(place)
     }
 
     /// The first number that a place has, or would have if it were entered now; none where there is no room.
@@ -321,6 +372,10 @@ mod tests {
 
         fn can_be_made_anew(&self) -> bool {
             *self >= 0
+        }
+
+        fn told(&self) -> Option<Box<[u32]>> {
+            (*self >= 0).then(|| if *self == 1 { [1].into() } else { [].into() })
         }
     }
 
@@ -436,11 +491,31 @@ mod tests {
         let in_use = bases.iter().filter(|base| places.in_use(Ino(**base)).is_some()).count();
         assert!(in_use <= MOST_IN_USE, "{in_use}");
         assert_eq!(found(&places, bases[0]), Some((1, false)));
+        let told = |base: u64| match places.find(Ino(base)) {
+            Some(Found::Kept(kept)) => kept.told.to_vec(),
+            _ => Vec::new(),
+        };
+        assert_eq!((told(bases[0]), told(bases[1])), (vec![1], vec![]));
         assert_eq!(found(&places, *bases.last().unwrap()), Some((3 * most - 1, true)));
         // What is given for one that is in use is not taken.
         assert_eq!(places.put_to_use(often, Key::new(0_i64), 7).unwrap().what, 0);
         assert!(places.put_to_use(often, Key::new("another"), 7).is_none());
         assert!(places.put_to_use(bases[0], Key::new(1_i64), 7).is_some());
+    }
+
+    #[test]
+    fn who_uses_a_place_keeps_it() {
+        let places = places();
+        let use_it = |place: i64| {
+            let base = enter(&places, ROOT, place, 1, place);
+            places.put_to_use(base, Key::new(place), place).unwrap()
+        };
+        let held: Vec<_> = (0..10).map(use_it).collect();
+        (10..3 * MOST_IN_USE).for_each(|place| drop(use_it(i64::try_from(place).unwrap())));
+        for (what, place) in (0..).zip(&held) {
+            assert_eq!(found(&places, place.base), Some((what, true)));
+            assert!(place.is_there.load(Ordering::Relaxed));
+        }
     }
 
     #[test]

@@ -40,6 +40,11 @@ impl File {
         self.content.is_empty()
     }
 
+    /// Whether nobody was seen who writes in what it is made of since that was found.
+    pub fn is_settled(&self) -> bool {
+        self.content.sources().iter().all(|source| source.is_settled())
+    }
+
     /// The file of the store that this one is, byte for byte, if it is one.
     pub fn whole_source(&self) -> Option<&Arc<Source>> {
         self.content.whole_source()
@@ -58,6 +63,13 @@ impl Made {
     fn get(&self, leaf: Leaf) -> Option<Arc<File>> {
         let files = self.0.load();
         files.iter().find(|(other, _)| *other == leaf).map(|(_, file)| Arc::clone(file))
+    }
+
+    /// Has a file made anew when it is next needed.
+    pub(super) fn forget(&self, leaf: Leaf) {
+        if self.get(leaf).is_some() {
+            self.0.rcu(|files| files.iter().filter(|(other, _)| *other != leaf).cloned().collect::<Vec<_>>());
+        }
     }
 
     fn keep(&self, leaf: Leaf, file: &Arc<File>) {
@@ -94,11 +106,11 @@ impl Tree {
     pub fn open_file(&self, ino: Ino) -> Result<Arc<File>> {
         let place = self.place(ino)?;
         match &place.what {
-            Content::Plain { source, path, .. } if !source.is_current() => {
+            Content::Plain { source, path, .. } if !source.can_be_opened() => {
                 return Err(Error::Stale { path: path.clone() });
             }
             // A mix of two versions must not be: all files are looked at, not only those that will be read.
-            Content::Folder { folder, .. } if !folder.selection.array().is_current() => {
+            Content::Folder { folder, .. } if !folder.selection.array().can_be_opened() => {
                 return Err(Error::Stale { path: folder.selection.array().path.clone() });
             }
             Content::Folder { folder, first, .. }
@@ -124,16 +136,8 @@ impl Tree {
         match &place.what {
             Content::Directory(directory) => Err(Error::not_found(&directory.directory.path)),
             Content::Plain { file, .. } => Ok(Arc::clone(file)),
-            Content::Folder { folder, first, made } => {
-                let leaf = self.leaf(&place, folder, *first, ino)?;
-                if let Some(file) = made.get(leaf) {
-                    return Ok(file);
-                }
-                let file = Arc::new(self.make(folder, leaf)?);
-                if leaf.of == Scope::All {
-                    made.keep(leaf, &file);
-                }
-                Ok(file)
+            Content::Folder { folder, first, made, .. } => {
+                self.made(folder, made, self.leaf(&place, folder, *first, ino)?)
             }
             Content::Status => {
                 let report: Report = report(ino).ok_or_else(|| Error::not_found(RESERVED))?;
@@ -142,6 +146,21 @@ impl Tree {
                 Ok(Arc::new(File { content, subject: RESERVED.into(), version: 0 }))
             }
         }
+    }
+
+    /// A file of a folder, as it was made before, or made now.
+    pub(super) fn made(&self, folder: &Folder, made: &Made, leaf: Leaf) -> Result<Arc<File>> {
+        if let Some(file) = made.get(leaf) {
+            return Ok(file);
+        }
+        // What comes of data that were there before they were written over is worth nothing.
+        let is_settled = folder.selection.array().is_settled();
+        let file = if is_settled { self.make(folder, leaf) } else { self.make(&folder.anew(), leaf) };
+        let file = Arc::new(file?);
+        if leaf.of == Scope::All || !is_settled {
+            made.keep(leaf, &file);
+        }
+        Ok(file)
     }
 
     fn make(&self, folder: &Folder, leaf: Leaf) -> Result<File> {
