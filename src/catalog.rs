@@ -2,7 +2,9 @@
 //!
 //! Finding out reads names, sizes and metadata, never data.
 
-use std::collections::{BTreeMap, HashMap};
+mod listed;
+
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -15,6 +17,7 @@ use crate::names::NameFiles;
 use crate::source::Source;
 use crate::staging::is_unfinished;
 use crate::store::{FileKind, Rights, Stat, Store, stem, with_suffix};
+use listed::Listed;
 
 /// What the mount adds to the root of the tree; a file of the store of that name steps aside.
 pub const RESERVED: &str = ".arrayfs";
@@ -119,6 +122,26 @@ impl StoredArray {
         self.files.iter().try_for_each(|file| file.open())
     }
 
+    /// Whether some data file was ever opened.
+    pub fn was_opened(&self) -> bool {
+        self.files.iter().any(|file| file.was_opened())
+    }
+
+    /// Whether something of some data file was ever read.
+    pub fn was_read(&self) -> bool {
+        self.files.iter().any(|file| file.was_read())
+    }
+
+    /// Whether some file is a link to one elsewhere.
+    pub fn has_links(&self) -> bool {
+        self.all_sources().any(|source| source.link_target().is_some())
+    }
+
+    /// All files, with those that hold the names of rows and columns.
+    pub fn all_sources(&self) -> impl Iterator<Item = &Source> {
+        self.sources().map(|source| &**source).chain(self.names.sources())
+    }
+
     /// A number that differs between versions of the array and of its names.
     pub fn version(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
@@ -190,7 +213,7 @@ pub struct Names {
 #[derive(Debug)]
 enum Kinds {
     /// Of all there are.
-    Listed(BTreeMap<OsString, FileKind>),
+    Listed(Listed),
     /// Of those that are asked for: of a directory with many names a look at a few takes less than a listing.
     Asked { store: Arc<Store>, directory: PathBuf, known: Mutex<HashMap<OsString, Option<FileKind>>> },
 }
@@ -198,7 +221,7 @@ enum Kinds {
 impl Kinds {
     fn get(&self, name: &OsStr) -> Option<FileKind> {
         match self {
-            Self::Listed(kinds) => kinds.get(name).copied(),
+            Self::Listed(kinds) => kinds.kind(name),
             Self::Asked { store, directory, known } => {
                 let before = known.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied();
                 let kind = before.unwrap_or_else(|| match is_unfinished(name) {
@@ -211,10 +234,9 @@ impl Kinds {
         }
     }
 
-    /// All names that were listed.
-    fn names(&self) -> impl Iterator<Item = &OsString> {
-        let listed = if let Self::Listed(kinds) = self { Some(kinds.keys()) } else { None };
-        listed.into_iter().flatten()
+    /// The name at this place of a listing.
+    fn name(&self, place: usize) -> Option<&OsStr> {
+        if let Self::Listed(kinds) = self { kinds.name(place) } else { None }
     }
 }
 
@@ -256,7 +278,7 @@ impl Directory {
     pub fn names(&self, store: &Store) -> Result<Names> {
         let names = store.list(&self.real)?.into_iter();
         let finished = names.filter(|name| !is_unfinished(&name.name));
-        let kinds = Kinds::Listed(finished.map(|name| (name.name, name.kind)).collect());
+        let kinds = Kinds::Listed(Listed::new(finished));
         Ok(Names { kinds, reserved: self.path.as_os_str().is_empty() })
     }
 
@@ -371,10 +393,22 @@ fn claims_an_array(store: &Arc<Store>, yaml: &Path) -> bool {
 impl Names {
     /// All names that the mount may show, in order: some may turn out to be part of an array.
     pub fn shown(&self) -> impl Iterator<Item = Shown> {
-        self.kinds.names().flat_map(|name| {
-            let array = stem(name, YAML).filter(|_| self.kinds.get(name) != Some(FileKind::Directory));
-            let array = array.map(|stem| self.array(stem));
-            [Some(self.plain(name)), array].into_iter().flatten()
+        self.shown_from(0).map(|(_, shown)| shown)
+    }
+
+    /// As [`shown`](Self::shown), from this place on, each with its place. There are places where nothing is shown.
+    pub fn shown_from(&self, place: u64) -> impl Iterator<Item = (u64, Shown)> {
+        // Each name may be shown as it is, and as metadata stand for an array.
+        let places = place..;
+        let names = places.map_while(|place| {
+            Some((place, self.kinds.name(usize::try_from(place / 2).ok()?)?))
+        });
+        names.filter_map(|(place, name)| match place % 2 {
+            0 => Some((place, self.plain(name))),
+            _ => {
+                let stem = stem(name, YAML)?;
+                (self.kinds.get(name) != Some(FileKind::Directory)).then(|| (place, self.array(stem)))
+            }
         })
     }
 

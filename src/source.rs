@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::ArcSwapOption;
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::generation::{FileId, Generation, is_written};
@@ -43,6 +45,21 @@ impl Run<'_> {
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(length);
         self.source.mapped(self.offset + offset.min(self.length), length)
     }
+
+    /// Blocks of 512 bytes that it takes on the disk; of a part of a file at the most.
+    pub fn blocks(&self) -> u64 {
+        let blocks = self.source.stat().blocks;
+        if self.length == self.source.len() { blocks } else { blocks.min(self.length.div_ceil(512)) }
+    }
+}
+
+/// What is looked for in a file: where bytes are, or where nothing was ever written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Whence {
+    /// `SEEK_DATA`
+    Data,
+    /// `SEEK_HOLE`
+    Hole,
 }
 
 /// One version of one regular file of a store.
@@ -63,6 +80,7 @@ struct Held {
     identity: Identity,
     opened: ArcSwapOption<Opened>,
     is_used: AtomicBool,
+    was_read: AtomicBool,
     /// Since it was first opened.
     generation: OnceLock<Arc<Generation>>,
 }
@@ -131,8 +149,8 @@ impl Source {
         }
         let name = path.to_owned();
         let opened = ArcSwapOption::empty();
-        let (is_used, generation) = (AtomicBool::new(false), OnceLock::new());
-        let held = Arc::new(Held { identity: stat.identity, opened, is_used, generation });
+        let (is_used, was_read, generation) = Default::default();
+        let held = Arc::new(Held { identity: stat.identity, opened, is_used, was_read, generation });
         Ok(Self { store: Arc::clone(store), path: target, name, stat, held })
     }
 
@@ -210,6 +228,16 @@ impl Source {
         self.opened().map(drop)
     }
 
+    /// Whether the file was ever opened: from then on it is known of its bytes whether somebody writes in them.
+    pub fn was_opened(&self) -> bool {
+        self.held.generation.get().is_some()
+    }
+
+    /// Whether something of the file was ever read.
+    pub fn was_read(&self) -> bool {
+        self.held.was_read.load(Ordering::Relaxed)
+    }
+
     /// Passes the open file to `use_it`, who may hand it to the kernel.
     ///
     /// # Errors
@@ -227,6 +255,13 @@ impl Source {
             self.held.is_used.store(true, Ordering::Relaxed);
         }
         Ok(opened)
+    }
+
+    fn opened_to_read(&self) -> Result<Arc<Opened>> {
+        if !self.was_read() {
+            self.held.was_read.store(true, Ordering::Relaxed);
+        }
+        self.opened()
     }
 
     fn open_anew(&self) -> Result<Arc<Opened>> {
@@ -298,7 +333,7 @@ impl Source {
     ///
     /// [`Error::Truncated`] when the file has shrunk.
     pub fn mapped(&self, offset: u64, length: usize) -> Result<Option<Mapped>> {
-        let opened = self.opened()?;
+        let opened = self.opened_to_read()?;
         let Some(map) = opened.map.get_or_init(|| self.map(&opened.file)) else { return Ok(None) };
         self.check_reaches(&opened.file, offset.saturating_add(length as u64))?;
         let start = usize::try_from(offset).ok();
@@ -307,13 +342,38 @@ impl Source {
         Ok(range.map(|range| Mapped { opened: Arc::clone(&opened), range }))
     }
 
+    /// Where data begin, or a hole, at `offset` or after it; the end of the file where none do.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Truncated`] when the file has shrunk.
+    pub fn seek(&self, offset: u64, whence: Whence) -> Result<u64> {
+        let opened = self.opened()?;
+        self.check_reaches(&opened.file, self.len())?;
+        let to = match whence {
+            Whence::Data => SeekFrom::Data(offset),
+            Whence::Hole => SeekFrom::Hole(offset),
+        };
+        // All reading is done by offset, so that it does not matter where this leaves the descriptor.
+        match rustix::fs::seek(&opened.file, to) {
+            Ok(found) => Ok(found.min(self.len())),
+            Err(Errno::NXIO) => Ok(self.len()),
+            // A file system that knows no holes.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => match whence {
+                Whence::Data => Ok(offset),
+                Whence::Hole => Ok(self.len()),
+            },
+            Err(error) => Err(Error::io(&self.name, "seek in", error.into())),
+        }
+    }
+
     /// Fills `buffer` from `offset` on.
     ///
     /// # Errors
     ///
     /// [`Error::Truncated`] when the file does not reach so far any more.
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        let opened = self.opened()?;
+        let opened = self.opened_to_read()?;
         match opened.file.read_exact_at(buffer, offset) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
@@ -331,7 +391,7 @@ impl Source {
     ///
     /// [`Error::Truncated`] when the file has shrunk.
     pub fn gather<T: bytemuck::Pod>(&self, offset: u64, stride: u64, out: &mut [T]) -> Result<bool> {
-        let opened = self.opened()?;
+        let opened = self.opened_to_read()?;
         let Some(map) = opened.guarded.get_or_init(|| GuardedMap::new(&opened.file)) else {
             return Ok(false);
         };

@@ -146,6 +146,8 @@ pub struct Stat {
     pub rights: Rights,
     /// Last access.
     pub accessed: Time,
+    /// Blocks of 512 bytes that it takes.
+    pub blocks: u64,
 }
 
 impl Stat {
@@ -163,6 +165,7 @@ impl Stat {
             },
             rights: Rights { mode: meta.mode() & 0o7777, uid: meta.uid(), gid: meta.gid() },
             accessed: Time::new(meta.atime(), meta.atime_nsec()),
+            blocks: meta.blocks(),
         }
     }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use fuser::{
     AccessFlags, BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
     IoctlFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
-    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyOpen,
+    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
     ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
@@ -24,13 +24,14 @@ use super::passthrough::Backings;
 use super::watch::Watching;
 use crate::error::Error;
 use crate::handles::Handles;
+use crate::source::Whence;
 use crate::tree::{Answer, Attr, File, Ino, Lasting, Listing, NodeKind, Tree};
 
 /// What the parent of a folder is numbered in a listing, where nobody asks.
 const UNKNOWN_INO: u64 = 0xFFFF_FFFF;
 
-/// Names of one listing that are kept in mind.
-const MOST_KEPT: u64 = 1024;
+/// Names of one listing that are kept in mind: those at the first places, of which an array takes some.
+const MOST_KEPT: u64 = 4096;
 
 /// Bytes of the longest file name; the kernel passes on longer ones.
 const LONGEST_NAME: usize = 255;
@@ -230,6 +231,30 @@ impl Filesystem for ArrayFs {
         reply: ReplyData,
     ) {
         self.reply_read(ino(number), offset, size as usize, reply);
+    }
+
+    fn lseek(
+        &self,
+        _: &Request,
+        number: INodeNo,
+        _: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
+        let whence = match whence {
+            libc::SEEK_DATA => Whence::Data,
+            libc::SEEK_HOLE => Whence::Hole,
+            _ => return reply.error(Errno::EINVAL),
+        };
+        let Ok(offset) = u64::try_from(offset) else { return reply.error(Errno::ENXIO) };
+        match self.tree.seek(ino(number), offset, whence) {
+            Ok(found) => match found.and_then(|found| i64::try_from(found).ok()) {
+                Some(found) => reply.offset(found),
+                None => reply.error(Errno::ENXIO),
+            },
+            Err(error) => reply.error(read_errno(&error)),
+        }
     }
 
     fn release(

@@ -78,14 +78,12 @@ impl StoreDirectory {
         Ok(names.find(name).into_iter().find_map(|shown| self.look(store, &names, &shown)))
     }
 
-    /// All that the directory shows, in order, and its names, which are known on for as long as they are held.
-    pub fn list(&self, store: &Arc<Store>) -> Result<(Vec<(OsString, Found)>, Arc<Names>)> {
+    /// The names of all that the directory may show, which are known on for as long as they are held.
+    pub fn list(&self, store: &Arc<Store>) -> Result<Arc<Names>> {
         let now = self.stat(store)?.identity;
         let names = Arc::new(self.directory.names(store)?);
         *lock(&self.names) = is_settled(&now).then(|| (now, Arc::downgrade(&names)));
-        let look = |shown: Shown| Some((self.look(store, &names, &shown)?, shown.name));
-        let found = names.shown().filter_map(look).map(|(found, name)| (name, found)).collect();
-        Ok((found, names))
+        Ok(names)
     }
 
     /// Forgets the array of this name, unless the store still holds the version that is known.
@@ -124,7 +122,8 @@ impl StoreDirectory {
         Ok((self.stat(store)?.identity == then).then_some(names))
     }
 
-    fn look(&self, store: &Arc<Store>, names: &Names, shown: &Shown) -> Option<Found> {
+    /// What one of the names stands for; none when that is not there any more, or broken.
+    pub fn look(&self, store: &Arc<Store>, names: &Names, shown: &Shown) -> Option<Found> {
         let known = self.known(&shown.name);
         if let Some(array) = &known
             && array.is_current()

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Numbers are split here: those of a row's nodes share the upper part, and of many rows the same few lower parts are known.
+use super::leaf::SINGLE;
+
+/// Numbers of rows and columns are split here: those of the nodes of some neighbours share the upper part, and of
+/// many the same few lower parts are known.
 const LOW_BITS: u32 = 10;
 
 /// A set of numbers that takes a bit or so for each row: it has all that were added, and may have others.
@@ -17,7 +20,9 @@ pub struct KnownNodes {
 
 #[derive(Debug, Default)]
 struct Parts {
-    /// Upper parts, 64 in each word.
+    /// Those that are not of a single row or column.
+    whole: BTreeSet<u32>,
+    /// Of the others the upper parts, 64 in each word.
     high: BTreeMap<u64, u64>,
     low: BTreeSet<u64>,
 }
@@ -45,14 +50,26 @@ impl KnownNodes {
 
     /// Adds a number; false where there is no room for it.
     pub fn add(&self, number: u64) -> bool {
-        let (high, low) = (number >> LOW_BITS, number & ((1 << LOW_BITS) - 1));
         let mut parts = self.lock();
+        if number < SINGLE
+            && let Ok(number) = u32::try_from(number)
+        {
+            parts.whole.insert(number);
+            return true;
+        }
+        let (high, low) = (number >> LOW_BITS, number & ((1 << LOW_BITS) - 1));
         if parts.high.len() >= Self::MOST && !parts.high.contains_key(&(high / 64)) {
             return false;
         }
         *parts.high.entry(high / 64).or_default() |= 1 << (high % 64);
         parts.low.insert(low);
         true
+    }
+
+    /// The numbers, at this moment, if none is of a single row or column.
+    pub fn whole(&self) -> Option<Box<[u32]>> {
+        let parts = self.lock();
+        parts.high.is_empty().then(|| parts.whole.iter().copied().collect())
     }
 
     /// The numbers, at this moment.
@@ -63,7 +80,8 @@ impl KnownNodes {
             (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| word * 64 + bit)
         };
         let high = parts.high.iter().flat_map(bits);
-        high.flat_map(|high| parts.low.iter().map(move |low| high << LOW_BITS | low)).collect()
+        let single = high.flat_map(|high| parts.low.iter().map(move |low| high << LOW_BITS | low));
+        parts.whole.iter().map(|number| u64::from(*number)).chain(single).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Parts> {
@@ -79,17 +97,22 @@ mod tests {
     fn no_number_is_missing() {
         let known = KnownNodes::default();
         assert!(known.numbers().is_empty());
-        let added = [0, 3, 1024 * 7 + 600, 1024 * 70_000 + 600, (1 << 60) + 5];
+        assert_eq!(known.whole(), Some([].into()));
+        assert!([0, 3, SINGLE - 1].iter().all(|number| known.add(*number)));
+        assert_eq!(known.numbers(), [0, 3, SINGLE - 1]);
+        assert_eq!(known.whole().unwrap().len(), 3);
+        let added = [SINGLE, SINGLE + 1024 * 7 + 600, SINGLE + 1024 * 70_000 + 600, (1 << 60) + 5];
         assert!(added.iter().all(|number| known.add(*number)));
         let numbers = known.numbers();
         assert!(added.iter().all(|number| numbers.contains(number)));
-        assert!(numbers.len() <= 4 * 3);
+        assert!(numbers.len() <= 3 + 4 * 3);
+        assert_eq!(known.whole(), None);
     }
 
     #[test]
     fn there_is_an_end_to_it() {
         let known = KnownNodes::default();
-        let scattered = |i: u64| i << (LOW_BITS + 6);
+        let scattered = |i: u64| SINGLE + (i << (LOW_BITS + 6));
         assert!((0..KnownNodes::MOST as u64).all(|i| known.add(scattered(i))));
         assert!(!known.add(scattered(KnownNodes::MOST as u64)));
         assert!(known.add(scattered(7) + (5 << LOW_BITS)), "there is room beside those that are known");

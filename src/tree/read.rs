@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::content::Content;
 use super::folder::Folder;
 use super::leaf::Leaf;
 use super::status::Report;
-use super::{Content, Ino, RESERVED, Tree, report};
+use super::{Ino, RESERVED, Tree, report};
 use crate::error::{Error, Result};
 use crate::part::Scope;
-use crate::source::Source;
+use crate::source::{Source, Whence};
 use crate::vfile::{Extent, VirtualFile};
 
 /// A file of the tree, and what to name when reading it fails.
@@ -211,6 +212,17 @@ impl Tree {
                 reply(Err(error))
             }
         }
+    }
+
+    /// Where data begin in a file, or a hole, at `offset` or after it; none where there is no such place.
+    ///
+    /// # Errors
+    ///
+    /// As [`file`](Self::file), and what looking at the store's files gives.
+    pub fn seek(&self, ino: Ino, offset: u64, whence: Whence) -> Result<Option<u64>> {
+        let file = self.file(ino)?;
+        let found = file.content.seek(offset, whence);
+        found.inspect_err(|error| self.note_at(&file.subject, file.version, error))
     }
 
     /// Fills `buffer` with the file's bytes from `offset` on, and returns how many there were: fewer
