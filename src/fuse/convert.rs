@@ -26,6 +26,7 @@ pub(super) fn errno(error: &Error) -> Errno {
         },
         Error::Invalid { .. }
         | Error::Truncated { .. }
+        | Error::Short { .. }
         | Error::Link { .. }
         | Error::Exists { .. }
         | Error::Refused { .. } => Errno::EIO,
