@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::array::{CsrMatrix, DenseArray};
+use crate::array::{MappedArray, MappedCsr};
 use crate::dtype::{Dtype, Element, decode_integers, integer_text};
 use crate::error::{Error, Result};
 use crate::format::{ARRAY, DATA, DenseMeta, INDICES, INDPTR, Kind, Metadata, SparseMeta, YAML};
@@ -76,13 +76,21 @@ fn create(path: &Path, shape: &[u64], dtype: Dtype, existing: Existing) -> Resul
     replace(path, existing, &meta, meta.files().into_iter().map(hole), Vec::new())
 }
 
-/// Opens a dense array; in mode `r` its data is frozen, in mode `r+` writing it writes the file.
+/// Opens a dense array to be viewed without a copy; in mode `r` its data is frozen, in mode `r+` writing it writes the
+/// file. [`DenseArray::open`](crate::array::DenseArray::open) is the safe way, by copies.
 ///
 /// # Errors
 ///
-/// See [`DenseArray::open`].
-pub fn open_memory_mapped_array(path: impl AsRef<Path>, mode: Mode) -> Result<DenseArray> {
-    DenseArray::open(path, mode)
+/// See [`DenseArray::open`](crate::array::DenseArray::open).
+///
+/// # Safety
+///
+/// That of [`MappedArray::open`]: nobody truncates the file, nobody writes what is viewed, and nobody reads what is
+/// viewed to be written, by another handle of this process or in another process.
+#[allow(unsafe_code)]
+pub unsafe fn open_memory_mapped_array(path: impl AsRef<Path>, mode: Mode) -> Result<MappedArray> {
+    // SAFETY: the caller promises the same.
+    unsafe { MappedArray::open(path, mode) }
 }
 
 /// Whether the files of a sparse matrix exist.
@@ -174,14 +182,20 @@ pub fn write_memory_mapped_sparse<D: Element, I: Element, P: Element>(
     replace(path, Existing::Replace, &Metadata::Sparse(meta), fill, Vec::new())
 }
 
-/// Opens a sparse matrix; in mode `r` its data is frozen, in mode `r+` (the seed also says `w`)
-/// writing it writes the file.
+/// Opens a sparse matrix to be viewed without a copy; in mode `r` its data is frozen, in mode `r+` (the seed also says
+/// `w`) writing it writes the file. [`CsrMatrix::open`](crate::array::CsrMatrix::open) is the safe way, by copies.
 ///
 /// # Errors
 ///
-/// See [`CsrMatrix::open`].
-pub fn open_memory_mapped_sparse(path: impl AsRef<Path>, mode: Mode) -> Result<CsrMatrix> {
-    CsrMatrix::open(path, mode)
+/// See [`CsrMatrix::open`](crate::array::CsrMatrix::open).
+///
+/// # Safety
+///
+/// That of [`MappedCsr::open`], as for [`open_memory_mapped_array`].
+#[allow(unsafe_code)]
+pub unsafe fn open_memory_mapped_sparse(path: impl AsRef<Path>, mode: Mode) -> Result<MappedCsr> {
+    // SAFETY: the caller promises the same.
+    unsafe { MappedCsr::open(path, mode) }
 }
 
 fn exists(path: &Path, kind: Kind) -> bool {

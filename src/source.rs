@@ -6,7 +6,7 @@
 //! the file's size first, since the rest of its last page reads as zeros through a map.
 
 use std::fs::File;
-use std::ops::{Deref, Range};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::generation::{FileId, Generation, is_written};
-use crate::mmap::{GuardedMap, MmapBytes, Mode, mmap_file};
+use crate::mmap::{GuardedMap, MmapBytes, Mode, Untouched, mmap_file};
 use crate::open_files::Closable;
 use crate::store::{FileKind, Identity, Stat, Store};
 
@@ -104,18 +104,17 @@ impl Closable for Held {
     }
 }
 
-/// Bytes of a map, which stays for as long as they are held. They are to be passed on and not touched.
+/// Bytes of a map, which stays for as long as they are held.
 pub struct Mapped {
     opened: Arc<Opened>,
     range: Range<usize>,
 }
 
-impl Deref for Mapped {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
+impl Mapped {
+    /// The bytes, to be passed on.
+    pub fn untouched(&self) -> Untouched<'_> {
         let map = self.opened.map.get().and_then(Option::as_ref);
-        map.and_then(|map| map.get(self.range.clone())).unwrap_or_default()
+        map.and_then(|map| map.part(self.range.clone())).unwrap_or_default()
     }
 }
 

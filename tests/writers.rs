@@ -10,10 +10,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use arrayfs::Error;
+use arrayfs::array::{CsrMatrix, DenseArray};
 use arrayfs::dtype::Dtype;
 use arrayfs::memory_mapping::{
-    SparseInRows, UNFINISHED, create_memory_mapped_array, open_memory_mapped_array,
-    open_memory_mapped_sparse, write_memory_mapped_sparse,
+    SparseInRows, UNFINISHED, create_memory_mapped_array, write_memory_mapped_sparse,
 };
 use arrayfs::mmap::Mode;
 use common::{Mount, arrayfs, names, run, say_skipped, write_dense};
@@ -40,17 +40,17 @@ fn write(path: &Path, number: u32) -> arrayfs::Result<()> {
 
 /// The number of the array at `path`, which must be whole; none where there is none at the moment.
 fn read(path: &Path) -> Option<u32> {
-    match open_memory_mapped_array(path, Mode::Read) {
+    match DenseArray::open(path, Mode::Read) {
         Ok(array) => {
             let rows = array.shape().rows() as u32;
-            assert!(array.view::<i16>().unwrap().iter().all(|element| *element == 0));
+            assert!(array.to_array::<i16>().unwrap().iter().all(|element| *element == 0));
             return Some(rows - 3);
         }
         // Metadata of the other kind, or none.
         Err(Error::Invalid { what, .. }) if what != "size" => {}
         Err(error) => assert!(error.is_not_found(), "{error}"),
     }
-    match open_memory_mapped_sparse(path, Mode::Read) {
+    match CsrMatrix::open(path, Mode::Read) {
         Ok(sparse) => {
             let data = sparse.data::<u32>().unwrap();
             assert!(data.iter().all(|element| *element == data[0]), "of two writers");
@@ -297,6 +297,17 @@ fn a_full_disk_is_an_error_and_the_old_array_stays() {
         assert!(said.contains("No space left") && said.lines().count() == 1, "{said}");
         whole(&["x.array", "x.yaml"]);
     }
+    // What is written into a hole that the disk has no room for is an error, not the signal that a map would give.
+    let hole = store.join("hole");
+    arrayfs::memory_mapping::create_memory_mapped_array(&hole, &[1 << 20], Dtype::Uint8).unwrap();
+    let array = DenseArray::open(&hole, Mode::ReadWrite).unwrap();
+    match array.assign(ndarray::ArrayView1::from(&vec![1_u8; 1 << 20])) {
+        Err(Error::Io { action: "write", source, .. }) => {
+            assert_eq!(source.raw_os_error(), Some(libc::ENOSPC))
+        }
+        other => panic!("a disk of 512 KiB holds 1 MiB: {other:?}"),
+    }
+    arrayfs::memory_mapping::remove_memory_mapped_array(&hole).unwrap();
     // Filled to the last byte: there is no room for metadata.
     let filler = fs::write(store.join("filler"), vec![1; 1 << 20]).unwrap_err();
     assert_eq!(filler.raw_os_error(), Some(libc::ENOSPC));

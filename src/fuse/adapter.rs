@@ -94,7 +94,7 @@ impl ArrayFs {
 
     fn reply_read(&self, number: Ino, offset: u64, size: usize, reply: ReplyData) {
         self.tree.read(number, offset, size, |answer| match answer {
-            Ok(Answer::Mapped(bytes)) => reply.data(bytes),
+            Ok(Answer::Mapped(bytes)) => bytes.pass_to_kernel(|bytes| reply.data(bytes)),
             Ok(Answer::Made { file, length, is_slow: false }) => {
                 reply_made(&self.tree, &file, offset, length, reply);
             }

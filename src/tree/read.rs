@@ -11,6 +11,7 @@ use super::leaf::Leaf;
 use super::status::Report;
 use super::{Ino, RESERVED, Tree, report};
 use crate::error::{Error, Result};
+use crate::mmap::Untouched;
 use crate::part::Scope;
 use crate::source::{Source, Whence};
 use crate::vfile::{Extent, VirtualFile};
@@ -85,7 +86,7 @@ impl Made {
 /// How a read is to be answered.
 pub enum Answer<'a> {
     /// With these bytes of a map, to be passed to the kernel and not touched.
-    Mapped(&'a [u8]),
+    Mapped(Untouched<'a>),
     /// With so many bytes that have to be put together: see [`Tree::read_at`].
     Made {
         /// The file they are of.
@@ -188,7 +189,7 @@ impl Tree {
             && let Some(run) = folder.run(leaf)
         {
             match run.mapped(offset, length) {
-                Ok(Some(bytes)) => return reply(Ok(Answer::Mapped(&bytes))),
+                Ok(Some(bytes)) => return reply(Ok(Answer::Mapped(bytes.untouched()))),
                 Ok(None) => {}
                 Err(error) => {
                     self.note(folder, &error);
@@ -202,7 +203,7 @@ impl Tree {
         };
         let length = file.content.available(offset, length);
         match file.content.mapped(offset, length) {
-            Ok(Some(bytes)) => reply(Ok(Answer::Mapped(&bytes))),
+            Ok(Some(bytes)) => reply(Ok(Answer::Mapped(bytes.untouched()))),
             Ok(None) => {
                 let is_slow = file.content.is_generated(offset, length);
                 reply(Ok(Answer::Made { file: Arc::clone(&file), length, is_slow }))
