@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::format::{DenseMeta, Metadata};
-use crate::memory_mapping::replace;
+use crate::memory_mapping::{Existing, check, replace};
 pub use input::STANDARD_INPUT;
 use input::{Input, free_bytes};
 pub use table::Delimiter;
@@ -59,6 +59,8 @@ pub struct Options {
     pub skip_lines: u64,
     /// Whether columns of text are left out.
     pub skips_text: bool,
+    /// What to do where an array is already.
+    pub existing: Existing,
 }
 
 /// Whether something is so, or is to be found out.
@@ -126,7 +128,7 @@ pub fn formats() -> impl Iterator<Item = &'static str> {
     KINDS.iter().map(|kind| kind.end)
 }
 
-/// Makes the array `path` (without a suffix) of a file, in the place of whatever array is there; its names of rows
+/// Makes the array `path` (without a suffix) of a file, in the place of the array that is there if it may; its names of rows
 /// and columns, if it has any, go to `path.rows.txt` and `path.cols.txt`. The file [`STANDARD_INPUT`] is standard
 /// input.
 ///
@@ -135,11 +137,12 @@ pub fn formats() -> impl Iterator<Item = &'static str> {
 /// [`Error::Refused`] and [`Error::Invalid`] for what is no array of the format, [`Error::Io`] from the system;
 /// then the old array is as it was.
 pub fn import(file: &Path, path: &Path, options: &Options, progress: Progress<'_>) -> Result<Imported> {
+    check(path, options.existing)?;
     let kind = kind(file, options)?;
     let input = Input::open(file, directory(path), progress)?;
     let Found { metadata, fill, beside, notes } = (kind.find)(&input, options)?;
     check_room(path, &metadata)?;
-    replace(path, &metadata, fill.into_iter(), beside)?;
+    replace(path, options.existing, &metadata, fill.into_iter(), beside)?;
     Ok(Imported { metadata, notes })
 }
 
@@ -162,7 +165,7 @@ pub fn bytes_to_read(file: &Path, options: &Options) -> Result<u64> {
 /// # Errors
 ///
 /// [`Error::Refused`] where that gives no name.
-pub fn target(file: &Path, path: &Path) -> Result<PathBuf> {
+pub fn path_of(file: &Path, path: &Path) -> Result<PathBuf> {
     let is_inside = path.as_os_str().as_bytes().ends_with(b"/");
     if !is_inside && !path.is_dir() {
         return match path.file_name() {

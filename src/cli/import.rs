@@ -7,7 +7,8 @@ use anyhow::Result;
 use arrayfs::dtype::Dtype;
 use arrayfs::error::shown;
 use arrayfs::format::Metadata;
-use arrayfs::import::{Choice, Delimiter, Options, STANDARD_INPUT, bytes_to_read, formats, import, target};
+use arrayfs::import::{Choice, Delimiter, Options, STANDARD_INPUT, bytes_to_read, formats, import, path_of};
+use arrayfs::memory_mapping::Existing;
 use arrayfs::staging::abandon;
 use indicatif::ProgressBar;
 use nix::sys::signal::{SigSet, Signal};
@@ -35,6 +36,9 @@ pub struct Args {
     /// Which array of a .npz that has several
     #[arg(long)]
     member: Option<String>,
+    /// Replace the array that is there, of whatever kind
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     table: Table,
 }
@@ -110,6 +114,7 @@ impl Args {
             missing: table.na.clone(),
             skip_lines: table.skip_lines,
             skips_text: table.skip_text,
+            existing: if self.force { Existing::Replace } else { Existing::Refuse },
         }
     }
 }
@@ -150,8 +155,9 @@ How a table is read:
 A matrix that is not in rows and in order is sorted in memory: 4 bytes and those of a number for each element, 8 for
 each row. Elements at one place are added up.
 
-Names go to NAME.rows.txt and NAME.cols.txt beside the array. Whoever looks meanwhile sees the old array, none, or
-the new one; so too when this is interrupted.
+Names go to NAME.rows.txt and NAME.cols.txt beside the array. What is there already stays, unless --force is given:
+then the old array and its names go. Whoever looks meanwhile sees the old array, none, or the new one; so too when
+this is interrupted.
 
 Examples:
   arrayfs import counts.npy store/counts                        of NumPy
@@ -165,7 +171,7 @@ Examples:
 pub fn run(args: &Args) -> Result<ExitCode> {
     // A file that may not grow so long is an error to be told, not a signal to die of.
     [Signal::SIGXFSZ].into_iter().collect::<SigSet>().thread_block()?;
-    let (path, options) = (target(&args.file, &args.path)?, args.options());
+    let (path, options) = (path_of(&args.file, &args.path)?, args.options());
     let bar = progress::bar(bytes_to_read(&args.file, &options)?);
     end_on_signals(&bar)?;
     let progress = |bytes| {
