@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::format::{ARRAY, DATA, INDICES, INDPTR, Keys, Kind, MAX_YAML_BYTES, Metadata, YAML};
 use crate::memo::Memo;
 use crate::names::NameFiles;
+use crate::offsets::KnownOffsets;
 use crate::source::Source;
 use crate::staging::is_unfinished;
 use crate::store::{FileKind, Rights, Stat, Store, stem, with_suffix};
@@ -44,6 +45,8 @@ pub struct StoredArray {
     pub files: Vec<Arc<Source>>,
     /// What was computed of the data and is worth remembering.
     pub memo: Memo,
+    /// Where its numbers are in text.
+    pub offsets: KnownOffsets,
     /// Where the names of its rows and columns are, if they have any.
     pub names: NameFiles,
 }
@@ -79,8 +82,8 @@ impl StoredArray {
         });
         let files = files.collect::<Result<_>>()?;
         let names = NameFiles::find(store, path, metadata.shape());
-        let (path, memo) = (path.to_owned(), Memo::default());
-        Ok(Self { path, metadata, yaml: Arc::clone(yaml), files, memo, names })
+        let (path, memo, offsets) = (path.to_owned(), Memo::default(), KnownOffsets::default());
+        Ok(Self { path, metadata, yaml: Arc::clone(yaml), files, memo, offsets, names })
     }
 
     /// All files, the `.yaml` first.

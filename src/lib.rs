@@ -37,7 +37,7 @@
 //!
 //! Data flows one way, and so do the imports: [`error`], [`dtype`], [`format`](mod@format), [`select`],
 //! [`open_files`], [`generation`], [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`staging`], [`memory_mapping`],
-//! `import`, [`memo`], [`catalog`], [`check`], [`vfile`], [`checksum`], [`gzip`], [`cast`], [`grid`], [`strings`], [`part`],
+//! `import`, [`memo`], [`offsets`], [`catalog`], [`check`], [`vfile`], [`checksum`], [`gzip`], [`cast`], [`grid`], [`strings`], [`part`],
 //! [`hdf5`], [`text`], [`view`], `verify`, [`tree`], [`mountpoint`], [`fuse`].
 
 pub mod array;
@@ -61,6 +61,7 @@ pub mod memory_mapping;
 pub mod mmap;
 pub mod mountpoint;
 pub mod names;
+pub mod offsets;
 pub mod open_files;
 pub mod part;
 pub mod select;

@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 pub use files::{COLUMN_NAMES, NameFiles, ROW_NAMES};
 use index::Index;
 use quoted::Gain;
+pub use quoted::write_quoted;
 pub use text::LONGEST_NAME;
 
 /// The names along one axis of an array, in order: all differ, and none is empty.

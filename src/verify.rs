@@ -66,6 +66,7 @@ static VERIFIERS: &[(&str, Verify)] = &[
     ("safetensors", safetensors::verify),
     ("csv", csv::verify_csv),
     ("tsv", csv::verify_tsv),
+    ("txt", csv::verify_txt),
     ("mtx", mtx::verify),
     ("zarr", zarr::verify),
     ("dataset.zarr", zarr::verify_dataset),

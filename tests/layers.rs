@@ -21,6 +21,7 @@ const ORDER: &[&str] = &[
     "memory_mapping",
     "import",
     "memo",
+    "offsets",
     "catalog",
     "check",
     "vfile",

@@ -28,6 +28,8 @@ pub const COLUMN_NAMES: &str = ".cols.txt";
 
 /// Says that a directory's axes have files of their own.
 const DAF: &str = "__daf__.yaml";
+/// What follows an axis' name in its file.
+const AXIS_FILE: &str = "#.csv";
 /// The longest file that is read.
 const MOST_BYTES: u64 = 1 << 30;
 /// Files up to this size are read to know whether they fit, where others are trusted to.
@@ -42,6 +44,8 @@ pub struct NameFiles {
     shape: Shape,
     rows: Option<Box<NameFile>>,
     columns: Option<Box<NameFile>>,
+    /// What the axis of the rows is called, where the directory has axes.
+    row_axis: Option<Box<str>>,
     /// What stands in the place of such a file and is none.
     flaws: Vec<Error>,
     verdict: OnceLock<Verdict>,
@@ -70,6 +74,7 @@ impl NameFiles {
     /// The files of the array of this shape at `path` (without a suffix); nothing is read.
     pub fn find(store: &Arc<Store>, path: &Path, shape: Shape) -> Self {
         let [row_axis, column_axis] = axes(store, path);
+        let axis = row_axis.as_deref().and_then(axis_name);
         let mut flaws = Vec::new();
         let mut file = |suffix, axis: Option<PathBuf>, count| {
             let found = locate(store, with_suffix(path, suffix), axis)?;
@@ -82,7 +87,7 @@ impl NameFiles {
             Shape::Matrix(_, columns) => file(COLUMN_NAMES, column_axis, columns),
         };
         let (store, path) = (Arc::clone(store), path.to_owned());
-        Self { store, path, shape, rows, columns, flaws, verdict: OnceLock::new() }
+        Self { store, path, shape, rows, columns, row_axis: axis, flaws, verdict: OnceLock::new() }
     }
 
     /// The files, those that turned out not to fit left out.
@@ -91,6 +96,18 @@ impl NameFiles {
         let columns =
             self.columns.iter().filter(|_| self.verdict.get().is_none_or(|verdict| verdict.columns_fit));
         rows.chain(columns).map(|file| &file.source)
+    }
+
+    /// What the axis of the rows is called, where the directory has axes: of `cell,gene#UMIs` it is `cell`.
+    pub fn row_axis(&self) -> Option<&str> {
+        self.row_axis.as_deref()
+    }
+
+    /// What the elements are called, where the directory has axes: of `cell#age` it is `age`.
+    pub fn property(&self) -> Option<&str> {
+        self.row_axis()?;
+        let name = self.path.file_name()?.to_str()?;
+        name.split_once('#').map(|(_, property)| property)
     }
 
     /// Which versions of which files they are.
@@ -182,8 +199,13 @@ fn axes(store: &Store, path: &Path) -> [Option<PathBuf>; 2] {
     if axes.len() > 2 || axes.iter().any(|axis| axis.is_empty()) || mark + 1 == name.len() || !is_daf() {
         return NONE;
     }
-    let file = |axis: &&[u8]| directory.join(with_suffix(Path::new(OsStr::from_bytes(axis)), "#.csv"));
+    let file = |axis: &&[u8]| directory.join(with_suffix(Path::new(OsStr::from_bytes(axis)), AXIS_FILE));
     [axes.first().map(file), axes.get(1).map(file)]
+}
+
+/// What an axis is called that has this file; none where no text could have it.
+fn axis_name(file: &Path) -> Option<Box<str>> {
+    file.file_name()?.to_str()?.strip_suffix(AXIS_FILE).map(Into::into)
 }
 
 /// The first of the files that is there, or what is wrong with it.

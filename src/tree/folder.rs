@@ -15,7 +15,7 @@ use crate::part::{Formats, Part, Scope, Selection, Thing};
 use crate::select::{index_width, parse_index};
 use crate::source::Run;
 use crate::vfile::VirtualFile;
-use crate::view::{self, Members, VIEWS};
+use crate::view::{self, Members, VIEWS, View};
 
 pub(super) const ROWS: &str = "rows";
 pub(super) const COLUMNS: &str = "cols";
@@ -117,12 +117,14 @@ impl Folder {
         }
     }
 
-    /// Whether to tell the size of a node takes reading names, and there are many: that is for when it is
-    /// asked for.
+    /// Whether to tell the size of a node takes reading data, or names of which there are many: that is for when
+    /// it is asked for.
     pub fn is_dear(&self, leaf: Leaf) -> bool {
-        matches!(leaf.node, Node::File(..) | Node::Member(..))
-            && !self.selection.array().names.are_small()
-            && self.shows_names(leaf)
+        let (Node::File(thing, format) | Node::Member(thing, format, _)) = leaf.node else { return false };
+        let needs_data =
+            |view: &&dyn View| view.size_needs_data(&self.selection, Part { thing, of: leaf.of });
+        VIEWS.get(format).is_some_and(needs_data)
+            || !self.selection.array().names.are_small() && self.shows_names(leaf)
     }
 
     /// Whether a node may show names of rows or columns.

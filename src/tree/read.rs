@@ -158,7 +158,7 @@ impl Tree {
         let is_settled = folder.selection.array().is_settled();
         let file = if is_settled { self.make(folder, leaf) } else { self.make(&folder.anew(), leaf) };
         let file = Arc::new(file?);
-        if leaf.of == Scope::All || !is_settled {
+        if leaf.of == Scope::All || !is_settled || folder.is_dear(leaf) {
             made.keep(leaf, &file);
         }
         Ok(file)

@@ -62,6 +62,12 @@ pub trait View: Sync {
         true
     }
 
+    /// Whether to tell the size of the file takes a look at the data: that is for when it is asked for.
+    fn size_needs_data(&self, selection: &Selection, part: Part) -> bool {
+        let _ = (selection, part);
+        false
+    }
+
     /// Whether the format is a folder of files.
     fn is_folder(&self) -> bool {
         false
@@ -122,6 +128,7 @@ pub static VIEWS: &[&dyn View] = &[
     &nrrd::Nrrd,
     &nrrd::Nhdr,
     &envi::Envi,
+    &csv::Separated::TXT,
 ];
 
 /// The formats that the part comes in, with their places in [`VIEWS`].
