@@ -247,11 +247,11 @@ impl Directory {
     fn other(&self, store: &Arc<Store>, name: &OsStr, kind: Option<FileKind>) -> Result<Option<Entry>> {
         let path = self.real.join(name);
         match kind {
-            Some(FileKind::Directory) => self.step(store, name, path).map(Some),
+            Some(FileKind::Directory) => self.step(store, name, path, &[]).map(Some),
             Some(FileKind::Link) => {
-                let target = store.resolve(&path)?;
-                match store.stat(&target)?.kind {
-                    FileKind::Directory => self.step(store, name, target).map(Some),
+                let way = store.resolve(&path)?;
+                match store.stat(&way.end)?.kind {
+                    FileKind::Directory => self.step(store, name, way.end, &way.passed).map(Some),
                     _ => Source::find(store, &path).map(|file| Some(Entry::Plain(file))),
                 }
             }
@@ -259,15 +259,15 @@ impl Directory {
         }
     }
 
-    /// The sub-directory `name`, which is at `real`.
-    fn step(&self, store: &Store, name: &OsStr, real: PathBuf) -> Result<Entry> {
+    /// The sub-directory `name`, which is at `real`, where a link led past other directories.
+    fn step(&self, store: &Store, name: &OsStr, real: PathBuf, past: &[PathBuf]) -> Result<Entry> {
         if self.passed.contains(&real) {
             return Err(Error::Link { path: self.join(name), why: "in a circle" });
         }
         store.stat(&real)?;
         let mut behind = self.behind.clone();
-        if real.parent() != Some(&self.real) {
-            behind.extend(store.passage(&real)?);
+        for directory in past {
+            behind.push(store.stat(directory)?.rights);
         }
         let passed = self.passed.iter().chain([&real]).cloned().collect();
         Ok(Entry::Directory(Self { path: self.join(name), real, passed, behind }))

@@ -116,11 +116,12 @@ impl Source {
         let mut stat = store.stat(path)?;
         let mut target = path.to_owned();
         if stat.kind == FileKind::Link {
-            target = store.resolve(path)?;
-            stat = store.stat(&target)?;
-            for directory in store.passage(&target)? {
-                stat.rights = stat.rights.behind(&directory);
+            let way = store.resolve(path)?;
+            stat = store.stat(&way.end)?;
+            for directory in &way.passed {
+                stat.rights = stat.rights.behind(&store.stat(directory)?.rights);
             }
+            target = way.end;
         }
         if stat.kind != FileKind::File {
             return Err(Error::invalid(path, "kind of file", FileKind::File.name(), stat.kind.name()));
@@ -154,7 +155,8 @@ impl Source {
     /// Whether the path still shows the version that was found.
     pub fn is_current(&self) -> bool {
         self.store.identity(&self.path).is_ok_and(|identity| identity == self.stat.identity)
-            && (self.path == self.name || self.store.resolve(&self.name).is_ok_and(|path| path == self.path))
+            && (self.path == self.name
+                || self.store.resolve(&self.name).is_ok_and(|way| way.end == self.path))
     }
 
     /// Makes sure that the file is open: from here on this version can be read, whatever becomes of
