@@ -51,6 +51,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(Subcommand)]
 enum Command {
     Mount(mount::Args),
+    #[command(visible_alias = "umount")]
     Unmount(unmount::Args),
     Ls(ls::Args),
     Info(info::Args),
