@@ -21,6 +21,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDe
 
 use super::MOMENT;
 use super::entries::{Entries, Entry};
+use super::mounted::Connections;
 use crate::tree::{Ino, Tree};
 
 /// What changes which array a name stands for, or who may read it. Not each single write: an array
@@ -91,7 +92,7 @@ impl Watch {
 
     /// Tells these connections of changes for as long as anybody else holds the watch, and takes back from each
     /// what it was told of versions that are gone.
-    pub fn start(self: &Arc<Self>, tree: &Tree, connections: Vec<(File, Arc<Entries>)>) -> io::Result<()> {
+    pub fn start(self: &Arc<Self>, tree: &Tree, connections: Connections) -> io::Result<()> {
         let Some(ended) = lock(&self.ended).take() else { return Ok(()) };
         let changes = self.inotify.as_fd().try_clone_to_owned()?;
         let watch = Arc::downgrade(self);
@@ -102,7 +103,7 @@ impl Watch {
                 && let Some(watch) = watch.upgrade()
             {
                 if is_change {
-                    changed.extend(watch.tell(&connections));
+                    changed.extend(watch.tell(&lock(&connections)));
                     due.get_or_insert_with(|| Instant::now() + MOMENT);
                 }
                 if due.is_some_and(|due| due <= Instant::now()) {
@@ -110,7 +111,7 @@ impl Watch {
                         tree.forget_outdated(parent, &name);
                     }
                     // As long as there is anything: what was in use may have been told anew.
-                    due = watch.take_back(&tree, &connections).then(|| Instant::now() + MOMENT);
+                    due = watch.take_back(&tree, &lock(&connections)).then(|| Instant::now() + MOMENT);
                 }
             }
         };
