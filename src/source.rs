@@ -17,7 +17,7 @@ use arc_swap::ArcSwapOption;
 use crate::error::{Error, Result};
 use crate::mmap::{GuardedMap, MmapBytes, Mode, mmap_file};
 use crate::open_files::Closable;
-use crate::store::{FileKind, Identity, Stat, Store};
+use crate::store::{FileKind, Identity, Rights, Stat, Store};
 
 /// A run of bytes of a file of the store.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +111,7 @@ struct Opened {
 impl Source {
     /// The file at `path` of the store, links inside the store followed. It is not opened yet.
     ///
-    /// Its rights are narrowed by those of the directories that a link to it leads past.
+    /// Its rights are narrowed by those of the directories that a link to it leads past, as they are now.
     pub fn find(store: &Arc<Store>, path: &Path) -> Result<Self> {
         let mut stat = store.stat(path)?;
         let mut target = path.to_owned();
@@ -152,11 +152,19 @@ impl Source {
         self.len() == 0
     }
 
-    /// Whether the path still shows the version that was found.
+    /// Whether the path still shows the version that was found, to whom it was shown then.
     pub fn is_current(&self) -> bool {
-        self.store.identity(&self.path).is_ok_and(|identity| identity == self.stat.identity)
-            && (self.path == self.name
-                || self.store.resolve(&self.name).is_ok_and(|way| way.end == self.path))
+        if self.path == self.name {
+            return self.store.identity(&self.path).is_ok_and(|identity| identity == self.stat.identity);
+        }
+        // A link: it may lead elsewhere by now, or past directories that let others through.
+        let now = Self::find(&self.store, &self.name);
+        now.is_ok_and(|now| now.path == self.path && now.version() == self.version())
+    }
+
+    /// What tells this version from others: which bytes they are, and who may read them.
+    pub fn version(&self) -> (Identity, Rights) {
+        (self.stat.identity, self.stat.rights)
     }
 
     /// Makes sure that the file is open: from here on this version can be read, whatever becomes of

@@ -6,6 +6,7 @@
 //! mount inside its own store from waiting for itself), so that a link put in place later leads
 //! nowhere.
 
+mod above;
 mod rights;
 mod way;
 
@@ -24,6 +25,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::open_files::OpenFiles;
+use above::Above;
 pub use rights::Rights;
 pub use way::Way;
 
@@ -185,7 +187,9 @@ pub struct Store {
     path: PathBuf,
     /// The path that it was opened by, absolute: links in it may have it too.
     given: PathBuf,
-    above: Vec<Rights>,
+    above: Above,
+    /// What the root was when it was opened.
+    found: Stat,
     open_files: OpenFiles,
 }
 
@@ -198,14 +202,11 @@ impl Store {
         if !meta.is_dir() {
             return Err(Error::invalid(given, "store", "a directory", FileKind::of(meta.file_type()).name()));
         }
-        let root = File::open(&path).map_err(|e| Error::io(given, "open the store", e))?.into();
-        let rights = |above: &Path| {
-            let stat = Stat::of(&fs::metadata(above).ok()?);
-            Some(narrowed(stat.rights, stat.kind, above))
-        };
-        let above = path.ancestors().skip(1).filter_map(rights).collect();
-        let given = std::path::absolute(given).map_err(|e| Error::io(given, "open the store", e))?;
-        Ok(Self { root, path, given, above, open_files: OpenFiles::default() })
+        let fail = |e| Error::io(given, "open the store", e);
+        let root = OwnedFd::from(File::open(&path).map_err(fail)?);
+        let above = Above::new(root.as_fd()).map_err(fail)?;
+        let (given, found) = (std::path::absolute(given).map_err(fail)?, Stat::of(&meta));
+        Ok(Self { root, path, given, above, found, open_files: OpenFiles::default() })
     }
 
     /// The store's directory, absolute and free of links.
@@ -224,13 +225,32 @@ impl Store {
     }
 
     /// Facts of the root directory; its rights are narrowed by those of the directories above it,
-    /// which whoever reads the store has to pass.
+    /// which whoever reads the store has to pass, as they are now.
     pub fn stat_root(&self) -> Result<Stat> {
         let mut stat = self.stat(Path::new(""))?;
-        for above in &self.above {
-            stat.rights = stat.rights.behind(above);
+        let Ok(above) = self.above.rights(self.root.as_fd()) else {
+            stat.rights.mode = 0;
+            return Ok(stat);
+        };
+        let own = stat.rights;
+        stat.rights = above.iter().fold(own, |rights, above| rights.behind(above));
+        // Of who mounts it is known that all of them let them through, whichever class they are of there.
+        if own.is_own() {
+            stat.rights.mode |= own.mode & 0o700;
         }
         Ok(stat)
+    }
+
+    /// Facts of the root directory, or what was known of it at first where it cannot be looked at any more.
+    pub fn last_known_root(&self) -> Stat {
+        self.stat(Path::new("")).unwrap_or(self.found)
+    }
+
+    /// Whether the way to the store is closed to this program's user: by its root, or by a directory above.
+    pub fn is_shut(&self) -> bool {
+        let is_open = || self.stat_root().is_ok_and(|stat| stat.rights.let_us_in());
+        // Nothing is closed to root.
+        !nix::unistd::geteuid().is_root() && self.above.is_shut(|| !is_open())
     }
 
     /// Facts of a file or directory of the store, without opening it. Its rights are narrowed by its
@@ -297,7 +317,11 @@ impl Store {
 
     /// What is there, not opened, and its facts without regard to access control lists.
     fn look_at(&self, path: &Path) -> Result<(File, Stat)> {
-        let file = self.open_beneath(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, "look at")?;
+        let file = match path.as_os_str().is_empty() {
+            // Even where nobody may search it.
+            true => File::from(self.root.try_clone().map_err(|e| Error::io(".", "look at", e))?),
+            false => self.open_beneath(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, "look at")?,
+        };
         let stat = stat_of(&file, path)?;
         Ok((file, stat))
     }
@@ -316,7 +340,7 @@ impl Store {
                 Err(nix::Error::EXDEV) => {
                     return Err(Error::refused(path, "another file system is mounted there"));
                 }
-                Err(errno) => return Err(Error::io(path, action, io::Error::from(errno))),
+                Err(errno) => return Err(Error::io(beneath, action, io::Error::from(errno))),
             }
         }
     }

@@ -66,7 +66,7 @@ impl StoreDirectory {
     }
 
     fn names(&self, store: &Store) -> Result<Arc<Names>> {
-        let now = self.stat(store)?.identity;
+        let now = store.identity(&self.directory.real)?;
         if let Some((then, names)) = &*lock(&self.names)
             && *then == now
         {

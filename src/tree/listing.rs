@@ -35,7 +35,9 @@ impl Tree {
         let place = self.place(ino)?;
         match &place.what {
             Content::Directory(directory) => {
-                let found = directory.list(self.store())?.into_iter();
+                // A listing that fails would hide the way to where the reason is.
+                let is_shut = ino == Ino::ROOT && self.store().is_shut();
+                let found = if is_shut { Vec::new() } else { directory.list(self.store())? }.into_iter();
                 let child = |(name, found): (OsString, Found)| {
                     let (key, count) = key_of(&directory.directory.join(&name), &found);
                     let kind =

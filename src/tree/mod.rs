@@ -12,7 +12,7 @@ mod status;
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use attr::{Attr, Ino, Lasting, NodeKind};
@@ -129,6 +129,7 @@ impl Tree {
         let place = self.place(parent)?;
         match &place.what {
             Content::Directory(_) if parent == Ino::ROOT && name == RESERVED => self.attr(Ino(STATUS)),
+            Content::Directory(_) if parent == Ino::ROOT && self.store().is_shut() => Err(shut("look up")),
             Content::Directory(directory) => match directory.find(self.store(), name)? {
                 Some(found) => self.enter(&directory.directory.join(name), found),
                 None => Err(Error::not_found(directory.directory.join(name))),
@@ -227,6 +228,7 @@ impl Tree {
     pub fn attr(&self, ino: Ino) -> Result<Attr> {
         let place = self.place(ino)?;
         match &place.what {
+            Content::Directory(_) if ino == Ino::ROOT => Ok(self.root_attr()),
             Content::Directory(directory) => {
                 Ok(Attr::directory(ino, &directory.stat(self.store())?, Lasting::Moment))
             }
@@ -237,13 +239,27 @@ impl Tree {
                 self.attr_in(folder, self.leaf(&place, folder, *first, ino)?, ino)
             }
             Content::Status => match report(ino) {
-                None => Ok(Attr::directory(ino, &self.shared.status.stat(self.store())?, Lasting::Version)),
+                None => Ok(Attr::directory(ino, &self.shared.status.stat(self.store()), Lasting::Version)),
                 Some(report) => {
-                    let (text, stat) = self.shared.status.fresh(self.store(), report)?;
+                    let (text, stat) = self.shared.status.fresh(self.store(), report);
                     Ok(Attr::file(ino, text.len() as u64, &stat, Lasting::No))
                 }
             },
         }
+    }
+
+    /// What `stat` tells of the root. Where the store is closed to who mounts, or gone, they and nobody else may
+    /// enter it, on their way to what `.arrayfs` says about that.
+    fn root_attr(&self) -> Attr {
+        let stat = match self.store().stat_root() {
+            Ok(stat) if stat.rights.let_us_in() => stat,
+            _ => {
+                let mut stat = self.shared.status.stat(self.store());
+                stat.rights.mode = 0o500;
+                stat
+            }
+        };
+        Attr::directory(Ino::ROOT, &stat, Lasting::Moment)
     }
 
     /// What `stat` tells of a node in the folder of an array.
@@ -345,9 +361,6 @@ impl Tree {
     /// [`Error::NotFound`] where there is none.
     pub fn resolve(&self, path: &Path) -> Result<Attr> {
         let not_found = || Error::not_found(path);
-        if path.components().any(|part| part == Component::ParentDir) {
-            return Err(not_found());
-        }
         // The folders on the way, of which the last is where we are.
         let mut way = vec![self.attr(Ino::ROOT)?];
         let mut ahead: VecDeque<_> = path.components().map(|part| part.as_os_str().to_owned()).collect();
@@ -356,11 +369,14 @@ impl Tree {
             let here = *way.last().ok_or_else(not_found)?;
             match name.as_encoded_bytes() {
                 b"." | b"/" => continue,
+                _ if here.kind != NodeKind::Folder => return Err(not_found()),
+                b".." if way.len() == 1 => {
+                    return Err(Error::refused(path, "a path in the tree cannot lead out of it"));
+                }
                 b".." => {
                     way.pop();
                     continue;
                 }
-                _ if here.kind != NodeKind::Folder => return Err(not_found()),
                 _ => {}
             }
             let attr = self.lookup(here.ino, &name).map_err(|error| match error {
@@ -411,6 +427,11 @@ impl Tree {
     }
 }
 
+/// The store is closed to who mounts.
+fn shut(action: &'static str) -> Error {
+    Error::io(".", action, std::io::Error::from_raw_os_error(libc::EACCES))
+}
+
 fn slice_key(folder: Key, name: &OsStr) -> Key {
     folder.within(("slice", name))
 }
@@ -419,9 +440,9 @@ fn slice_key(folder: Key, name: &OsStr) -> Key {
 fn key_of(path: &Path, found: &Found) -> (Key, u64) {
     match found {
         Found::Directory(directory) => {
-            (Key::new(("directory", path.as_os_str(), directory.real.as_os_str())), 1)
+            (Key::new(("directory", path.as_os_str(), directory.real.as_os_str(), &directory.behind)), 1)
         }
-        Found::Plain(file) => (Key::new(("file", path.as_os_str(), file.stat().identity)), 1),
+        Found::Plain(file) => (Key::new(("file", path.as_os_str(), file.version())), 1),
         Found::Array(array) => {
             let count = Folder::extent_of(&Selection::whole(Arc::clone(array))).count();
             (Key::new(("array", path.as_os_str(), array.version())), count)
