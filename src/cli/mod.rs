@@ -110,6 +110,9 @@ fn why_missing(tree: &Tree, path: &Path, error: Error) -> Error {
         |path: &Path| StoredArray::load(tree.store(), path).err().filter(|error| !error.is_not_found());
     path.ancestors().find_map(load).unwrap_or(error)
 }
+    if !error.is_not_found() {
+        return error;
+    }
 
 fn start_log(verbose: u8, is_server: bool) {
     let level = match verbose {

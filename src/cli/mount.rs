@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use arrayfs::fuse::{self, Mounted, Options};
 use arrayfs::memory_mapping::allow_maximal_open_files;
-use arrayfs::mmap::map_large_buffers;
+use arrayfs::mmap::{map_large_buffers, spare_addresses};
 use arrayfs::mountpoint::{self, Ground};
 use arrayfs::part::Formats;
 use arrayfs::tree::Tree;
@@ -40,9 +40,9 @@ pub struct Args {
     /// Let other users in; modes and owners are those of the store, and are enforced
     #[arg(long)]
     allow_other: bool,
-    /// Threads that serve [default: two for each core, 8 to 32]
-    #[arg(long)]
-    threads: Option<usize>,
+    /// Threads that serve, 1 to 256 [default: two for each core, 8 to 32]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
     /// Formats to offer, with commas between, such as npy,csv; raw files, meta.yaml and README.md are
     /// always there [default: all]
     #[arg(long, value_name = "FORMATS", value_delimiter = ',')]
@@ -100,9 +100,10 @@ fn serve(args: &Args) -> Result<ExitCode> {
     let signals = block_signals()?;
     let mut options = Options { allow_other: args.allow_other, ..Options::default() };
     options.passthrough = !args.no_passthrough;
-    options.threads = args.threads.unwrap_or(options.threads);
+    options.threads = args.threads.map_or(options.threads, usize::from);
     let formats = args.views.as_deref().map_or(Ok(Formats::ALL), view::formats)?;
     let tree = Tree::open(&args.store)?.in_formats(formats);
+    spare_addresses();
     let mounted = mount(&tree, &args.mountpoint, options)?;
     if args.background_child {
         say_ready().context("cannot tell that the mount is ready")?;
@@ -149,6 +150,10 @@ pub fn block_signals() -> Result<SigSet> {
 
 /// Tells the process that waits, and lets go of everything that ties us to its terminal.
 fn say_ready() -> io::Result<()> {
+        io::ErrorKind::OutOfMemory => {
+            "the system gives too little memory for the threads that serve, or too few of them; raise its limits \
+             (`ulimit -v`, `ulimit -u`), or have fewer (`--threads`)"
+        }
     io::stdout().write_all(READY)?;
     io::stdout().flush()?;
     std::env::set_current_dir("/")?;
