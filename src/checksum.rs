@@ -16,7 +16,7 @@ use crate::catalog::StoredArray;
 use crate::error::Result;
 use crate::memo::Key;
 use crate::source::Source;
-use crate::vfile::{Extent, Generate, VirtualFile};
+use crate::vfile::{Extent, Fill, Generate, VirtualFile};
 
 /// Bytes that a thread reads at once, and so the memory it takes.
 const BUFFER: usize = 1 << 20;
@@ -52,10 +52,13 @@ impl Field {
 }
 
 impl Generate for Field {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let crc = self.array.memo.get_or_compute(self.key, || self.compute())?;
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        buffer.copy_from_slice(&crc.to_le_bytes()[start..start + buffer.len()]);
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
+        // Of bytes that are being written it is that of now, and worth nothing the next moment.
+        let crc = match self.array.is_settled() {
+            true => self.array.memo.get_or_compute(self.key, || self.compute())?,
+            false => crc32_of(&self.content)?,
+        };
+        out.put(&crc.to_le_bytes());
         Ok(())
     }
 
@@ -133,9 +136,9 @@ impl Pass<'_> {
         let mut at = start;
         while at < end {
             buffer.resize(usize::try_from(end - at).unwrap_or(BUFFER).min(BUFFER), 0);
-            let filled = self.file.read_at(at, buffer)?;
-            hasher.update(&buffer[..filled]);
-            at += filled as u64;
+            self.file.read_exact_at(at, buffer)?;
+            hasher.update(buffer);
+            at += buffer.len() as u64;
         }
         Ok(hasher)
     }

@@ -8,12 +8,14 @@
 //! Where it may not, the tree is served by one connection without `open`, and has no links.
 
 mod adapter;
+mod changes;
 mod confine;
 mod convert;
 mod entries;
 mod gate;
 mod lane;
 mod mounted;
+mod notifier;
 mod passthrough;
 mod room;
 mod watch;
@@ -22,18 +24,20 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 
 use fuser::{Config, MountOption, Session, SessionACL};
 
+use crate::generation::Listener;
 use crate::mountpoint::{self, Device};
 use crate::tree::Tree;
 use adapter::ArrayFs;
 use confine::confine;
 use gate::Gate;
 use mounted::{Ending, Event, Inner, Served, Side};
+use notifier::Connection;
 use passthrough::Backings;
-use watch::Watch;
+use watch::{Watch, Watching};
 
 pub use convert::MOMENT;
 pub use mounted::{Mounted, Teller};
@@ -83,6 +87,7 @@ pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Mou
         tree: tree.clone(),
         options,
         watch: watch.as_ref().map(Arc::downgrade).unwrap_or_default(),
+        entries: Arc::default(),
         is_passthrough: backings.is_possible(),
     };
     let outer = ArrayFs::new(linked, Some(backings), watch.clone());
@@ -93,7 +98,7 @@ pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Mou
     match inner.mount(mountpoint, &events.0, 1) {
         Ok(served) => {
             links.open();
-            Ok(Mounted::new(tree, [outer, served], Some(inner), watch, events))
+            Ok(Mounted::new(tree, [outer, served], Some(inner), watch.as_deref(), events))
         }
         Err(error) => {
             mountpoint::unmount(mountpoint).map_err(io::Error::other)?;
@@ -113,13 +118,15 @@ fn mount_single(tree: &Tree, mountpoint: &Path, options: Options, why: &str) -> 
     let (watch, events) = (watch(tree), mpsc::channel());
     let single = ArrayFs::new(tree.clone(), None, watch.clone());
     let single = serve(single, tree, mountpoint, options, Ending::new(&events.0, 0))?;
-    Ok(Mounted::new(tree, [single], None, watch, events))
+    Ok(Mounted::new(tree, [single], None, watch.as_deref(), events))
 }
 
 /// A watch for changes in the store, if the system has one for us.
-fn watch(tree: &Tree) -> Option<Arc<Watch>> {
+fn watch(tree: &Tree) -> Option<Arc<Watching>> {
     let without = |error: &io::Error| log::warn!("changes in the store show after a moment only: {error}");
-    Watch::new(tree).inspect_err(without).ok()
+    let watch = Arc::new(Watch::new(tree).inspect_err(without).ok()?);
+    tree.store().generations().set_listener(Arc::downgrade(&watch) as Weak<dyn Listener>);
+    Some(Arc::new(Watching(watch)))
 }
 
 fn serve(
@@ -131,7 +138,7 @@ fn serve(
 ) -> io::Result<Served> {
     let (entries, number) = (fs.entries(), ending.number);
     let session = Session::new(fs, mountpoint, &config(tree, options))?;
-    let connection = File::from(session.as_fd().try_clone_to_owned()?);
+    let device = File::from(session.as_fd().try_clone_to_owned()?);
     let store = Arc::clone(tree.store());
     let (say, is_confined) = mpsc::channel();
     std::thread::Builder::new().name("serve".into()).spawn(move || {
@@ -143,6 +150,8 @@ fn serve(
     if let Err(error) = read_ahead(side.device()) {
         log::debug!("the kernel keeps its own read-ahead: {error}");
     }
+    // What the system calls the connection is the device's number of what is mounted.
+    let connection = Connection { device, number: Some(side.device().minor()) };
     Ok(Served { connection, entries, side })
 }
 

@@ -4,18 +4,18 @@
 //! without the inner, links of the outer lead nowhere: so it is made anew, after a while in which whoever takes
 //! away both can go on to the second.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::adapter::ArrayFs;
 use super::entries::Entries;
-use super::watch::Watch;
-use super::{Options, passthrough, serve};
+use super::notifier::{Connection, Notifier};
+use super::watch::Watching;
+use super::{Options, changes, passthrough, serve};
 use crate::mountpoint::{self, Changes, Device, Sign};
 use crate::tree::Tree;
 
@@ -26,12 +26,9 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 /// How long threads have to end when there is nobody left to serve: one may hang with its disk.
 const TO_END: Duration = Duration::from_millis(500);
 
-/// The connections that are told of changes in the store.
-pub(super) type Connections = Arc<Mutex<Vec<(File, Arc<Entries>)>>>;
-
 /// A connection that is served.
 pub(super) struct Served {
-    pub connection: File,
+    pub connection: Connection,
     pub entries: Arc<Entries>,
     pub side: Side,
 }
@@ -117,7 +114,9 @@ impl Drop for Ending {
 pub(super) struct Inner {
     pub tree: Tree,
     pub options: Options,
-    pub watch: Weak<Watch>,
+    pub watch: Weak<Watching>,
+    /// What the kernel is told of there.
+    pub entries: Arc<Entries>,
     /// Whether the kernel reads whole files on the outer mount.
     pub is_passthrough: Arc<AtomicBool>,
 }
@@ -125,7 +124,7 @@ pub(super) struct Inner {
 impl Inner {
     /// Mounts the tree inside what is mounted on `outer`.
     pub fn mount(&self, outer: &Path, events: &Sender<Event>, number: usize) -> io::Result<Served> {
-        let inner = ArrayFs::new(self.tree.clone(), None, self.watch.upgrade());
+        let inner = ArrayFs::new(self.tree.clone(), None, self.watch.upgrade()).with_entries(&self.entries);
         serve(inner, &self.tree, &outer.join(Tree::inner()), self.options, Ending::new(events, number))
     }
 }
@@ -135,7 +134,6 @@ pub struct Mounted {
     /// First the mount on the mountpoint; the last one is that inside it.
     sides: Vec<Side>,
     inner: Option<Inner>,
-    connections: Connections,
     teller: Teller,
     events: (Sender<Event>, Receiver<Event>),
     /// The first thing that went wrong.
@@ -143,16 +141,14 @@ pub struct Mounted {
 }
 
 /// What tells the kernel of changes in the store.
-#[derive(Clone, Debug, Default)]
-pub struct Teller(Weak<Watch>);
+#[derive(Clone, Debug)]
+pub struct Teller(Arc<Notifier>);
 
 impl Teller {
     /// Tells nothing any more. To be called before the process ends while the tree is mounted, lest the kernel
     /// waits for ever for a process that is gone.
     pub fn stop(&self) {
-        if let Some(watch) = self.0.upgrade() {
-            watch.stop();
-        }
+        self.0.stop();
     }
 }
 
@@ -162,17 +158,23 @@ impl Mounted {
         tree: &Tree,
         served: impl IntoIterator<Item = Served>,
         inner: Option<Inner>,
-        watch: Option<Arc<Watch>>,
+        watch: Option<&Watching>,
         events: (Sender<Event>, Receiver<Event>),
     ) -> Self {
-        let (sides, connections): (_, Vec<_>) =
-            served.into_iter().map(|served| (served.side, (served.connection, served.entries))).unzip();
-        let connections = Arc::new(Mutex::new(connections));
-        let teller = Teller(watch.as_ref().map(Arc::downgrade).unwrap_or_default());
-        if let Some(Err(error)) = watch.map(|watch| watch.start(tree, Arc::clone(&connections))) {
-            log::warn!("changes in the store show after a moment only: {error}");
+        let (mut sides, mut connections, mut entries) = (Vec::new(), Vec::new(), Vec::new());
+        for served in served {
+            sides.push(served.side);
+            connections.push(served.connection);
+            entries.push(served.entries);
         }
-        Self { sides, inner, connections, teller, events, result: Ok(()) }
+        let notifier = Arc::new(Notifier::new(connections));
+        if let Some(Watching(watch)) = watch {
+            match changes::Teller::start(tree, watch, &notifier, entries) {
+                Ok(()) => drop(tree.set_changes_told(true)),
+                Err(error) => log::warn!("changes in the store show after a moment only: {error}"),
+            }
+        }
+        Self { sides, inner, teller: Teller(notifier), events, result: Ok(()) }
     }
 
     /// What tells the kernel of changes.
@@ -243,12 +245,9 @@ impl Mounted {
         let cleared = if last.is_in_place() { mountpoint::unmount(&last.target) } else { Ok(()) };
         let mended = cleared.map_err(io::Error::other);
         match mended.and_then(|()| inner.mount(&outer.target, &self.events.0, number)) {
-            Ok(Served { connection, entries, side }) => {
+            Ok(Served { connection, side, .. }) => {
                 log::warn!("the mount in .arrayfs/tree was taken away, and is made anew");
-                let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-                connections.truncate(1);
-                connections.push((connection, entries));
-                drop(connections);
+                self.teller.0.replace_last(connection);
                 // Others may be read by who has files of them open.
                 self.sides.retain(|side| side.number == 0 || !side.is_over);
                 self.sides.push(side);
@@ -305,6 +304,7 @@ impl Mounted {
         let Some(Event::Ended(number, result)) = event else { return };
         if let Some(side) = self.sides.iter_mut().find(|side| side.number == number) {
             side.is_over = true;
+            self.teller.0.forget(side.device.minor());
         }
         if let Err(error) = result {
             self.fail(error);

@@ -38,6 +38,11 @@ impl Device {
         Ok(Self { major: nix::sys::stat::major(device), minor: nix::sys::stat::minor(device) })
     }
 
+    /// The second of its numbers, which tells it from others of this system.
+    pub fn minor(&self) -> u64 {
+        self.minor
+    }
+
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let (major, minor) = std::str::from_utf8(text).ok()?.split_once(':')?;
         Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
