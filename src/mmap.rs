@@ -343,6 +343,19 @@ pub fn allow_maximal_open_files() -> Result<u64> {
     Ok(hard)
 }
 
+/// Has all threads share one heap, where the addresses of this process are limited (`ulimit -v`): each would
+/// otherwise take 64 MiB of them for a heap of its own.
+pub fn spare_addresses() {
+    if getrlimit(Resource::RLIMIT_AS).is_ok_and(|(soft, _)| soft == libc::RLIM_INFINITY) {
+        return;
+    }
+    // SAFETY: this sets a number in the allocator, before there are threads.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// Has large buffers mapped one by one, so that a part of one that is never used takes no memory.
 ///
 /// The allocator would otherwise learn from the first that is freed to keep such buffers, and fill the

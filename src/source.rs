@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::generation::{FileId, Generation, is_written};
 use crate::mmap::{GuardedMap, MmapBytes, Mode, Untouched, mmap_file};
 use crate::open_files::Closable;
-use crate::store::{FileKind, Identity, Stat, Store};
+use crate::store::{FileKind, Identity, Rights, Stat, Store};
 
 /// A run of bytes of a file of the store.
 #[derive(Clone, Copy, Debug)]
@@ -132,16 +132,17 @@ struct Opened {
 impl Source {
     /// The file at `path` of the store, links inside the store followed. It is not opened yet.
     ///
-    /// Its rights are narrowed by those of the directories that a link to it leads past.
+    /// Its rights are narrowed by those of the directories that a link to it leads past, as they are now.
     pub fn find(store: &Arc<Store>, path: &Path) -> Result<Self> {
         let mut stat = store.stat(path)?;
         let mut target = path.to_owned();
         if stat.kind == FileKind::Link {
-            target = store.resolve(path)?;
-            stat = store.stat(&target)?;
-            for directory in store.passage(&target)? {
-                stat.rights = stat.rights.behind(&directory);
+            let way = store.resolve(path)?;
+            stat = store.stat(&way.end)?;
+            for directory in &way.passed {
+                stat.rights = stat.rights.behind(&store.stat(directory)?.rights);
             }
+            target = way.end;
         }
         if stat.kind != FileKind::File {
             return Err(Error::invalid(path, "kind of file", FileKind::File.name(), stat.kind.name()));
@@ -205,10 +206,19 @@ impl Source {
         self.is_current() || (!self.is_settled() && self.is_in_place())
     }
 
-    /// Whether the path still shows the version that was found.
+    /// Whether the path still shows the version that was found, to whom it was shown then.
     pub fn is_current(&self) -> bool {
-        self.store.identity(&self.path).is_ok_and(|identity| identity == self.stat.identity)
-            && (self.path == self.name || self.store.resolve(&self.name).is_ok_and(|path| path == self.path))
+        if self.path == self.name {
+            return self.store.identity(&self.path).is_ok_and(|identity| identity == self.stat.identity);
+        }
+        // A link: it may lead elsewhere by now, or past directories that let others through.
+        let now = Self::find(&self.store, &self.name);
+        now.is_ok_and(|now| now.path == self.path && now.version() == self.version())
+    }
+
+    /// What tells this version from others: which bytes they are, and who may read them.
+    pub fn version(&self) -> (Identity, Rights) {
+        (self.stat.identity, self.stat.rights)
     }
 
     /// Whether the path still shows the file that was found, whatever its bytes.

@@ -74,6 +74,11 @@ impl ArrayFs {
         Arc::clone(&self.entries)
     }
 
+    /// The same, but that the names that the kernel is told of are kept here.
+    pub fn with_entries(self, entries: &Arc<Entries>) -> Self {
+        Self { entries: Arc::clone(entries), ..self }
+    }
+
     /// The same, but that links are told of when this gate is open.
     pub fn with_links_behind(self, gate: &Arc<Gate>) -> Self {
         Self { links: Some(Arc::clone(gate)), ..self }

@@ -10,14 +10,21 @@ use fuser::{BackingId, FileHandle, FopenFlags, INodeNo, InitFlags, KernelConfig,
 use crate::source::Source;
 use crate::tree::{File, Tree};
 
-/// File systems that may lie one above the other, the store's own among them.
-const STACK_DEPTH: u32 = 2;
+/// File systems that may lie on others, as `linux/magic.h` numbers them: overlayfs, eCryptfs, FUSE.
+const STACKED: [i64; 3] = [0x794c_7630, 0xf15f, 0x6573_5546];
+
+/// How many file systems lie one above the other where a store is read through this mount. The kernel allows two,
+/// so what asks for no more than it needs can have another put on top, such as overlayfs.
+fn stack_depth(tree: &Tree) -> u32 {
+    let kind = rustix::fs::fstatfs(tree.store().as_fd()).map_or(0, |fs| fs.f_type);
+    if STACKED.contains(&kind) { 2 } else { 1 }
+}
 
 /// The files that are open in the kernel, by the number of their node: all that have one node open must
 /// share one file.
 pub(super) struct Backings {
     tree: Tree,
-    is_possible: AtomicBool,
+    is_possible: Arc<AtomicBool>,
     open: Mutex<Open>,
 }
 
@@ -31,13 +38,18 @@ const COUNTED: FileHandle = FileHandle(1);
 
 impl Backings {
     pub fn new(tree: Tree) -> Self {
-        Self { tree, is_possible: AtomicBool::new(false), open: Mutex::default() }
+        Self { tree, is_possible: Arc::default(), open: Mutex::default() }
+    }
+
+    /// Whether the kernel reads whole files by itself, from the moment on that it was asked.
+    pub fn is_possible(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_possible)
     }
 
     /// Asks the kernel for passthrough.
     pub fn init(&self, config: &mut KernelConfig) {
         let is_there = config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok()
-            && config.set_max_stack_depth(STACK_DEPTH).is_ok();
+            && config.set_max_stack_depth(stack_depth(&self.tree)).is_ok();
         self.is_possible.store(is_there, Ordering::Relaxed);
         describe(&self.tree, (!is_there).then_some("this kernel has none (it came with Linux 6.9)"));
     }

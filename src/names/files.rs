@@ -19,7 +19,7 @@ use super::{Labels, Names};
 use crate::error::{Error, Result};
 use crate::format::Shape;
 use crate::source::Source;
-use crate::store::{FileKind, Identity, Store, with_suffix};
+use crate::store::{FileKind, Identity, Rights, Store, with_suffix};
 
 /// What follows an array's name in the file of its rows' names.
 pub const ROW_NAMES: &str = ".rows.txt";
@@ -111,16 +111,16 @@ impl NameFiles {
     }
 
     /// Which versions of which files they are.
-    pub fn identities(&self) -> [Option<(&Path, Identity)>; 2] {
+    pub fn versions(&self) -> [Option<(&Path, (Identity, Rights))>; 2] {
         [&self.rows, &self.columns].map(|file| {
             let source = &file.as_ref()?.source;
-            Some((source.name(), source.stat().identity))
+            Some((source.name(), source.version()))
         })
     }
 
     /// Whether the store still has these versions, and no others that would win over them.
     pub fn is_current(&self) -> bool {
-        Self::find(&self.store, &self.path, self.shape).identities() == self.identities()
+        Self::find(&self.store, &self.path, self.shape).versions() == self.versions()
     }
 
     /// The file that names the rows, if there is one; one that is small is known to fit.

@@ -217,9 +217,9 @@ impl Tree {
 pub(super) fn key_of(path: &Path, found: &FoundName) -> (Key, u64) {
     match found {
         FoundName::Directory(directory) => {
-            (Key::new(("directory", path.as_os_str(), directory.real.as_os_str())), 1)
+            (Key::new(("directory", path.as_os_str(), directory.real.as_os_str(), &directory.behind)), 1)
         }
-        FoundName::Plain(file) => (Key::new(("file", path.as_os_str(), file.stat().identity)), 1),
+        FoundName::Plain(file) => (Key::new(("file", path.as_os_str(), file.version())), 1),
         FoundName::Array(array) => {
             let count = Folder::extent_of(&Selection::whole(Arc::clone(array))).count();
             (Key::new(("array", path.as_os_str(), array.version())), count)

@@ -16,7 +16,7 @@ mod status;
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -126,6 +126,7 @@ impl Tree {
         let place = self.place(parent)?;
         match &place.what {
             Content::Directory(_) if parent == Ino::ROOT && name == RESERVED => self.attr(Ino(STATUS)),
+            Content::Directory(_) if parent == Ino::ROOT && self.store().is_shut() => Err(shut("look up")),
             Content::Directory(directory) => match directory.find(self.store(), name)? {
                 Some(found) => self.enter(&place, name, &directory.directory.join(name), found, is_listed),
                 None => Err(Error::not_found(directory.directory.join(name))),
@@ -197,6 +198,7 @@ impl Tree {
     pub fn attr(&self, ino: Ino) -> Result<Attr> {
         let place = self.place(ino)?;
         match &place.what {
+            Content::Directory(_) if ino == Ino::ROOT => Ok(self.root_attr()),
             Content::Directory(directory) => {
                 Ok(Attr::directory(ino, &directory.stat(self.store())?, Lasting::Moment))
             }
@@ -206,13 +208,27 @@ impl Tree {
                 self.attr_in(folder, made, leaf, ino)
             }
             Content::Status => match report(ino) {
-                None => Ok(Attr::directory(ino, &self.shared.status.stat(self.store())?, Lasting::Version)),
+                None => Ok(Attr::directory(ino, &self.shared.status.stat(self.store()), Lasting::Version)),
                 Some(report) => {
-                    let (text, stat) = self.shared.status.fresh(self.store(), report)?;
+                    let (text, stat) = self.shared.status.fresh(self.store(), report);
                     Ok(Attr::file(ino, text.len() as u64, &stat, Lasting::No))
                 }
             },
         }
+    }
+
+    /// What `stat` tells of the root. Where the store is closed to who mounts, or gone, they and nobody else may
+    /// enter it, on their way to what `.arrayfs` says about that.
+    fn root_attr(&self) -> Attr {
+        let stat = match self.store().stat_root() {
+            Ok(stat) if stat.rights.let_us_in() => stat,
+            _ => {
+                let mut stat = self.shared.status.stat(self.store());
+                stat.rights.mode = 0o500;
+                stat
+            }
+        };
+        Attr::directory(Ino::ROOT, &stat, Lasting::Moment)
     }
 
     /// What `stat` tells of a node in the folder of an array that is looked up.
@@ -309,9 +325,6 @@ impl Tree {
     /// [`Error::NotFound`] where there is none.
     pub fn resolve(&self, path: &Path) -> Result<Attr> {
         let not_found = || Error::not_found(path);
-        if path.components().any(|part| part == Component::ParentDir) {
-            return Err(not_found());
-        }
         // The folders on the way, of which the last is where we are.
         let mut way = vec![self.attr(Ino::ROOT)?];
         let mut ahead: VecDeque<_> = path.components().map(|part| part.as_os_str().to_owned()).collect();
@@ -320,11 +333,14 @@ impl Tree {
             let here = *way.last().ok_or_else(not_found)?;
             match name.as_encoded_bytes() {
                 b"." | b"/" => continue,
+                _ if here.kind != NodeKind::Folder => return Err(not_found()),
+                b".." if way.len() == 1 => {
+                    return Err(Error::refused(path, "a path in the tree cannot lead out of it"));
+                }
                 b".." => {
                     way.pop();
                     continue;
                 }
-                _ if here.kind != NodeKind::Folder => return Err(not_found()),
                 _ => {}
             }
             let attr = self.lookup(here.ino, &name).map_err(|error| match error {
@@ -369,6 +385,11 @@ impl Tree {
             self.shared.status.note(path, version, error);
         }
     }
+}
+
+/// The store is closed to who mounts.
+fn shut(action: &'static str) -> Error {
+    Error::io(".", action, std::io::Error::from_raw_os_error(libc::EACCES))
 }
 
 /// The report of a number, if it is not that of the folder.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::catalog::{Finding, StoredArray, walk};
-use crate::error::{Error, Result, shown};
+use crate::error::{Error, shown};
 use crate::store::{Rights, Stat, Store, Time};
 
 /// The files of the folder.
@@ -101,24 +101,24 @@ impl Status {
         }
     }
 
-    /// Facts of the folder: the store's times, and who mounts owns it.
-    pub fn stat(&self, store: &Store) -> Result<Stat> {
+    /// Facts of the folder: the store's times, as far as they are known, and who mounts owns it.
+    pub fn stat(&self, store: &Store) -> Stat {
         let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
         // Others may pass it, on the way to what is mounted in it.
-        Ok(Stat { rights: Rights { mode: 0o511, uid, gid }, ..store.stat_root()? })
+        Stat { rights: Rights { mode: 0o511, uid, gid }, ..store.last_known_root() }
     }
 
     /// A report as it is now, and facts of its file. Its times are those of its own last change, which
     /// tells the kernel to read it anew; only who mounts may read it, for the reports name what is in
     /// directories that are closed to others.
-    pub fn fresh(&self, store: &Arc<Store>, report: Report) -> Result<(Arc<str>, Stat)> {
+    pub fn fresh(&self, store: &Arc<Store>, report: Report) -> (Arc<str>, Stat) {
         let fresh = |known: &Known| !known.is_old && known.surveyed.elapsed() < known.good_for;
         let known = self.known().filter(fresh).unwrap_or_else(|| self.survey_anew(store));
-        let mut stat = self.stat(store)?;
+        let mut stat = self.stat(store);
         stat.rights.mode = 0o400;
         stat.identity.modified = known.changed;
         stat.identity.changed = known.changed;
-        Ok((Arc::clone(&known.texts[report as usize]), stat))
+        (Arc::clone(&known.texts[report as usize]), stat)
     }
 
     /// A report as it was last told, so that its size is that of the `stat` before.
