@@ -3,6 +3,7 @@
 //! Extents are checked and summed once, where the file is made, so that its size and its bytes
 //! cannot disagree.
 
+mod part;
 mod repeated;
 
 use std::fmt;

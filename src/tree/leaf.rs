@@ -2,8 +2,8 @@
 //!
 //! A folder of `n` rows and `m` columns has `1 + n + m` scopes of 1024 numbers each: first the folder
 //! itself, then its rows, then its columns. Within a scope the folders come first, then 32 numbers
-//! (one for each format) for each thing. After the scopes come 64 numbers for the members of each
-//! format that is a folder. So a node's number tells what it is, and no state is kept for it, however
+//! (one for each format) for each thing. After the scopes come the numbers for the members of each
+//! format that is a folder, as many as any has. So a node's number tells what it is, and no state is kept for it, however
 //! many rows there are.
 
 use crate::part::{Scope, Thing};
@@ -17,8 +17,6 @@ const LINKS: u64 = 256;
 const FILES: u64 = 512;
 /// Numbers of one thing: the most formats there can be.
 const FORMATS: u64 = 32;
-/// Numbers of the members of one format.
-const MEMBERS: u64 = Members::MOST as u64;
 /// The most rows and columns that are numbered.
 const MOST: u64 = 1 << 48;
 
@@ -53,31 +51,39 @@ pub enum Node {
     /// A thing in the format of that number.
     File(Thing, usize),
     /// A file or folder of that number in a format that is a folder, of the whole scope.
-    Member(Thing, usize, usize),
+    Member(Thing, usize, u64),
 }
 
-/// Rows and columns of a folder, which fix the numbers in it.
+/// What fixes the numbers in a folder.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent {
     /// Rows, each with a scope of numbers.
     pub rows: u64,
     /// Columns, each with a scope of numbers.
     pub columns: u64,
+    /// Numbers of the members of one format.
+    members: u64,
 }
 
 impl Extent {
     /// Of so many rows and columns; beyond what can be numbered none are.
     pub const fn new(rows: u64, columns: u64) -> Self {
-        if rows > MOST || columns > MOST { Self { rows: 0, columns: 0 } } else { Self { rows, columns } }
+        let (rows, columns) = if rows > MOST || columns > MOST { (0, 0) } else { (rows, columns) };
+        Self { rows, columns, members: Members::MOST as u64 }
+    }
+
+    /// With so many numbers for the members of each format that is a folder.
+    pub const fn with_members(self, members: u64) -> Self {
+        Self { members, ..self }
     }
 
     /// Numbers of the whole folder.
     pub const fn count(&self) -> u64 {
-        self.members() + (SPAN - FILES) * MEMBERS
+        self.first_member() + (SPAN - FILES) * self.members
     }
 
     /// Where the numbers of members start.
-    const fn members(&self) -> u64 {
+    const fn first_member(&self) -> u64 {
         (1 + self.rows + self.columns) * SPAN
     }
 
@@ -104,7 +110,7 @@ impl Extent {
             Node::Link(format) => LINKS + format as u64,
             Node::File(thing, format) => FILES + file(thing, format),
             Node::Member(thing, format, member) => {
-                return self.members() + file(thing, format) * MEMBERS + member as u64;
+                return self.first_member() + file(thing, format) * self.members + member;
             }
         };
         self.scope(leaf.of).0 + node
@@ -112,10 +118,9 @@ impl Extent {
 
     /// The node of a number.
     pub fn decode(&self, number: u64) -> Option<Leaf> {
-        if let Some(member) = number.checked_sub(self.members()) {
-            let (thing, format) = thing_and_format(member / MEMBERS)?;
-            let member = usize::try_from(member % MEMBERS).ok()?;
-            return Some(Leaf { of: Scope::All, node: Node::Member(thing, format, member) });
+        if let Some(member) = number.checked_sub(self.first_member()) {
+            let (thing, format) = thing_and_format(member / self.members)?;
+            return Some(Leaf { of: Scope::All, node: Node::Member(thing, format, member % self.members) });
         }
         let (scope, node) = (number / SPAN, number % SPAN);
         let of = match scope {
@@ -159,7 +164,7 @@ mod tests {
 
     #[test]
     fn numbers_read_back() {
-        let extent = Extent::new(700, 765);
+        let extent = Extent::new(700, 765).with_members(1000);
         let scopes = [Scope::All, Scope::Row(0), Scope::Row(699), Scope::Column(0), Scope::Column(764)];
         let nodes = [
             Node::Folder,
@@ -174,7 +179,7 @@ mod tests {
             Node::File(Thing::Meta, 1),
             Node::File(Thing::TenX, 31),
         ];
-        let members = [Node::Member(Thing::Meta, 0, 0), Node::Member(Thing::TenX, 31, 63)];
+        let members = [Node::Member(Thing::Meta, 0, 0), Node::Member(Thing::TenX, 31, 999)];
         let members = members.map(|node| Leaf { of: Scope::All, node });
         let leaves = scopes.into_iter().flat_map(|of| nodes.map(|node| Leaf { of, node })).chain(members);
         for leaf in leaves {
@@ -188,7 +193,8 @@ mod tests {
     #[test]
     fn what_is_too_large_is_not_numbered() {
         assert_eq!(Extent::new(u64::MAX, 1).count(), Extent::new(0, 0).count());
-        assert!(Extent::new(MOST, MOST).count() < 1 << 62);
+        // As many chunks as the largest file has.
+        assert!(Extent::new(MOST, MOST).with_members(1 << 42).count() < 1 << 62);
     }
 
     #[test]
