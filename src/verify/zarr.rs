@@ -11,10 +11,11 @@ use serde_json::{Map, Value, json};
 use super::members::Files;
 use super::names::{AxisNames, Called};
 use super::npy::expect;
-use super::raw::compare;
+use super::raw::compare_as;
 use super::reader::{expect_end, read_word};
 use super::truth::{Numbers, known_to_scipy, numbers};
 use super::{Fault, Shown, Verified};
+use crate::dtype::Dtype;
 use crate::part::{Part, Thing};
 use chunks::Chunks;
 use metadata::Version;
@@ -72,11 +73,7 @@ impl Tree<'_> {
     fn verify_anndata(&self) -> Verified {
         let selection = self.shown.selection;
         let names = AxisNames::of(selection)?;
-        for thing in [Thing::Data, Thing::Indices, Thing::Indptr] {
-            let numbers = known_to_scipy(numbers(selection, Part { thing, ..self.shown.part })?);
-            let axes = self.verify_array(&format!("X/{}", thing.name()), numbers)?;
-            expect("name of the axis", &axes[..], &[thing.name().to_owned()][..])?;
-        }
+        self.verify_csr()?;
         let shape = selection.shape().axes();
         let csr = json!({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": shape});
         self.verify_group("X", &csr)?;
@@ -90,6 +87,26 @@ impl Tree<'_> {
         self.verify_group("", &json!({"encoding-type": "anndata", "encoding-version": "0.1.0"}))?;
         let nodes = ["X", "X/data", "X/indices", "X/indptr", "obs", "obs/_index", "var", "var/_index"];
         self.verify_consolidated(&nodes.map(str::to_owned))
+    }
+
+    /// The three arrays; SciPy has two types of what counts, and wants one of both.
+    fn verify_csr(&self) -> Verified {
+        const COUNTS: [Dtype; 2] = [Dtype::Int32, Dtype::Int64];
+        let of = |thing| numbers(self.shown.selection, Part { thing, ..self.shown.part });
+        let verify = |thing: Thing, numbers, dtypes: &[Dtype]| {
+            let (axes, dtype) = self.verify_array_as(&format!("X/{}", thing.name()), numbers, dtypes)?;
+            expect("name of the axis", &axes[..], &[thing.name().to_owned()][..])?;
+            Ok::<_, Fault>(dtype)
+        };
+        let data = known_to_scipy(of(Thing::Data)?);
+        let (dtype, count) = (data.dtype, data.count());
+        verify(Thing::Data, data, &[dtype])?;
+        let indices = verify(Thing::Indices, of(Thing::Indices)?, &COUNTS)?;
+        let indptr = verify(Thing::Indptr, of(Thing::Indptr)?, &COUNTS)?;
+        match i32::try_from(count) {
+            Ok(_) => expect("type of indptr", &indptr, &indices),
+            Err(_) => Ok(()),
+        }
     }
 
     fn json(&self, path: &str, name: &str) -> Result<Value, Fault> {
@@ -120,7 +137,11 @@ impl Tree<'_> {
                 let nodes = nodes.iter().map(|node| Ok((node.clone(), self.json(node, "zarr.json")?)));
                 let metadata = nodes.collect::<Result<Map<_, _>, Fault>>()?;
                 let expected = json!({"kind": "inline", "must_understand": false, "metadata": metadata});
-                expect("consolidated metadata", &self.json("", "zarr.json")?["consolidated_metadata"], &expected)
+                expect(
+                    "consolidated metadata",
+                    &self.json("", "zarr.json")?["consolidated_metadata"],
+                    &expected,
+                )
             }
             Version::Two => {
                 let mut metadata = Map::new();
@@ -139,24 +160,38 @@ impl Tree<'_> {
 
     /// An array of these numbers. Returns the names of its axes.
     fn verify_array(&self, path: &str, numbers: Numbers<'_>) -> Result<Vec<String>, Fault> {
-        let (shape, item) = (numbers.shape.clone(), numbers.dtype.itemsize());
-        let (name, chunk, axes) = self.version.facts();
+        let dtype = numbers.dtype;
+        self.verify_array_as(path, numbers, &[dtype]).map(|(axes, _)| axes)
+    }
+
+    /// An array of these numbers in one of these types. Returns the names of its axes, and which type it is.
+    fn verify_array_as(
+        &self,
+        path: &str,
+        numbers: Numbers<'_>,
+        dtypes: &[Dtype],
+    ) -> Result<(Vec<String>, Dtype), Fault> {
+        let shape = numbers.shape.clone();
+        let facts = self.version.facts();
         let fact = |(name, place): (&str, &str)| -> Result<Value, Fault> {
             let value = self.json(path, name)?.pointer(place).cloned();
             value.ok_or_else(|| Fault(format!("{path}: {name} has no {place}")))
         };
-        let chunk: Vec<u64> = serde_json::from_value(fact((name, chunk))?)?;
-        let axes: Vec<String> = serde_json::from_value(fact(axes)?)?;
-        self.expect_metadata(path, self.version.numbers(numbers.dtype, &shape, &chunk, &axes))?;
+        let chunk: Vec<u64> = serde_json::from_value(fact(facts.chunk)?)?;
+        let axes: Vec<String> = serde_json::from_value(fact(facts.axes)?)?;
+        let found = fact(facts.dtype)?;
+        let dtype = dtypes.iter().find(|dtype| self.version.dtype(**dtype) == found);
+        let dtype = *dtype.ok_or_else(|| Fault(format!("{path}: elements of type {found}")))?;
+        self.expect_metadata(path, self.version.numbers(dtype, &shape, &chunk, &axes))?;
         let is_distinct = axes.len() == shape.len()
             && axes.iter().all(|axis| !axis.is_empty())
             && axes.first() != axes.get(1);
         expect("names of axes that differ", &is_distinct, &true)?;
         let open = |i: u64| self.files.open(&in_folder(path, &self.version.chunk(shape.len(), i)));
-        let mut chunks = Chunks::new(&shape, &chunk, item, &open)?;
-        compare(&mut chunks, numbers)?;
+        let mut chunks = Chunks::new(&shape, &chunk, dtype.itemsize(), &open)?;
+        compare_as(&mut chunks, dtype, numbers)?;
         expect_end(&mut chunks)?;
-        Ok(axes)
+        Ok((axes, dtype))
     }
 
     /// A vector of names, or of numbers in their place, along the axis of that name, if it has one.

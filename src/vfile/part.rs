@@ -33,7 +33,8 @@ impl Extent {
         Ok(match self {
             _ if start == 0 && length == self.len() => self.clone(),
             Self::Literal(bytes) => {
-                let [start, end] = [start, start + length].map(|at| usize::try_from(at).unwrap_or(usize::MAX));
+                let [start, end] =
+                    [start, start + length].map(|at| usize::try_from(at).unwrap_or(usize::MAX));
                 Self::Literal(bytes[start..end].into())
             }
             Self::Slice { source, offset, .. } => {

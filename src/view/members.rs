@@ -151,9 +151,7 @@ impl Members {
 
     /// The numbers of all nodes are below this.
     pub fn count(&self) -> u64 {
-        self.chunks
-            .last()
-            .map_or(self.nodes.len() as u64, |(_, first, chunks)| first + chunks.nodes())
+        self.chunks.last().map_or(self.nodes.len() as u64, |(_, first, chunks)| first + chunks.nodes())
     }
 
     /// The node of this number.
@@ -298,7 +296,8 @@ mod tests {
             (Layout::Dotted, "", "2.0"),
         ] {
             let members = [("x/zarr.json".to_owned(), file("{}")), (folder.to_owned(), chunks(layout))];
-            let members = Members::new(members.into_iter().chain([("y".to_owned(), chunks(Layout::Numbers))]));
+            let members =
+                Members::new(members.into_iter().chain([("y".to_owned(), chunks(Layout::Numbers))]));
             let mut found = members.iter().filter(|member| member.path == last);
             let file = found.next().unwrap().file.unwrap();
             assert!(found.next().is_none() && file.len() == Chunks::LEAST, "{last}");

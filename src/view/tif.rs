@@ -123,7 +123,16 @@ impl Layout {
         let described = words.header().len() as u64 + fields + words.size();
         let tables = (described + description).next_multiple_of(8);
         let start = (tables + strips * 2 * words.size()).next_multiple_of(4096);
-        Self { words, strips, strip_rows, strip, last: bytes - (strips - 1) * strip, described, tables, start }
+        Self {
+            words,
+            strips,
+            strip_rows,
+            strip,
+            last: bytes - (strips - 1) * strip,
+            described,
+            tables,
+            start,
+        }
     }
 
     /// The table of the strips' places and that of their bytes.
@@ -240,9 +249,7 @@ mod tests {
             let file = image(&block).unwrap();
             assert_eq!(word(&file, 2, 2), if is_big { 43 } else { 42 }, "{rows}");
             let (size, fields) = if is_big { (8, 24) } else { (4, 10) };
-            let field = |i: u64, part: u64| {
-                word(&file, fields + i * (4 + 2 * size) + 4 + part * size, size)
-            };
+            let field = |i: u64, part: u64| word(&file, fields + i * (4 + 2 * size) + 4 + part * size, size);
             let (strips, places, bytes) = (field(6, 0), field(6, 1), field(9, 1));
             let start = word(&file, places, size);
             assert_eq!(file.len() - start, rows * 4000);

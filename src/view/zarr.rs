@@ -121,9 +121,9 @@ impl View for Zarr {
 
     fn about(&self) -> &'static str {
         match self.0 {
-            Version::Two => "Zarr, version 2: zarr-python 2, Julia's Zarr.jl, `anndata` before 0.11",
+            Version::Two => "Zarr, version 2: zarr-python 2, GDAL, Julia's Zarr.jl, `anndata` before 0.12",
             Version::Three => {
-                "Zarr, version 3: `zarr.open`, `dask.array.from_zarr`, GDAL; of a sparse matrix `anndata.read_zarr`"
+                "Zarr, version 3: `zarr.open`, `dask.array.from_zarr`; of a sparse matrix `anndata.read_zarr`"
             }
         }
     }
@@ -214,7 +214,11 @@ mod tests {
         assert_eq!(files.len(), expected.len());
         for ((path, bytes), (name, content)) in files.iter().zip(expected) {
             let text = String::from_utf8_lossy(bytes).into_owned();
-            let text = if name.contains('.') { serde_json::from_str::<Value>(&text).unwrap().to_string() } else { text };
+            let text = if name.contains('.') {
+                serde_json::from_str::<Value>(&text).unwrap().to_string()
+            } else {
+                text
+            };
             assert_eq!((&path[..], &text[..]), (*name, *content));
         }
     }

@@ -29,7 +29,8 @@ impl<'o, 'a> Chunks<'o, 'a> {
         const MOST: u64 = 8 << 20;
         let wrong = || Fault(format!("chunks of shape {chunk:?} of an array of shape {shape:?}"));
         let ([rows, across @ ..], [height, width @ ..]) = (shape, chunk) else { return Err(wrong()) };
-        let row_bytes = across.iter().try_fold(item, |bytes, axis| bytes.checked_mul(*axis)).ok_or_else(wrong)?;
+        let row_bytes =
+            across.iter().try_fold(item, |bytes, axis| bytes.checked_mul(*axis)).ok_or_else(wrong)?;
         let chunk_bytes = row_bytes.checked_mul(*height).ok_or_else(wrong)?;
         let left = row_bytes.checked_mul(*rows).ok_or_else(wrong)?;
         let is_right = across == width

@@ -11,6 +11,14 @@ pub(super) enum Version {
     Three,
 }
 
+/// The files, and the places in them, that tell the shape of a chunk, the type of the elements, and the names of
+/// the axes.
+pub(super) struct Facts {
+    pub chunk: (&'static str, &'static str),
+    pub dtype: (&'static str, &'static str),
+    pub axes: (&'static str, &'static str),
+}
+
 /// Files of metadata by their names.
 type Files = Vec<(&'static str, Value)>;
 
@@ -26,13 +34,27 @@ impl Version {
         }
     }
 
-    /// Which file says what shape a chunk has, and where; and the same of the names of the axes.
-    pub const fn facts(self) -> (&'static str, &'static str, (&'static str, &'static str)) {
+    /// Where what is not known beforehand is told of an array.
+    pub const fn facts(self) -> Facts {
         match self {
-            Self::Two => (".zarray", "/chunks", (".zattrs", "/_ARRAY_DIMENSIONS")),
-            Self::Three => {
-                ("zarr.json", "/chunk_grid/configuration/chunk_shape", ("zarr.json", "/dimension_names"))
-            }
+            Self::Two => Facts {
+                chunk: (".zarray", "/chunks"),
+                dtype: (".zarray", "/dtype"),
+                axes: (".zattrs", "/_ARRAY_DIMENSIONS"),
+            },
+            Self::Three => Facts {
+                chunk: ("zarr.json", "/chunk_grid/configuration/chunk_shape"),
+                dtype: ("zarr.json", "/data_type"),
+                axes: ("zarr.json", "/dimension_names"),
+            },
+        }
+    }
+
+    /// The word for a type.
+    pub const fn dtype(self, dtype: Dtype) -> &'static str {
+        match self {
+            Self::Two => descr(dtype),
+            Self::Three => dtype.name(),
         }
     }
 

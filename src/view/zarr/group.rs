@@ -6,20 +6,22 @@ use serde_json::json;
 
 use super::Tree;
 use super::node::{Array, Node};
-use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::format::Shape;
+use crate::hdf5;
 use crate::names::{Labels, Names};
-use crate::part::{Block, Part, Scope, Selection, Thing};
+use crate::part::{Part, Selection, Thing};
 use crate::select::Rows;
 use crate::strings::Strings;
-use crate::vfile::VirtualFile;
-use crate::view::cast::float16_as_float32;
 
 /// Names of the axes: those of the files that their names come from, where these have a name of their
 /// own (`cell#.csv`), and differ.
 pub(super) fn axes(names: &Names) -> [String; 2] {
-    let axis = |labels: &Option<_>| labels.as_deref().and_then(|labels: &Labels| stem(&labels.source));
+    // Of a group the array and its axes are members beside one another.
+    let is_free = |name: &String| Thing::ALL.iter().all(|thing| thing.name() != name);
+    let axis = |labels: &Option<_>| {
+        labels.as_deref().and_then(|labels: &Labels| stem(&labels.source)).filter(is_free)
+    };
     let rows = axis(&names.rows).unwrap_or_else(|| "rows".into());
     match axis(&names.columns).unwrap_or_else(|| "columns".into()) {
         columns if columns != rows => [rows, columns],
@@ -32,15 +34,14 @@ fn stem(path: &Path) -> Option<String> {
     name.strip_suffix("#.csv").filter(|axis| !axis.is_empty()).map(str::to_owned)
 }
 
-/// A whole sparse matrix, as AnnData writes one. SciPy has no float16, so that is float32 there.
+/// A whole sparse matrix, as AnnData writes one, its numbers of the types that SciPy has.
 pub(super) fn anndata(selection: &Selection) -> Result<Tree> {
     let (names, shape) = (selection.names()?, selection.shape());
     let csr = json!({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": shape.axes()});
     let mut tree = Tree::default();
     tree.put("", Node::Group(json!({"encoding-type": "anndata", "encoding-version": "0.1.0"})));
     tree.put("X", Node::Group(csr));
-    for thing in [Thing::Data, Thing::Indices, Thing::Indptr] {
-        let block = known_to_scipy(selection.block(Part { thing, of: Scope::All })?)?;
+    for (thing, block) in hdf5::csr_blocks(selection)? {
         let name = thing.name();
         tree.put(&format!("X/{name}"), Node::Array(Array::numbers(block, &[name.to_owned()])));
     }
@@ -57,14 +58,6 @@ pub(super) fn anndata(selection: &Selection) -> Result<Tree> {
         tree.put(&format!("{name}/_index"), Node::Array(Array::names(&names)?));
     }
     Ok(tree)
-}
-
-fn known_to_scipy(block: Block) -> Result<Block> {
-    if block.dtype != Dtype::Float16 {
-        return Ok(block);
-    }
-    let bytes = VirtualFile::new([float16_as_float32(block.bytes)])?;
-    Ok(Block { dtype: Dtype::Float32, shape: block.shape, bytes })
 }
 
 /// A dense array and, as coordinates, the names that are known.

@@ -25,14 +25,17 @@ pub(super) fn consolidate(nodes: &[(String, Node)], files: &mut [(String, Value)
     let inner = nodes.iter().filter(|(path, _)| !path.is_empty());
     let inner: Map<_, _> = inner.map(|(path, node)| (path.clone(), of_node(node))).collect();
     if let Some((_, root)) = files.iter_mut().find(|(path, _)| path == "zarr.json" && !inner.is_empty()) {
-        root["consolidated_metadata"] = json!({"kind": "inline", "must_understand": false, "metadata": inner});
+        root["consolidated_metadata"] =
+            json!({"kind": "inline", "must_understand": false, "metadata": inner});
     }
 }
 
 fn of_array(array: &Array) -> Value {
     let (dtype, fill) = match array.kind {
         Kind::Number(dtype @ Dtype::Bool) => (dtype.name(), json!(false)),
-        Kind::Number(dtype @ (Dtype::Float16 | Dtype::Float32 | Dtype::Float64)) => (dtype.name(), json!(0.0)),
+        Kind::Number(dtype @ (Dtype::Float16 | Dtype::Float32 | Dtype::Float64)) => {
+            (dtype.name(), json!(0.0))
+        }
         Kind::Number(dtype) => (dtype.name(), json!(0)),
         Kind::Text => ("string", json!("")),
     };
