@@ -10,7 +10,7 @@ use half::f16;
 use crate::dtype::{Bool, Dtype, Element};
 use crate::error::{Error, Result};
 use crate::source::Source;
-use crate::vfile::{Extent, Generate, VirtualFile};
+use crate::vfile::{Extent, Fill, Generate, VirtualFile};
 
 /// Elements that are converted at once.
 const CHUNK: u64 = 8 * 1024;
@@ -52,23 +52,18 @@ impl Cast {
 }
 
 impl Generate for Cast {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
         let (wide, width) = (self.to.itemsize(), self.from.itemsize());
         let (mut items, mut made) = (Vec::new(), Vec::new());
-        let mut filled = 0;
-        while filled < buffer.len() {
-            let at = offset + filled as u64;
-            let (first, skip) = (at / wide, at % wide);
-            let count = CHUNK.min((skip + (buffer.len() - filled) as u64).div_ceil(wide));
+        while !out.is_full() {
+            let first = out.seek_item(wide);
+            let count = CHUNK.min(out.missing(wide));
             items.resize(usize::try_from(count * width).unwrap_or(usize::MAX), 0);
-            self.bytes.read_at(first * width, &mut items)?;
+            self.bytes.read_exact_at(first * width, &mut items)?;
             made.clear();
             convert(self.from, self.to, &items, &mut made)
                 .map_err(|(i, value)| self.fault(first + i, value))?;
-            let piece = &made[usize::try_from(skip).unwrap_or(usize::MAX)..];
-            let take = piece.len().min(buffer.len() - filled);
-            buffer[filled..filled + take].copy_from_slice(&piece[..take]);
-            filled += take;
+            out.put_some(&made)?;
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use crate::catalog::StoredArray;
 use crate::error::Result;
 use crate::memo::Key;
 use crate::source::Source;
-use crate::vfile::{Extent, Generate, VirtualFile};
+use crate::vfile::{Extent, Fill, Generate, VirtualFile};
 
 /// Bytes that a thread reads at once, and so the memory it takes.
 const BUFFER: usize = 1 << 20;
@@ -52,10 +52,8 @@ impl Field {
 }
 
 impl Generate for Field {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let crc = self.array.memo.get_or_compute(self.key, || self.compute())?;
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        buffer.copy_from_slice(&crc.to_le_bytes()[start..start + buffer.len()]);
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
+        out.put(&self.array.memo.get_or_compute(self.key, || self.compute())?.to_le_bytes());
         Ok(())
     }
 
@@ -133,9 +131,9 @@ impl Pass<'_> {
         let mut at = start;
         while at < end {
             buffer.resize(usize::try_from(end - at).unwrap_or(BUFFER).min(BUFFER), 0);
-            let filled = self.file.read_at(at, buffer)?;
-            hasher.update(&buffer[..filled]);
-            at += filled as u64;
+            self.file.read_exact_at(at, buffer)?;
+            hasher.update(buffer);
+            at += buffer.len() as u64;
         }
         Ok(hasher)
     }

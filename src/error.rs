@@ -50,6 +50,20 @@ pub enum Error {
         /// Bytes that are left.
         found: u64,
     },
+    /// What is computed of a file turned out to have fewer bytes than its size said: the file was written
+    /// after the size was told.
+    #[error(
+        "{}: what is made of it is too short: expected {expected} bytes, found {found}; was it written meanwhile?",
+        shown(path)
+    )]
+    Short {
+        /// The file that the content comes of.
+        path: PathBuf,
+        /// Bytes that the read was to reach to.
+        expected: u64,
+        /// Bytes that it could be given.
+        found: u64,
+    },
     /// A symbolic link that the store must not follow.
     #[error("{}: a symbolic link {why}", shown(path))]
     Link {

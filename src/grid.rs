@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::source::Source;
-use crate::vfile::{Extent, Generate};
+use crate::vfile::{Extent, Fill, Generate};
 
 /// Bytes of one piece, that a reader reads whole, such that the table of all pieces (`entry` bytes for
 /// each), which a reader reads whole as well, is no larger; at least 4 MiB.
@@ -60,15 +60,12 @@ impl Table {
 }
 
 impl Generate for Table {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let skip = usize::try_from(offset % 8).unwrap_or(0);
-        let (head, rest) = buffer.split_at_mut(buffer.len().min((8 - skip) % 8));
-        let word = self.word(offset / 8).to_le_bytes();
-        head.copy_from_slice(&word[skip..skip + head.len()]);
-        for (i, piece) in (offset.div_ceil(8)..).zip(rest.chunks_mut(8)) {
-            piece.copy_from_slice(&self.word(i).to_le_bytes()[..piece.len()]);
-        }
-        Ok(())
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
+        out.put_items(8, self.count * self.words(), &mut |first, room| {
+            let words = room.as_chunks_mut().0;
+            (first..).zip(&mut *words).for_each(|(i, word)| *word = self.word(i).to_le_bytes());
+            Ok(words.len() as u64)
+        })
     }
 
     fn sources(&self) -> Vec<Arc<Source>> {

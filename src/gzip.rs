@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::source::Source;
-use crate::vfile::{Extent, Generate, VirtualFile};
+use crate::vfile::{Extent, Fill, Generate, VirtualFile};
 
 /// Deflate, no flags, no time, no hints, from Unix.
 const HEADER: [u8; 10] = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3];
@@ -53,21 +53,15 @@ impl Blocks {
 }
 
 impl Generate for Blocks {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let mut block = offset / (MOST + FRONT);
-        let mut within = offset % (MOST + FRONT);
-        let mut rest = buffer;
-        while !rest.is_empty() {
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
+        let first = out.seek_item(MOST + FRONT);
+        for block in first..self.content.len().div_ceil(MOST).max(1) {
+            if out.is_full() {
+                break;
+            }
             let (front, length) = self.front(block);
-            let skip = usize::try_from(within.min(FRONT)).unwrap_or(5);
-            let take = (front.len() - skip).min(rest.len());
-            let (place, after) = rest.split_at_mut(take);
-            place.copy_from_slice(&front[skip..skip + take]);
-            let first = within.saturating_sub(FRONT);
-            let left = usize::try_from(length - first).unwrap_or(usize::MAX).min(after.len());
-            let (place, after) = after.split_at_mut(left);
-            self.content.read_at(block * MOST + first, place)?;
-            (rest, block, within) = (after, block + 1, 0);
+            out.put(&front);
+            out.put_file(&self.content, block * MOST, length)?;
         }
         Ok(())
     }

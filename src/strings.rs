@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::names::Labels;
 use crate::select::Rows;
 use crate::source::Source;
-use crate::vfile::{Extent, Generate};
+use crate::vfile::{Extent, Fill, Generate};
 
 /// Between names that are apart every so many have their place noted.
 const EVERY: u64 = 1024;
@@ -135,22 +135,20 @@ impl Run {
 }
 
 impl Generate for Run {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let mut i = self.find(offset);
-        let mut skip = usize::try_from(offset - self.start(i)).unwrap_or(usize::MAX);
-        let mut filled = 0;
-        let (mut name, mut item) = (Vec::new(), Vec::new());
-        while filled < buffer.len() {
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
+        let first = self.find(out.wanted());
+        out.seek(self.start(first))?;
+        let (mut name, mut header) = (Vec::new(), Vec::new());
+        for i in first..self.strings.count() {
+            if out.is_full() {
+                break;
+            }
             name.clear();
-            item.clear();
+            header.clear();
             self.strings.push(i, &mut name);
-            (self.header)(u32::try_from(name.len()).unwrap_or(u32::MAX), &mut item);
-            item.extend_from_slice(&name);
-            let take = (item.len() - skip).min(buffer.len() - filled);
-            buffer[filled..filled + take].copy_from_slice(&item[skip..skip + take]);
-            filled += take;
-            skip = 0;
-            i += 1;
+            (self.header)(u32::try_from(name.len()).unwrap_or(u32::MAX), &mut header);
+            out.put(&header);
+            out.put(&name);
         }
         Ok(())
     }

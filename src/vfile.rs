@@ -3,6 +3,7 @@
 //! Extents are checked and summed once, where the file is made, so that its size and its bytes
 //! cannot disagree.
 
+mod fill;
 mod part;
 mod repeated;
 
@@ -12,16 +13,18 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::source::{Mapped, Run, Source};
 
+pub use fill::{Fill, Make, read_at};
 pub use repeated::{Piece, Repeated};
 
 /// Content that is computed as it is read.
 pub trait Generate: Send + Sync {
-    /// Fills `buffer` with the bytes from `offset` on; the range lies inside the extent.
+    /// Gives the bytes to `out`, which tells where in the content those are that are wanted, until it is full.
+    /// What does not give them all fails, whatever it returns.
     ///
     /// # Errors
     ///
     /// Whatever reading the sources gives, or what the data turned out to be.
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()>;
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()>;
 
     /// The files that are read.
     fn sources(&self) -> Vec<Arc<Source>>;
@@ -32,30 +35,6 @@ pub trait Generate: Send + Sync {
         let _ = offset;
         None
     }
-}
-
-/// Fills `buffer` from `offset` on by way of `fill`, which is told the first item and makes whole items
-/// of `item` bytes: for content whose reads may start and end in the middle of one.
-///
-/// # Errors
-///
-/// Those of `fill`.
-pub fn read_items(
-    offset: u64,
-    buffer: &mut [u8],
-    item: u64,
-    fill: impl FnOnce(u64, &mut [u8]) -> Result<()>,
-) -> Result<()> {
-    let end = offset + buffer.len() as u64;
-    let (first, last) = (offset / item, end.div_ceil(item));
-    if first * item == offset && last * item == end {
-        return fill(first, buffer);
-    }
-    let mut whole = vec![0; usize::try_from((last - first) * item).unwrap_or(usize::MAX)];
-    fill(first, &mut whole)?;
-    let skip = usize::try_from(offset - first * item).unwrap_or(usize::MAX);
-    buffer.copy_from_slice(&whole[skip..skip + buffer.len()]);
-    Ok(())
 }
 
 /// A run of bytes of a virtual file.
@@ -109,7 +88,7 @@ impl Extent {
                 buffer.fill(0);
                 Ok(())
             }
-            Self::Generated { content, .. } => content.read_at(offset, buffer),
+            Self::Generated { content, .. } => read_at(&**content, offset, buffer),
         }
     }
 
@@ -240,24 +219,40 @@ impl VirtualFile {
         extent.run_at(offset - start)
     }
 
-    /// Fills `buffer` with the bytes from `offset` on, and returns how many there were: fewer than
-    /// asked for only at the end of the file.
+    /// Fills `buffer` with the bytes from `offset` on, and returns how many there were: all that are
+    /// [`available`](Self::available).
     ///
     /// # Errors
     ///
     /// Whatever reading the extents gives; then nothing of `buffer` is meant to be used.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         let wanted = self.available(offset, buffer.len());
+        self.read_exact_at(offset, &mut buffer[..wanted])?;
+        Ok(wanted)
+    }
+
+    /// Fills `buffer` with the bytes from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_at`](Self::read_at), and [`Error::Short`] where the file has not that many.
+    pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let mut filled = 0;
-        while filled < wanted {
-            let at = offset + filled as u64;
-            let Some((extent, start)) = self.find(at) else { break };
+        while filled < buffer.len() {
+            let at = offset.saturating_add(filled as u64);
+            let (extent, start) = self.find(at).ok_or_else(|| self.short(offset, buffer.len()))?;
             let left = start + extent.len() - at;
-            let take = usize::try_from(left).unwrap_or(usize::MAX).min(wanted - filled);
+            let take = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len() - filled);
             extent.read_at(at - start, &mut buffer[filled..filled + take])?;
             filled += take;
         }
-        Ok(filled)
+        Ok(())
+    }
+
+    fn short(&self, offset: u64, length: usize) -> Error {
+        let sources = self.sources();
+        let path = sources.first().map(|source| source.name().to_owned()).unwrap_or_default();
+        Error::Short { path, expected: offset.saturating_add(length as u64), found: self.len() }
     }
 
     /// How many of `length` bytes from `offset` on the file has.
@@ -283,11 +278,13 @@ mod tests {
     struct Counting;
 
     impl Generate for Counting {
-        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-            for (i, byte) in buffer.iter_mut().enumerate() {
-                *byte = (offset + i as u64) as u8;
-            }
-            Ok(())
+        fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
+            out.put_items(1, 300, &mut |first, bytes| {
+                for (i, byte) in (first..).zip(&mut *bytes) {
+                    *byte = i as u8;
+                }
+                Ok(bytes.len() as u64)
+            })
         }
 
         fn sources(&self) -> Vec<Arc<Source>> {

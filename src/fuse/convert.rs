@@ -24,9 +24,11 @@ pub(super) fn errno(error: &Error) -> Errno {
             }
             _ => Errno::EIO,
         },
-        Error::Invalid { .. } | Error::Truncated { .. } | Error::Link { .. } | Error::Refused { .. } => {
-            Errno::EIO
-        }
+        Error::Invalid { .. }
+        | Error::Truncated { .. }
+        | Error::Short { .. }
+        | Error::Link { .. }
+        | Error::Refused { .. } => Errno::EIO,
     }
 }
 

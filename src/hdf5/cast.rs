@@ -8,7 +8,7 @@ use half::f16;
 use crate::dtype::{Dtype, decode_integers, encode_integer, integer_text};
 use crate::error::{Error, Result};
 use crate::source::Source;
-use crate::vfile::{Extent, Generate, VirtualFile};
+use crate::vfile::{Extent, Fill, Generate, VirtualFile};
 
 /// Elements that are read at once.
 const CHUNK: u64 = 16 * 1024;
@@ -43,7 +43,7 @@ impl Cast {
     fn read(&self, first: u64, last: u64) -> Result<Vec<u8>> {
         let item = self.from.itemsize();
         let mut bytes = vec![0; usize::try_from((last - first) * item).unwrap_or(usize::MAX)];
-        self.bytes.read_at(first * item, &mut bytes)?;
+        self.bytes.read_exact_at(first * item, &mut bytes)?;
         Ok(bytes)
     }
 
@@ -97,19 +97,11 @@ fn widened(value: f16) -> f32 {
 }
 
 impl Generate for Cast {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
         let item = self.to.itemsize();
-        let end = offset + buffer.len() as u64;
-        let (mut first, last) = (offset / item, end.div_ceil(item));
-        let mut skip = usize::try_from(offset % item).unwrap_or(0);
-        let mut rest = buffer;
-        while first < last {
-            let next = last.min(first + CHUNK);
-            let elements = self.elements(first, next)?;
-            let elements = &elements[skip..];
-            let (out, after) = rest.split_at_mut(rest.len().min(elements.len()));
-            out.copy_from_slice(&elements[..out.len()]);
-            (first, skip, rest) = (next, 0, after);
+        while !out.is_full() {
+            let first = out.seek_item(item);
+            out.put_some(&self.elements(first, first + out.missing(item).min(CHUNK))?)?;
         }
         Ok(())
     }

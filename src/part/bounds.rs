@@ -64,7 +64,7 @@ impl RowBounds {
     pub fn read(&self, first: u64, count: u64, bounds: &mut Vec<u64>) -> Result<()> {
         let item = self.dtype.itemsize();
         let mut bytes = vec![0; usize::try_from(count * item).unwrap_or(usize::MAX)];
-        self.indptr.read_at(first * item, &mut bytes)?;
+        self.indptr.read_exact_at(first * item, &mut bytes)?;
         let start = bounds.len();
         decode_integers(self.dtype, &bytes, bounds);
         let mut before = 0;

@@ -10,7 +10,7 @@ use crate::dtype::{Dtype, add, decode_integers, integer_text};
 use crate::error::{Error, Result};
 use crate::select::Rows;
 use crate::source::Source;
-use crate::vfile::{Generate, read_items};
+use crate::vfile::{Fill, Generate};
 
 /// Stored elements that are read at once.
 const CHUNK: u64 = 16 * 1024;
@@ -43,7 +43,7 @@ impl Window {
 
 impl Densified {
     /// Fills `out` with the elements `from..to`, all of them whole.
-    fn fill(&self, from: u64, to: u64, out: &mut [u8]) -> Result<()> {
+    fn make(&self, from: u64, to: u64, out: &mut [u8]) -> Result<()> {
         out.fill(0);
         let item = self.data_dtype.itemsize();
         let (first, last) = (from / self.columns, (to - 1) / self.columns);
@@ -103,9 +103,13 @@ impl Densified {
 }
 
 impl Generate for Densified {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
         let item = self.data_dtype.itemsize();
-        read_items(offset, buffer, item, |first, out| self.fill(first, first + out.len() as u64 / item, out))
+        out.put_items_at_once(item, self.rows.count() * self.columns, &mut |first, out| {
+            let count = out.len() as u64 / item;
+            self.make(first, first + count, out)?;
+            Ok(count)
+        })
     }
 
     fn sources(&self) -> Vec<Arc<Source>> {

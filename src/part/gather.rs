@@ -6,7 +6,7 @@ use super::indptr::{Indptr, RowSums};
 use crate::error::Result;
 use crate::select::Rows;
 use crate::source::Source;
-use crate::vfile::Generate;
+use crate::vfile::{Fill, Generate};
 
 /// `data` or `indices` of the selected rows.
 pub(super) struct Gathered {
@@ -19,22 +19,12 @@ pub(super) struct Gathered {
 }
 
 impl Generate for Gathered {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let (row, elements) = self.sums.before_element(offset / self.item);
-        // Where the row starts in the gathered bytes, and how much of the buffer is filled.
-        let mut start = elements * self.item;
-        let mut filled = 0;
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
+        let (row, elements) = self.sums.before_element(out.wanted() / self.item);
+        out.seek(elements * self.item)?;
         self.indptr.visit(self.rows, row, self.rows.count(), &mut |_, first, last| {
-            let length = (last - first) * self.item;
-            let at = offset + filled as u64;
-            if at < start + length {
-                let skip = at - start;
-                let take = usize::try_from(length - skip).unwrap_or(usize::MAX).min(buffer.len() - filled);
-                self.source.read_exact_at(&mut buffer[filled..filled + take], first * self.item + skip)?;
-                filled += take;
-            }
-            start += length;
-            Ok(filled < buffer.len())
+            out.put_source(&self.source, first * self.item, (last - first) * self.item)?;
+            Ok(!out.is_full())
         })
     }
 

@@ -6,7 +6,7 @@ use crate::dtype::{Dtype, decode_integers, encode_integer, integer_text};
 use crate::error::{Error, Result};
 use crate::select::Rows;
 use crate::source::Source;
-use crate::vfile::Generate;
+use crate::vfile::{Fill, Generate};
 
 /// Rows whose bounds are read at once.
 const BATCH: u64 = 8192;
@@ -186,22 +186,17 @@ impl Rebased {
 }
 
 impl Generate for Rebased {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
         let item = self.indptr.dtype.itemsize();
-        let end = offset + buffer.len() as u64;
-        let (mut from, last) = (offset / item, end.div_ceil(item));
-        let mut filled = 0;
-        while from < last {
-            let to = last.min(from + BATCH);
-            let mut bytes = Vec::new();
+        let mut bytes = Vec::new();
+        while !out.is_full() {
+            let from = out.seek_item(item);
+            let to = from + out.missing(item).min(BATCH);
+            bytes.clear();
             for number in self.numbers(from, to)? {
                 encode_integer(self.indptr.dtype, number, &mut bytes);
             }
-            let skip = usize::try_from(offset.saturating_sub(from * item)).unwrap_or(0);
-            let piece = &bytes[skip..bytes.len().min(skip + buffer.len() - filled)];
-            buffer[filled..filled + piece.len()].copy_from_slice(piece);
-            filled += piece.len();
-            from = to;
+            out.put_some(&bytes)?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use bytemuck::Pod;
 
 use crate::error::Result;
 use crate::source::Source;
-use crate::vfile::{Extent, Generate};
+use crate::vfile::{Extent, Fill, Generate};
 
 /// Where items are closer than this, in bytes, what lies between them is read along.
 const NEAR: u64 = 2048;
@@ -36,74 +36,82 @@ impl Strided {
         Extent::Generated { content: Arc::new(self), length }
     }
 
-    /// Picks single elements from a map; false where that cannot be done.
-    fn gather(&self, offset: u64, buffer: &mut [u8]) -> Result<bool> {
-        match self.item {
-            1 => self.gather_items::<u8>(offset, buffer),
-            2 => self.gather_items::<u16>(offset, buffer),
-            4 => self.gather_items::<u32>(offset, buffer),
-            8 => self.gather_items::<u64>(offset, buffer),
-            _ => Ok(false),
+    /// Fills `room` with single elements from number `first` on, from a map or else by reading.
+    fn pick(&self, first: u64, room: &mut [u8]) -> Result<()> {
+        let is_picked = match self.item {
+            1 => self.gather::<u8>(first, room)?,
+            2 => self.gather::<u16>(first, room)?,
+            4 => self.gather::<u32>(first, room)?,
+            8 => self.gather::<u64>(first, room)?,
+            _ => false,
+        };
+        match is_picked {
+            true => Ok(()),
+            false if self.stride <= NEAR => self.read_along(first, room),
+            false => self.read_apart(first, room),
         }
     }
 
-    /// The same of items as large as `T`: which type it is makes no difference, their bytes are copied.
-    fn gather_items<T: Pod>(&self, offset: u64, buffer: &mut [u8]) -> Result<bool> {
-        match bytemuck::try_cast_slice_mut::<u8, T>(buffer) {
-            Ok(items) if offset.is_multiple_of(self.item) => {
-                self.source.gather(self.offset + offset / self.item * self.stride, self.stride, items)
-            }
-            _ => Ok(false),
+    /// Picks them from a map; false where that cannot be done. Which type as large as an item `T` is makes no
+    /// difference, their bytes are copied.
+    fn gather<T: Pod>(&self, first: u64, room: &mut [u8]) -> Result<bool> {
+        match bytemuck::try_cast_slice_mut::<u8, T>(room) {
+            Ok(items) => self.source.gather(self.place(first), self.stride, items),
+            Err(_) => Ok(false),
         }
     }
 
     /// One read for each item.
-    fn read_apart(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let mut at = offset;
-        let mut rest = buffer;
-        while !rest.is_empty() {
-            let within = at % self.item;
-            let take = usize::try_from(self.item - within).unwrap_or(usize::MAX).min(rest.len());
-            let (piece, after) = rest.split_at_mut(take);
-            self.source.read_exact_at(piece, self.offset + at / self.item * self.stride + within)?;
-            at += take as u64;
-            rest = after;
+    fn read_apart(&self, first: u64, room: &mut [u8]) -> Result<()> {
+        let items = (first..).zip(room.chunks_exact_mut(self.width()));
+        items.into_iter().try_for_each(|(i, item)| self.source.read_exact_at(item, self.place(i)))
+    }
+
+    /// One read for many items, and what lies between them.
+    fn read_along(&self, first: u64, room: &mut [u8]) -> Result<()> {
+        let most = (WINDOW / self.stride).max(1);
+        let (mut window, mut first) = (Vec::new(), first);
+        for items in room.chunks_mut(self.width() * usize::try_from(most).unwrap_or(usize::MAX)) {
+            let count = items.len() as u64 / self.item;
+            let length = (count - 1) * self.stride + self.item;
+            window.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
+            self.source.read_exact_at(&mut window, self.place(first))?;
+            let stride = usize::try_from(self.stride).unwrap_or(usize::MAX);
+            for (item, found) in items.chunks_exact_mut(self.width()).zip(window.chunks(stride)) {
+                item.copy_from_slice(&found[..item.len()]);
+            }
+            first += count;
         }
         Ok(())
     }
 
-    /// One read for many items, and what lies between them.
-    fn read_along(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let mut at = offset;
-        let mut rest = buffer;
-        let mut window = Vec::new();
-        while !rest.is_empty() {
-            let (first, within) = (at / self.item, at % self.item);
-            let wanted = (within + rest.len() as u64).div_ceil(self.item);
-            let items = (WINDOW / self.stride).clamp(1, wanted);
-            let length = (items - 1) * self.stride + self.item;
-            window.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
-            self.source.read_exact_at(&mut window, self.offset + first * self.stride)?;
-            for i in 0..items {
-                let skip = if i == 0 { within } else { 0 };
-                let start = usize::try_from(i * self.stride + skip).unwrap_or(usize::MAX);
-                let take = usize::try_from(self.item - skip).unwrap_or(usize::MAX).min(rest.len());
-                let (piece, after) = rest.split_at_mut(take);
-                piece.copy_from_slice(&window[start..start + take]);
-                at += take as u64;
-                rest = after;
-            }
-        }
-        Ok(())
+    /// Where item `i` is in the file.
+    fn place(&self, i: u64) -> u64 {
+        self.offset + i * self.stride
+    }
+
+    fn width(&self) -> usize {
+        usize::try_from(self.item).unwrap_or(usize::MAX)
     }
 }
 
 impl Generate for Strided {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        if self.gather(offset, buffer)? {
-            return Ok(());
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
+        if self.stride <= NEAR || self.item <= 8 {
+            return out.put_items(self.item, self.count, &mut |first, room| {
+                self.pick(first, room)?;
+                Ok(room.len() as u64 / self.item)
+            });
         }
-        if self.stride <= NEAR { self.read_along(offset, buffer) } else { self.read_apart(offset, buffer) }
+        // Whatever their length, no more of them is read than is wanted.
+        let first = out.seek_item(self.item);
+        for i in first..self.count {
+            if out.is_full() {
+                break;
+            }
+            out.put_source(&self.source, self.place(i), self.item)?;
+        }
+        Ok(())
     }
 
     fn sources(&self) -> Vec<Arc<Source>> {

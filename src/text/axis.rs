@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::names::Labels;
 use crate::select::{Rows, index_width};
 use crate::source::Source;
-use crate::vfile::Generate;
+use crate::vfile::{Fill, Generate};
 
 /// The names of some rows, or of all columns.
 #[derive(Clone)]
@@ -140,13 +140,15 @@ impl NameLines {
 }
 
 impl Generate for NameLines {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
         let (times, more) = self.parts();
-        let mut i = self.names.find_repeated(offset, times, more);
-        let mut skip = usize::try_from(offset - self.start(i)).unwrap_or(usize::MAX);
+        let first = self.names.find_repeated(out.wanted(), times, more);
+        out.seek(self.start(first))?;
         let mut line = Vec::new();
-        let mut rest = buffer;
-        while !rest.is_empty() {
+        for i in first..self.names.count() {
+            if out.is_full() {
+                break;
+            }
             line.clear();
             for piece in self.pieces {
                 match piece {
@@ -154,10 +156,7 @@ impl Generate for NameLines {
                     Piece::Text(text) => line.extend_from_slice(text.as_bytes()),
                 }
             }
-            let take = (line.len() - skip).min(rest.len());
-            let (piece, after) = rest.split_at_mut(take);
-            piece.copy_from_slice(&line[skip..skip + take]);
-            (rest, skip, i) = (after, 0, i + 1);
+            out.put(&line);
         }
         Ok(())
     }

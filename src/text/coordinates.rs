@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cell;
-use super::lines::{Lines, length_of};
+use super::lines::length_of;
 use super::window::Window;
 use crate::dtype::{Dtype, decode_integers, integer_text};
 use crate::error::{Error, Result};
@@ -22,7 +22,7 @@ use crate::format::{Kind, Metadata, Shape};
 use crate::part::{Block, Part, Scope, Selection, Thing};
 use crate::select::index_width;
 use crate::source::Source;
-use crate::vfile::{Generate, VirtualFile};
+use crate::vfile::{Fill, Generate, VirtualFile};
 
 /// Elements whose lines are made at once.
 const PIECE: usize = 4096;
@@ -185,16 +185,17 @@ impl Fields {
 }
 
 impl Generate for Coordinates {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
         let fields = self.fields();
-        let limit = (offset + buffer.len() as u64).div_ceil(fields.width as u64);
+        let width = fields.width as u64;
+        let limit = out.end().div_ceil(width);
         let places = match &self.place {
             Place::All => Places::All,
             Place::Stored(stored) => Places::Stored(Cursor::new(stored, self.shape[1], self.count, limit)),
         };
         let data = Window::new(&self.data, self.dtype.itemsize(), limit);
-        Reader { of: self, fields, data, places, rows: Vec::new(), columns: Vec::new() }
-            .read_at(offset, buffer)
+        let mut reader = Reader { of: self, fields, data, places, rows: Vec::new(), columns: Vec::new() };
+        out.put_items(width, self.count, &mut |first, lines| reader.write(first, lines))
     }
 
     fn sources(&self) -> Vec<Arc<Source>> {
@@ -222,26 +223,18 @@ enum Places<'c> {
     Stored(Cursor<'c>),
 }
 
-impl Lines for Reader<'_> {
-    fn width(&self) -> usize {
-        self.fields.width
-    }
-
-    fn write(&mut self, first: u64, out: &mut [u8]) -> Result<()> {
-        let width = self.fields.width;
-        let mut at = first;
-        for piece in out.chunks_mut(PIECE * width) {
-            let count = (piece.len() / width) as u64;
-            self.place(at, count)?;
-            self.write_places(piece);
-            self.write_values(at, piece)?;
-            at += count;
-        }
-        Ok(())
-    }
-}
-
 impl Reader<'_> {
+    /// Writes the lines from number `first` on: not all that there is room for, where that is for very many.
+    fn write(&mut self, first: u64, out: &mut [u8]) -> Result<u64> {
+        let width = self.fields.width;
+        let count = (out.len() / width).min(PIECE);
+        let lines = &mut out[..count * width];
+        self.place(first, count as u64)?;
+        self.write_places(lines);
+        self.write_values(first, lines)?;
+        Ok(count as u64)
+    }
+
     /// Finds the rows and columns of `count` elements from `first` on.
     fn place(&mut self, first: u64, count: u64) -> Result<()> {
         self.rows.clear();
@@ -402,7 +395,7 @@ impl<'s> Cursor<'s> {
         let indptr = &self.stored.indptr;
         let item = indptr.dtype.itemsize();
         let mut bytes = vec![0; usize::try_from(count * item).unwrap_or(usize::MAX)];
-        indptr.bytes.read_at(first * item, &mut bytes)?;
+        indptr.bytes.read_exact_at(first * item, &mut bytes)?;
         decode_integers(indptr.dtype, &bytes, &mut self.bounds);
         Ok(())
     }

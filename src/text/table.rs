@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 use super::axis::Axis;
 use super::cell;
-use super::lines::{Lines, length_of};
+use super::lines::length_of;
 use super::window::Window;
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::part::Block;
 use crate::source::Source;
-use crate::vfile::{Generate, VirtualFile};
+use crate::vfile::{Fill, Generate, VirtualFile};
 
 /// The elements of a block, so many on a line.
 pub struct Table {
@@ -71,9 +71,10 @@ impl Table {
 }
 
 impl Generate for Table {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let limit = (offset + buffer.len() as u64).div_ceil(self.width() as u64);
-        self.cells(limit).read_at(offset, buffer)
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
+        let width = self.width() as u64;
+        let mut cells = self.cells(out.end().div_ceil(width));
+        out.put_items(width, self.length / width, &mut |first, room| cells.write(first, room))
     }
 
     fn sources(&self) -> Vec<Arc<Source>> {
@@ -87,24 +88,16 @@ struct Cells<'t> {
     window: Window<'t>,
 }
 
-impl Lines for Cells<'_> {
-    fn width(&self) -> usize {
-        self.table.width()
-    }
-
-    fn write(&mut self, first: u64, out: &mut [u8]) -> Result<()> {
+impl Cells<'_> {
+    /// Writes the cells from number `first` on whose elements are at hand.
+    fn write(&mut self, first: u64, out: &mut [u8]) -> Result<u64> {
         let (dtype, width) = (self.table.dtype, self.table.width());
-        let (mut first, mut rest) = (first, out);
-        while !rest.is_empty() {
-            let items = self.window.items(first, (rest.len() / width) as u64)?;
-            let count = items.len() as u64 / dtype.itemsize();
-            let bytes = usize::try_from(count).unwrap_or(usize::MAX) * width;
-            let (piece, after) = rest.split_at_mut(bytes);
-            cell::write(dtype, items, piece, width);
-            self.table.separate(first, piece);
-            (first, rest) = (first + count, after);
-        }
-        Ok(())
+        let items = self.window.items(first, (out.len() / width) as u64)?;
+        let count = items.len() as u64 / dtype.itemsize();
+        let cells = &mut out[..usize::try_from(count).unwrap_or(usize::MAX) * width];
+        cell::write(dtype, items, cells, width);
+        self.table.separate(first, cells);
+        Ok(count)
     }
 }
 
@@ -145,26 +138,19 @@ impl NamedTable {
 }
 
 impl Generate for NamedTable {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
         let (columns, width) = (self.table.columns, self.table.width() as u64);
-        let mut row = self.names.find(offset, self.line_cells() + 1);
+        let first = self.names.find(out.wanted(), self.line_cells() + 1);
         // No more is read than what the request may need: its bytes are cells at most.
-        let mut cells = self.table.cells((row + 1) * columns + buffer.len() as u64 / width + 1);
-        let (mut at, mut rest) = (offset, buffer);
-        while !rest.is_empty() {
-            let front = self.front(row);
-            let within = at - self.start(row);
-            let skip = usize::try_from(within).unwrap_or(usize::MAX).min(front.len());
-            let take = (front.len() - skip).min(rest.len());
-            let (named, after) = rest.split_at_mut(take);
-            named.copy_from_slice(&front[skip..skip + take]);
-            let first = (within + take as u64).saturating_sub(front.len() as u64);
-            let left = usize::try_from(self.line_cells() - first).unwrap_or(usize::MAX).min(after.len());
-            let (numbers, after) = after.split_at_mut(left);
-            cells.read_at(row * self.line_cells() + first, numbers)?;
-            at += (take + left) as u64;
-            rest = after;
-            row += 1;
+        let most = (out.end() - out.wanted()) / width + 1;
+        let mut cells = self.table.cells((first + 1) * columns + most);
+        out.seek(self.start(first))?;
+        for row in first..self.names.count() {
+            if out.is_full() {
+                break;
+            }
+            out.put(&self.front(row));
+            out.put_items(width, columns, &mut |i, room| cells.write(row * columns + i, room))?;
         }
         Ok(())
     }

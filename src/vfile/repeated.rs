@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Extent, Generate, VirtualFile};
+use super::{Extent, Fill, Generate, VirtualFile};
 use crate::error::{Error, Result};
 use crate::source::Run;
 use crate::source::Source;
@@ -74,24 +74,19 @@ impl Repeated {
 }
 
 impl Generate for Repeated {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            let Some((piece, block, within)) = self.find(offset + filled as u64) else { break };
-            let left = usize::try_from(piece.len() - within).unwrap_or(usize::MAX);
-            let take = left.min(buffer.len() - filled);
-            let target = &mut buffer[filled..filled + take];
-            match piece {
-                Piece::Same(bytes) => {
-                    let start = usize::try_from(within).unwrap_or(usize::MAX);
-                    target.copy_from_slice(&bytes[start..start + take]);
-                }
-                Piece::Dealt { of, first, length } => {
-                    let found = of.read_at(first + block * length + within, target)?;
-                    debug_assert_eq!(found, take, "the file has every block's share");
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
+        let Some(period) = self.ends.last() else { return Ok(()) };
+        let mut block = out.seek_item(*period);
+        while !out.is_full() {
+            for piece in &self.pieces {
+                match piece {
+                    Piece::Same(bytes) => out.put(bytes),
+                    Piece::Dealt { of, first, length } => {
+                        out.put_file(of, first + block * length, *length)?
+                    }
                 }
             }
-            filled += take;
+            block += 1;
         }
         Ok(())
     }

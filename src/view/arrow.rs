@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::format::Shape;
 use crate::part::{Block, Part, Scope, Selection, Thing};
 use crate::source::Source;
-use crate::vfile::{Extent, Generate, Piece, Repeated, VirtualFile, read_items};
+use crate::vfile::{Extent, Fill, Generate, Piece, Repeated, VirtualFile};
 use message::{Field, Kind, aligned};
 
 pub(super) struct Arrow;
@@ -201,15 +201,16 @@ impl Batches for Places {
 }
 
 impl Generate for Places {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        read_items(offset, buffer, ENTRY as u64, |first, out| {
-            for (i, entry) in (first..).zip(out.as_chunks_mut::<ENTRY>().0) {
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
+        out.put_items(ENTRY as u64, self.count(), &mut |first, out| {
+            let entries = out.as_chunks_mut::<ENTRY>().0;
+            for (i, entry) in (first..).zip(&mut *entries) {
                 let (message, body) =
                     self.last.filter(|_| i == self.count).unwrap_or((self.message, self.body));
                 let place = self.first + i * (self.message + self.body);
                 *entry = message::footer_block(place, u32::try_from(message).unwrap_or(u32::MAX), body);
             }
-            Ok(())
+            Ok(entries.len() as u64)
         })
     }
 

@@ -7,7 +7,7 @@ use half::f16;
 
 use crate::error::Result;
 use crate::source::Source;
-use crate::vfile::{Extent, Generate, VirtualFile};
+use crate::vfile::{Extent, Fill, Generate, VirtualFile};
 
 /// Numbers that are converted at once.
 const BATCH: u64 = 16 * 1024;
@@ -23,22 +23,16 @@ struct Widened {
 }
 
 impl Generate for Widened {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let (mut at, mut rest) = (offset, buffer);
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
         let (mut narrow, mut wide) = (Vec::new(), Vec::new());
-        while !rest.is_empty() {
-            let first = at / 4;
-            let last = (at + rest.len() as u64).div_ceil(4).min(first + BATCH);
-            narrow.resize(usize::try_from((last - first) * 2).unwrap_or(usize::MAX), 0);
-            self.numbers.read_at(first * 2, &mut narrow)?;
+        while !out.is_full() {
+            let first = out.seek_item(4);
+            let count = out.missing(4).min(BATCH);
+            narrow.resize(usize::try_from(count * 2).unwrap_or(usize::MAX), 0);
+            self.numbers.read_exact_at(first * 2, &mut narrow)?;
             wide.clear();
             wide.extend(narrow.as_chunks().0.iter().flat_map(|item| widened(*item)));
-            let skip = usize::try_from(at % 4).unwrap_or(0);
-            let take = rest.len().min(wide.len() - skip);
-            let (piece, after) = rest.split_at_mut(take);
-            piece.copy_from_slice(&wide[skip..skip + take]);
-            at += take as u64;
-            rest = after;
+            out.put_some(&wide)?;
         }
         Ok(())
     }

@@ -67,7 +67,7 @@ impl Separated {
     fn row(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
         let block = selection.block(part)?;
         let mut bytes = vec![0; usize::try_from(block.bytes.len()).unwrap_or(usize::MAX)];
-        block.bytes.read_at(0, &mut bytes)?;
+        block.bytes.read_exact_at(0, &mut bytes)?;
         Ok(VirtualFile::literal(exact_row(block.dtype, &bytes, self.separator.into()).into_bytes()))
     }
 

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::part::{Block, Part, RowBounds, Scope, Selection, Thing};
 use crate::source::Run;
 use crate::source::Source;
-use crate::vfile::{Extent, Generate, VirtualFile, read_items};
+use crate::vfile::{Extent, Fill, Generate, VirtualFile};
 
 /// The file of a selection of a sparse matrix, in batches of so many bytes or more.
 pub(super) fn file(selection: &Selection, batch: u64) -> Result<VirtualFile> {
@@ -182,22 +182,43 @@ impl Lists {
         (Piece::Zeros, 0, end - within)
     }
 
+    /// Gives what of a batch is wanted.
+    fn put_batch(&self, batch: &Batch, out: &mut Fill<'_>) -> Result<()> {
+        let end = batch.next - batch.place;
+        let mut within = out.wanted() - batch.place;
+        while within < end && !out.is_full() {
+            let (piece, skip, left) = self.piece(batch, within);
+            // The piece from its start on, of which the first bytes are not wanted.
+            out.seek(batch.place + within - skip)?;
+            match piece {
+                Piece::Message => out.put(&self.message(batch)),
+                Piece::Offsets => self.put_offsets(batch, out)?,
+                Piece::Run(file, from) => out.put_file(file, from, skip + left)?,
+                Piece::Zeros => out.put_zeros(left),
+            }
+            within += left;
+        }
+        Ok(())
+    }
+
     /// The bounds of the batch's rows, counted from its first element.
-    fn read_offsets(&self, batch: &Batch, at: u64, buffer: &mut [u8]) -> Result<()> {
-        read_items(at, buffer, 8, |first, out| {
+    fn put_offsets(&self, batch: &Batch, out: &mut Fill<'_>) -> Result<()> {
+        out.put_items_at_once(8, batch.rows + 1, &mut |first, out| {
             let out = out.as_chunks_mut::<8>().0;
             // With the one before, if there is one, so that none of them can fall unseen.
             let before = first.min(1);
             let mut bounds = Vec::with_capacity(out.len() + 1);
             self.bounds.read(batch.first + first - before, out.len() as u64 + before, &mut bounds)?;
             let bounds = bounds.into_iter().skip(usize::from(before > 0));
+            let mut count = 0;
             for (row, (out, bound)) in (batch.first + first..).zip(out.iter_mut().zip(bounds)) {
                 if !(batch.start..=batch.end).contains(&bound) {
                     return Err(self.bounds.fault(row, bound));
                 }
                 *out = (bound - batch.start).to_le_bytes();
+                count += 1;
             }
-            Ok(())
+            Ok(count)
         })
     }
 }
@@ -211,29 +232,10 @@ enum Piece<'a> {
 }
 
 impl Generate for Lists {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let mut filled = 0;
-        let mut batch = self.find(offset)?;
-        while filled < buffer.len() {
-            let at = offset + filled as u64;
-            if at >= batch.next {
-                batch = self.find(at)?;
-            }
-            let (piece, within, left) = self.piece(&batch, at - batch.place);
-            let take = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len() - filled);
-            let out = &mut buffer[filled..filled + take];
-            match piece {
-                Piece::Message => {
-                    let start = usize::try_from(within).unwrap_or(usize::MAX);
-                    out.copy_from_slice(&self.message(&batch)[start..start + take]);
-                }
-                Piece::Offsets => self.read_offsets(&batch, within, out)?,
-                Piece::Run(file, from) => {
-                    file.read_at(from + within, out)?;
-                }
-                Piece::Zeros => out.fill(0),
-            }
-            filled += take;
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
+        while !out.is_full() {
+            let batch = self.find(out.wanted())?;
+            self.put_batch(&batch, out)?;
         }
         Ok(())
     }
@@ -269,15 +271,16 @@ impl Batches for Entries {
 }
 
 impl Generate for Entries {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        read_items(offset, buffer, ENTRY as u64, |first, out| {
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
+        out.put_items(ENTRY as u64, self.count(), &mut |first, out| {
             let message = u32::try_from(self.lists.message).unwrap_or(u32::MAX);
-            for (i, entry) in (first..).zip(out.as_chunks_mut::<ENTRY>().0) {
+            let entries = out.as_chunks_mut::<ENTRY>().0;
+            for (i, entry) in (first..).zip(&mut *entries) {
                 let batch = self.lists.batch(i)?;
                 let body = batch.next - batch.place - self.lists.message;
                 *entry = message::footer_block(self.first + batch.place, message, body);
             }
-            Ok(())
+            Ok(entries.len() as u64)
         })
     }
 

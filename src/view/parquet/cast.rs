@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::source::Source;
-use crate::vfile::{Extent, Generate, VirtualFile, read_items};
+use crate::vfile::{Extent, Fill, Generate, VirtualFile};
 
 /// Elements that are read at once.
 const CHUNK: usize = 16 * 1024;
@@ -23,17 +23,16 @@ pub(super) fn widened(of: VirtualFile, dtype: Dtype) -> Result<VirtualFile> {
 }
 
 impl Generate for Widened {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
         let item = self.dtype.itemsize();
-        read_items(offset, buffer, 4, |mut element, out| {
-            let mut narrow = vec![0; CHUNK.min(out.len() / 4) * usize::try_from(item).unwrap_or(2)];
-            for out in out.as_chunks_mut::<4>().0.chunks_mut(CHUNK) {
-                let bytes = &mut narrow[..out.len() * usize::try_from(item).unwrap_or(2)];
-                self.of.read_at(element * item, bytes)?;
-                widen(self.dtype, bytes, out);
-                element += out.len() as u64;
-            }
-            Ok(())
+        let mut narrow = Vec::new();
+        out.put_items(4, self.of.len() / item, &mut |first, out| {
+            let out = out.as_chunks_mut::<4>().0;
+            let count = out.len().min(CHUNK);
+            narrow.resize(count * usize::try_from(item).unwrap_or(2), 0);
+            self.of.read_exact_at(first * item, &mut narrow)?;
+            widen(self.dtype, &narrow, &mut out[..count]);
+            Ok(count as u64)
         })
     }
 
@@ -70,19 +69,19 @@ pub(super) fn bits(of: VirtualFile) -> Result<VirtualFile> {
 }
 
 impl Generate for Bits {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let mut wide = vec![0; CHUNK.min(buffer.len() * 8)];
-        let mut at = offset * 8;
-        for out in buffer.chunks_mut(CHUNK / 8) {
-            let bytes = &mut wide[..out.len() * 8];
-            let found = self.of.read_at(at, bytes)?;
-            bytes[found..].fill(0);
-            for (out, eight) in out.iter_mut().zip(bytes.as_chunks::<8>().0) {
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
+        let mut wide = Vec::new();
+        out.put_items(1, self.of.len().div_ceil(8), &mut |first, out| {
+            let count = out.len().min(CHUNK / 8);
+            wide.resize(count * 8, 0);
+            // After the last value the bits are zero.
+            let found = self.of.read_at(first * 8, &mut wide)?;
+            wide[found..].fill(0);
+            for (out, eight) in out.iter_mut().zip(wide.as_chunks::<8>().0) {
                 *out = bits_of(u64::from_le_bytes(*eight));
             }
-            at += bytes.len() as u64;
-        }
-        Ok(())
+            Ok(count as u64)
+        })
     }
 
     fn sources(&self) -> Vec<Arc<Source>> {

@@ -10,7 +10,7 @@ use super::column::{Column, Rows};
 use super::thrift::{Type, Writer, integers_length};
 use crate::error::Result;
 use crate::source::Source;
-use crate::vfile::Generate;
+use crate::vfile::{Fill, Generate};
 
 /// `Encoding.PLAIN` and `Encoding.RLE`.
 const PLAIN: u64 = 0;
@@ -140,21 +140,22 @@ impl Groups {
 }
 
 impl Generate for Groups {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let fixed = self.fixed();
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
+        let (fixed, offset) = (self.fixed(), out.wanted());
         let (mut low, mut high) = (0, self.count);
         while high - low > 1 {
             let middle = low + (high - low) / 2;
             if self.described(middle, fixed) <= offset { low = middle } else { high = middle }
         }
-        let skip = usize::try_from(offset - self.described(low, fixed)).unwrap_or(usize::MAX);
-        let mut writer = Writer::default();
-        let mut group = low;
-        while writer.bytes.len() < skip + buffer.len() && group < self.count {
+        out.seek(self.described(low, fixed))?;
+        for group in low..self.count {
+            if out.is_full() {
+                break;
+            }
+            let mut writer = Writer::default();
             self.describe(group, &self.ranges(group)?, &mut writer);
-            group += 1;
+            out.put(&writer.bytes);
         }
-        buffer.copy_from_slice(&writer.bytes[skip..skip + buffer.len()]);
         Ok(())
     }
 

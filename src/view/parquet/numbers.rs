@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::part::RowBounds;
 use crate::source::Source;
-use crate::vfile::{Extent, Generate, VirtualFile, read_items};
+use crate::vfile::{Extent, Fill, Generate, VirtualFile};
 
 /// Bounds of rows that are read at once.
 const ROWS: u64 = 8192;
@@ -45,8 +45,9 @@ impl Places {
 }
 
 impl Generate for Places {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        read_items(offset, buffer, self.width, |mut element, mut out| {
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
+        out.put_items(self.width, u64::MAX, &mut |first, out| {
+            let (mut element, mut out) = (first, out);
             while !out.is_empty() {
                 let (row, column) = (element / self.columns, element % self.columns);
                 let count = (self.columns - column).min(out.len() as u64 / self.width);
@@ -58,7 +59,7 @@ impl Generate for Places {
                 element += count;
                 out = rest;
             }
-            Ok(())
+            Ok(element - first)
         })
     }
 
@@ -82,8 +83,9 @@ impl RowNumbers {
 }
 
 impl Generate for RowNumbers {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        read_items(offset, buffer, self.width, |mut element, mut out| {
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
+        out.put_items_at_once(self.width, self.bounds.nnz(), &mut |first, out| {
+            let (mut element, mut out) = (first, out);
             let mut row = self.bounds.row_of(element, 0)?;
             let mut bounds = Vec::new();
             while !out.is_empty() {
@@ -104,7 +106,7 @@ impl Generate for RowNumbers {
                     out = rest;
                 }
             }
-            Ok(())
+            Ok(element - first)
         })
     }
 
