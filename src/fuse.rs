@@ -8,11 +8,13 @@
 //! Where it may not, the tree is served by one connection without `open`, and has no links.
 
 mod adapter;
+mod changes;
 mod confine;
 mod convert;
 mod entries;
 mod gate;
 mod lane;
+mod notifier;
 mod passthrough;
 mod watch;
 
@@ -26,14 +28,16 @@ use std::thread::JoinHandle;
 
 use fuser::{Config, MountOption, Session, SessionACL};
 
+use crate::generation::Listener;
 use crate::mountpoint;
 use crate::tree::Tree;
 use adapter::ArrayFs;
 use confine::confine;
 use entries::Entries;
 use gate::Gate;
+use notifier::{Connection, Notifier};
 use passthrough::Backings;
-use watch::Watch;
+use watch::{Watch, Watching};
 
 pub use convert::MOMENT;
 
@@ -66,29 +70,34 @@ pub struct Mounted {
 }
 
 /// What tells the kernel of changes in the store.
-#[derive(Clone, Debug, Default)]
-pub struct Teller(Weak<Watch>);
+#[derive(Clone, Debug)]
+pub struct Teller(Arc<Notifier>);
 
 impl Teller {
     /// Tells nothing any more. To be called before the process ends while the tree is mounted, lest the kernel
     /// waits for ever for a process that is gone.
     pub fn stop(&self) {
-        if let Some(watch) = self.0.upgrade() {
-            watch.stop();
-        }
+        self.0.stop();
     }
 }
 
 impl Mounted {
     /// What these connections serve; from here on they are told of changes in the store.
-    fn new<const N: usize>(tree: &Tree, served: [Served; N], watch: Option<Arc<Watch>>) -> Self {
-        let (served, connections) =
-            served.into_iter().map(|served| (served.thread, (served.connection, served.entries))).unzip();
-        let teller = Teller(watch.as_ref().map(Arc::downgrade).unwrap_or_default());
-        if let Some(Err(error)) = watch.map(|watch| watch.start(tree, connections)) {
-            log::warn!("changes in the store show after a moment only: {error}");
+    fn new<const N: usize>(tree: &Tree, served: [Served; N], watch: Option<Arc<Watching>>) -> Self {
+        let (mut threads, mut connections, mut entries) = (Vec::new(), Vec::new(), Vec::new());
+        for served in served {
+            threads.push(served.thread);
+            connections.push(served.connection);
+            entries.push(served.entries);
         }
-        Self { served, teller }
+        let notifier = Arc::new(Notifier::new(connections));
+        if let Some(watching) = &watch {
+            match changes::Teller::start(tree, &watching.0, &notifier, entries) {
+                Ok(()) => drop(tree.set_changes_told(true)),
+                Err(error) => log::warn!("changes in the store show after a moment only: {error}"),
+            }
+        }
+        Self { served: threads, teller: Teller(notifier) }
     }
 
     /// What tells the kernel of changes.
@@ -156,22 +165,24 @@ fn mount_single(tree: &Tree, mountpoint: &Path, options: Options, why: &str) -> 
 }
 
 /// A watch for changes in the store, if the system has one for us.
-fn watch(tree: &Tree) -> Option<Arc<Watch>> {
+fn watch(tree: &Tree) -> Option<Arc<Watching>> {
     let without = |error: &io::Error| log::warn!("changes in the store show after a moment only: {error}");
-    Watch::new(tree).inspect_err(without).ok()
+    let watch = Arc::new(Watch::new(tree).inspect_err(without).ok()?);
+    tree.store().generations().set_listener(Arc::downgrade(&watch) as Weak<dyn Listener>);
+    Some(Arc::new(Watching(watch)))
 }
 
 /// A connection that is served.
 struct Served {
     thread: JoinHandle<io::Result<()>>,
-    connection: File,
+    connection: Connection,
     entries: Arc<Entries>,
 }
 
 fn serve(fs: ArrayFs, tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Served> {
     let entries = fs.entries();
     let session = Session::new(fs, mountpoint, &config(tree, options))?;
-    let connection = File::from(session.as_fd().try_clone_to_owned()?);
+    let device = File::from(session.as_fd().try_clone_to_owned()?);
     let store = tree.store().path().to_owned();
     let (say, is_confined) = mpsc::channel();
     // Not `Session::spawn`: that unmounts where it is dropped, and this mount outlives its maker.
@@ -183,7 +194,9 @@ fn serve(fs: ArrayFs, tree: &Tree, mountpoint: &Path, options: Options) -> io::R
     if let Err(error) = read_ahead(mountpoint) {
         log::debug!("the kernel keeps its own read-ahead: {error}");
     }
-    Ok(Served { thread, connection, entries })
+    // What the system calls the connection is the device's number of what is mounted.
+    let number = fs::metadata(mountpoint).ok().map(|meta| nix::sys::stat::minor(meta.dev()));
+    Ok(Served { thread, connection: Connection { device, number }, entries })
 }
 
 /// Puts down for `.arrayfs/mount.yaml` whether the threads that serve are held to what they need.

@@ -16,12 +16,13 @@ mod table;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::format::{DenseMeta, Metadata};
-use crate::memory_mapping::replace;
+use crate::memory_mapping::{Existing, check, replace};
 use input::Input;
 
 /// What the file itself does not say.
@@ -31,6 +32,8 @@ pub struct Options {
     pub dtype: Option<Dtype>,
     /// Which array, of a `.npz` that has several.
     pub member: Option<String>,
+    /// What to do where an array is already.
+    pub existing: Existing,
 }
 
 /// Is told how many bytes were read since the call before; an error of it ends the import.
@@ -70,10 +73,11 @@ static KINDS: &[(&str, u64, Find)] = &[
 /// [`Error::Refused`] and [`Error::Invalid`] for what is no array of the format, [`Error::Io`] from the system;
 /// then the old array is as it was.
 pub fn import(file: &Path, path: &Path, options: &Options, progress: Progress<'_>) -> Result<Metadata> {
-    let (_, find) = kind(file)?;
+    check(path, options.existing)?;
+    let (_, _, find) = kind(file)?;
     let input = Input { path: file, progress };
     let Found { metadata, fill, beside } = find(&input, options)?;
-    replace(path, &metadata, fill.into_iter(), beside)?;
+    replace(path, options.existing, &metadata, fill.into_iter(), beside)?;
     Ok(metadata)
 }
 
@@ -84,20 +88,29 @@ pub fn import(file: &Path, path: &Path, options: &Options, progress: Progress<'_
 /// As [`import`].
 pub fn bytes_to_read(file: &Path) -> Result<u64> {
     let length = std::fs::metadata(file).map_err(|e| Error::io(file, "look at", e))?.len();
-    Ok(length.saturating_mul(kind(file)?.0))
+    Ok(length.saturating_mul(kind(file)?.1))
 }
 
-fn kind(file: &Path) -> Result<(u64, Find)> {
-    let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
-    let is_of =
-        |(end, ..): &&(&str, u64, Find)| name.strip_suffix(end).is_some_and(|name| name.ends_with('.'));
-    match KINDS.iter().find(is_of) {
-        Some((_, times, find)) => Ok((*times, *find)),
-        None => {
-            let known: Vec<_> = KINDS.iter().map(|(end, ..)| format!(".{end}")).collect();
-            Err(Error::refused(file, format!("its name must end with one of {}", known.join(", "))))
-        }
-    }
+/// Where the array of a file is to be: `path`, or if that is a directory or ends with a slash, in it under the
+/// file's own name without its end.
+pub fn path_of(file: &Path, path: &Path) -> PathBuf {
+    let is_inside = path.as_os_str().as_bytes().ends_with(b"/") || path.is_dir();
+    let (Some(name), true, Ok((end, ..))) = (file.file_name(), is_inside, kind(file)) else {
+        return path.to_owned();
+    };
+    let stem = name.as_bytes().len().saturating_sub(end.len() + 1);
+    path.join(OsStr::from_bytes(&name.as_bytes()[..stem]))
+}
+
+fn kind(file: &Path) -> Result<(&'static str, u64, Find)> {
+    let name = file.file_name().unwrap_or_default().as_bytes().to_ascii_lowercase();
+    let is_of = |(end, ..): &&(&str, u64, Find)| {
+        name.strip_suffix(end.as_bytes()).is_some_and(|name| name.ends_with(b"."))
+    };
+    KINDS.iter().find(is_of).copied().ok_or_else(|| {
+        let known: Vec<_> = KINDS.iter().map(|(end, ..)| format!(".{end}")).collect();
+        Error::refused(file, format!("its name must end with one of {}", known.join(", ")))
+    })
 }
 
 /// A dense array of the file.

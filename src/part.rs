@@ -149,11 +149,16 @@ impl Selection {
     /// The whole array.
     pub fn whole(array: Arc<StoredArray>) -> Self {
         let rows = Rows::all(array.metadata.shape().rows());
-        Self::of_rows(array, rows)
+        Self::new(array, rows)
     }
 
-    fn of_rows(array: Arc<StoredArray>, rows: Rows) -> Self {
+    fn new(array: Arc<StoredArray>, rows: Rows) -> Self {
         Self { array, rows, formats: Formats::ALL, sums: OnceLock::new() }
+    }
+
+    /// The same selection, of which nothing is known yet that comes of the data.
+    pub fn anew(&self) -> Self {
+        self.of_rows(self.rows)
     }
 
     /// The same in these formats only.
@@ -164,7 +169,12 @@ impl Selection {
     /// The rows that a slice such as `100:200` selects of this selection.
     pub fn slice(&self, text: &[u8]) -> Option<Self> {
         let rows = Rows::parse(text, self.rows.count())?.of(&self.rows)?;
-        Some(Self::of_rows(Arc::clone(&self.array), rows).in_formats(self.formats))
+        Some(self.of_rows(rows))
+    }
+
+    /// These rows of the whole array, in the same formats.
+    pub fn of_rows(&self, rows: Rows) -> Self {
+        Self::new(Arc::clone(&self.array), rows).in_formats(self.formats)
     }
 
     /// The formats that are wanted.

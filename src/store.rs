@@ -21,6 +21,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
+use crate::generation::{FileId, Generations, is_written};
 use crate::open_files::OpenFiles;
 pub use rights::Rights;
 
@@ -61,12 +62,39 @@ pub struct Identity {
     pub modified: Time,
     /// Last change of the bytes, the owner or the mode.
     pub changed: Time,
+    /// The [generation](crate::generation) of a file that is in use. While it is written in place, its times tell nothing,
+    /// and are zero.
+    pub generation: u64,
 }
 
 impl Identity {
-    /// Whether both are the same file with the same bytes, whatever became of its owner and mode.
+    /// Whether both are the same file with the same bytes, whatever became of its owner and mode. A file that is
+    /// written in place has the bytes of no time but now: then any version of the file will do.
     pub fn has_bytes_of(&self, other: &Self) -> bool {
-        (Self { changed: other.changed, ..*self }) == *other
+        let any = |one: &Self| Self { generation: 0, changed: Time::default(), ..*one };
+        let timeless = |one: &Self| Self { modified: Time::default(), ..any(one) };
+        match self.is_written() || other.is_written() {
+            true => timeless(self) == timeless(other),
+            false => any(self) == any(other),
+        }
+    }
+
+    /// Which file it is, whatever its bytes.
+    pub fn file(&self) -> FileId {
+        (self.device, self.inode)
+    }
+
+    /// Whether somebody was seen who writes in it.
+    pub fn is_written(&self) -> bool {
+        is_written(self.generation)
+    }
+
+    /// The same at this generation.
+    pub fn at(self, generation: u64) -> Self {
+        match is_written(generation) {
+            true => Self { modified: Time::default(), changed: Time::default(), generation, ..self },
+            false => Self { generation, ..self },
+        }
     }
 }
 
@@ -118,6 +146,8 @@ pub struct Stat {
     pub rights: Rights,
     /// Last access.
     pub accessed: Time,
+    /// Blocks of 512 bytes that it takes.
+    pub blocks: u64,
 }
 
 impl Stat {
@@ -131,9 +161,11 @@ impl Stat {
                 size: meta.size(),
                 modified: Time::new(meta.mtime(), meta.mtime_nsec()),
                 changed: Time::new(meta.ctime(), meta.ctime_nsec()),
+                generation: 0,
             },
             rights: Rights { mode: meta.mode() & 0o7777, uid: meta.uid(), gid: meta.gid() },
             accessed: Time::new(meta.atime(), meta.atime_nsec()),
+            blocks: meta.blocks(),
         }
     }
 
@@ -168,6 +200,7 @@ pub struct Store {
     path: PathBuf,
     above: Vec<Rights>,
     open_files: OpenFiles,
+    generations: Generations,
 }
 
 impl Store {
@@ -185,7 +218,7 @@ impl Store {
             Some(narrowed(stat.rights, stat.kind, above))
         };
         let above = path.ancestors().skip(1).filter_map(rights).collect();
-        Ok(Self { root, path, above, open_files: OpenFiles::default() })
+        Ok(Self { root, path, above, open_files: OpenFiles::default(), generations: Generations::default() })
     }
 
     /// The store's directory, absolute and free of links.
@@ -196,6 +229,11 @@ impl Store {
     /// The files of the store that are open.
     pub fn open_files(&self) -> &OpenFiles {
         &self.open_files
+    }
+
+    /// The generations of the files that are open.
+    pub fn generations(&self) -> &Generations {
+        &self.generations
     }
 
     /// The descriptor of the root directory.
@@ -226,6 +264,27 @@ impl Store {
         Ok(self.look_at(path)?.1.identity)
     }
 
+    /// What stands at `path`, links not followed; none where nothing does. What cannot be looked at is taken for a file:
+    /// opening it tells why.
+    pub fn kind(&self, path: &Path) -> Option<FileKind> {
+        match self.open_beneath(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, "look at") {
+            Ok(file) => {
+                file.metadata().map_or(Some(FileKind::File), |meta| Some(FileKind::of(meta.file_type())))
+            }
+            // Another file system is mounted there.
+            Err(Error::Refused { .. }) => Some(FileKind::Directory),
+            Err(Error::Io { source, .. })
+                if matches!(
+                    source.raw_os_error(),
+                    Some(libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG)
+                ) =>
+            {
+                None
+            }
+            Err(_) => Some(FileKind::File),
+        }
+    }
+
     /// Opens a regular file for reading. A FIFO or a device is refused, without waiting for it.
     pub fn open_file(&self, path: &Path) -> Result<(File, Identity)> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
@@ -234,7 +293,7 @@ impl Store {
         let file = self.open_beneath(path, flags, "open")?;
         let stat = stat_of(&file, path)?;
         regular(path, stat.kind)?;
-        Ok((file, stat.identity))
+        Ok((file, self.at_generation(stat.identity)))
     }
 
     /// Opens a directory of the store.
@@ -277,8 +336,14 @@ impl Store {
     /// What is there, not opened, and its facts without regard to access control lists.
     fn look_at(&self, path: &Path) -> Result<(File, Stat)> {
         let file = self.open_beneath(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, "look at")?;
-        let stat = stat_of(&file, path)?;
+        let mut stat = stat_of(&file, path)?;
+        stat.identity = self.at_generation(stat.identity);
         Ok((file, stat))
+    }
+
+    /// The same at the generation that the file has now.
+    fn at_generation(&self, identity: Identity) -> Identity {
+        identity.at(self.generations.look(identity.file()))
     }
 
     fn open_beneath(&self, path: &Path, flags: OFlag, action: &'static str) -> Result<File> {

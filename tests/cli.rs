@@ -268,7 +268,7 @@ fn create_makes_zeros_and_remove_takes_them_away() {
     assert_eq!(stdout(os(&[&"cat", &store.path(), &"a/rows/09.csv"])).len(), "0.0,".len() * 20);
     // One kind takes the place of the other.
     Sparse::example(6, 9).write(&path("s"));
-    succeeds(&[&"create", &path("s"), &"--shape", &"3,4", &"--dtype", &"int8"]);
+    succeeds(&[&"create", &path("s"), &"--shape", &"3,4", &"--dtype", &"int8", &"--force"]);
     assert_eq!(
         names(store.path()).into_iter().filter(|name| name.starts_with('s')).collect::<Vec<_>>(),
         ["s.array", "s.yaml"]

@@ -108,7 +108,7 @@ fn what_is_no_array_is_refused_by_name_and_leaves_the_old_one() {
     for (name, bytes, why) in cases {
         let (dir, file, path) = with_file(name, &bytes);
         let before = names(dir.path());
-        let output = import(&file, &path, &[]);
+        let output = import(&file, &path, &["--force".into()]);
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{name} {why}: {output:?}");
         assert!(said.contains(why) && said.contains(name) && said.lines().count() == 1, "{why}: {said}");
@@ -121,11 +121,12 @@ fn what_is_no_array_is_refused_by_name_and_leaves_the_old_one() {
 fn an_array_of_another_kind_goes_and_names_come() {
     let (dir, file, path) =
         with_file("a.mtx", b"%%MatrixMarket matrix coordinate integer general\n2 2 1\n2 1 7\n");
-    assert!(import(&file, &path, &[]).status.success());
+    assert!(import(&file, &path, &["--force".into()]).status.success());
     assert_eq!(names(dir.path()), ["a.mtx", "x.data", "x.indices", "x.indptr", "x.yaml"]);
     let table = dir.path().join("b.csv");
     fs::write(&table, ",g\u{e9}ne,b\nc1,1,2\nc2,3,4\n").unwrap();
-    assert!(import(&table, &path, &["--dtype".into(), "float32".into()]).status.success());
+    let options = ["--dtype".into(), "float32".into(), "--force".into()];
+    assert!(import(&table, &path, &options).status.success());
     assert_eq!(names(dir.path()), ["a.mtx", "b.csv", "x.array", "x.cols.txt", "x.rows.txt", "x.yaml"]);
     let column =
         common::stdout(["cat".as_ref(), dir.path().as_os_str(), "x/by-name/cols/g\u{e9}ne".as_ref()]);

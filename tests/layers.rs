@@ -11,6 +11,7 @@ const ORDER: &[&str] = &[
     "format",
     "select",
     "open_files",
+    "generation",
     "store",
     "mmap",
     "source",

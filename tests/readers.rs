@@ -13,10 +13,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use arrayfs::array::DenseArray;
 use arrayfs::dtype::{Bool, Dtype, Element};
-use arrayfs::memory_mapping::{
-    SparseInRows, create_memory_mapped_array, open_memory_mapped_array, write_memory_mapped_sparse,
-};
+use arrayfs::memory_mapping::{SparseInRows, create_memory_mapped_array, write_memory_mapped_sparse};
 use arrayfs::mmap::Mode;
 use common::{Mount, arrayfs, python, real_stores};
 use half::f16;
@@ -167,8 +166,10 @@ fn write_dense<T: Element>(store: &Path) {
     for (kind, shape) in [("vector", &[29][..]), ("matrix", &[6, 7])] {
         let path = store.join(format!("{kind} {}", T::DTYPE));
         create_memory_mapped_array(&path, shape, T::DTYPE).unwrap();
-        let mut array = open_memory_mapped_array(&path, Mode::ReadWrite).unwrap();
-        array.view_mut::<T>().unwrap().iter_mut().enumerate().for_each(|(i, item)| *item = element(i));
+        let array = DenseArray::open(&path, Mode::ReadWrite).unwrap();
+        let mut items = array.to_array::<T>().unwrap();
+        items.iter_mut().enumerate().for_each(|(i, item)| *item = element(i));
+        array.assign(items.view()).unwrap();
     }
 }
 

@@ -10,7 +10,8 @@ use anyhow::Result;
 use arrayfs::dtype::Dtype;
 use arrayfs::error::shown;
 use arrayfs::format::Metadata;
-use arrayfs::import::{Options, bytes_to_read, import};
+use arrayfs::import::{Options, bytes_to_read, import, path_of};
+use arrayfs::memory_mapping::Existing;
 use nix::sys::signal::{SigSet, Signal};
 
 use super::progress;
@@ -24,13 +25,16 @@ use super::say::say;
   arrayfs import matrix.mtx.gz store/counts --dtype int32
   arrayfs import table.csv store/table --dtype float32          with names or without
   arrayfs import several.npz store/ages --member ages
+  arrayfs import counts.npy store/                              is store/counts
+  arrayfs import counts.npy store/ --force                      in the place of the old one
 
-Names in a table go to NAME.rows.txt and NAME.cols.txt beside the array. An array or sparse matrix of that name is
-overwritten. Whoever looks meanwhile sees the old one, none, or the new one; so too when this is interrupted.")]
+Names in a table go to NAME.rows.txt and NAME.cols.txt beside the array. What is there already stays, unless --force
+is given: then the old array and its names go. Whoever looks meanwhile sees the old one, none, or the new one; so too
+when this is interrupted.")]
 pub struct Args {
     /// .npy, .npz, .mtx, .csv or .tsv; of the last three .gz too
     file: PathBuf,
-    /// Path of the array, without a suffix
+    /// Path of the array, without a suffix; in a directory that is there, the file's name without its end
     path: PathBuf,
     /// Type of the elements, for text; without it that of the numbers: bool, int64, uint64 or float64
     #[arg(long)]
@@ -38,6 +42,9 @@ pub struct Args {
     /// Which array of a .npz that has several
     #[arg(long)]
     member: Option<String>,
+    /// Replace the array that is there, of whatever kind
+    #[arg(long)]
+    force: bool,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
@@ -52,14 +59,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             false => Ok(()),
         }
     };
-    let options = Options { dtype: args.dtype, member: args.member.clone() };
-    let imported = import(&args.file, &args.path, &options, &progress);
+    let existing = if args.force { Existing::Replace } else { Existing::Refuse };
+    let options = Options { dtype: args.dtype, member: args.member.clone(), existing };
+    let path = path_of(&args.file, &args.path);
+    let imported = import(&args.file, &path, &options, &progress);
     bar.finish_and_clear();
     if imported.is_err() && is_stopped.load(Ordering::Relaxed) {
         say("arrayfs: interrupted; nothing was changed");
         return Ok(ExitCode::from(128 + Signal::SIGINT as u8));
     }
-    say(format_args!("{}: {}", shown(&args.path), in_words(&imported?)));
+    say(format_args!("{}: {}", shown(&path), in_words(&imported?)));
     Ok(ExitCode::SUCCESS)
 }
 

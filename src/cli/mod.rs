@@ -98,6 +98,7 @@ pub fn run() -> ExitCode {
 /// The error and its causes; the library's own errors name their causes themselves.
 fn in_words(error: &anyhow::Error) -> String {
     match error.downcast_ref::<Error>() {
+        Some(error @ Error::Exists { .. }) => format!("{error}; --force replaces it"),
         Some(error) => error.to_string(),
         None => format!("{error:#}"),
     }

@@ -93,6 +93,7 @@ fn start(args: &Args) -> Result<ExitCode> {
 
 fn serve(args: &Args) -> Result<ExitCode> {
     map_large_buffers();
+    ignore_broken_leases();
     if args.background_child {
         nix::unistd::setsid().context("cannot leave the terminal")?;
     }
@@ -145,6 +146,14 @@ pub fn block_signals() -> Result<SigSet> {
     let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
     signals.thread_block().context("cannot block signals")?;
     Ok(signals)
+}
+
+/// Outlives the signal of a lease that was broken, whose default is the end: who opens a file of the store for writing
+/// must not end the mount, whatever signal was asked for.
+#[allow(unsafe_code)]
+fn ignore_broken_leases() {
+    // SAFETY: nobody else has a handler for it, and there is one thread.
+    let _ = unsafe { nix::sys::signal::signal(Signal::SIGIO, nix::sys::signal::SigHandler::SigIgn) };
 }
 
 /// Tells the process that waits, and lets go of everything that ties us to its terminal.

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use fuser::{
     AccessFlags, BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
     IoctlFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
-    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyOpen,
+    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
     ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
@@ -21,16 +21,17 @@ use super::entries::Entries;
 use super::gate::Gate;
 use super::lane::Lane;
 use super::passthrough::Backings;
-use super::watch::Watch;
+use super::watch::Watching;
 use crate::error::Error;
 use crate::handles::Handles;
+use crate::source::Whence;
 use crate::tree::{Answer, Attr, File, Ino, Lasting, Listing, NodeKind, Tree};
 
 /// What the parent of a folder is numbered in a listing, where nobody asks.
 const UNKNOWN_INO: u64 = 0xFFFF_FFFF;
 
-/// Names of one listing that are kept in mind.
-const MOST_KEPT: u64 = 1024;
+/// Names of one listing that are kept in mind: those at the first places, of which an array takes some.
+const MOST_KEPT: u64 = 4096;
 
 /// Bytes of the longest file name; the kernel passes on longer ones.
 const LONGEST_NAME: usize = 255;
@@ -43,7 +44,7 @@ pub(super) struct ArrayFs {
     /// told once that there is nothing to do, and reads by number without another word.
     backings: Option<Backings>,
     slow: Lane,
-    watch: Option<Arc<Watch>>,
+    watch: Option<Arc<Watching>>,
     /// What the kernel was told of, with the connection to it.
     entries: Arc<Entries>,
     /// Open when there is something where links lead; none where there always is.
@@ -56,7 +57,7 @@ thread_local! {
 }
 
 impl ArrayFs {
-    pub fn new(tree: Tree, backings: Option<Backings>, watch: Option<Arc<Watch>>) -> Self {
+    pub fn new(tree: Tree, backings: Option<Backings>, watch: Option<Arc<Watching>>) -> Self {
         Self {
             tree,
             folders: Handles::default(),
@@ -79,18 +80,21 @@ impl ArrayFs {
     }
 
     /// Sees to it that the kernel is told of changes in a directory of the store, before it knows it.
-    fn watch(&self, attr: &Attr) {
-        if attr.kind == NodeKind::Folder
-            && attr.lasting == Lasting::Moment
-            && let Some(watch) = &self.watch
-        {
-            watch.add(&self.tree, attr.ino);
+    fn watch(&self, attr: &Attr, parent: Ino, name: &OsStr) {
+        let may_change = attr.kind == NodeKind::Folder && attr.lasting != Lasting::Version;
+        let Some(Watching(watch)) = self.watch.as_deref().filter(|_| may_change) else { return };
+        let is_watched =
+            watch.add_directory(&self.tree, attr.ino) && watch.add_links(&self.tree, attr.ino, parent, name);
+        if !is_watched && self.tree.set_changes_told(false) {
+            log::warn!(
+                "the system watches no more directories for us: changes in the store show after a moment only"
+            );
         }
     }
 
     fn reply_read(&self, number: Ino, offset: u64, size: usize, reply: ReplyData) {
         self.tree.read(number, offset, size, |answer| match answer {
-            Ok(Answer::Mapped(bytes)) => reply.data(bytes),
+            Ok(Answer::Mapped(bytes)) => bytes.pass_to_kernel(|bytes| reply.data(bytes)),
             Ok(Answer::Made { file, length, is_slow: false }) => {
                 reply_made(&self.tree, &file, offset, length, reply);
             }
@@ -171,8 +175,10 @@ impl Filesystem for ArrayFs {
         }
         match self.tree.lookup(ino(parent), name) {
             Ok(attr) => {
-                self.watch(&attr);
+                self.watch(&attr, ino(parent), name);
                 self.entries.keep(ino(parent), attr.ino, name);
+                // Whoever began to write before the name was kept may have been told of without it.
+                let attr = if self.tree.is_settled(attr.ino) { attr } else { attr.of_now() };
                 reply.entry(&time_to_live(attr.lasting), &file_attr(&attr), Generation(0));
             }
             Err(error) => reply.error(errno(&error)),
@@ -225,6 +231,30 @@ impl Filesystem for ArrayFs {
         reply: ReplyData,
     ) {
         self.reply_read(ino(number), offset, size as usize, reply);
+    }
+
+    fn lseek(
+        &self,
+        _: &Request,
+        number: INodeNo,
+        _: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
+        let whence = match whence {
+            libc::SEEK_DATA => Whence::Data,
+            libc::SEEK_HOLE => Whence::Hole,
+            _ => return reply.error(Errno::EINVAL),
+        };
+        let Ok(offset) = u64::try_from(offset) else { return reply.error(Errno::ENXIO) };
+        match self.tree.seek(ino(number), offset, whence) {
+            Ok(found) => match found.and_then(|found| i64::try_from(found).ok()) {
+                Some(found) => reply.offset(found),
+                None => reply.error(Errno::ENXIO),
+            },
+            Err(error) => reply.error(read_errno(&error)),
+        }
     }
 
     fn release(
@@ -285,7 +315,7 @@ impl Filesystem for ArrayFs {
                 let bare = bare_attr(child, kind);
                 return !reply.add(INodeNo(0), i + 1, name, &Duration::ZERO, &bare, Generation(0));
             };
-            self.watch(&attr);
+            self.watch(&attr, ino(number), name);
             // The first of very many, lest they take the place of all else.
             if i < MOST_KEPT {
                 self.entries.keep(ino(number), attr.ino, name);

@@ -44,8 +44,11 @@ impl Backings {
 
     /// Replies that a file is open: read by the kernel where that is possible, or else through its cache.
     pub fn reply_open(&self, number: INodeNo, file: &File, reply: ReplyOpen) {
-        // A number belongs to one version, so cached pages stay right.
-        let cached = FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH;
+        // A number belongs to one version, so cached pages stay right; of what is being written there is none.
+        let cached = match file.is_settled() {
+            true => FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH,
+            false => FopenFlags::FOPEN_NOFLUSH,
+        };
         let Some(source) = file.whole_source() else { return reply.opened(CACHED, cached) };
         match self.acquire(number, source, &reply) {
             Some(id) => reply.opened_passthrough(COUNTED, FopenFlags::FOPEN_NOFLUSH, &id),

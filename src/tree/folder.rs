@@ -35,10 +35,8 @@ pub struct Folder {
     pub selection: Selection,
     /// Fixes the numbers of the nodes.
     pub extent: Extent,
-    /// Its path in the mount.
-    pub path: PathBuf,
-    /// Whether this is one of the folders in `slices/`.
-    is_slice: bool,
+    /// The path in the mount of a whole array; the folders in `slices/` have none.
+    path: Option<PathBuf>,
 }
 
 /// Told a child's place in a listing, its name, its kind, and its node unless it is a slice (which has
@@ -58,29 +56,38 @@ pub enum Child {
 impl Folder {
     /// The folder of a whole array in these formats, at this path in the mount.
     pub fn whole(array: Arc<StoredArray>, formats: Formats, path: &Path) -> Self {
-        Self::new(Selection::whole(array).in_formats(formats), path.to_owned(), false)
+        Self::new(Selection::whole(array).in_formats(formats), Some(path.to_owned()))
     }
 
-    /// The folder of a slice, of that name in `slices/`.
-    pub fn slice(&self, selection: Selection, name: &OsStr) -> Self {
-        Self::new(selection, self.path.join(SLICES).join(name), true)
+    /// The folder of a slice.
+    pub fn slice(selection: Selection) -> Self {
+        Self::new(selection, None)
     }
 
-    fn new(selection: Selection, path: PathBuf, is_slice: bool) -> Self {
+    /// The same folder, of which nothing is known yet that comes of the data.
+    pub fn anew(&self) -> Self {
+        Self { selection: self.selection.anew(), extent: self.extent, path: self.path.clone() }
+    }
+
+    fn new(selection: Selection, path: Option<PathBuf>) -> Self {
         let extent = Self::extent_of(&selection);
-        Self { selection, extent, path, is_slice }
+        Self { selection, extent, path }
+    }
+
+    /// Whether this is one of the folders in `slices/`.
+    pub fn is_slice(&self) -> bool {
+        self.path.is_none()
     }
 
     /// What fixes the numbers of the nodes in the folder of a selection.
     pub fn extent_of(selection: &Selection) -> Extent {
-        let extent = match selection.shape() {
-            Shape::Vector(_) => Extent::new(0, 0),
-            Shape::Matrix(rows, columns) => match selection.array().metadata.kind() {
-                Kind::Dense => Extent::new(rows, columns),
-                Kind::Sparse => Extent::new(rows, 0),
-            },
+        let (kind, members) = (selection.array().metadata.kind(), Members::room(selection));
+        let (rows, columns) = match (selection.shape(), kind) {
+            (Shape::Vector(_), _) => (0, 0),
+            (Shape::Matrix(rows, columns), Kind::Dense) => (rows, columns),
+            (Shape::Matrix(rows, _), Kind::Sparse) => (rows, 0),
         };
-        extent.with_members(Members::room(selection))
+        Extent::new(kind, rows, columns, members)
     }
 
     /// What `stat` tells of a node.
@@ -94,7 +101,8 @@ impl Folder {
         let is_raw = matches!(VIEWS[format].format(), "" | "yaml");
         if let Some(run) = self.run(leaf) {
             let stat = self.selection.stat_of(part, is_raw);
-            return Ok(Attr::file(ino, run.length, &stat, Lasting::Version));
+            let attr = Attr::file(ino, run.length, &stat, Lasting::Version);
+            return Ok(Attr { blocks: run.blocks(), ..attr });
         }
         let content = self.content(leaf)?;
         // After the content: names that turned out not to fit narrow nobody's rights.
@@ -103,7 +111,9 @@ impl Folder {
             false => self.selection.stat_of(part, is_raw),
         };
         match content {
-            Some(file) => Ok(Attr::file(ino, file.len(), &stat, Lasting::Version)),
+            Some(file) => {
+                Ok(Attr { blocks: file.blocks(), ..Attr::file(ino, file.len(), &stat, Lasting::Version) })
+            }
             None => Ok(Attr::folder(ino, &stat)),
         }
     }
@@ -188,10 +198,10 @@ impl Folder {
         self.has_folder(leaf).then_some(Child::Leaf(leaf))
     }
 
-    /// The path in the mount of one of the folders that hold the parts of the array.
+    /// The path in the mount of one of the folders that hold the parts of a whole array.
     pub fn path_of_parts(&self, leaf: Leaf) -> Option<PathBuf> {
         let (name, _) = FOLDERS.into_iter().find(|(_, node)| *node == leaf.node)?;
-        self.has_folder(leaf).then(|| self.path.join(name))
+        self.has_folder(leaf).then(|| Some(self.path.as_ref()?.join(name)))?
     }
 
     fn has_folder(&self, leaf: Leaf) -> bool {
@@ -211,7 +221,7 @@ impl Folder {
     /// The folders that a listing shows. In the folder of a slice `slices/` is found but not shown: else
     /// a walk of the tree would never end.
     fn listed_folders(&self, of: Scope) -> impl Iterator<Item = (&'static str, Node)> {
-        let endless = self.is_slice;
+        let endless = self.is_slice();
         self.folders(of).filter(move |(_, node)| !(endless && *node == Node::Slices))
     }
 

@@ -1,15 +1,21 @@
 //! Listing: the children of a folder, in order and from any place on, without making them.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::directory::Found;
+use super::content::{Content, key_of, slice_key};
+use super::directory::{Found, StoreDirectory};
 use super::folder::Folder;
 use super::leaf::Leaf;
-use super::place::Key;
+use super::numbers::Key;
 use super::status::Report;
-use super::{Content, INNER, Ino, NodeKind, RESERVED, STATUS, Tree, key_of, slice_key};
+use super::{INNER, Ino, NodeKind, RESERVED, STATUS, Tree};
+use crate::catalog::Names;
 use crate::error::{Error, Result};
+
+/// What is listed as the number of a node that has none.
+const UNKNOWN: Ino = Ino(0xFFFF_FFFF);
 
 /// The children of a folder, at the moment it was opened.
 #[derive(Debug)]
@@ -22,7 +28,21 @@ pub struct Listing {
 #[derive(Debug)]
 enum Children {
     Known(Vec<(OsString, Ino, NodeKind)>),
-    Folder { folder: Arc<Folder>, leaf: Leaf, base: u64, first: u64, key: Key, is_linked: bool },
+    /// Each is looked at when it is its turn.
+    Directory {
+        tree: Tree,
+        directory: Arc<StoreDirectory>,
+        names: Arc<Names>,
+        is_root: bool,
+    },
+    Folder {
+        tree: Tree,
+        folder: Arc<Folder>,
+        leaf: Leaf,
+        base: u64,
+        first: u64,
+        key: Key,
+    },
 }
 
 impl Tree {
@@ -35,26 +55,18 @@ impl Tree {
         let place = self.place(ino)?;
         match &place.what {
             Content::Directory(directory) => {
-                let found = directory.list(self.store())?.into_iter();
-                let child = |(name, found): (OsString, Found)| {
-                    let (key, count) = key_of(&directory.directory.join(&name), &found);
-                    let kind =
-                        if matches!(found, Found::Plain(_)) { NodeKind::File } else { NodeKind::Folder };
-                    (name, key.likely(count), kind)
-                };
-                let mut children: Vec<_> = found.map(child).collect();
-                if ino == Ino::ROOT {
-                    children.insert(0, (RESERVED.into(), Ino(STATUS), NodeKind::Folder));
-                }
-                Ok(Listing { is_lasting: false, children: Children::Known(children) })
+                let names = directory.list(self.store())?;
+                let (tree, directory, is_root) = (self.clone(), Arc::clone(directory), ino == Ino::ROOT);
+                let children = Children::Directory { tree, directory, names, is_root };
+                Ok(Listing { is_lasting: false, children })
             }
             Content::Plain { path, .. } => Err(Error::not_found(path)),
             Content::Folder { folder, first, .. } => {
                 let leaf = self.leaf(&place, folder, *first, ino)?;
                 folder.names_in(leaf)?;
                 let (folder, base) = (Arc::clone(folder), place.base);
-                let (first, key, is_linked) = (*first, place.key, self.is_linked);
-                let children = Children::Folder { folder, leaf, base, first, key, is_linked };
+                let (tree, first, key) = (self.clone(), *first, place.key);
+                let children = Children::Folder { tree, folder, leaf, base, first, key };
                 Ok(Listing { is_lasting: true, children })
             }
             Content::Status if ino.0 == INNER => {
@@ -67,6 +79,19 @@ impl Tree {
                 Ok(Listing { is_lasting: false, children: Children::Known(children) })
             }
         }
+    }
+
+    /// The number that something in a directory of the store has, or will have, and its kind.
+    fn listed(&self, path: &Path, found: &Found) -> (Ino, NodeKind) {
+        let (key, count) = key_of(path, found);
+        let kind = if matches!(found, Found::Plain(_)) { NodeKind::File } else { NodeKind::Folder };
+        (self.shared.places.number(key, count).unwrap_or(UNKNOWN), kind)
+    }
+
+    /// The number that the folder of a slice has, or will have.
+    fn slice_ino(&self, folder: &Folder, key: Key, name: &OsStr) -> Option<Ino> {
+        let selection = folder.selection.slice(name.as_encoded_bytes())?;
+        self.shared.places.number(slice_key(key, name), Folder::extent_of(&selection).count())
     }
 }
 
@@ -83,26 +108,31 @@ impl Listing {
                     }
                 }
             }
-            Children::Folder { folder, leaf, base, first: origin, key, is_linked } => {
+            Children::Directory { tree, directory, names, is_root } => {
+                if first == 0 && *is_root && !visit(0, OsStr::new(RESERVED), Ino(STATUS), NodeKind::Folder) {
+                    return;
+                }
+                for (place, shown) in names.shown_from(first.saturating_sub(1)) {
+                    let Some(found) = directory.look(tree.store(), names, &shown) else { continue };
+                    let (ino, kind) = tree.listed(&directory.directory.join(&shown.name), &found);
+                    if !visit(place + 1, &shown.name, ino, kind) {
+                        return;
+                    }
+                }
+            }
+            Children::Folder { tree, folder, leaf, base, first: origin, key } => {
                 folder.list(*leaf, first, &mut |i, name, kind, child| {
                     let name = OsStr::new(name);
                     let is_link =
-                        *is_linked && child.is_some_and(|child| folder.path_of_parts(child).is_some());
+                        tree.is_linked && child.is_some_and(|child| folder.path_of_parts(child).is_some());
                     let kind = if is_link { NodeKind::Link } else { kind };
                     let ino = match child {
-                        Some(child) => Ino(base + folder.extent.encode(child) - origin),
-                        None => slice_ino(folder, *key, name),
+                        Some(child) => folder.extent.encode(child).map(|number| Ino(base + number - origin)),
+                        None => tree.slice_ino(folder, *key, name),
                     };
-                    visit(i, name, ino, kind)
+                    visit(i, name, ino.unwrap_or(UNKNOWN), kind)
                 });
             }
         }
     }
-}
-
-/// The number that the folder of a slice will have.
-fn slice_ino(folder: &Folder, key: Key, name: &OsStr) -> Ino {
-    let selection = folder.selection.slice(name.as_encoded_bytes());
-    let count = selection.map_or(1, |selection| Folder::extent_of(&selection).count());
-    slice_key(key, name).likely(count)
 }

@@ -2,10 +2,14 @@
 
 mod attr;
 mod by_name;
+mod changes;
+mod content;
 mod directory;
 mod folder;
+mod known;
 mod leaf;
 mod listing;
+mod numbers;
 mod place;
 mod read;
 mod status;
@@ -14,49 +18,35 @@ use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use attr::{Attr, Ino, Lasting, NodeKind};
-use directory::{Found, StoreDirectory};
+use content::{Content, Recipe, slice_key};
+use directory::{RecentArrays, StoreDirectory};
 use folder::{Child, Folder};
 use leaf::{Leaf, Node};
 pub use listing::Listing;
-use place::{Key, Place, Places};
+use numbers::Key;
+use place::{Place, Places};
 use read::Made;
 pub use read::{Answer, File};
 use status::{Report, Status};
 
 use crate::catalog::{Directory, RESERVED};
 use crate::error::{Error, Result};
-use crate::part::{Formats, Scope, Selection};
-use crate::source::Source;
+use crate::part::{Formats, Scope};
 use crate::store::Store;
 
+/// Where the numbers start that are given by hand: that of the root is the next.
+const BY_HAND: u64 = 0;
 /// The number of `.arrayfs/`; its files follow.
-const STATUS: u64 = 2;
+const STATUS: u64 = 16;
 /// The number of the directory in `.arrayfs/` that a [linked](Tree::linked) tree points into.
 const INNER: u64 = STATUS + 1 + Report::ALL.len() as u64;
 /// Its name. No listing shows it, or else a walk would find everything twice.
 const INNER_NAME: &str = "tree";
 /// The most links that the way to one node may lead over.
 const MOST_LINKS: u32 = 40;
-
-/// What a place's numbers belong to.
-#[derive(Debug)]
-enum Content {
-    Directory(StoreDirectory),
-    Plain {
-        source: Arc<Source>,
-        file: Arc<File>,
-        path: PathBuf,
-    },
-    /// The nodes of a folder from its number `first` on.
-    Folder {
-        folder: Arc<Folder>,
-        first: u64,
-        made: Made,
-    },
-    Status,
-}
 
 /// The tree of one store. A clone shows the same nodes under the same numbers.
 #[derive(Clone, Debug)]
@@ -71,6 +61,9 @@ struct Shared {
     store: Arc<Store>,
     places: Places<Content>,
     status: Status,
+    recent: Arc<RecentArrays>,
+    /// Whether the kernel hears of changes as they happen, so that it may take things for granted for long.
+    are_changes_told: AtomicBool,
 }
 
 impl Tree {
@@ -81,12 +74,12 @@ impl Tree {
     /// [`Error::Io`] or [`Error::Invalid`] when it is no directory that can be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let store = Arc::new(Store::open(path)?);
-        let root = Content::Directory(StoreDirectory::new(Directory::root()));
-        let places = Places::new([
-            (Ino::ROOT.0, 1, Key::new("root"), root),
-            (STATUS, INNER + 1 - STATUS, Key::new("status"), Content::Status),
-        ]);
-        let shared = Arc::new(Shared { store, places, status: Status::default() });
+        let recent = Arc::default();
+        let root = Recipe::Directory(Arc::new(StoreDirectory::new(Directory::root(), &recent)));
+        let places =
+            Places::new([(BY_HAND, Key::new("root"), root), (STATUS, Key::new("status"), Recipe::Status)]);
+        let (status, are_changes_told) = (Status::default(), AtomicBool::new(false));
+        let shared = Arc::new(Shared { store, places, status, recent, are_changes_told });
         Ok(Self { shared, formats: Formats::ALL, is_linked: false })
     }
 
@@ -126,11 +119,15 @@ impl Tree {
     /// [`Error::NotFound`] where there is none or it is broken, and whatever reading the bounds of a
     /// sparse matrix's rows gives.
     pub fn lookup(&self, parent: Ino, name: &OsStr) -> Result<Attr> {
+        self.find_child(parent, name, false)
+    }
+
+    fn find_child(&self, parent: Ino, name: &OsStr, is_listed: bool) -> Result<Attr> {
         let place = self.place(parent)?;
         match &place.what {
             Content::Directory(_) if parent == Ino::ROOT && name == RESERVED => self.attr(Ino(STATUS)),
             Content::Directory(directory) => match directory.find(self.store(), name)? {
-                Some(found) => self.enter(&directory.directory.join(name), found),
+                Some(found) => self.enter(&place, name, &directory.directory.join(name), found, is_listed),
                 None => Err(Error::not_found(directory.directory.join(name))),
             },
             Content::Status if parent.0 == STATUS && self.is_linked && name == INNER_NAME => {
@@ -167,54 +164,27 @@ impl Tree {
                     // It may be read without being opened: from here on this version can be.
                     folder.selection.array().open()?;
                 }
-                let ino = Ino(place.base + folder.extent.encode(child) - first);
-                let attr = self.attr_in(folder, child, ino)?;
-                place.remember();
+                let number = folder.extent.encode(child).ok_or_else(not_found)?;
+                let attr = self.lookup_leaf(place, folder, child, number - first)?;
+                self.shared.places.remember(attr.ino);
                 Ok(attr)
             }
             Child::Row(row) => {
                 let (first, count) = folder.extent.scope(Scope::Row(row));
                 let key = place.key.within((first, name));
-                let content = || Content::Folder { folder: Arc::clone(folder), first, made: Made::default() };
-                let ino = Ino(self.shared.places.enter(key, count, content).base);
-                folder.attr(Leaf { of: Scope::Row(row), node: Node::Folder }, ino)
+                let leaf = Leaf { of: Scope::Row(row), node: Node::Folder };
+                let number = folder.extent.encode(leaf).ok_or_else(not_found)?;
+                let path = &folder.selection.array().path;
+                let base = self.enter_place(path, place.base, key, count, || Recipe::Row(row))?;
+                folder.attr(leaf, Ino(base + number - first))
             }
             Child::Slice(selection) => {
-                let slice = Arc::new(folder.slice(selection, name));
-                let (count, shown) = (slice.extent.count(), Arc::clone(&slice));
-                let content = || Content::Folder { folder: slice, first: 0, made: Made::default() };
-                let ino = Ino(self.shared.places.enter(slice_key(place.key, name), count, content).base);
-                shown.attr(Leaf { of: Scope::All, node: Node::Folder }, ino)
-            }
-        }
-    }
-
-    /// The place of something in a directory of the store.
-    fn enter(&self, path: &Path, found: Found) -> Result<Attr> {
-        let (key, count) = key_of(path, &found);
-        let enter = |content: &mut dyn FnMut() -> Content| self.shared.places.enter(key, count, content).base;
-        match found {
-            Found::Directory(directory) => {
-                let stat = directory.stat(self.store())?;
-                let ino = Ino(enter(&mut || Content::Directory(StoreDirectory::new(directory.clone()))));
-                Ok(Attr::directory(ino, &stat, Lasting::Moment))
-            }
-            Found::Plain(source) => {
-                let source = Arc::new(source);
-                let file = Arc::new(File::plain(&source, path)?);
-                let ino = Ino(enter(&mut || Content::Plain {
-                    source: Arc::clone(&source),
-                    file: Arc::clone(&file),
-                    path: path.to_owned(),
-                }));
-                Ok(Attr::file(ino, source.len(), source.stat(), Lasting::Moment))
-            }
-            Found::Array(array) => {
-                let stat = array.stat();
-                let folder = || Arc::new(Folder::whole(Arc::clone(&array), self.formats, path));
-                let ino =
-                    Ino(enter(&mut || Content::Folder { folder: folder(), first: 0, made: Made::default() }));
-                Ok(Attr { lasting: Lasting::Moment, ..Attr::folder(ino, &stat) })
+                let (key, count) = (slice_key(place.key, name), Folder::extent_of(&selection).count());
+                let whole = if folder.is_slice() { place.within } else { place.base };
+                let array = selection.array();
+                let recipe = || Recipe::Slice(selection.rows());
+                let base = self.enter_place(&array.path, whole, key, count, recipe)?;
+                Ok(Attr::folder(Ino(base), &array.stat()))
             }
         }
     }
@@ -230,11 +200,10 @@ impl Tree {
             Content::Directory(directory) => {
                 Ok(Attr::directory(ino, &directory.stat(self.store())?, Lasting::Moment))
             }
-            Content::Plain { source, .. } => {
-                Ok(Attr::file(ino, source.len(), source.stat(), Lasting::Moment))
-            }
-            Content::Folder { folder, first, .. } => {
-                self.attr_in(folder, self.leaf(&place, folder, *first, ino)?, ino)
+            Content::Plain { source, .. } => Ok(Attr::plain(ino, source)),
+            Content::Folder { folder, first, made, .. } => {
+                let leaf = self.leaf(&place, folder, *first, ino)?;
+                self.attr_in(folder, made, leaf, ino)
             }
             Content::Status => match report(ino) {
                 None => Ok(Attr::directory(ino, &self.shared.status.stat(self.store())?, Lasting::Version)),
@@ -246,12 +215,43 @@ impl Tree {
         }
     }
 
-    /// What `stat` tells of a node in the folder of an array.
-    fn attr_in(&self, folder: &Folder, leaf: Leaf, ino: Ino) -> Result<Attr> {
-        match self.target(folder, leaf) {
-            Some(target) => Ok(Attr::link(ino, target.as_os_str().len(), &folder.selection.array().stat())),
-            None => folder.attr(leaf, ino),
+    /// What `stat` tells of a node in the folder of an array that is looked up.
+    fn lookup_leaf(&self, place: &Place<Content>, folder: &Folder, leaf: Leaf, number: u64) -> Result<Attr> {
+        let Content::Folder { made, told, .. } = &place.what else {
+            return Err(Error::not_found(&folder.selection.array().path));
+        };
+        // Before anything is told: what changes from here on is told too.
+        let is_kept = told.add(number);
+        if !folder.selection.array().is_settled() {
+            made.forget(leaf);
         }
+        let attr = self.attr_in(folder, made, leaf, Ino(place.base + number))?;
+        Ok(if is_kept { attr } else { Attr { lasting: attr.lasting.at_most_a_moment(), ..attr } })
+    }
+
+    /// What `stat` tells of a node in the folder of an array.
+    fn attr_in(&self, folder: &Folder, made: &Made, leaf: Leaf, ino: Ino) -> Result<Attr> {
+        let array = folder.selection.array();
+        let are_changes_told = self.shared.are_changes_told.load(Ordering::Relaxed);
+        let is_settled = array.is_settled() && (are_changes_told || array.is_current());
+        let attr = match self.target(folder, leaf) {
+            Some(target) => Attr::link(ino, target.as_os_str().len(), &array.stat()),
+            None if is_settled => folder.attr(leaf, ino)?,
+            None => {
+                let attr = folder.anew().attr(leaf, ino)?;
+                let size = match attr.kind {
+                    // As it will be read, until it is looked up again.
+                    NodeKind::File => self.made(folder, made, leaf)?.len(),
+                    NodeKind::Folder | NodeKind::Link => attr.size,
+                };
+                Attr { size, ..attr }
+            }
+        };
+        Ok(match (is_settled, are_changes_told) {
+            (true, true) => attr,
+            (true, false) => Attr { lasting: attr.lasting.at_most_a_moment(), ..attr },
+            (false, _) => attr.of_now(),
+        })
     }
 
     /// Where a link leads, relative to the folder that it is in.
@@ -263,7 +263,7 @@ impl Tree {
         let place = self.place(ino)?;
         let Content::Folder { folder, first, .. } = &place.what else { return Err(Error::not_found("")) };
         let leaf = self.leaf(&place, folder, *first, ino)?;
-        self.target(folder, leaf).ok_or_else(|| Error::not_found(&folder.path))
+        self.target(folder, leaf).ok_or_else(|| Error::not_found(&folder.selection.array().path))
     }
 
     /// Where a node leads that is a link.
@@ -275,7 +275,7 @@ impl Tree {
             return None;
         }
         let path = folder.path_of_parts(leaf)?;
-        let up = folder.path.components().map(|_| "..").collect::<PathBuf>();
+        let up = path.parent()?.components().map(|_| "..").collect::<PathBuf>();
         Some(up.join(Self::inner()).join(path))
     }
 
@@ -294,43 +294,7 @@ impl Tree {
                 return None;
             }
         }
-        self.lookup(parent, name).ok()
-    }
-
-    /// The directory of the store that a folder shows, opened; none for other nodes.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`] when it cannot be opened (any more).
-    pub fn open_directory(&self, ino: Ino) -> Result<Option<std::fs::File>> {
-        match &self.place(ino)?.what {
-            Content::Directory(found) => self.store().open_directory(&found.directory.real).map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    /// Whether the store shows another version by now of what the node is of, or none.
-    pub fn is_outdated(&self, ino: Ino) -> bool {
-        let Ok(place) = self.place(ino) else { return false };
-        match &place.what {
-            Content::Folder { folder, .. } => !folder.selection.array().is_current(),
-            Content::Plain { source, .. } => !source.is_current(),
-            Content::Directory(_) | Content::Status => false,
-        }
-    }
-
-    /// Forgets what was known of a name in a directory of the store that has changed.
-    pub fn forget_outdated(&self, directory: Ino, name: &OsStr) {
-        if let Ok(place) = self.place(directory)
-            && let Content::Directory(directory) = &place.what
-        {
-            directory.forget_outdated(name);
-        }
-    }
-
-    /// The first number of what a node is of: all nodes of it have the same.
-    pub fn origin(&self, ino: Ino) -> Ino {
-        self.place(ino).map_or(ino, |place| Ino(place.base))
+        self.find_child(parent, name, true).ok()
     }
 
     /// The kernel forgot that it looked up a node so many times.
@@ -389,10 +353,6 @@ impl Tree {
         }
     }
 
-    fn place(&self, ino: Ino) -> Result<Arc<Place<Content>>> {
-        self.shared.places.find(ino).ok_or_else(|| Error::Stale { path: format!("inode {}", ino.0).into() })
-    }
-
     fn leaf(&self, place: &Place<Content>, folder: &Folder, first: u64, ino: Ino) -> Result<Leaf> {
         let leaf = folder.extent.decode(ino.0 - place.base + first);
         leaf.ok_or_else(|| Error::Stale { path: folder.selection.array().path.clone() })
@@ -407,24 +367,6 @@ impl Tree {
     fn note_at(&self, path: &Path, version: u64, error: &Error) {
         if !matches!(error, Error::NotFound { .. } | Error::Stale { .. }) {
             self.shared.status.note(path, version, error);
-        }
-    }
-}
-
-fn slice_key(folder: Key, name: &OsStr) -> Key {
-    folder.within(("slice", name))
-}
-
-/// The key of something in a directory of the store, and how many numbers it takes.
-fn key_of(path: &Path, found: &Found) -> (Key, u64) {
-    match found {
-        Found::Directory(directory) => {
-            (Key::new(("directory", path.as_os_str(), directory.real.as_os_str())), 1)
-        }
-        Found::Plain(file) => (Key::new(("file", path.as_os_str(), file.stat().identity)), 1),
-        Found::Array(array) => {
-            let count = Folder::extent_of(&Selection::whole(Arc::clone(array))).count();
-            (Key::new(("array", path.as_os_str(), array.version())), count)
         }
     }
 }
