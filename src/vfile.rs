@@ -4,6 +4,7 @@
 //! cannot disagree.
 
 mod fill;
+mod part;
 mod repeated;
 
 use std::fmt;

@@ -61,6 +61,14 @@ fn every_format_opens_in_its_readers() {
     }
 }
 
+/// Arrays of several chunks, and rows that are chunks by themselves.
+#[test]
+fn chunks_are_read_by_their_readers() {
+    let store = written_by_numpy().join("chunks");
+    let mount = Mount::new(&store);
+    python("check_formats.py", &[&store, mount.path(), Path::new("zarr_")]);
+}
+
 // ------------------------------------------------------------------------------------------------ cat
 
 /// The paths below `path` in the mount that a walk finds, only so many of each directory.

@@ -81,12 +81,13 @@ impl Folder {
 
     /// What fixes the numbers of the nodes in the folder of a selection.
     pub fn extent_of(selection: &Selection) -> Extent {
-        let kind = selection.array().metadata.kind();
-        match (selection.shape(), kind) {
-            (Shape::Vector(_), _) => Extent::new(kind, 0, 0),
-            (Shape::Matrix(rows, columns), Kind::Dense) => Extent::new(kind, rows, columns),
-            (Shape::Matrix(rows, _), Kind::Sparse) => Extent::new(kind, rows, 0),
-        }
+        let (kind, members) = (selection.array().metadata.kind(), Members::room(selection));
+        let (rows, columns) = match (selection.shape(), kind) {
+            (Shape::Vector(_), _) => (0, 0),
+            (Shape::Matrix(rows, columns), Kind::Dense) => (rows, columns),
+            (Shape::Matrix(rows, _), Kind::Sparse) => (rows, 0),
+        };
+        Extent::new(kind, rows, columns, members)
     }
 
     /// What `stat` tells of a node.
@@ -142,8 +143,7 @@ impl Folder {
             }
             Node::Member(thing, format, member) => {
                 let members = self.members(thing, format)?;
-                let found = members.get(member).ok_or_else(|| self.not_found())?;
-                Ok(found.1.cloned())
+                Ok(members.get(member).ok_or_else(|| self.not_found())?.file)
             }
             _ => Ok(None),
         }
@@ -240,7 +240,7 @@ impl Folder {
     }
 
     /// A file or folder in a format that is a folder.
-    fn member(&self, thing: Thing, format: usize, folder: Option<usize>, name: &[u8]) -> Option<Child> {
+    fn member(&self, thing: Thing, format: usize, folder: Option<u64>, name: &[u8]) -> Option<Child> {
         let members = self.members(thing, format).ok()?;
         let member = members.child(folder, std::str::from_utf8(name).ok()?)?;
         Some(Child::Leaf(Leaf { of: Scope::All, node: Node::Member(thing, format, member) }))
@@ -320,20 +320,16 @@ impl Folder {
         &self,
         thing: Thing,
         format: usize,
-        folder: Option<usize>,
+        folder: Option<u64>,
         first: u64,
         visit: &mut Visit<'_>,
     ) {
         // What cannot be made now is not listed; looking it up says why.
         let Ok(members) = self.members(thing, format) else { return };
-        let skip = usize::try_from(first).unwrap_or(usize::MAX);
-        for (i, (member, name, is_file)) in (0..).zip(members.children(folder)).skip(skip) {
+        members.list(folder, first, &mut |i, member, name, is_file| {
             let kind = if is_file { NodeKind::File } else { NodeKind::Folder };
-            let leaf = Leaf { of: Scope::All, node: Node::Member(thing, format, member) };
-            if !visit(i, name, kind, Some(leaf)) {
-                return;
-            }
-        }
+            visit(i, name, kind, Some(Leaf { of: Scope::All, node: Node::Member(thing, format, member) }))
+        });
     }
 
     fn list_folder(&self, of: Scope, first: u64, visit: &mut Visit<'_>) {

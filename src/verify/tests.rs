@@ -121,12 +121,13 @@ fn whatever_byte_is_wrong_is_found_out() {
                 "mat",
                 "nrrd",
                 "nhdr",
-                "hdr",
+                "envi",
                 "h5",
                 "h5ad",
                 "npz",
                 "zarr",
-                "dataset.zarr",
+                "v2.zarr",
+                "xarray.zarr",
                 "10x",
             ];
             if case.part.of == Scope::All && case.folder.is_empty() && is_whole.contains(&case.format()) {
@@ -146,8 +147,7 @@ fn files(content: Content) -> Vec<(String, Vec<u8>)> {
     match content {
         Content::File(file) => vec![(String::new(), bytes(&file))],
         Content::Folder(members) => {
-            let nodes = (0..Members::MOST).filter_map(|i| members.get(i));
-            nodes.filter_map(|(name, file)| Some((name.to_owned(), bytes(file?)))).collect()
+            members.iter().filter_map(|member| Some((member.path, bytes(&member.file?)))).collect()
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::part::{Formats, Part, Scope, Selection};
 use crate::source::Run;
 use crate::vfile::VirtualFile;
 
-pub use members::Members;
+pub use members::{Chunks, Members};
 
 /// A format that parts of an array can be read in.
 pub trait View: Sync {
@@ -120,7 +120,7 @@ pub static VIEWS: &[&dyn View] = &[
     &mtx::Mtx,
     &tenx::TenX::V3,
     &tenx::TenX::V2,
-    &zarr::Zarr,
+    &zarr::Zarr::V3,
     &zarr::Dataset,
     &rds::Rds,
     &mat::Mat,
@@ -129,6 +129,7 @@ pub static VIEWS: &[&dyn View] = &[
     &nrrd::Nhdr,
     &envi::Envi,
     &csv::Separated::TXT,
+    &zarr::Zarr::V2,
 ];
 
 /// The formats that the part comes in, with their places in [`VIEWS`].
