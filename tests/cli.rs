@@ -272,7 +272,7 @@ fn create_makes_zeros_and_remove_takes_them_away() {
     succeeds(&[&"create", &path("b c"), &"--shape", &"7", &"--dtype", &"bool"]);
     succeeds(&[&"create", &path("huge"), &"--shape", &"1000000,25000", &"--dtype", &"float32"]);
     assert_eq!(fs::metadata(path("huge.array")).unwrap().len(), 100_000_000_000);
-    assert_eq!(stdout(os(&[&"cat", &store.path(), &"a/rows/09.csv"])).len(), "0.0,".len() * 20);
+    assert_eq!(stdout(os(&[&"cat", &store.path(), &"a/rows/09.txt"])).len(), "0.0 ".len() * 20);
     // One kind takes the place of the other.
     Sparse::example(6, 9).write(&path("s"));
     succeeds(&[&"create", &path("s"), &"--shape", &"3,4", &"--dtype", &"int8", &"--force"]);
