@@ -64,6 +64,9 @@ pub enum Error {
         /// The name that was asked for.
         path: PathBuf,
     },
+    /// It was not done: whoever it is for waits no longer, or it takes longer than the thread may take.
+    #[error("left unfinished")]
+    Unfinished,
     /// The caller asked for something that this array cannot give.
     #[error("{}: {why}", shown(path))]
     Refused {

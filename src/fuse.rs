@@ -8,12 +8,16 @@
 //! Where it may not, the tree is served by one connection without `open`, and has no links.
 
 mod adapter;
+mod clients;
 mod confine;
 mod convert;
 mod entries;
+mod failures;
 mod gate;
-mod lane;
 mod passthrough;
+mod request;
+mod serving;
+mod slow_pool;
 mod watch;
 
 use std::fs::{self, File};
@@ -125,11 +129,11 @@ pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Mou
     }
     let linked = tree.linked();
     let watch = watch(tree);
-    let outer = ArrayFs::new(linked.clone(), Some(Backings::new(linked)), watch.clone());
+    let outer = ArrayFs::new(linked.clone(), Some(Backings::new(linked)), watch.clone(), options.threads);
     // Whoever comes early must not find links that lead nowhere yet.
     let links = Arc::new(Gate::default());
     let outer = serve(outer.with_links_behind(&links), tree, mountpoint, options)?;
-    let inner = ArrayFs::new(tree.clone(), None, watch.clone());
+    let inner = ArrayFs::new(tree.clone(), None, watch.clone(), options.threads);
     match serve(inner, tree, &mountpoint.join(Tree::inner()), options) {
         Ok(inner) => {
             links.open();
@@ -151,7 +155,8 @@ fn mount_single(tree: &Tree, mountpoint: &Path, options: Options, why: &str) -> 
     }
     passthrough::describe(tree, Some(why));
     let watch = watch(tree);
-    let single = serve(ArrayFs::new(tree.clone(), None, watch.clone()), tree, mountpoint, options)?;
+    let single =
+        serve(ArrayFs::new(tree.clone(), None, watch.clone(), options.threads), tree, mountpoint, options)?;
     Ok(Mounted::new(tree, [single], watch))
 }
 

@@ -122,6 +122,10 @@ fn start_log(verbose: u8, is_server: bool) {
         log.target(Target::Pipe(Box::new(served)));
     }
     log.init();
+    if is_server {
+        // A fault of this program costs one request: it is a word for the log, as others are.
+        std::panic::set_hook(Box::new(|panic| log::error!("{}", panic.to_string().replace('\n', " "))));
+    }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

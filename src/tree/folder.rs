@@ -14,12 +14,13 @@ use crate::format::{Kind, Shape};
 use crate::part::{Formats, Part, Scope, Selection, Thing};
 use crate::select::{index_width, parse_index};
 use crate::source::Run;
+use crate::task;
 use crate::vfile::VirtualFile;
 use crate::view::{self, Members, VIEWS};
 
 pub(super) const ROWS: &str = "rows";
 pub(super) const COLUMNS: &str = "cols";
-const SLICES: &str = "slices";
+pub(super) const SLICES: &str = "slices";
 
 /// The folders of an array's folder, each where it makes sense.
 const FOLDERS: [(&str, Node); 4] =
@@ -107,12 +108,9 @@ impl Folder {
         }
     }
 
-    /// Whether to tell the size of a node takes reading names, and there are many: that is for when it is
-    /// asked for.
-    pub fn is_dear(&self, leaf: Leaf) -> bool {
-        matches!(leaf.node, Node::File(..) | Node::Member(..))
-            && !self.selection.array().names.are_small()
-            && self.shows_names(leaf)
+    /// Whether to make a node takes reading names, and there are many.
+    fn has_many_names(&self, leaf: Leaf) -> bool {
+        !self.selection.array().names.are_small() && self.shows_names(leaf)
     }
 
     /// Whether a node may show names of rows or columns.
@@ -125,6 +123,9 @@ impl Folder {
     pub fn content(&self, leaf: Leaf) -> Result<Option<VirtualFile>> {
         match leaf.node {
             Node::File(thing, format) if !VIEWS[format].is_folder() => {
+                if self.has_many_names(leaf) {
+                    task::begin_long()?;
+                }
                 let part = Part { thing, of: leaf.of };
                 self.view(part, format)?.file(&self.selection, part).map(Some)
             }
@@ -145,6 +146,9 @@ impl Folder {
 
     fn members(&self, thing: Thing, format: usize) -> Result<Members> {
         let part = Part { thing, of: Scope::All };
+        if self.has_many_names(Leaf { of: part.of, node: Node::File(thing, format) }) {
+            task::begin_long()?;
+        }
         self.view(part, format)?.members(&self.selection, part)
     }
 
@@ -396,7 +400,8 @@ fn file_kind(format: usize) -> NodeKind {
     if VIEWS[format].is_folder() { NodeKind::Folder } else { NodeKind::File }
 }
 
-fn file_name(thing: Thing, format: usize) -> String {
+/// The name of a thing in the format of that number.
+pub(super) fn file_name(thing: Thing, format: usize) -> String {
     match VIEWS[format].format() {
         "" => thing.name().to_owned(),
         format => format!("{}.{format}", thing.name()),

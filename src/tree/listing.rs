@@ -8,8 +8,10 @@ use super::folder::Folder;
 use super::leaf::Leaf;
 use super::place::Key;
 use super::status::Report;
-use super::{Content, INNER, Ino, NodeKind, RESERVED, STATUS, Tree, key_of, slice_key};
+use super::{Content, INNER, Ino, Node, NodeKind, RESERVED, STATUS, Tree, key_of, report_key, slice_key};
 use crate::error::{Error, Result};
+use crate::names::Labels;
+use crate::task;
 
 /// The children of a folder, at the moment it was opened.
 #[derive(Debug)]
@@ -22,7 +24,16 @@ pub struct Listing {
 #[derive(Debug)]
 enum Children {
     Known(Vec<(OsString, Ino, NodeKind)>),
-    Folder { folder: Arc<Folder>, leaf: Leaf, base: u64, first: u64, key: Key, is_linked: bool },
+    Folder {
+        folder: Arc<Folder>,
+        leaf: Leaf,
+        base: u64,
+        first: u64,
+        key: Key,
+        is_linked: bool,
+        /// The names that are listed: held, lest they have to be read again in the middle.
+        _names: Option<Arc<Labels>>,
+    },
 }
 
 impl Tree {
@@ -35,6 +46,8 @@ impl Tree {
         let place = self.place(ino)?;
         match &place.what {
             Content::Directory(directory) => {
+                // The system is asked for each file of each array.
+                task::begin_long()?;
                 let found = directory.list(self.store())?.into_iter();
                 let child = |(name, found): (OsString, Found)| {
                     let (key, count) = key_of(&directory.directory.join(&name), &found);
@@ -49,20 +62,25 @@ impl Tree {
                 Ok(Listing { is_lasting: false, children: Children::Known(children) })
             }
             Content::Plain { path, .. } => Err(Error::not_found(path)),
+            Content::Report(_) => Err(Error::not_found(RESERVED)),
             Content::Folder { folder, first, .. } => {
                 let leaf = self.leaf(&place, folder, *first, ino)?;
-                folder.names_in(leaf)?;
+                let names = folder.names_in(leaf)?;
                 let (folder, base) = (Arc::clone(folder), place.base);
                 let (first, key, is_linked) = (*first, place.key, self.is_linked);
-                let children = Children::Folder { folder, leaf, base, first, key, is_linked };
-                Ok(Listing { is_lasting: true, children })
+                let children = Children::Folder { folder, leaf, base, first, key, is_linked, _names: names };
+                Ok(Listing { is_lasting: true, children }.known_if_made(leaf)?)
             }
             Content::Status if ino.0 == INNER => {
                 Ok(Listing { is_lasting: false, children: Children::Known(Vec::new()) })
             }
             Content::Status => {
-                let child =
-                    |(number, report): (u64, &Report)| (report.name().into(), Ino(number), NodeKind::File);
+                let child = |(number, report): (u64, &Report)| {
+                    // The number it had last; before it was ever looked up one of its own.
+                    let last = self.shared.status.last(*report);
+                    let number = last.map_or(Ino(number), |text| report_key(*report, &text).likely(1));
+                    (report.name().into(), number, NodeKind::File)
+                };
                 let children = (STATUS + 1..).zip(&Report::ALL).map(child).collect();
                 Ok(Listing { is_lasting: false, children: Children::Known(children) })
             }
@@ -71,6 +89,20 @@ impl Tree {
 }
 
 impl Listing {
+    /// The same, made once: of a folder that is a format the members are made of the array anew at every look.
+    fn known_if_made(self, leaf: Leaf) -> Result<Self> {
+        if !matches!(leaf.node, Node::File(..) | Node::Member(..)) {
+            return Ok(self);
+        }
+        let mut children = Vec::new();
+        self.visit(0, &mut |_, name, ino, kind| {
+            children.push((name.to_owned(), ino, kind));
+            true
+        });
+        task::finished()?;
+        Ok(Self { children: Children::Known(children), ..self })
+    }
+
     /// Calls `visit` with the children from the `first` on, in order, until it says no: their place in
     /// the listing, name, number and kind.
     pub fn visit(&self, first: u64, visit: &mut dyn FnMut(u64, &OsStr, Ino, NodeKind) -> bool) {
@@ -83,7 +115,7 @@ impl Listing {
                     }
                 }
             }
-            Children::Folder { folder, leaf, base, first: origin, key, is_linked } => {
+            Children::Folder { folder, leaf, base, first: origin, key, is_linked, _names } => {
                 folder.list(*leaf, first, &mut |i, name, kind, child| {
                     let name = OsStr::new(name);
                     let is_link =

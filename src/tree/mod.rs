@@ -6,6 +6,7 @@ mod directory;
 mod folder;
 mod leaf;
 mod listing;
+mod path;
 mod place;
 mod read;
 mod status;
@@ -23,13 +24,14 @@ pub use listing::Listing;
 use place::{Key, Place, Places};
 use read::Made;
 pub use read::{Answer, File};
-use status::{Report, Status};
+use status::{Report, Status, Text};
 
 use crate::catalog::{Directory, RESERVED};
 use crate::error::{Error, Result};
 use crate::part::{Formats, Scope, Selection};
 use crate::source::Source;
 use crate::store::Store;
+use crate::task;
 
 /// The number of `.arrayfs/`; its files follow.
 const STATUS: u64 = 2;
@@ -56,6 +58,8 @@ enum Content {
         made: Made,
     },
     Status,
+    /// A file of `.arrayfs/`, as it was when it was looked up.
+    Report(Text),
 }
 
 /// The tree of one store. A clone shows the same nodes under the same numbers.
@@ -124,23 +128,35 @@ impl Tree {
     /// # Errors
     ///
     /// [`Error::NotFound`] where there is none or it is broken, and whatever reading the bounds of a
-    /// sparse matrix's rows gives.
+    /// sparse matrix's rows gives; [`Error::Unfinished`] on a thread that has not the time, or for nobody.
     pub fn lookup(&self, parent: Ino, name: &OsStr) -> Result<Attr> {
+        let attr = self.find(parent, name)?;
+        // What was found without what was left undone may be something else.
+        task::finished().inspect_err(|_| self.forget(attr.ino, 1))?;
+        Ok(attr)
+    }
+
+    fn find(&self, parent: Ino, name: &OsStr) -> Result<Attr> {
         let place = self.place(parent)?;
         match &place.what {
             Content::Directory(_) if parent == Ino::ROOT && name == RESERVED => self.attr(Ino(STATUS)),
-            Content::Directory(directory) => match directory.find(self.store(), name)? {
-                Some(found) => self.enter(&directory.directory.join(name), found),
-                None => Err(Error::not_found(directory.directory.join(name))),
-            },
+            Content::Directory(directory) => {
+                // The system is asked for the names, and for each file of an array.
+                task::begin_long()?;
+                match directory.find(self.store(), name)? {
+                    Some(found) => self.enter(&directory.directory.join(name), found),
+                    None => Err(Error::not_found(directory.directory.join(name))),
+                }
+            }
             Content::Status if parent.0 == STATUS && self.is_linked && name == INNER_NAME => {
                 self.attr(Ino(INNER))
             }
             Content::Status => {
-                let report = Report::ALL.iter().position(|report| *report.name() == *name);
+                let report = Report::ALL.into_iter().find(|report| *report.name() == *name);
                 let report = report.filter(|_| parent.0 == STATUS).ok_or_else(|| Error::not_found(name))?;
-                self.attr(Ino(STATUS + 1 + report as u64))
+                self.enter_report(report)
             }
+            Content::Report(_) => Err(Error::not_found(name)),
             Content::Folder { folder, first, .. } => {
                 let found = self.lookup_in(&place, folder, *first, parent, name);
                 self.note_names(folder);
@@ -219,11 +235,20 @@ impl Tree {
         }
     }
 
+    /// A file of `.arrayfs/`: what it says now has a number of its own, so that who reads what it said before
+    /// reads on.
+    fn enter_report(&self, report: Report) -> Result<Attr> {
+        let text = self.shared.status.report(self.store(), report)?;
+        let place = self.shared.places.enter(report_key(report, &text), 1, || Content::Report(text));
+        self.attr(Ino(place.base))
+    }
+
     /// What `stat` tells of a node.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`] for a number that is not known (any more).
+    /// [`Error::Stale`] for a number that is not known (any more); [`Error::Unfinished`] on a thread that has not
+    /// the time, or for nobody.
     pub fn attr(&self, ino: Ino) -> Result<Attr> {
         let place = self.place(ino)?;
         match &place.what {
@@ -236,13 +261,13 @@ impl Tree {
             Content::Folder { folder, first, .. } => {
                 self.attr_in(folder, self.leaf(&place, folder, *first, ino)?, ino)
             }
-            Content::Status => match report(ino) {
-                None => Ok(Attr::directory(ino, &self.shared.status.stat(self.store())?, Lasting::Version)),
-                Some(report) => {
-                    let (text, stat) = self.shared.status.fresh(self.store(), report)?;
-                    Ok(Attr::file(ino, text.len() as u64, &stat, Lasting::No))
-                }
-            },
+            Content::Status => {
+                Ok(Attr::directory(ino, &self.shared.status.stat(self.store())?, Lasting::Version))
+            }
+            Content::Report(report) => {
+                let stat = self.shared.status.stat_of(self.store(), report)?;
+                Ok(Attr::file(ino, report.text.len() as u64, &stat, Lasting::No))
+            }
         }
     }
 
@@ -282,19 +307,16 @@ impl Tree {
     /// As [`lookup`](Self::lookup) of a child that is listed; none where that would take long, and for
     /// what is not there any more.
     pub fn lookup_listed(&self, parent: Ino, name: &OsStr) -> Option<Attr> {
-        let place = self.place(parent).ok()?;
-        if let Content::Folder { folder, first, .. } = &place.what {
-            let leaf = self.leaf(&place, folder, *first, parent).ok()?;
-            // Of a row or column all files are alike.
-            let is_single = matches!(leaf.node, Node::Rows | Node::Columns | Node::Slices);
-            if !is_single
-                && let Some(Child::Leaf(child)) = folder.child(leaf, name)
-                && folder.is_dear(child)
-            {
-                return None;
-            }
+        match self.is_directory(parent) {
+            // All that is there has to be looked at: that is how long a listing of it takes.
+            true => self.lookup(parent, name).ok(),
+            false => task::quick(|| self.lookup(parent, name))?.ok(),
         }
-        self.lookup(parent, name).ok()
+    }
+
+    /// Whether the node is a directory of the store: all that is asked of it is asked of the system.
+    pub fn is_directory(&self, ino: Ino) -> bool {
+        self.place(ino).is_ok_and(|place| matches!(place.what, Content::Directory(_)))
     }
 
     /// The directory of the store that a folder shows, opened; none for other nodes.
@@ -315,7 +337,7 @@ impl Tree {
         match &place.what {
             Content::Folder { folder, .. } => !folder.selection.array().is_current(),
             Content::Plain { source, .. } => !source.is_current(),
-            Content::Directory(_) | Content::Status => false,
+            Content::Directory(_) | Content::Status | Content::Report(_) => false,
         }
     }
 
@@ -405,7 +427,7 @@ impl Tree {
     }
 
     fn note_at(&self, path: &Path, version: u64, error: &Error) {
-        if !matches!(error, Error::NotFound { .. } | Error::Stale { .. }) {
+        if !matches!(error, Error::NotFound { .. } | Error::Stale { .. } | Error::Unfinished) {
             self.shared.status.note(path, version, error);
         }
     }
@@ -429,7 +451,6 @@ fn key_of(path: &Path, found: &Found) -> (Key, u64) {
     }
 }
 
-/// The report of a number, if it is not that of the folder.
-fn report(ino: Ino) -> Option<Report> {
-    Report::ALL.get(usize::try_from(ino.0.checked_sub(STATUS + 1)?).ok()?).copied()
+fn report_key(report: Report, text: &Text) -> Key {
+    Key::new(("report", report.name(), &*text.text))
 }

@@ -156,9 +156,10 @@ impl<T> Places<T> {
         }
         let mut places = self.write();
         let base = holder(&places, ino.0).filter(|place| left(place) == 0).map(|place| place.base);
-        if let Some(base) = base {
-            places.remove(&base);
-        }
+        let gone = base.and_then(|base| places.remove(&base));
+        drop(places);
+        // Its files are closed and no longer mapped, which others need not wait for.
+        drop(gone);
     }
 
     #[cfg(test)]

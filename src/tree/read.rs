@@ -7,11 +7,11 @@ use arc_swap::ArcSwap;
 
 use super::folder::Folder;
 use super::leaf::Leaf;
-use super::status::Report;
-use super::{Content, Ino, RESERVED, Tree, report};
+use super::{Content, Ino, RESERVED, Tree};
 use crate::error::{Error, Result};
 use crate::part::Scope;
 use crate::source::Source;
+use crate::task;
 use crate::vfile::{Extent, VirtualFile};
 
 /// A file of the tree, and what to name when reading it fails.
@@ -129,15 +129,16 @@ impl Tree {
                     return Ok(file);
                 }
                 let file = Arc::new(self.make(folder, leaf)?);
+                // It may have been made without what was left undone.
+                task::finished()?;
                 if leaf.of == Scope::All {
                     made.keep(leaf, &file);
                 }
                 Ok(file)
             }
-            Content::Status => {
-                let report: Report = report(ino).ok_or_else(|| Error::not_found(RESERVED))?;
-                let text = self.shared.status.text(self.store(), report);
-                let content = VirtualFile::literal(text.as_bytes());
+            Content::Status => Err(Error::not_found(RESERVED)),
+            Content::Report(report) => {
+                let content = VirtualFile::literal(report.text.as_bytes());
                 Ok(Arc::new(File { content, subject: RESERVED.into(), version: 0 }))
             }
         }

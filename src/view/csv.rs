@@ -22,8 +22,12 @@ use crate::error::{Error, Result};
 use crate::format::Shape;
 use crate::part::{Part, Scope, Selection, Thing};
 use crate::select::Rows;
+use crate::task;
 use crate::text::{Axis, Coordinates, Layout, NameLines, NamedTable, Piece, Table, WIDEST_ROW, exact_row};
 use crate::vfile::{Extent, VirtualFile};
+
+/// Numbers that are made text in hardly any time.
+const FEW: u64 = 4096;
 
 /// Text with separators of one kind.
 pub(super) struct Separated {
@@ -66,6 +70,9 @@ impl Separated {
     /// A row as exact text, made whole.
     fn row(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
         let block = selection.block(part)?;
+        if block.shape.elements() > FEW {
+            task::begin_long()?;
+        }
         let mut bytes = vec![0; usize::try_from(block.bytes.len()).unwrap_or(usize::MAX)];
         block.bytes.read_at(0, &mut bytes)?;
         Ok(VirtualFile::literal(exact_row(block.dtype, &bytes, self.separator.into()).into_bytes()))
