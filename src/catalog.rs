@@ -18,6 +18,7 @@ use crate::offsets::KnownOffsets;
 use crate::source::Source;
 use crate::staging::is_unfinished;
 use crate::store::{FileKind, Stat, Store, stem, with_suffix};
+use crate::task;
 use listed::Listed;
 
 /// What the mount adds to the root of the tree; a file of the store of that name steps aside.
@@ -510,7 +511,8 @@ pub enum Finding {
     Clash(PathBuf, PathBuf),
 }
 
-/// Walks the whole store, in order, and reports the arrays and what is broken.
+/// Walks the whole store, in order, and reports the arrays and what is broken; not to the end where nobody waits
+/// for it any more.
 pub fn walk(store: &Arc<Store>, report: &mut dyn FnMut(Finding)) {
     let mut ahead = vec![Directory::root()];
     while let Some(directory) = ahead.pop() {
@@ -527,6 +529,9 @@ pub fn walk(store: &Arc<Store>, report: &mut dyn FnMut(Finding)) {
         }
         let mut below = Vec::new();
         for shown in names.shown() {
+            if task::check().is_err() {
+                return;
+            }
             match directory.entry(store, &names, &shown) {
                 Ok(Some(Entry::Array(array))) => report(Finding::Array(Box::new(array))),
                 Ok(Some(Entry::Directory(directory))) => below.push(directory),

@@ -86,6 +86,9 @@ pub enum Error {
         /// Its kind, type and shape, or the names of its files.
         found: String,
     },
+    /// It was not done: whoever it is for waits no longer, or it takes longer than the thread may take.
+    #[error("left unfinished")]
+    Unfinished,
     /// The caller asked for something that this array cannot give.
     #[error("{}: {why}", shown(path))]
     Refused {

@@ -9,15 +9,19 @@
 
 mod adapter;
 mod changes;
+mod clients;
 mod confine;
 mod convert;
 mod entries;
+mod failures;
 mod gate;
-mod lane;
 mod mounted;
 mod notifier;
 mod passthrough;
+mod request;
 mod room;
+mod serving;
+mod slow_pool;
 mod watch;
 
 use std::fs::{self, File};
@@ -90,7 +94,7 @@ pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Mou
         entries: Arc::default(),
         is_passthrough: backings.is_possible(),
     };
-    let outer = ArrayFs::new(linked, Some(backings), watch.clone());
+    let outer = ArrayFs::new(linked, Some(backings), watch.clone(), options.threads);
     // Whoever comes early must not find links that lead nowhere yet.
     let links = Arc::new(Gate::default());
     let outer = outer.with_links_behind(&links);
@@ -116,7 +120,7 @@ fn mount_single(tree: &Tree, mountpoint: &Path, options: Options, why: &str) -> 
     }
     passthrough::describe(tree, Some(why));
     let (watch, events) = (watch(tree), mpsc::channel());
-    let single = ArrayFs::new(tree.clone(), None, watch.clone());
+    let single = ArrayFs::new(tree.clone(), None, watch.clone(), options.threads);
     let single = serve(single, tree, mountpoint, options, Ending::new(&events.0, 0))?;
     Ok(Mounted::new(tree, [single], None, watch.as_deref(), events))
 }

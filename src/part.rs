@@ -16,12 +16,16 @@ use crate::names::Names;
 use crate::select::Rows;
 use crate::source::{Run, Source};
 use crate::store::Stat;
+use crate::task::{self, Flight};
 use crate::vfile::{Extent, VirtualFile};
 pub use bounds::RowBounds;
 use dense::Densified;
 use gather::Gathered;
 use indptr::{Indptr, Rebased, RowSums};
 use strided::Strided;
+
+/// Rows whose bounds are read in hardly any time, wherever they are.
+const FEW_ROWS: u64 = 256;
 
 /// What of an array a file shows.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -143,6 +147,7 @@ pub struct Selection {
     formats: Formats,
     /// Of a sparse matrix, where the selected rows start when they are put together.
     sums: OnceLock<Arc<RowSums>>,
+    summing: Flight,
 }
 
 impl Selection {
@@ -153,7 +158,7 @@ impl Selection {
     }
 
     fn new(array: Arc<StoredArray>, rows: Rows) -> Self {
-        Self { array, rows, formats: Formats::ALL, sums: OnceLock::new() }
+        Self { array, rows, formats: Formats::ALL, sums: OnceLock::new(), summing: Flight::default() }
     }
 
     /// The same selection, of which nothing is known yet that comes of the data.
@@ -405,11 +410,14 @@ impl Selection {
 
     /// Made once for a selection: it reads `indptr` of all selected rows.
     fn sums(&self) -> Result<Arc<RowSums>> {
-        if let Some(sums) = self.sums.get() {
-            return Ok(Arc::clone(sums));
-        }
-        let sums = Arc::new(RowSums::new(&self.indptr(), self.rows)?);
-        Ok(Arc::clone(self.sums.get_or_init(|| sums)))
+        let sum = || {
+            if self.rows.count() > FEW_ROWS {
+                task::begin_long()?;
+            }
+            let sums = Arc::new(RowSums::new(&self.indptr(), self.rows)?);
+            Ok(Arc::clone(self.sums.get_or_init(|| sums)))
+        };
+        self.summing.run(|| self.sums.get().cloned(), sum)
     }
 }
 

@@ -21,6 +21,12 @@ use crate::generation::{FileId, Generation, is_written};
 use crate::mmap::{GuardedMap, MmapBytes, Mode, Untouched, mmap_file};
 use crate::open_files::Closable;
 use crate::store::{FileKind, Identity, Rights, Stat, Store};
+use crate::task;
+
+/// Elements that are picked, and bytes of a whole file that are read, before it is asked again whether anybody
+/// waits for them: each of the first may be a read of its own from a disk.
+const GATHERED: usize = 256;
+const PIECE: usize = 4 << 20;
 
 /// A run of bytes of a file of the store.
 #[derive(Clone, Copy, Debug)]
@@ -382,6 +388,7 @@ impl Source {
     ///
     /// [`Error::Truncated`] when the file does not reach so far any more.
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        task::check()?;
         let opened = self.opened_to_read()?;
         match opened.file.read_exact_at(buffer, offset) {
             Ok(()) => Ok(()),
@@ -407,7 +414,16 @@ impl Source {
         let (Ok(offset), Ok(stride)) = (usize::try_from(offset), usize::try_from(stride)) else {
             return Ok(false);
         };
-        let is_whole = map.gather(offset, stride, out);
+        let mut is_whole = true;
+        for (i, piece) in out.chunks_mut(GATHERED).enumerate() {
+            task::check()?;
+            let skipped = (i * GATHERED).checked_mul(stride);
+            let at = skipped.and_then(|skipped| offset.checked_add(skipped));
+            is_whole = at.is_some_and(|at| map.gather(at, stride, piece));
+            if !is_whole {
+                break;
+            }
+        }
         // Afterwards, for what is cut off the last page reads as zeros, and no signal tells.
         self.check_reaches(&opened.file, self.len())?;
         Ok(is_whole)
@@ -425,7 +441,10 @@ impl Source {
         if identity != self.stat.identity {
             return Err(Error::Stale { path: self.name.clone() });
         }
-        file.read_exact_at(&mut bytes, 0).map_err(|e| Error::io(&self.name, "read", e))?;
+        for (i, piece) in (0..).zip(bytes.chunks_mut(PIECE)) {
+            task::check()?;
+            file.read_exact_at(piece, i * PIECE as u64).map_err(|e| Error::io(&self.name, "read", e))?;
+        }
         Ok(bytes)
     }
 }

@@ -111,6 +111,8 @@ fn serve(args: &Args, verbose: u8) -> Result<ExitCode> {
     // Blocked before any thread starts, so that all of them leave the signals to `wait`.
     let signals = block_signals()?;
     let log = mount_log::start(super::log_of(verbose).build(), args.log_file.as_deref())?;
+    // A fault of this program costs one request: it is a word for the log, as others are.
+    std::panic::set_hook(Box::new(|panic| log::error!("{}", panic.to_string().replace('\n', " "))));
     let mut options = Options { allow_other: args.allow_other, ..Options::default() };
     options.passthrough = !args.no_passthrough;
     options.threads = args.threads.map_or(options.threads, usize::from);

@@ -124,7 +124,8 @@ pub(super) struct Inner {
 impl Inner {
     /// Mounts the tree inside what is mounted on `outer`.
     pub fn mount(&self, outer: &Path, events: &Sender<Event>, number: usize) -> io::Result<Served> {
-        let inner = ArrayFs::new(self.tree.clone(), None, self.watch.upgrade()).with_entries(&self.entries);
+        let inner = ArrayFs::new(self.tree.clone(), None, self.watch.upgrade(), self.options.threads)
+            .with_entries(&self.entries);
         serve(inner, &self.tree, &outer.join(Tree::inner()), self.options, Ending::new(events, number))
     }
 }

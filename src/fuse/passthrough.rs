@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use fuser::{BackingId, FileHandle, FopenFlags, INodeNo, InitFlags, KernelConfig, ReplyOpen};
 
@@ -28,8 +28,11 @@ pub(super) struct Backings {
     open: Mutex<Open>,
 }
 
-/// The kernel's file of each node, if it took one, and how often the node is open.
-type Open = HashMap<INodeNo, (Option<Arc<BackingId>>, u64)>;
+/// The kernel's file of each node, and how often the node is open.
+type Open = HashMap<INodeNo, (Arc<Backing>, u64)>;
+
+/// The kernel's file of a node once it was asked, if it took one: asked outside the lock of all.
+type Backing = OnceLock<Option<Arc<BackingId>>>;
 
 /// The handle of files that no file of the store is, and that are not counted.
 const CACHED: FileHandle = FileHandle(0);
@@ -71,10 +74,13 @@ impl Backings {
     /// The kernel's file for a node, which counts as opened once more. While a node is open it stays as
     /// it was opened first: the kernel allows no mix.
     fn acquire(&self, number: INodeNo, source: &Source, reply: &ReplyOpen) -> Option<Arc<BackingId>> {
-        let mut open = self.lock();
-        let (id, count) = open.entry(number).or_insert_with(|| (self.register(source, reply), 0));
-        *count += 1;
-        id.clone()
+        let backing = {
+            let mut open = self.lock();
+            let (backing, count) = open.entry(number).or_default();
+            *count += 1;
+            Arc::clone(backing)
+        };
+        backing.get_or_init(|| self.register(source, reply)).clone()
     }
 
     fn register(&self, source: &Source, reply: &ReplyOpen) -> Option<Arc<BackingId>> {
@@ -92,12 +98,14 @@ impl Backings {
             return;
         }
         let mut open = self.lock();
-        if let Some((_, count)) = open.get_mut(&number) {
+        let is_last = open.get_mut(&number).is_some_and(|(_, count)| {
             *count -= 1;
-            if *count == 0 {
-                open.remove(&number);
-            }
-        }
+            *count == 0
+        });
+        let gone = if is_last { open.remove(&number) } else { None };
+        drop(open);
+        // The kernel is told to close it.
+        drop(gone);
     }
 
     /// Goes on without, where the kernel refuses: said once.

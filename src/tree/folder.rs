@@ -14,12 +14,13 @@ use crate::format::{Kind, Shape};
 use crate::part::{Formats, Part, Scope, Selection, Thing};
 use crate::select::{index_width, parse_index};
 use crate::source::Run;
+use crate::task;
 use crate::vfile::VirtualFile;
 use crate::view::{self, Members, VIEWS, View};
 
 pub(super) const ROWS: &str = "rows";
 pub(super) const COLUMNS: &str = "cols";
-const SLICES: &str = "slices";
+pub(super) const SLICES: &str = "slices";
 
 /// The folders of an array's folder, each where it makes sense.
 const FOLDERS: [(&str, Node); 4] =
@@ -118,14 +119,17 @@ impl Folder {
         }
     }
 
-    /// Whether to tell the size of a node takes reading data, or names of which there are many: that is for when
-    /// it is asked for.
-    pub fn is_dear(&self, leaf: Leaf) -> bool {
+    /// Whether to tell the size of a node takes a look at the data.
+    pub fn size_needs_data(&self, leaf: Leaf) -> bool {
         let (Node::File(thing, format) | Node::Member(thing, format, _)) = leaf.node else { return false };
         let needs_data =
             |view: &&dyn View| view.size_needs_data(&self.selection, Part { thing, of: leaf.of });
         VIEWS.get(format).is_some_and(needs_data)
-            || !self.selection.array().names.are_small() && self.shows_names(leaf)
+    }
+
+    /// Whether to make a node takes reading names, and there are many.
+    fn has_many_names(&self, leaf: Leaf) -> bool {
+        !self.selection.array().names.are_small() && self.shows_names(leaf)
     }
 
     /// Whether a node may show names of rows or columns.
@@ -138,6 +142,9 @@ impl Folder {
     pub fn content(&self, leaf: Leaf) -> Result<Option<VirtualFile>> {
         match leaf.node {
             Node::File(thing, format) if !VIEWS[format].is_folder() => {
+                if self.has_many_names(leaf) {
+                    task::begin_long()?;
+                }
                 let part = Part { thing, of: leaf.of };
                 self.view(part, format)?.file(&self.selection, part).map(Some)
             }
@@ -157,6 +164,9 @@ impl Folder {
 
     fn members(&self, thing: Thing, format: usize) -> Result<Members> {
         let part = Part { thing, of: Scope::All };
+        if self.has_many_names(Leaf { of: part.of, node: Node::File(thing, format) }) {
+            task::begin_long()?;
+        }
         self.view(part, format)?.members(&self.selection, part)
     }
 
@@ -404,7 +414,8 @@ fn file_kind(format: usize) -> NodeKind {
     if VIEWS[format].is_folder() { NodeKind::Folder } else { NodeKind::File }
 }
 
-fn file_name(thing: Thing, format: usize) -> String {
+/// The name of a thing in the format of that number.
+pub(super) fn file_name(thing: Thing, format: usize) -> String {
     match VIEWS[format].format() {
         "" => thing.name().to_owned(),
         format => format!("{}.{format}", thing.name()),

@@ -10,9 +10,11 @@ use super::folder::Folder;
 use super::leaf::Leaf;
 use super::numbers::Key;
 use super::status::Report;
-use super::{INNER, Ino, NodeKind, RESERVED, STATUS, Tree};
+use super::{INNER, Ino, Node, NodeKind, RESERVED, STATUS, Tree, report_key};
 use crate::catalog::Names;
 use crate::error::{Error, Result};
+use crate::names::Labels;
+use crate::task;
 
 /// What is listed as the number of a node that has none.
 const UNKNOWN: Ino = Ino(0xFFFF_FFFF);
@@ -42,6 +44,8 @@ enum Children {
         base: u64,
         first: u64,
         key: Key,
+        /// The names that are listed: held, lest they have to be read again in the middle.
+        _names: Option<Arc<Labels>>,
     },
 }
 
@@ -60,26 +64,34 @@ impl Tree {
                 Ok(Listing { is_lasting: false, children })
             }
             Content::Directory(directory) => {
+                // The system is asked for the names.
+                task::begin_long()?;
                 let names = directory.list(self.store())?;
                 let (tree, directory, is_root) = (self.clone(), Arc::clone(directory), ino == Ino::ROOT);
                 let children = Children::Directory { tree, directory, names, is_root };
                 Ok(Listing { is_lasting: false, children })
             }
             Content::Plain { path, .. } => Err(Error::not_found(path)),
+            Content::Report(_) => Err(Error::not_found(RESERVED)),
             Content::Folder { folder, first, .. } => {
                 let leaf = self.leaf(&place, folder, *first, ino)?;
-                folder.names_in(leaf)?;
+                let names = folder.names_in(leaf)?;
                 let (folder, base) = (Arc::clone(folder), place.base);
                 let (tree, first, key) = (self.clone(), *first, place.key);
-                let children = Children::Folder { tree, folder, leaf, base, first, key };
-                Ok(Listing { is_lasting: true, children })
+                let children = Children::Folder { tree, folder, leaf, base, first, key, _names: names };
+                Ok(Listing { is_lasting: true, children }.known_if_made(leaf)?)
             }
             Content::Status if ino.0 == INNER => {
                 Ok(Listing { is_lasting: false, children: Children::Known(Vec::new()) })
             }
             Content::Status => {
-                let child =
-                    |(number, report): (u64, &Report)| (report.name().into(), Ino(number), NodeKind::File);
+                let child = |(number, report): (u64, &Report)| {
+                    // The number it had last; before it was ever looked up one of its own.
+                    let last = self.shared.status.last(*report);
+                    let known = |text| self.shared.places.number(report_key(*report, &text), 1);
+                    let number = last.and_then(known).unwrap_or(Ino(number));
+                    (report.name().into(), number, NodeKind::File)
+                };
                 let children = (STATUS + 1..).zip(&Report::ALL).map(child).collect();
                 Ok(Listing { is_lasting: false, children: Children::Known(children) })
             }
@@ -101,6 +113,27 @@ impl Tree {
 }
 
 impl Listing {
+    /// Children of a format that are kept.
+    const MOST_KNOWN: usize = 256;
+
+    /// The same, made once: of a folder that is a format the members are made of the array anew at every look.
+    fn known_if_made(self, leaf: Leaf) -> Result<Self> {
+        if !matches!(leaf.node, Node::File(..) | Node::Member(..)) {
+            return Ok(self);
+        }
+        let mut children = Vec::new();
+        self.visit(0, &mut |_, name, ino, kind| {
+            children.push((name.to_owned(), ino, kind));
+            children.len() <= Self::MOST_KNOWN
+        });
+        task::finished()?;
+        // Very many are chunks, whose names are arithmetic.
+        if children.len() > Self::MOST_KNOWN {
+            return Ok(self);
+        }
+        Ok(Self { children: Children::Known(children), ..self })
+    }
+
     /// Calls `visit` with the children from the `first` on, in order, until it says no: their place in
     /// the listing, name, number and kind.
     pub fn visit(&self, first: u64, visit: &mut dyn FnMut(u64, &OsStr, Ino, NodeKind) -> bool) {
@@ -125,7 +158,7 @@ impl Listing {
                     }
                 }
             }
-            Children::Folder { tree, folder, leaf, base, first: origin, key } => {
+            Children::Folder { tree, folder, leaf, base, first: origin, key, _names } => {
                 folder.list(*leaf, first, &mut |i, name, kind, child| {
                     let name = OsStr::new(name);
                     let is_link =

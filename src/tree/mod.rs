@@ -10,6 +10,7 @@ mod known;
 mod leaf;
 mod listing;
 mod numbers;
+mod path;
 mod place;
 mod read;
 mod status;
@@ -30,12 +31,13 @@ use numbers::Key;
 use place::{Place, Places};
 use read::Made;
 pub use read::{Answer, File};
-use status::{Report, Status};
+use status::{Report, Status, Text};
 
 use crate::catalog::{Directory, RESERVED};
 use crate::error::{Error, Result};
 use crate::part::{Formats, Scope};
 use crate::store::Store;
+use crate::task;
 
 /// Where the numbers start that are given by hand: that of the root is the next.
 const BY_HAND: u64 = 0;
@@ -117,9 +119,16 @@ impl Tree {
     /// # Errors
     ///
     /// [`Error::NotFound`] where there is none or it is broken, and whatever reading the bounds of a
-    /// sparse matrix's rows gives.
+    /// sparse matrix's rows gives; [`Error::Unfinished`] on a thread that has not the time, or for nobody.
     pub fn lookup(&self, parent: Ino, name: &OsStr) -> Result<Attr> {
-        self.find_child(parent, name, false)
+        self.find(parent, name, false)
+    }
+
+    fn find(&self, parent: Ino, name: &OsStr, is_listed: bool) -> Result<Attr> {
+        let attr = self.find_child(parent, name, is_listed)?;
+        // What was found without what was left undone may be something else.
+        task::finished().inspect_err(|_| self.forget(attr.ino, 1))?;
+        Ok(attr)
     }
 
     fn find_child(&self, parent: Ino, name: &OsStr, is_listed: bool) -> Result<Attr> {
@@ -127,18 +136,25 @@ impl Tree {
         match &place.what {
             Content::Directory(_) if parent == Ino::ROOT && name == RESERVED => self.attr(Ino(STATUS)),
             Content::Directory(_) if parent == Ino::ROOT && self.store().is_shut() => Err(shut("look up")),
-            Content::Directory(directory) => match directory.find(self.store(), name)? {
-                Some(found) => self.enter(&place, name, &directory.directory.join(name), found, is_listed),
-                None => Err(Error::not_found(directory.directory.join(name))),
-            },
+            Content::Directory(directory) => {
+                // The system is asked for the names, and for each file of an array.
+                task::begin_long()?;
+                match directory.find(self.store(), name)? {
+                    Some(found) => {
+                        self.enter(&place, name, &directory.directory.join(name), found, is_listed)
+                    }
+                    None => Err(Error::not_found(directory.directory.join(name))),
+                }
+            }
             Content::Status if parent.0 == STATUS && self.is_linked && name == INNER_NAME => {
                 self.attr(Ino(INNER))
             }
             Content::Status => {
-                let report = Report::ALL.iter().position(|report| *report.name() == *name);
+                let report = Report::ALL.into_iter().find(|report| *report.name() == *name);
                 let report = report.filter(|_| parent.0 == STATUS).ok_or_else(|| Error::not_found(name))?;
-                self.attr(Ino(STATUS + 1 + report as u64))
+                self.enter_report(report)
             }
+            Content::Report(_) => Err(Error::not_found(name)),
             Content::Folder { folder, first, .. } => {
                 let found = self.lookup_in(&place, folder, *first, parent, name);
                 self.note_names(folder);
@@ -190,11 +206,21 @@ impl Tree {
         }
     }
 
+    /// A file of `.arrayfs/`: what it says now has a number of its own, so that who reads what it said before
+    /// reads on.
+    fn enter_report(&self, report: Report) -> Result<Attr> {
+        let text = self.shared.status.report(self.store(), report)?;
+        let recipe = || Recipe::Report(text.clone());
+        let base = self.enter_place(Path::new(RESERVED), STATUS, report_key(report, &text), 1, recipe)?;
+        self.attr(Ino(base))
+    }
+
     /// What `stat` tells of a node.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`] for a number that is not known (any more).
+    /// [`Error::Stale`] for a number that is not known (any more); [`Error::Unfinished`] on a thread that has not
+    /// the time, or for nobody.
     pub fn attr(&self, ino: Ino) -> Result<Attr> {
         let place = self.place(ino)?;
         match &place.what {
@@ -207,13 +233,13 @@ impl Tree {
                 let leaf = self.leaf(&place, folder, *first, ino)?;
                 self.attr_in(folder, made, leaf, ino)
             }
-            Content::Status => match report(ino) {
-                None => Ok(Attr::directory(ino, &self.shared.status.stat(self.store()), Lasting::Version)),
-                Some(report) => {
-                    let (text, stat) = self.shared.status.fresh(self.store(), report);
-                    Ok(Attr::file(ino, text.len() as u64, &stat, Lasting::No))
-                }
-            },
+            Content::Status => {
+                Ok(Attr::directory(ino, &self.shared.status.stat(self.store()), Lasting::Version))
+            }
+            Content::Report(report) => {
+                let stat = self.shared.status.stat_of(self.store(), report);
+                Ok(Attr::file(ino, report.text.len() as u64, &stat, Lasting::No))
+            }
         }
     }
 
@@ -298,19 +324,16 @@ impl Tree {
     /// As [`lookup`](Self::lookup) of a child that is listed; none where that would take long, and for
     /// what is not there any more.
     pub fn lookup_listed(&self, parent: Ino, name: &OsStr) -> Option<Attr> {
-        let place = self.place(parent).ok()?;
-        if let Content::Folder { folder, first, .. } = &place.what {
-            let leaf = self.leaf(&place, folder, *first, parent).ok()?;
-            // Of a row or column all files are alike.
-            let is_single = matches!(leaf.node, Node::Rows | Node::Columns | Node::Slices);
-            if !is_single
-                && let Some(Child::Leaf(child)) = folder.child(leaf, name)
-                && folder.is_dear(child)
-            {
-                return None;
-            }
+        match self.is_directory(parent) {
+            // All that is there has to be looked at: that is how long a listing of it takes.
+            true => self.find(parent, name, true).ok(),
+            false => task::quick(|| self.find(parent, name, true))?.ok(),
         }
-        self.find_child(parent, name, true).ok()
+    }
+
+    /// Whether the node is a directory of the store: all that is asked of it is asked of the system.
+    pub fn is_directory(&self, ino: Ino) -> bool {
+        self.place(ino).is_ok_and(|place| matches!(place.what, Content::Directory(_)))
     }
 
     /// The kernel forgot that it looked up a node so many times.
@@ -381,7 +404,7 @@ impl Tree {
     }
 
     fn note_at(&self, path: &Path, version: u64, error: &Error) {
-        if !matches!(error, Error::NotFound { .. } | Error::Stale { .. }) {
+        if !matches!(error, Error::NotFound { .. } | Error::Stale { .. } | Error::Unfinished) {
             self.shared.status.note(path, version, error);
         }
     }
@@ -392,7 +415,6 @@ fn shut(action: &'static str) -> Error {
     Error::io(".", action, std::io::Error::from_raw_os_error(libc::EACCES))
 }
 
-/// The report of a number, if it is not that of the folder.
-fn report(ino: Ino) -> Option<Report> {
-    Report::ALL.get(usize::try_from(ino.0.checked_sub(STATUS + 1)?).ok()?).copied()
+fn report_key(report: Report, text: &Text) -> Key {
+    Key::new(("report", report.name(), &*text.text))
 }
