@@ -37,6 +37,8 @@ pub struct Report {
     pub faults: Vec<Error>,
     /// Why names of rows or columns are not used, if there are any.
     pub flaws: Vec<String>,
+    /// What is odd about names that are used.
+    pub notes: Vec<String>,
     /// What was counted, if it was asked for and the elements are floating-point numbers.
     pub values: Option<Values>,
 }
@@ -44,7 +46,7 @@ pub struct Report {
 impl Report {
     /// That of an array in which nothing was found.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, faults: Vec::new(), flaws: Vec::new(), values: None }
+        Self { path, faults: Vec::new(), flaws: Vec::new(), notes: Vec::new(), values: None }
     }
 }
 

@@ -1,8 +1,10 @@
 //! The names of an array's rows and columns, where the store knows them.
 //!
 //! They stand in text files, one name a line ([`NameFiles`] finds them), and are read when they are
-//! first asked for: names that do not fit the array are told of and not used.
+//! first asked for: names that do not fit the array are told of and not used. Some may be the same, as those of
+//! genes often are, or empty: these are used, and told of.
 
+mod daf;
 mod files;
 mod index;
 mod quoted;
@@ -11,20 +13,18 @@ mod text;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use crate::error::Result;
+use crate::error::{Result, one_line};
+pub use daf::{idle_axes, idle_words};
 pub use files::{COLUMN_NAMES, NameFiles, ROW_NAMES};
 use index::Index;
 use quoted::Gain;
 pub use quoted::write_quoted;
 pub use text::LONGEST_NAME;
 
-/// A name that is there twice, and its places.
-type Twice = (String, u64, u64);
-
 /// Names that are looked at before it is asked again whether anybody waits for them.
 const MANY: u64 = 1 << 16;
 
-/// The names along one axis of an array, in order: all differ, and none is empty.
+/// The names along one axis of an array, in order.
 #[derive(Debug, Default)]
 pub struct Labels {
     /// File of the store that they come from.
@@ -34,23 +34,71 @@ pub struct Labels {
     /// Where each name ends in the text.
     ends: Vec<u32>,
     index: Index,
+    /// How many had bytes that are no UTF-8.
+    mended: u64,
     /// What quotes add, once text was made of the names.
     gains: OnceLock<Vec<Gain>>,
 }
 
 impl Labels {
-    /// The names that end there in the text; or a name that is there twice, and its places.
+    /// The names that end there in the text; so many of them had bytes that are no UTF-8.
     ///
     /// # Errors
     ///
     /// [`crate::Error::Unfinished`] when nobody waits for them any more.
-    fn new(source: PathBuf, text: String, ends: Vec<u32>) -> Result<std::result::Result<Self, Twice>> {
-        let mut labels = Self { source, text, ends, ..Self::default() };
-        match Index::new(&labels)? {
-            Ok(index) => labels.index = index,
-            Err((first, second)) => return Ok(Err((labels.get(first).to_owned(), first, second))),
+    fn new(source: PathBuf, text: String, ends: Vec<u32>, mended: u64) -> Result<Self> {
+        let mut labels = Self { source, text, ends, mended, ..Self::default() };
+        labels.index = Index::new(&labels)?;
+        Ok(labels)
+    }
+
+    /// What is odd about them, in words.
+    pub fn oddities(&self) -> Vec<String> {
+        let mut oddities = Vec::new();
+        if let Some((first, _)) = self.index.again().first() {
+            let (count, name) = (self.index.again().len(), self.get(u64::from(*first)));
+            let repeat = if count == 1 { "repeats" } else { "repeat" };
+            oddities.push(format!("{count} {repeat} (first: {})", one_line(name.as_ref())));
         }
-        Ok(Ok(labels))
+        let empty = (0..self.len()).filter(|i| self.get(*i).is_empty()).count();
+        if empty > 0 {
+            oddities.push(format!("{empty} {} empty", if empty == 1 { "is" } else { "are" }));
+        }
+        if self.mended > 0 {
+            let are = if self.mended == 1 { "is" } else { "are" };
+            oddities.push(format!("{} {are} not UTF-8, and shown with \u{FFFD}", self.mended));
+        }
+        oddities
+    }
+
+    /// Whether one is empty.
+    pub fn has_empty(&self) -> bool {
+        (0..self.len()).any(|i| self.get(i).is_empty())
+    }
+
+    /// The same names, those that are empty numbered: the word, and a number of so many digits.
+    #[must_use]
+    pub fn filled(&self, word: &str, digits: usize) -> Self {
+        let (mut text, mut ends) =
+            (String::with_capacity(self.text.len()), Vec::with_capacity(self.ends.len()));
+        for i in 0..self.len() {
+            match self.get(i) {
+                "" => text.push_str(&format!("{word}{i:0digits$}")),
+                name => text.push_str(name),
+            }
+            ends.push(u32::try_from(text.len()).unwrap_or(u32::MAX));
+        }
+        Self { source: self.source.clone(), text, ends, ..Self::default() }
+    }
+
+    /// Whether some are there again.
+    pub fn repeat(&self) -> bool {
+        !self.index.again().is_empty()
+    }
+
+    /// The further rows or columns of the array that have the name of this one, which is the first.
+    pub fn further(&self, first: u64) -> impl Iterator<Item = u64> {
+        self.index.further(first)
     }
 
     /// Number of names: that of the array's rows or columns.
@@ -94,7 +142,7 @@ impl Labels {
         self.text.len() + self.ends.len() * 4 + self.index.memory()
     }
 
-    /// The row or column of the array that has this name.
+    /// The first row or column of the array that has this name.
     pub fn find(&self, name: &str) -> Option<u64> {
         self.index.find(self, name)
     }
@@ -110,6 +158,13 @@ impl<'n> FromIterator<&'n str> for Labels {
         }
         labels
     }
+}
+
+/// What is odd about names that are to be written, one a line, in words.
+#[cfg(feature = "import")]
+pub(crate) fn oddities(lines: &[u8], count: u64) -> Vec<String> {
+    let labels = text::parse("".as_ref(), lines.to_vec(), count, text::Style::Lines);
+    labels.map(|labels| labels.oddities()).unwrap_or_default()
 }
 
 /// The names of the rows and columns of an array, as far as they are known.

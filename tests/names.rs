@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use common::{Mount, Sparse, real_stores, run, stdout, wait_until, write_dense, write_hole};
+use common::{Mount, Sparse, python, real_stores, run, stdout, wait_until, write_dense, write_hole};
 use tempfile::{TempDir, tempdir};
 
 /// A dense and a sparse matrix of 4 rows and 3 columns and a vector, with the axes of a daf store.
@@ -76,7 +76,7 @@ fn names_lead_to_rows_and_columns() {
         assert_eq!(cat, mount.read(&path), "{link}");
     }
     for link in
-        ["rows/a", "rows/A.", "rows/A.2", "rows/A.txt", "rows/0", "rows/A.npy.npy", "cols/A", "nothing"]
+        ["rows/a", "rows/A.", "rows/A.2", "rows/A.doc", "rows/0", "rows/A.npy.npy", "cols/A", "nothing"]
     {
         assert!(is_missing(&mount.join(dense).join(link)), "{link}");
     }
@@ -131,13 +131,10 @@ fn names_beside_an_array_win_over_those_of_its_axes() {
 #[test]
 fn names_that_do_not_fit_are_told_of_and_not_used() {
     let store = tempdir().unwrap();
-    let cases: [(&str, &[u8], &str); 7] = [
+    let cases: [(&str, &[u8], &str); 4] = [
         ("few", b"a\nb\n", "expected 3, found 2"),
         ("many", b"a\nb\nc\nd\n", "expected 3, found 4"),
         ("empty", b"", "expected 3, found 0"),
-        ("hole", b"a\n\nc\n", "no empty line"),
-        ("twice", b"a\nb\na\n", "\\\"a\\\" for 0 and 2"),
-        ("binary", b"a\n\xFF\xFE\nc\n", "UTF-8"),
         ("huge", b"", "bytes"),
     ];
     for (name, text, _) in cases {
@@ -180,6 +177,97 @@ fn names_that_do_not_fit_are_told_of_and_not_used() {
     let said = String::from_utf8(check.stderr).unwrap();
     assert!(check.status.success() && check.stdout.is_empty(), "{said}");
     assert_eq!(said.matches("names are not used").count(), cases.len() + 1, "{said}");
+}
+
+#[test]
+fn names_that_repeat_or_are_empty_or_no_utf_8_are_used_and_told_of() {
+    let store = tempdir().unwrap();
+    let at = |name: &str| store.path().join(name);
+    write_dense(&at("m"), "int16", &[6, 2]);
+    fs::write(at("m.rows.txt"), b"a\nb\na\n\nGr\xF6\xDFe\na\n").unwrap();
+    fs::write(at("m.cols.txt"), "MATR3\nMATR3\n").unwrap();
+    Sparse::example(4, 3).write(&at("s"));
+    fs::write(at("s.rows.txt"), "\nx\nx\n\n").unwrap();
+    let mount = Mount::new(store.path());
+    let rows = "m/by-name/rows";
+    assert_eq!(mount.list(rows), ["Gr\u{FFFD}\u{FFFD}e", "a", "b"]);
+    assert_eq!(mount.list("m/by-name/cols"), ["MATR3"]);
+    assert_eq!(mount.list("s/by-name/rows"), ["x"]);
+    for (link, wanted) in [
+        ("m/by-name/rows/a", "../../rows/0"),
+        ("m/by-name/rows/a.npy", "../../rows/0.npy"),
+        ("m/by-name/cols/MATR3", "../../cols/0"),
+        ("m/by-name/rows/Gr\u{FFFD}\u{FFFD}e", "../../rows/4"),
+        ("s/by-name/rows/x", "../../rows/1"),
+    ] {
+        assert_eq!(target(&mount, link), wanted, "{link}");
+    }
+    assert!(is_missing(&mount.join(rows).join(".npy")));
+    // In a slice the first of those that are there.
+    for (slice, name, wanted) in
+        [("1:", "a", "../../rows/1"), ("3:", "a", "../../rows/2"), ("1::2", "a", "../../rows/2")]
+    {
+        let by_name = format!("m/slices/{slice}/by-name/rows");
+        assert_eq!(mount.list(&by_name).iter().filter(|other| *other == name).count(), 1, "{slice}");
+        assert_eq!(target(&mount, format!("{by_name}/{name}")), wanted, "{slice}");
+    }
+    assert_eq!(mount.list("m/slices/1:2/by-name/rows"), ["b"]);
+    let table = String::from_utf8(mount.read("m/array.csv")).unwrap();
+    let names: Vec<_> = table.lines().map(|line| line.split(',').next().unwrap()).collect();
+    assert_eq!(names[1..], ["a", "b", "a", "\"\"", "Gr\u{FFFD}\u{FFFD}e", "a"], "{table}");
+    assert!(table.lines().next().unwrap().ends_with(",MATR3,MATR3"), "{table}");
+
+    let rows = "names of rows: 2 repeat (first: a), 1 is empty, 1 is not UTF-8";
+    let columns = "names of columns: 1 repeats (first: MATR3)";
+    let warnings = String::from_utf8(mount.read(".arrayfs/warnings.yaml")).unwrap();
+    assert!(
+        warnings.contains(rows) && warnings.contains(columns) && warnings.contains("2 are empty"),
+        "{warnings}"
+    );
+    assert!(!warnings.contains("not used"), "{warnings}");
+    let check = run([Path::new("check"), store.path()]);
+    let said = String::from_utf8(check.stderr).unwrap();
+    assert!(check.status.success() && said.contains(rows) && said.contains(columns), "{said}");
+}
+
+#[test]
+fn names_that_repeat_reach_the_readers_of_all_formats() {
+    let store = tempdir().unwrap();
+    let at = |name: &str| store.path().join(name);
+    write_dense(&at("m"), "float32", &[4, 3]);
+    Sparse::example(4, 3).write(&at("s"));
+    for array in ["m", "s"] {
+        fs::write(at(&format!("{array}.rows.txt")), "c1\nc2\nc1\n\n").unwrap();
+        fs::write(at(&format!("{array}.cols.txt")), "MATR3\ng\nMATR3\n").unwrap();
+    }
+    let mount = Mount::new(store.path());
+    python("repeated_names.py", &[mount.path()]);
+}
+
+#[test]
+fn axes_without_the_file_that_says_so_are_told_of() {
+    let store = daf();
+    fs::remove_file(store.path().join("__daf__.yaml")).unwrap();
+    fs::create_dir(store.path().join("plain")).unwrap();
+    write_dense(&store.path().join("plain/x#y"), "int8", &[2]);
+    let mount = Mount::new(store.path());
+    assert!(is_missing(&mount.join("cell,gene#dense/by-name")));
+    let warnings = String::from_utf8(mount.read(".arrayfs/warnings.yaml")).unwrap();
+    assert_eq!(
+        warnings.matches("cell#.csv names nothing, for there is no __daf__.yaml beside it").count(),
+        3,
+        "{warnings}"
+    );
+    assert!(!warnings.contains("plain"), "{warnings}");
+    let listed = run([Path::new("ls"), store.path()]);
+    let said = String::from_utf8(listed.stderr).unwrap();
+    assert_eq!(said.matches("cell#.csv names nothing").count(), 1, "{said}");
+    let place = tempdir().unwrap();
+    let mounted = run([Path::new("mount"), store.path(), place.path()]);
+    run([Path::new("unmount"), place.path()]);
+    let said = String::from_utf8(mounted.stderr).unwrap();
+    assert!(mounted.status.success() && said.contains("cell#.csv names nothing"), "{said}");
+    assert!(said.contains("gene#.csv names nothing"), "{said}");
 }
 
 #[test]
@@ -299,7 +387,7 @@ fn a_million_names_are_read_once_and_when_asked_for() {
     }
     let (took, used) = (start.elapsed(), resident(&mount) - before);
     println!("a million names: first and three looked up in {took:?}, {used} KiB");
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
     assert!(used < 100 * 1024, "{used} KiB");
 
     let listed = fs::read_dir(mount.join("cell,gene#b/by-name/rows")).unwrap();

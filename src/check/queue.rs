@@ -12,6 +12,7 @@ use crate::catalog::StoredArray;
 use crate::dtype::{Dtype, decode_integers};
 use crate::error::{Error, Result};
 use crate::format::Metadata;
+use crate::names::idle_words;
 use crate::source::Source;
 
 /// Bytes of a piece: a multiple of every itemsize.
@@ -199,10 +200,12 @@ impl Job {
         }
         faults.extend(array.names.names().err());
         let flaws = array.names.flaws().map(ToString::to_string).collect();
+        let idle = array.names.idle().map(|file| idle_words(&file));
+        let notes = array.names.notes().map(str::to_owned).chain(idle).collect();
         let is_counted =
             values && dtypes(&array.metadata).first().is_some_and(|dtype| Values::can_be_in(*dtype));
         let values = is_counted.then_some(findings.values);
-        Report { path: array.path.clone(), faults, flaws, values }
+        Report { path: array.path.clone(), faults, flaws, notes, values }
     }
 }
 

@@ -87,10 +87,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// Says what was found, and returns how many arrays are broken.
 fn show(reports: &[Report]) -> io::Result<usize> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    for Report { path, faults, flaws, values } in reports {
+    for Report { path, faults, flaws, notes, values } in reports {
         let path = shown(path);
         for flaw in flaws {
             say(format_args!("{path}: names are not used: {flaw}"));
+        }
+        for note in notes {
+            say(format_args!("{path}: {note}"));
         }
         for fault in faults {
             writeln!(out, "{path}: {fault}")?;

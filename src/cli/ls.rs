@@ -1,5 +1,6 @@
 //! `arrayfs ls`: the arrays of a store as a table.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use arrayfs::catalog::{Finding, StoredArray, walk};
 use arrayfs::error::shown;
+use arrayfs::names::idle_words;
 use arrayfs::store::Store;
 
 use super::say::say;
@@ -28,14 +30,21 @@ const HEADER: [&str; 6] = ["name", "kind", "dtype", "shape", "nnz", "bytes"];
 pub fn run(args: &Args) -> Result<ExitCode> {
     let store = Arc::new(Store::open(&args.store)?);
     let mut table = vec![HEADER.map(str::to_owned)];
+    let mut idle = BTreeSet::new();
     walk(&store, &mut |finding| match finding {
-        Finding::Array(array) => table.push(row(&array)),
+        Finding::Array(array) => {
+            idle.extend(array.names.idle());
+            table.push(row(&array));
+        }
         Finding::Broken(_, error) => say(format_args!("arrayfs: left out: {error}")),
         Finding::Clash(array, folder) => {
             let (array, folder) = (shown(array), shown(folder));
             say(format_args!("arrayfs: {array}: something else has that name; mounted as {folder}"));
         }
     });
+    for file in idle {
+        say(format_args!("arrayfs: {}", idle_words(&file)));
+    }
     print(&table)?;
     Ok(ExitCode::SUCCESS)
 }

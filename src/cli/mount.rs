@@ -12,6 +12,7 @@ use arrayfs::fuse::{self, Mounted, Options};
 use arrayfs::memory_mapping::allow_maximal_open_files;
 use arrayfs::mmap::{map_large_buffers, spare_addresses};
 use arrayfs::mountpoint::{self, Ground};
+use arrayfs::names::{idle_axes, idle_words};
 use arrayfs::part::Formats;
 use arrayfs::tree::Tree;
 use arrayfs::view;
@@ -138,6 +139,9 @@ fn serve(args: &Args, verbose: u8) -> Result<ExitCode> {
 pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> Result<Mounted> {
     if mountpoint::prepare(mountpoint, tree.store().path())? == Ground::Cleared {
         say(format_args!("arrayfs: {}: cleared a dead mount whose server was gone", mountpoint.display()));
+    }
+    for file in idle_axes(tree.store(), Path::new("")).unwrap_or_default() {
+        say(format_args!("arrayfs: {}", idle_words(&file)));
     }
     if let Err(error) = allow_maximal_open_files() {
         log::warn!("{error}");

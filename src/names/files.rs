@@ -8,18 +8,17 @@
 //! The first wins where both are there.
 
 use std::collections::{HashMap, VecDeque};
-use std::ffi::OsStr;
 use std::io::ErrorKind;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
+use super::daf::{axes, axis_name, idle_axis};
 use super::text::{Style, most_bytes, parse};
 use super::{Labels, Names};
 use crate::error::{Error, Result};
 use crate::format::Shape;
 use crate::source::Source;
-use crate::store::{FileKind, Identity, Rights, Store, with_suffix};
+use crate::store::{Identity, Rights, Store, with_suffix};
 use crate::task::{self, Flight};
 
 /// What follows an array's name in the file of its rows' names.
@@ -27,10 +26,6 @@ pub const ROW_NAMES: &str = ".rows.txt";
 /// The same for columns.
 pub const COLUMN_NAMES: &str = ".cols.txt";
 
-/// Says that a directory's axes have files of their own.
-const DAF: &str = "__daf__.yaml";
-/// What follows an axis' name in its file.
-const AXIS_FILE: &str = "#.csv";
 /// The longest file that is read.
 const MOST_BYTES: u64 = 1 << 30;
 /// Files up to this size are read to know whether they fit, where others are trusted to.
@@ -59,6 +54,8 @@ struct Verdict {
     columns_fit: bool,
     /// Why names are not used.
     flaws: Vec<Error>,
+    /// What is odd about those that are.
+    notes: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -187,7 +184,13 @@ impl NameFiles {
             };
         let names = Names { rows: labels(&self.rows)?, columns: labels(&self.columns)? };
         let (rows_fit, columns_fit) = (names.rows.is_some(), names.columns.is_some());
-        self.verdict.get_or_init(|| Verdict { rows_fit, columns_fit, flaws });
+        let notes = [("rows", &names.rows), ("columns", &names.columns)].map(|(of, labels)| {
+            let oddities =
+                labels.as_ref().map(|labels| labels.oddities()).filter(|oddities| !oddities.is_empty());
+            Some(format!("names of {of}: {}", oddities?.join(", ")))
+        });
+        let notes = notes.into_iter().flatten().collect();
+        self.verdict.get_or_init(|| Verdict { rows_fit, columns_fit, flaws, notes });
         Ok(names)
     }
 
@@ -197,24 +200,16 @@ impl NameFiles {
     }
 }
 
-/// The files of the axes that the name of the array tells of, where axes have files.
-fn axes(store: &Store, path: &Path) -> [Option<PathBuf>; 2] {
-    const NONE: [Option<PathBuf>; 2] = [None, None];
-    let directory = path.parent().unwrap_or(Path::new(""));
-    let name = path.file_name().map(OsStr::as_bytes).unwrap_or_default();
-    let Some(mark) = name.iter().position(|byte| *byte == b'#') else { return NONE };
-    let is_daf = || store.stat(&directory.join(DAF)).is_ok_and(|stat| stat.kind != FileKind::Directory);
-    let axes: Vec<_> = name[..mark].split(|byte| *byte == b',').collect();
-    if axes.len() > 2 || axes.iter().any(|axis| axis.is_empty()) || mark + 1 == name.len() || !is_daf() {
-        return NONE;
+impl NameFiles {
+    /// What is odd about the names that are used, as far as that has shown, in words.
+    pub fn notes(&self) -> impl Iterator<Item = &str> {
+        self.verdict.get().into_iter().flat_map(|verdict| verdict.notes.iter().map(String::as_str))
     }
-    let file = |axis: &&[u8]| directory.join(with_suffix(Path::new(OsStr::from_bytes(axis)), AXIS_FILE));
-    [axes.first().map(file), axes.get(1).map(file)]
-}
 
-/// What an axis is called that has this file; none where no text could have it.
-fn axis_name(file: &Path) -> Option<Box<str>> {
-    file.file_name()?.to_str()?.strip_suffix(AXIS_FILE).map(Into::into)
+    /// The file of an axis that names nothing, for its directory has no `__daf__.yaml`.
+    pub fn idle(&self) -> Option<PathBuf> {
+        idle_axis(&self.store, &self.path)
+    }
 }
 
 /// The first of the files that is there, or what is wrong with it.

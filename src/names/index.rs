@@ -1,4 +1,4 @@
-//! Which place a name has: a hash table of the places alone, 6 bytes a name.
+//! Which place a name has: a hash table of the places alone, 6 bytes a name and 8 more for one that is there again.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -13,35 +13,54 @@ pub(super) struct Index {
     hasher: RandomState,
     /// A place and one, or 0; a third of them is free.
     slots: Vec<u32>,
+    /// Where names are there again: the first place of each, and this one; in order.
+    again: Vec<(u32, u32)>,
 }
 
 impl Index {
-    /// The index of these names, or the places of two that are the same.
+    /// The index of these names; one that is empty has no place.
     ///
     /// # Errors
     ///
     /// As [`task::check`].
-    pub fn new(labels: &Labels) -> Result<std::result::Result<Self, (u64, u64)>> {
+    pub fn new(labels: &Labels) -> Result<Self> {
         let count = labels.ends.len();
-        let mut index = Self { hasher: RandomState::new(), slots: vec![0; count + count / 2 + 1] };
-        for (place, number) in (0..labels.len()).zip(1u32..) {
+        let (slots, again) = (vec![0; count + count / 2 + 1], Vec::new());
+        let mut index = Self { hasher: RandomState::new(), slots, again };
+        for (place, number) in
+            (0..labels.len()).zip(1u32..).filter(|(place, _)| !labels.get(*place).is_empty())
+        {
             if place % MANY == 0 {
                 task::check()?;
             }
             match index.slot(labels, labels.get(place)) {
-                (_, Some(other)) => return Ok(Err((other, place))),
                 (slot, None) => index.slots[slot] = number,
+                (_, Some(first)) => index.again.push((u32::try_from(first).unwrap_or(u32::MAX), number - 1)),
             }
         }
-        Ok(Ok(index))
+        index.again.sort_unstable();
+        index.again.shrink_to_fit();
+        Ok(index)
+    }
+
+    /// The places of names that are there already.
+    pub fn again(&self) -> &[(u32, u32)] {
+        &self.again
+    }
+
+    /// The further places of the name whose first place this is.
+    pub fn further(&self, first: u64) -> impl Iterator<Item = u64> {
+        let start = self.again.partition_point(|(other, _)| u64::from(*other) < first);
+        let places = self.again[start..].iter().take_while(move |(other, _)| u64::from(*other) == first);
+        places.map(|(_, place)| u64::from(*place))
     }
 
     pub fn memory(&self) -> usize {
-        self.slots.len() * 4
+        self.slots.len() * 4 + self.again.len() * 8
     }
 
     pub fn find(&self, labels: &Labels, name: &str) -> Option<u64> {
-        if self.slots.is_empty() { None } else { self.slot(labels, name).1 }
+        if self.slots.is_empty() || name.is_empty() { None } else { self.slot(labels, name).1 }
     }
 
     /// The place of the name, or the free slot that is its own.

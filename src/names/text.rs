@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Labels, MANY};
-use crate::error::{Error, Result, one_line};
+use crate::error::{Error, Result};
 use crate::task;
 
 /// The longest name that is taken, in bytes.
@@ -24,18 +24,16 @@ pub(super) fn most_bytes(count: u64) -> u64 {
 }
 
 /// The `count` names of a text. A carriage return before a newline is no part of a name, nor is a byte
-/// order mark; the last newline may be missing.
+/// order mark; the last newline may be missing. Bytes that are no UTF-8 become U+FFFD.
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] of the file `source` when there are more or fewer, some are empty, too long or
-/// the same, or the text is not UTF-8; [`Error::Unfinished`] when nobody waits for them any more.
-pub(super) fn parse(source: &Path, mut bytes: Vec<u8>, count: u64, style: Style) -> Result<Labels> {
+/// [`Error::Invalid`] of the file `source` when there are more or fewer, or some are too long; [`Error::Unfinished`] when
+/// nobody waits for them any more.
+pub(super) fn parse(source: &Path, bytes: Vec<u8>, count: u64, style: Style) -> Result<Labels> {
     let invalid = |what, expected: &str, found: String| Error::invalid(source, what, expected, found);
-    if let Err(error) = std::str::from_utf8(&bytes) {
-        return Err(invalid("names", "UTF-8", format!("other bytes at {}", error.valid_up_to())));
-    }
     task::check()?;
+    let (mut bytes, mended) = mend(bytes);
     let header = u64::from(style == Style::Csv);
     let found = lines(&bytes).saturating_sub(header);
     if found != count {
@@ -55,9 +53,6 @@ pub(super) fn parse(source: &Path, mut bytes: Vec<u8>, count: u64, style: Style)
         let before = written;
         let end = if end > start && bytes[end - 1] == b'\r' { end - 1 } else { end };
         written = compact(&mut bytes, start..end, written, style);
-        if written == before {
-            return Err(invalid("names", "no empty line", format!("one for number {}", line - header)));
-        }
         if (written - before) as u64 > LONGEST_NAME {
             let found = format!("one of {} bytes for number {}", written - before, line - header);
             return Err(invalid("names", &format!("names of at most {LONGEST_NAME} bytes"), found));
@@ -67,10 +62,17 @@ pub(super) fn parse(source: &Path, mut bytes: Vec<u8>, count: u64, style: Style)
     bytes.truncate(written);
     bytes.shrink_to_fit();
     let text = String::from_utf8(bytes).map_err(|error| invalid("names", "UTF-8", error.to_string()))?;
-    Labels::new(source.to_owned(), text, ends)?.map_err(|(twice, first, second)| {
-        let found = format!("{:?} for {first} and {second}", one_line(twice.as_ref()));
-        invalid("names", "names that differ", found)
-    })
+    Labels::new(source.to_owned(), text, ends, mended)
+}
+
+/// A text in UTF-8, and how many of its lines were not.
+fn mend(bytes: Vec<u8>) -> (Vec<u8>, u64) {
+    if std::str::from_utf8(&bytes).is_ok() {
+        return (bytes, 0);
+    }
+    let lines = bytes.split(|byte| *byte == b'\n');
+    let mended = lines.filter(|line| std::str::from_utf8(line).is_err()).count() as u64;
+    (String::from_utf8_lossy(&bytes).into_owned().into_bytes(), mended)
 }
 
 /// Number of lines; an unfinished last one counts.
@@ -115,8 +117,8 @@ mod tests {
     fn names(text: &[u8], count: u64, style: Style) -> std::result::Result<Vec<String>, String> {
         let labels = parse(Path::new("x"), text.to_vec(), count, style).map_err(|e| e.to_string())?;
         let all: Vec<_> = (0..labels.len()).map(|i| labels.get(i).to_owned()).collect();
-        for (i, name) in (0..).zip(&all) {
-            assert_eq!(labels.find(name), Some(i));
+        for name in all.iter().filter(|name| !name.is_empty()) {
+            assert_eq!(labels.find(name), all.iter().position(|other| other == name).map(|i| i as u64));
         }
         assert_eq!((labels.find(""), labels.find("no such name"), labels.get(count)), (None, None, ""));
         Ok(all)
@@ -124,7 +126,7 @@ mod tests {
 
     #[test]
     fn one_name_a_line() {
-        let cases: [(&[u8], Style, &[&str]); 10] = [
+        let cases: [(&[u8], Style, &[&str]); 15] = [
             (b"a\nb\n", Style::Lines, &["a", "b"]),
             (b"a\nb", Style::Lines, &["a", "b"]),
             (b"a\r\nb\r\n", Style::Lines, &["a", "b"]),
@@ -135,6 +137,11 @@ mod tests {
             (b"head\n\"a,b\"\n\"say \"\"x\"\"\"\n", Style::Csv, &["a,b", "say \"x\""]),
             (b"head\n\"\"\"\"\n\"a\"b\"\n", Style::Csv, &["\"", "\"a\"b\""]),
             (b"head\n\"\n%2F/..\n", Style::Csv, &["\"", "%2F/.."]),
+            (b"a\n\n", Style::Lines, &["a", ""]),
+            (b"h\n\"\"\n", Style::Csv, &[""]),
+            (b"a\n\r\nb", Style::Lines, &["a", "", "b"]),
+            (b"a\nb\na\na\n", Style::Lines, &["a", "b", "a", "a"]),
+            (b"a\nGr\xF6\xDFe\n", Style::Lines, &["a", "Gr\u{FFFD}\u{FFFD}e"]),
         ];
         for (text, style, wanted) in cases {
             assert_eq!(names(text, wanted.len() as u64, style).unwrap(), wanted, "{text:?}");
@@ -144,21 +151,31 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_told() {
         let long = "x".repeat(5000);
-        let cases: [(&[u8], u64, Style, &str); 9] = [
+        let cases: [(&[u8], u64, Style, &str); 4] = [
             (b"a\nb\nc\n", 2, Style::Lines, "number of names: expected 2, found 3"),
             (b"a\n", 2, Style::Lines, "number of names: expected 2, found 1"),
             (b"", 2, Style::Csv, "number of names: expected 2, found 0"),
-            (b"a\n\n", 2, Style::Lines, "no empty line, found one for number 1"),
-            (b"h\n\"\"\n", 1, Style::Csv, "no empty line, found one for number 0"),
-            (b"a\n\r\n", 2, Style::Lines, "no empty line, found one for number 1"),
-            (b"a\nb\na\n", 3, Style::Lines, "names that differ, found \"a\" for 0 and 2"),
-            (b"a\n\xFF\n", 2, Style::Lines, "UTF-8, found other bytes at 2"),
             (long.as_bytes(), 1, Style::Lines, "one of 5000 bytes for number 0"),
         ];
         for (text, count, style, wanted) in cases {
             let error = names(text, count, style).unwrap_err();
             assert!(error.contains(wanted), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_odd_is_counted_and_the_places_of_a_name_are_known() {
+        let text = b"a\nb\na\n\nb\na\n\xFF\n";
+        let labels = parse(Path::new("x"), text.to_vec(), 7, Style::Lines).unwrap();
+        let oddities = labels.oddities().join(", ");
+        assert_eq!(oddities, "3 repeat (first: a), 1 is empty, 1 is not UTF-8, and shown with \u{FFFD}");
+        let places = |name| labels.find(name).map(|first| (first, labels.further(first).collect::<Vec<_>>()));
+        assert_eq!(places("a"), Some((0, vec![2, 5])));
+        assert_eq!(places("b"), Some((1, vec![4])));
+        assert_eq!(places("\u{FFFD}"), Some((6, vec![])));
+        assert!(labels.repeat() && places("").is_none());
+        let plain = parse(Path::new("x"), b"a\nb\n".to_vec(), 2, Style::Lines).unwrap();
+        assert!(plain.oddities().is_empty() && !plain.repeat());
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //!
 //! In a file name `/`, `%` and NUL read `%2F`, `%25` and `%00`, and the names `.` and `..` are written
 //! with `%2E`. Any `%` and two hexadecimal digits are understood; what then is no name may be one as it
-//! stands. A name that is there wins over a shorter name and a format, the longest name over others.
+//! stands. A name that is there wins over a shorter name and a format, the longest name over others. One that several
+//! have leads to the first of them here; rows and columns with an empty one have no link.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,13 +66,18 @@ impl Folder {
         let splits =
             dots.map(|dot| (&text[..dot], &text[dot + 1..])).filter(|(_, format)| !format.is_empty());
         std::iter::once((text, &b""[..])).chain(splits).find_map(|(name, format)| {
-            let of = self.scope_of(folder.node, place(&labels, name)?)?;
+            let of = self.first_of(folder.node, &labels, place(&labels, name)?)?;
             let format = match format {
                 b"" => 0,
                 format => view::find(&self.selection, Part { thing: self.named_thing(), of }, format)?,
             };
             Some(Child::Leaf(Leaf { of, node: Node::Link(format) }))
         })
+    }
+
+    /// The first row or column here that has the name of this one, which is the array's first of that name.
+    fn first_of(&self, folder: Node, labels: &Labels, first: u64) -> Option<Scope> {
+        std::iter::once(first).chain(labels.further(first)).find_map(|place| self.scope_of(folder, place))
     }
 
     /// What a link with a format leads to.
@@ -118,7 +124,16 @@ impl Folder {
                 Node::NamedRows => (Scope::Row(i), self.selection.rows().row(i)),
                 _ => (Scope::Column(i), i),
             };
-            let Some(name) = encode(labels.get(place)) else { continue };
+            let name = labels.get(place);
+            // One that is there again is listed once.
+            let is_first = || {
+                let first = labels.find(name).and_then(|first| self.first_of(folder.node, &labels, first));
+                first == Some(of)
+            };
+            if name.is_empty() || labels.repeat() && !is_first() {
+                continue;
+            }
+            let Some(name) = encode(name) else { continue };
             if !visit(i, &name, NodeKind::Link, Some(Leaf { of, node: Node::Link(0) })) {
                 return;
             }

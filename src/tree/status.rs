@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::catalog::{Finding, StoredArray, walk};
 use crate::error::{Error, Result, shown};
+use crate::names::idle_words;
 use crate::store::{Rights, Stat, Store, Time};
 use crate::task::{self, Flight};
 
@@ -241,10 +242,13 @@ fn add(entries: &mut Entries, path: PathBuf, text: &str) {
     entry.push_str(text);
 }
 
-/// Why names of an array are not used, as far as that has shown.
+/// Why names of an array are not used, and what is odd about those that are, as far as that has shown.
 pub fn unused_names(array: &StoredArray) -> Option<String> {
     let flaws: Vec<_> = array.names.flaws().map(ToString::to_string).collect();
-    (!flaws.is_empty()).then(|| format!("names are not used: {}", flaws.join("; ")))
+    let flaws = (!flaws.is_empty()).then(|| format!("names are not used: {}", flaws.join("; ")));
+    let idle = array.names.idle().map(|file| idle_words(&file));
+    let said: Vec<_> = flaws.into_iter().chain(idle).chain(array.names.notes().map(str::to_owned)).collect();
+    (!said.is_empty()).then(|| said.join("; "))
 }
 
 /// A YAML mapping, one line an entry. JSON's strings are YAML's, on one line whatever is in them.

@@ -70,10 +70,10 @@ impl Called {
         }
     }
 
-    /// The name of the i-th; where there is none its number with as many digits as the last one's.
+    /// The name of the i-th; where there is none, or an empty one, its number with as many digits as the last one's.
     pub fn name_or_number(&self, i: u64, word: &str) -> Vec<u8> {
         let width = (self.all - 1).to_string().len();
         let number = || format!("{word}_{:0width$}", (self.numbers)(i)).into_bytes();
-        self.name(i).map_or_else(number, <[u8]>::to_vec)
+        self.name(i).filter(|name| !name.is_empty()).map_or_else(number, <[u8]>::to_vec)
     }
 }

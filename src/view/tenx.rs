@@ -9,16 +9,19 @@
 //!
 //! The array has cells as rows, so the matrix is its transpose: the column stands first on a line, and
 //! the lines keep the array's order, for the format asks for none. `.gz` is not compressed, so that its
-//! size is known; its checksum is computed when it is first read. Names that the store does not know are
-//! `row_017` and `column_3`, counted as in `rows/` and `cols/`.
+//! size is known; its checksum is computed when it is first read. Names that the store does not know, or has
+//! empty, are `row_017` and `column_3`, counted as in `rows/` and `cols/`.
+
+use std::sync::Arc;
 
 use super::{Members, View};
 use crate::checksum::crc32;
 use crate::error::{Error, Result};
 use crate::gzip;
 use crate::memo::Key;
+use crate::names::Labels;
 use crate::part::{Part, Scope, Selection, Thing};
-use crate::select::Rows;
+use crate::select::{Rows, index_width};
 use crate::text::{Axis, Layout, NameLines, Piece, market_length_of, matrix_market};
 use crate::vfile::{Extent, VirtualFile};
 
@@ -68,12 +71,17 @@ fn names(selection: &Selection) -> Result<[Axis; 2]> {
     let all_rows = selection.array().metadata.shape().rows();
     let columns = selection.shape().columns();
     let all_columns = Rows::all(columns);
+    // Readers take an empty name for a missing one.
+    let filled = |labels: Arc<Labels>, word, count| match labels.has_empty() {
+        true => Arc::new(labels.filled(word, index_width(count))),
+        false => labels,
+    };
     let rows = match names.rows {
-        Some(rows) => Axis::known(rows, selection.rows()),
+        Some(rows) => Axis::known(filled(rows, "row_", all_rows), selection.rows()),
         None => Axis::numbered("row_", all_rows, selection.rows()),
     };
     let columns = match names.columns {
-        Some(columns) => Axis::known(columns, all_columns),
+        Some(labels) => Axis::known(filled(labels, "column_", columns), all_columns),
         None => Axis::numbered("column_", columns, all_columns),
     };
     Ok([rows, columns])
@@ -82,7 +90,7 @@ fn names(selection: &Selection) -> Result<[Axis; 2]> {
 fn lines(names: Axis, pieces: &'static [Piece]) -> Result<VirtualFile> {
     let lines = NameLines::new(names, pieces);
     let length = lines.length();
-    VirtualFile::new([Extent::Generated { content: std::sync::Arc::new(lines), length }])
+    VirtualFile::new([Extent::Generated { content: Arc::new(lines), length }])
 }
 
 impl View for TenX {

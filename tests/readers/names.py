@@ -29,5 +29,5 @@ def names_of(path, shape):
     if axes:
         rows = rows or axis(folder, axes[1])
         columns = columns or (axes[2] and axis(folder, axes[2]))
-    fits = lambda names, count: names if names and len(names) == count and len(set(names)) == count else None
+    fits = lambda names, count: names if names and len(names) == count else None
     return fits(rows, shape[0]), fits(columns, shape[1] if len(shape) > 1 else None)

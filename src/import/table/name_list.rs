@@ -1,15 +1,19 @@
 //! Names, one a line, as they are kept beside an array.
 
-use crate::names::LONGEST_NAME;
+use crate::names::{LONGEST_NAME, oddities};
 
 /// The most bytes that are kept of all names: more would not be read.
 const MOST_BYTES: usize = 1 << 30;
+
+/// The most bytes of names that are held against each other, which takes as many again.
+const MOST_COMPARED: usize = 256 << 20;
 
 /// Names as the file has them.
 #[derive(Default)]
 pub(super) struct NameList {
     /// Each and a newline.
     pub lines: Vec<u8>,
+    count: u64,
     /// Names with ends of lines in them, which are blanks now.
     pub unfolded: u64,
 }
@@ -38,12 +42,16 @@ impl NameList {
         }
         self.unfolded += u64::from(is_unfolded);
         self.lines.push(b'\n');
+        self.count += 1;
         Ok(())
     }
 
     /// What they are, and what is odd about them; `of` says whose they are.
     pub fn notes(&self, of: &str) -> Vec<String> {
         let mut notes = vec![format!("names of {of}: {}", self.shown())];
+        if self.lines.len() <= MOST_COMPARED {
+            notes.extend(oddities(&self.lines, self.count).iter().map(|odd| format!("names of {of}: {odd}")));
+        }
         if self.unfolded > 0 {
             notes.push(format!(
                 "names of {of}: {} had more than one line, and have blanks there now",
