@@ -4,6 +4,7 @@ mod bounds;
 mod dense;
 mod gather;
 mod indptr;
+mod rising;
 mod strided;
 
 use std::sync::{Arc, OnceLock};
@@ -22,6 +23,7 @@ pub use bounds::RowBounds;
 use dense::Densified;
 use gather::Gathered;
 use indptr::{Indptr, Rebased, RowSums};
+use rising::{Order, Rising, Stored, Which};
 use strided::Strided;
 
 /// Rows whose bounds are read in hardly any time, wherever they are.
@@ -148,6 +150,8 @@ pub struct Selection {
     /// Of a sparse matrix, where the selected rows start when they are put together.
     sums: OnceLock<Arc<RowSums>>,
     summing: Flight,
+    /// Of a sparse matrix, in which order the elements of the selected rows are stored.
+    order: OnceLock<Arc<Order>>,
 }
 
 impl Selection {
@@ -158,7 +162,8 @@ impl Selection {
     }
 
     fn new(array: Arc<StoredArray>, rows: Rows) -> Self {
-        Self { array, rows, formats: Formats::ALL, sums: OnceLock::new(), summing: Flight::default() }
+        let (sums, summing, order) = Default::default();
+        Self { array, rows, formats: Formats::ALL, sums, summing, order }
     }
 
     /// The same selection, of which nothing is known yet that comes of the data.
@@ -393,6 +398,54 @@ impl Selection {
         let length = shape.bytes(meta.data_dtype).ok_or_else(|| Error::not_found(&self.array.path))?;
         let extent = Extent::Generated { content: Arc::new(content), length };
         Ok(Block { dtype: meta.data_dtype, shape, bytes: VirtualFile::new([extent])? })
+    }
+
+    /// `data`, `indices` and `indptr` of a sparse matrix, of each row the columns rising and each there once:
+    /// elements that are stored more than once are summed. `indptr` may be of another type then.
+    ///
+    /// To know how many there are takes a look at all `indices`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] for a dense array; whatever reading `indptr` and `indices` gives; [`Error::Refused`]
+    /// where a row that is out of order is too long to be put in order.
+    pub fn rising(&self) -> Result<[Block; 3]> {
+        let Metadata::Sparse(meta) = &self.array.metadata else {
+            return Err(Error::not_found(&self.array.path));
+        };
+        let stored = Stored {
+            data: Arc::clone(&self.array.files[0]),
+            indices: Arc::clone(&self.array.files[1]),
+            indptr: self.indptr(),
+            data_dtype: meta.data_dtype,
+            indices_dtype: meta.indices_dtype,
+            columns: meta.shape[1],
+            rows: self.rows,
+        };
+        let order = self.order(&stored)?;
+        if order.is_rising() {
+            let block = |thing| self.block(Part { thing, of: Scope::All });
+            return Ok([block(Thing::Data)?, block(Thing::Indices)?, block(Thing::Indptr)?]);
+        }
+        let block = |which, dtype: Dtype, count: u64| {
+            let content = Rising { stored: stored.clone(), order: Arc::clone(&order), which };
+            let extent = Extent::Generated { content: Arc::new(content), length: count * dtype.itemsize() };
+            Ok(Block { dtype, shape: Shape::Vector(count), bytes: VirtualFile::new([extent])? })
+        };
+        Ok([
+            block(Which::Data, meta.data_dtype, order.total())?,
+            block(Which::Indices, meta.indices_dtype, order.total())?,
+            block(Which::Indptr, Dtype::Uint64, self.rows.count() + 1)?,
+        ])
+    }
+
+    /// Made once for a selection: it reads `indices` of all selected rows.
+    fn order(&self, stored: &Stored) -> Result<Arc<Order>> {
+        if let Some(order) = self.order.get() {
+            return Ok(Arc::clone(order));
+        }
+        let order = Arc::new(Order::new(stored)?);
+        Ok(Arc::clone(self.order.get_or_init(|| order)))
     }
 
     /// The rows' ranges; the array is sparse.

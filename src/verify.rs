@@ -23,6 +23,7 @@ mod raw;
 mod rds;
 mod reader;
 mod readme;
+mod rising;
 mod safetensors;
 mod tenx;
 mod tif;

@@ -28,6 +28,15 @@ fn sparse() -> (tempfile::TempDir, Selection) {
     sparse_of([1.5, -2.0], [2, 0], &[0, 0, 1, 0, 1, 0, 2, 0])
 }
 
+/// [[0, 3.5, 0], [0, 0, 0], [1, 0, 2]], the elements of a row in no order, and two in one place.
+fn unordered() -> (tempfile::TempDir, Selection) {
+    let yaml = b"data_dtype: float32\nindices_dtype: uint8\nindptr_dtype: int16\nnnz: 4\n\
+        shape: [3, 3]\nversion: [1, 0]\n";
+    let data = [1.5f32, 2.0, 2.0, 1.0].map(f32::to_le_bytes).concat();
+    let indptr = [0, 0, 2, 0, 2, 0, 4, 0];
+    whole(&[("x.yaml", yaml), ("x.data", &data), ("x.indices", &[1, 1, 2, 0]), ("x.indptr", &indptr)])
+}
+
 fn sparse_of(data: [f32; 2], indices: [u8; 2], indptr: &[u8]) -> (tempfile::TempDir, Selection) {
     let yaml = b"data_dtype: float32\nindices_dtype: uint8\nindptr_dtype: int16\nnnz: 2\n\
         shape: [3, 3]\nversion: [1, 0]\n";
@@ -66,7 +75,7 @@ fn a_format_has_one_verifier() {
 
 #[test]
 fn files_with_a_wrong_byte_are_found_out() {
-    for (_dir, selection) in [dense(), sparse()] {
+    for (_dir, selection) in [dense(), sparse(), unordered()] {
         for case in cases(selection.array()) {
             assert_eq!(case.verify(&|_| {}), Ok(()), "{case}");
             let (Content::File(file), Scope::All) = (case.content().unwrap(), case.part.of) else {
@@ -240,6 +249,19 @@ fn numbers_that_a_format_has_not_are_refused() {
     let rounded = f64::from_bits(0x43DF_DFDF_DFDF_DFE0).to_le_bytes().repeat(2);
     let bytes = [b"B\n\x02\0\0\0\0\x02\x04\0\0\x03\x02\0\x0E\0\0\0\x02\0\0\0", &rounded[..]].concat();
     assert!(said(&selection, part.thing, "rds", &bytes).unwrap().contains("element 0: expected"));
+}
+
+#[test]
+fn elements_in_the_order_of_the_store_are_no_object_of_r() {
+    let (_dir, selection) = unordered();
+    let part = Part { thing: Thing::Matrix, of: Scope::All };
+    let rds = VIEWS.iter().find(|view| view.name() == "rds").unwrap();
+    let right = bytes_of(&selection, part, *rds);
+    let at = right.windows(12).position(|bytes| bytes == b"\x01\0\0\0\0\0\0\0\x02\0\0\0").unwrap();
+    assert_eq!(said(&selection, part.thing, "rds", &right), None);
+    let mut swapped = right;
+    swapped[at + 4..at + 12].rotate_left(4);
+    assert!(said(&selection, part.thing, "rds", &swapped).is_some());
 }
 
 #[test]
