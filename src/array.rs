@@ -253,7 +253,7 @@ impl CsrMatrix {
         let pair = self.indptr.get(at..at.saturating_add(2 * item)).unwrap_or_default();
         decode_integers(self.meta.indptr_dtype, pair, &mut bounds);
         match bounds[..] {
-            [start, end] if start <= end && end <= self.meta.nnz => {
+            [start, end] if self.meta.indptr_rule().holds(row, &bounds) => {
                 Ok(start.try_into().unwrap_or(usize::MAX)..end.try_into().unwrap_or(usize::MAX))
             }
             _ => {

@@ -213,13 +213,19 @@ impl Source {
     }
 
     /// Refuses when the file no longer reaches to `end`.
-    fn check_reaches(&self, file: &File, end: u64) -> Result<()> {
-        let found = file.metadata().map_err(|e| Error::io(&self.name, "look at", e))?.len();
+    fn check_reaches(&self, file: &File, end: u64) -> Result<Identity> {
+        let now = self.identity_of(file)?;
+        let found = now.size;
         // Any loss counts: of what is left nobody knows which version it belongs to.
         if found < self.len() || found < end {
             return Err(Error::Truncated { path: self.name.clone(), expected: self.len().max(end), found });
         }
-        Ok(())
+        Ok(now)
+    }
+
+    fn identity_of(&self, file: &File) -> Result<Identity> {
+        let meta = file.metadata().map_err(|e| Error::io(&self.name, "look at", e))?;
+        Ok(Stat::of(&meta).identity)
     }
 
     /// Whether what was read so far is all of the version that was found: a file can be written in
@@ -230,13 +236,21 @@ impl Source {
     /// [`Error::Truncated`] or [`Error::Stale`] when it is not.
     pub fn check_unchanged(&self) -> Result<()> {
         let opened = self.opened()?;
-        self.check_reaches(&opened.file, self.len())?;
-        let meta = opened.file.metadata().map_err(|e| Error::io(&self.name, "look at", e))?;
+        let now = self.check_reaches(&opened.file, self.len())?;
         // The name may go meanwhile, or another take it: that is a change of the inode, not of the bytes.
-        match Stat::of(&meta).identity.has_bytes_of(&self.stat.identity) {
+        match now.has_bytes_of(&self.stat.identity) {
             true => Ok(()),
             false => Err(Error::Stale { path: self.name.clone() }),
         }
+    }
+
+    /// Which version of the bytes the open file has at this moment.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn identity_now(&self) -> Result<Identity> {
+        self.identity_of(&self.opened()?.file)
     }
 
     /// The bytes `offset..offset + length` of the map, to be passed to the kernel and not touched;
@@ -288,8 +302,9 @@ impl Source {
         };
         let is_whole = map.gather(offset, stride, out);
         // Afterwards, for what is cut off the last page reads as zeros, and no signal tells.
-        self.check_reaches(&opened.file, self.len())?;
-        Ok(is_whole)
+        let now = self.check_reaches(&opened.file, self.len())?;
+        // It may have been cut off, and all be there again by now: then a time tells, and reading is right.
+        Ok(is_whole && now == self.stat.identity)
     }
 
     /// The whole file, when it has at most `limit` bytes.

@@ -11,6 +11,7 @@ use super::leaf::{Extent, Leaf, Node};
 use crate::catalog::StoredArray;
 use crate::error::{Error, Result};
 use crate::format::{Kind, Shape};
+use crate::names::Labels;
 use crate::part::{Formats, Part, Scope, Selection, Thing};
 use crate::select::{index_width, parse_index};
 use crate::source::Run;
@@ -53,6 +54,17 @@ pub enum Child {
     Row(u64),
     /// The folder of a slice.
     Slice(Selection),
+}
+
+/// What a listing needs that has to be read or made, and may fail: before any of it is told.
+#[derive(Debug)]
+pub enum Listed {
+    /// Nothing: shape and formats tell all.
+    Known,
+    /// The names of rows or columns.
+    Names(Arc<Labels>),
+    /// What is in a format that is a folder.
+    Members(Vec<(String, NodeKind, Leaf)>),
 }
 
 impl Folder {
@@ -121,6 +133,14 @@ impl Folder {
         VIEWS.get(format).is_none_or(|view| view.shows_names(Part { thing, of: leaf.of }))
     }
 
+    /// Whether the size of a single row's file follows from data, so that it has to be kept in mind what was told.
+    pub fn is_sized_by_data(&self, leaf: Leaf) -> bool {
+        let Node::File(thing, format) = leaf.node else { return false };
+        let part = Part { thing, of: leaf.of };
+        leaf.of != Scope::All
+            && VIEWS.get(format).is_some_and(|view| view.is_sized_by_data(&self.selection, part))
+    }
+
     /// The content of a file; none for a folder.
     pub fn content(&self, leaf: Leaf) -> Result<Option<VirtualFile>> {
         match leaf.node {
@@ -143,7 +163,12 @@ impl Folder {
         VIEWS.get(format)?.run(&self.selection, Part { thing, of: leaf.of })
     }
 
-    fn members(&self, thing: Thing, format: usize) -> Result<Members> {
+    /// The files of a format that is a folder.
+    ///
+    /// # Errors
+    ///
+    /// As [`view::View::members`].
+    pub fn members(&self, thing: Thing, format: usize) -> Result<Members> {
         let part = Part { thing, of: Scope::All };
         self.view(part, format)?.members(&self.selection, part)
     }
@@ -159,26 +184,30 @@ impl Folder {
     }
 
     /// The child of a folder of this name.
-    pub fn child(&self, folder: Leaf, name: &OsStr) -> Option<Child> {
+    ///
+    /// # Errors
+    ///
+    /// Whatever making a format that is a folder gives, and reading names.
+    pub fn child(&self, folder: Leaf, name: &OsStr) -> Result<Option<Child>> {
         let name = name.as_bytes();
-        match folder.node {
+        Ok(match folder.node {
             Node::Folder => self.named_folder(folder.of, name).or_else(|| self.named_file(folder.of, name)),
             Node::Rows => self.row(name),
             Node::Columns => {
                 let (index, format) = split_format(name);
-                let column = parse_index(index, self.extent.columns)?;
-                self.leaf(Scope::Column(column), Thing::Array, format)
+                let column = parse_index(index, self.extent.columns);
+                column.and_then(|column| self.leaf(Scope::Column(column), Thing::Array, format))
             }
             Node::Slices => self.selection.slice(name).map(Child::Slice),
             Node::ByName => {
-                let (_, node) = self.named_axes().find(|(other, _)| other.as_bytes() == name)?;
-                Some(Child::Leaf(Leaf { of: folder.of, node }))
+                let axis = self.named_axes().find(|(other, _)| other.as_bytes() == name);
+                axis.map(|(_, node)| Child::Leaf(Leaf { of: folder.of, node }))
             }
-            Node::NamedRows | Node::NamedColumns => self.named(folder, name),
+            Node::NamedRows | Node::NamedColumns => self.named(folder, name)?,
             Node::Link(_) => None,
-            Node::File(thing, format) => self.member(thing, format, None, name),
-            Node::Member(thing, format, member) => self.member(thing, format, Some(member), name),
-        }
+            Node::File(thing, format) => self.member(thing, format, None, name)?,
+            Node::Member(thing, format, member) => self.member(thing, format, Some(member), name)?,
+        })
     }
 
     /// `rows/`, `cols/`, `slices/` or `by-name/`.
@@ -228,10 +257,17 @@ impl Folder {
     }
 
     /// A file or folder in a format that is a folder.
-    fn member(&self, thing: Thing, format: usize, folder: Option<usize>, name: &[u8]) -> Option<Child> {
-        let members = self.members(thing, format).ok()?;
-        let member = members.child(folder, std::str::from_utf8(name).ok()?)?;
-        Some(Child::Leaf(Leaf { of: Scope::All, node: Node::Member(thing, format, member) }))
+    fn member(
+        &self,
+        thing: Thing,
+        format: usize,
+        folder: Option<usize>,
+        name: &[u8],
+    ) -> Result<Option<Child>> {
+        let members = self.members(thing, format)?;
+        let member = std::str::from_utf8(name).ok().and_then(|name| members.child(folder, name));
+        let leaf = |member| Leaf { of: Scope::All, node: Node::Member(thing, format, member) };
+        Ok(member.map(|member| Child::Leaf(leaf(member))))
     }
 
     /// A row by its number: a file of a dense array, a folder of a sparse matrix; with a format the
@@ -268,8 +304,30 @@ impl Folder {
         }
     }
 
+    /// What a listing of the folder shows, made at once as far as that can fail.
+    ///
+    /// # Errors
+    ///
+    /// Whatever making a format that is a folder gives, and reading names.
+    pub fn listed(&self, folder: Leaf) -> Result<Listed> {
+        let (thing, format, outer) = match folder.node {
+            Node::File(thing, format) => (thing, format, None),
+            Node::Member(thing, format, member) => (thing, format, Some(member)),
+            Node::NamedRows | Node::NamedColumns => {
+                return self.names_in(folder)?.map(Listed::Names).ok_or_else(|| self.not_found());
+            }
+            _ => return Ok(Listed::Known),
+        };
+        let members = self.members(thing, format)?;
+        let child = |(member, name, is_file): (usize, &str, bool)| {
+            let kind = if is_file { NodeKind::File } else { NodeKind::Folder };
+            (name.to_owned(), kind, Leaf { of: Scope::All, node: Node::Member(thing, format, member) })
+        };
+        Ok(Listed::Members(members.children(outer).map(child).collect()))
+    }
+
     /// Calls `visit` with the children from `first` on, in order, until it says no.
-    pub fn list(&self, folder: Leaf, first: u64, visit: &mut Visit<'_>) {
+    pub fn list(&self, folder: Leaf, listed: &Listed, first: u64, visit: &mut Visit<'_>) {
         let sparse = self.selection.array().metadata.kind() == Kind::Sparse;
         let count = self.len(folder);
         match folder.node {
@@ -295,31 +353,12 @@ impl Folder {
                     }
                 }
             }
-            Node::NamedRows | Node::NamedColumns => self.list_named(folder, first, visit),
-            Node::Link(_) => {}
-            Node::File(thing, format) => self.list_members(thing, format, None, first, visit),
-            Node::Member(thing, format, member) => {
-                self.list_members(thing, format, Some(member), first, visit);
-            }
-        }
-    }
-
-    fn list_members(
-        &self,
-        thing: Thing,
-        format: usize,
-        folder: Option<usize>,
-        first: u64,
-        visit: &mut Visit<'_>,
-    ) {
-        // What cannot be made now is not listed; looking it up says why.
-        let Ok(members) = self.members(thing, format) else { return };
-        let skip = usize::try_from(first).unwrap_or(usize::MAX);
-        for (i, (member, name, is_file)) in (0..).zip(members.children(folder)).skip(skip) {
-            let kind = if is_file { NodeKind::File } else { NodeKind::Folder };
-            let leaf = Leaf { of: Scope::All, node: Node::Member(thing, format, member) };
-            if !visit(i, name, kind, Some(leaf)) {
-                return;
+            Node::NamedRows | Node::NamedColumns | Node::Link(_) | Node::File(..) | Node::Member(..) => {
+                match listed {
+                    Listed::Known => {}
+                    Listed::Names(labels) => self.list_named(folder, labels, first, visit),
+                    Listed::Members(members) => list_members(members, first, visit),
+                }
             }
         }
     }
@@ -389,6 +428,15 @@ impl Folder {
             offered.filter(move |(_, view)| view.is_listed(part)).map(move |(format, _)| (thing, format))
         };
         Thing::ALL.into_iter().flat_map(formats).collect()
+    }
+}
+
+fn list_members(members: &[(String, NodeKind, Leaf)], first: u64, visit: &mut Visit<'_>) {
+    let skip = usize::try_from(first).unwrap_or(usize::MAX);
+    for (i, (name, kind, leaf)) in (0..).zip(members).skip(skip) {
+        if !visit(i, name, *kind, Some(*leaf)) {
+            return;
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
 use super::directory::Found;
-use super::folder::Folder;
+use super::folder::{Folder, Listed};
 use super::leaf::Leaf;
 use super::place::Key;
 use super::status::Report;
@@ -22,7 +22,15 @@ pub struct Listing {
 #[derive(Debug)]
 enum Children {
     Known(Vec<(OsString, Ino, NodeKind)>),
-    Folder { folder: Arc<Folder>, leaf: Leaf, base: u64, first: u64, key: Key, is_linked: bool },
+    Folder {
+        folder: Arc<Folder>,
+        leaf: Leaf,
+        listed: Listed,
+        base: u64,
+        first: u64,
+        key: Key,
+        is_linked: bool,
+    },
 }
 
 impl Tree {
@@ -30,7 +38,8 @@ impl Tree {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] when a directory of the store cannot be listed.
+    /// [`Error::Io`] when a directory of the store cannot be listed; for a format that is a folder whatever making
+    /// it gives.
     pub fn list(&self, ino: Ino) -> Result<Listing> {
         let place = self.place(ino)?;
         match &place.what {
@@ -51,10 +60,10 @@ impl Tree {
             Content::Plain { path, .. } => Err(Error::not_found(path)),
             Content::Folder { folder, first, .. } => {
                 let leaf = self.leaf(&place, folder, *first, ino)?;
-                folder.names_in(leaf)?;
+                let listed = folder.listed(leaf).inspect_err(|error| self.note(folder, error))?;
                 let (folder, base) = (Arc::clone(folder), place.base);
                 let (first, key, is_linked) = (*first, place.key, self.is_linked);
-                let children = Children::Folder { folder, leaf, base, first, key, is_linked };
+                let children = Children::Folder { folder, leaf, listed, base, first, key, is_linked };
                 Ok(Listing { is_lasting: true, children })
             }
             Content::Status if ino.0 == INNER => {
@@ -83,8 +92,8 @@ impl Listing {
                     }
                 }
             }
-            Children::Folder { folder, leaf, base, first: origin, key, is_linked } => {
-                folder.list(*leaf, first, &mut |i, name, kind, child| {
+            Children::Folder { folder, leaf, listed, base, first: origin, key, is_linked } => {
+                folder.list(*leaf, listed, first, &mut |i, name, kind, child| {
                     let name = OsStr::new(name);
                     let is_link =
                         *is_linked && child.is_some_and(|child| folder.path_of_parts(child).is_some());

@@ -9,6 +9,7 @@ mod listing;
 mod place;
 mod read;
 mod status;
+mod told;
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -24,6 +25,7 @@ use place::{Key, Place, Places};
 use read::Made;
 pub use read::{Answer, File};
 use status::{Report, Status};
+use told::Told;
 
 use crate::catalog::{Directory, RESERVED};
 use crate::error::{Error, Result};
@@ -71,6 +73,7 @@ struct Shared {
     store: Arc<Store>,
     places: Places<Content>,
     status: Status,
+    told: Told,
 }
 
 impl Tree {
@@ -86,7 +89,7 @@ impl Tree {
             (Ino::ROOT.0, 1, Key::new("root"), root),
             (STATUS, INNER + 1 - STATUS, Key::new("status"), Content::Status),
         ]);
-        let shared = Arc::new(Shared { store, places, status: Status::default() });
+        let shared = Arc::new(Shared { store, places, status: Status::default(), told: Told::default() });
         Ok(Self { shared, formats: Formats::ALL, is_linked: false })
     }
 
@@ -160,8 +163,7 @@ impl Tree {
     ) -> Result<Attr> {
         let not_found = || Error::not_found(folder.selection.array().path.join(name));
         let leaf = folder.extent.decode(parent.0 - place.base + first).ok_or_else(not_found)?;
-        folder.names_in(leaf)?;
-        match folder.child(leaf, name).ok_or_else(not_found)? {
+        match folder.child(leaf, name)?.ok_or_else(not_found)? {
             Child::Leaf(child) => {
                 if matches!(child.node, Node::File(..) | Node::Member(..)) {
                     // It may be read without being opened: from here on this version can be.
@@ -250,7 +252,13 @@ impl Tree {
     fn attr_in(&self, folder: &Folder, leaf: Leaf, ino: Ino) -> Result<Attr> {
         match self.target(folder, leaf) {
             Some(target) => Ok(Attr::link(ino, target.as_os_str().len(), &folder.selection.array().stat())),
-            None => folder.attr(leaf, ino),
+            None => {
+                let attr = folder.attr(leaf, ino)?;
+                if folder.is_sized_by_data(leaf) {
+                    self.shared.told.keep(ino, attr.size);
+                }
+                Ok(attr)
+            }
         }
     }
 
@@ -288,7 +296,7 @@ impl Tree {
             // Of a row or column all files are alike.
             let is_single = matches!(leaf.node, Node::Rows | Node::Columns | Node::Slices);
             if !is_single
-                && let Some(Child::Leaf(child)) = folder.child(leaf, name)
+                && let Some(Child::Leaf(child)) = folder.child(leaf, name).ok()?
                 && folder.is_dear(child)
             {
                 return None;

@@ -128,7 +128,7 @@ impl Tree {
                 if let Some(file) = made.get(leaf) {
                     return Ok(file);
                 }
-                let file = Arc::new(self.make(folder, leaf)?);
+                let file = Arc::new(self.make(folder, leaf, ino)?);
                 if leaf.of == Scope::All {
                     made.keep(leaf, &file);
                 }
@@ -143,11 +143,31 @@ impl Tree {
         }
     }
 
-    fn make(&self, folder: &Folder, leaf: Leaf) -> Result<File> {
-        let content = folder.content(leaf).inspect_err(|error| self.note(folder, error))?;
+    fn make(&self, folder: &Folder, leaf: Leaf, ino: Ino) -> Result<File> {
         let array = folder.selection.array();
-        let content = content.ok_or_else(|| Error::not_found(&array.path))?;
+        let content = folder.content(leaf).and_then(|content| {
+            let content = content.ok_or_else(|| Error::not_found(&array.path))?;
+            if folder.is_sized_by_data(leaf) {
+                self.check_told(&content, ino)?;
+            }
+            Ok(content)
+        });
+        let content = content.inspect_err(|error| self.note(folder, error))?;
         Ok(File { content, subject: array.path.clone(), version: array.version() })
+    }
+
+    /// Refuses content that is not as long as was told of it; where that is not known any more, content of files
+    /// that were written since they were found.
+    fn check_told(&self, content: &VirtualFile, ino: Ino) -> Result<()> {
+        let sources = content.sources();
+        match self.shared.told.get(ino) {
+            Some(told) if told == content.len() => Ok(()),
+            None => sources.iter().try_for_each(|source| source.check_unchanged()),
+            Some(expected) => {
+                let path = sources.first().map(|source| source.name().to_owned()).unwrap_or_default();
+                Err(Error::Short { path, expected, found: content.len() })
+            }
+        }
     }
 
     /// Finds `length` bytes of a file from `offset` on, or as many as there are, and passes them to

@@ -152,6 +152,11 @@ impl View for Separated {
         may_have_names(part)
     }
 
+    fn is_sized_by_data(&self, selection: &Selection, part: Part) -> bool {
+        matches!((part.thing, part.of), (Thing::Data | Thing::Indices, Scope::Row(_)))
+            || is_short_row(selection, part)
+    }
+
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
         match part.thing {
             _ if !self.offers(selection, part) => Err(Error::not_found(&selection.array().path)),
