@@ -191,7 +191,7 @@ fn rewrite_under_open_files(options: &[&str], cases: Vec<Case>) {
     assert!(good > 500 && failed > 50, "{good} pieces were read, {failed} were not");
 }
 
-// Promise: Content that turns out shorter or longer than its size said, because a file was written in place, gives `EIO`.
+// Promise: What is computed of a file that is written in place meanwhile is right for what it held or holds, or `EIO`: never another file's bytes, and never fewer than `stat` told.
 #[test]
 fn what_is_computed_of_a_file_that_is_written_in_place_is_right_or_an_error() {
     let few = cases().into_iter().step_by(5).collect();
@@ -199,7 +199,7 @@ fn what_is_computed_of_a_file_that_is_written_in_place_is_right_or_an_error() {
     within(600, "reading what is written", || rewrite_under_open_files(&["--no-passthrough"], cases()));
 }
 
-// Promise: Content that turns out shorter or longer than its size said, because a file was written in place, gives `EIO`.
+// Promise: What is computed of a file that is written in place meanwhile is right for what it held or holds, or `EIO`: never another file's bytes, and never fewer than `stat` told.
 #[test]
 fn a_row_of_text_that_changes_its_length_is_an_error() {
     const PATHS: [(&str, i32); 3] =

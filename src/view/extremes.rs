@@ -76,7 +76,7 @@ fn sparse() -> Vec<String> {
         (format!("[{}, {}]", 1u64 << 40, 1u64 << 20), 100, "int8"),
         (format!("[2, {}]", 1u64 << 44), 1 << 44, "int64"),
         ("[2, 3]".into(), 1 << 57, "int64"),
-        ("[1, 1]".into(), LARGEST, "int64"),
+        ("[1, 1]".into(), large, "int64"),
         ("[1, 1]".into(), 0, "int64"),
         ("[2, 1]".into(), 0, "uint64"),
     ] {
@@ -118,6 +118,12 @@ fn read_all(about: &str, selection: &Selection, only_listed: bool) -> usize {
                 if only_listed && !view.is_listed(part) {
                     continue;
                 }
+                // Columns may stand in any order: for one element of the row all that it stores has to be read.
+                if part.thing == Thing::Dense
+                    && selection.count(Part { thing: Thing::Data, of: Scope::All }) > 1 << 20
+                {
+                    continue;
+                }
                 let what = format!("{about}: {part:?} in {:?}", view.format());
                 if view.is_folder() {
                     let members =
@@ -146,6 +152,11 @@ fn what_is_offered_of_extreme_arrays_can_be_made_and_read() {
         assert!(count > 2, "{yaml}: {count}");
         for slice in [":1", "-1:", "::2", "1:", "::3", ":-1", "::9223372036854775807"] {
             let Some(slice_of) = selection.slice(slice.as_bytes()) else { continue };
+            // All of `indptr` is read for rows that are apart: of very many that is refused, of many it takes long.
+            let rows = slice_of.rows();
+            if !rows.is_contiguous() && (1 << 20..=1 << 32).contains(&rows.count()) {
+                continue;
+            }
             // Of some rows it shows only when they are read how many elements they have.
             read_all(&format!("{yaml} [{slice}]"), &slice_of, true);
         }
