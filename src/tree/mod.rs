@@ -254,7 +254,7 @@ impl Tree {
             Some(target) => Ok(Attr::link(ino, target.as_os_str().len(), &folder.selection.array().stat())),
             None => {
                 let attr = folder.attr(leaf, ino)?;
-                if folder.is_sized_by_data(leaf) {
+                if attr.kind == NodeKind::File && folder.run(leaf).is_none() {
                     self.shared.told.keep(ino, attr.size);
                 }
                 Ok(attr)

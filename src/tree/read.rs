@@ -147,26 +147,25 @@ impl Tree {
         let array = folder.selection.array();
         let content = folder.content(leaf).and_then(|content| {
             let content = content.ok_or_else(|| Error::not_found(&array.path))?;
-            if folder.is_sized_by_data(leaf) {
-                self.check_told(&content, ino)?;
-            }
+            self.check_told(folder, leaf, ino, content.len())?;
             Ok(content)
         });
         let content = content.inspect_err(|error| self.note(folder, error))?;
         Ok(File { content, subject: array.path.clone(), version: array.version() })
     }
 
-    /// Refuses content that is not as long as was told of it; where that is not known any more, content of files
-    /// that were written since they were found.
-    fn check_told(&self, content: &VirtualFile, ino: Ino) -> Result<()> {
-        let sources = content.sources();
+    /// Refuses content that is not as long as was told of it. Where that is not known any more and its size follows
+    /// from data, files are refused that were written since they were found.
+    fn check_told(&self, folder: &Folder, leaf: Leaf, ino: Ino, found: u64) -> Result<()> {
+        let array = folder.selection.array();
         match self.shared.told.get(ino) {
-            Some(told) if told == content.len() => Ok(()),
-            None => sources.iter().try_for_each(|source| source.check_unchanged()),
-            Some(expected) => {
-                let path = sources.first().map(|source| source.name().to_owned()).unwrap_or_default();
-                Err(Error::Short { path, expected, found: content.len() })
+            Some(expected) if expected != found => {
+                Err(Error::Short { path: array.path.clone(), expected, found })
             }
+            None if folder.is_sized_by_data(leaf) => {
+                array.files.iter().try_for_each(|source| source.check_unchanged())
+            }
+            _ => Ok(()),
         }
     }
 

@@ -1,5 +1,5 @@
-//! Sizes that were told of files which are made anew for each read, and whose size follows from data: should that be
-//! written meanwhile, the read fails rather than to end early.
+//! Sizes that were told of files which are made anew when they are read: should one have another by then, because what it
+//! follows from was written meanwhile, the read fails rather than to end early.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

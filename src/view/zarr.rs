@@ -58,7 +58,7 @@ impl View for Zarr {
             Thing::Matrix => group::anndata(selection)?.members(),
             _ => {
                 let mut group = Group::default();
-                let axes = group::axes(&selection.names().unwrap_or_default());
+                let axes = group::axes(&selection.names()?);
                 group.put("", array::sharded(&selection.block(part)?, &axes)?);
                 group.members()
             }
