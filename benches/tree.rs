@@ -7,8 +7,9 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrayfs::array::DenseArray;
 use arrayfs::dtype::Dtype;
-use arrayfs::memory_mapping::{create_memory_mapped_array, open_memory_mapped_array};
+use arrayfs::memory_mapping::create_memory_mapped_array;
 use arrayfs::mmap::Mode;
 use arrayfs::tree::{Answer, File, Ino, Tree};
 use criterion::{
@@ -51,12 +52,14 @@ impl Store {
 
 /// Numbers whose text has a usual length; of zeros it would be short.
 fn fill(path: &Path) {
-    let mut array = open_memory_mapped_array(path, Mode::ReadWrite).expect("it was just made");
+    let array = DenseArray::open(path, Mode::ReadWrite).expect("it was just made");
     let mut seed = 1_u32;
-    array.view_mut::<f32>().expect("it is float32").map_inplace(|element| {
+    let mut elements = array.to_array::<f32>().expect("it is float32");
+    elements.map_inplace(|element| {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         *element = f32::from_bits(0x3F80_0000 | seed >> 9) - 1.0;
     });
+    array.assign(elements.view()).expect("there is room");
 }
 
 /// Reads of `length` bytes at `offset`, as the mount makes them: mapped where that can be, or copied.

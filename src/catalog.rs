@@ -2,19 +2,24 @@
 //!
 //! Finding out reads names, sizes and metadata, never data.
 
-use std::collections::BTreeMap;
+mod listed;
+
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::format::{ARRAY, DATA, INDICES, INDPTR, Keys, Kind, MAX_YAML_BYTES, Metadata, YAML};
 use crate::memo::Memo;
 use crate::names::NameFiles;
+use crate::offsets::KnownOffsets;
 use crate::source::Source;
 use crate::staging::is_unfinished;
-use crate::store::{FileKind, Rights, Stat, Store, stem, with_suffix};
+use crate::store::{FileKind, Stat, Store, stem, with_suffix};
+use crate::task;
+use listed::Listed;
 
 /// What the mount adds to the root of the tree; a file of the store of that name steps aside.
 pub const RESERVED: &str = ".arrayfs";
@@ -41,6 +46,8 @@ pub struct StoredArray {
     pub files: Vec<Arc<Source>>,
     /// What was computed of the data and is worth remembering.
     pub memo: Memo,
+    /// Where its numbers are in text.
+    pub offsets: KnownOffsets,
     /// Where the names of its rows and columns are, if they have any.
     pub names: NameFiles,
 }
@@ -76,8 +83,8 @@ impl StoredArray {
         });
         let files = files.collect::<Result<_>>()?;
         let names = NameFiles::find(store, path, metadata.shape());
-        let (path, memo) = (path.to_owned(), Memo::default());
-        Ok(Self { path, metadata, yaml: Arc::clone(yaml), files, memo, names })
+        let (path, memo, offsets) = (path.to_owned(), Memo::default(), KnownOffsets::default());
+        Ok(Self { path, metadata, yaml: Arc::clone(yaml), files, memo, offsets, names })
     }
 
     /// All files, the `.yaml` first.
@@ -90,6 +97,26 @@ impl StoredArray {
         self.sources().all(|source| source.is_current())
     }
 
+    /// As [`generation`](Self::generation), when the array was found.
+    pub fn found_generation(&self) -> u64 {
+        self.files.iter().fold(0, |sum: u64, file| sum.wrapping_add(file.stat().identity.generation))
+    }
+
+    /// Whether the files may be opened now as those of this version: each is current, or was written in place since.
+    pub fn can_be_opened(&self) -> bool {
+        self.sources().all(|source| source.can_be_opened())
+    }
+
+    /// Whether nobody was seen who writes in the data files since the array was found; nothing is looked at.
+    pub fn is_settled(&self) -> bool {
+        self.files.iter().all(|file| file.is_settled())
+    }
+
+    /// A number that differs once somebody was seen who began or ended writing in one of the data files.
+    pub fn generation(&self) -> u64 {
+        self.files.iter().fold(0, |sum: u64, file| sum.wrapping_add(file.generation()))
+    }
+
     /// Opens the data files, so that this version stays readable, whatever becomes of their names.
     ///
     /// # Errors
@@ -99,11 +126,31 @@ impl StoredArray {
         self.files.iter().try_for_each(|file| file.open())
     }
 
+    /// Whether some data file was ever opened.
+    pub fn was_opened(&self) -> bool {
+        self.files.iter().any(|file| file.was_opened())
+    }
+
+    /// Whether something of some data file was ever read.
+    pub fn was_read(&self) -> bool {
+        self.files.iter().any(|file| file.was_read())
+    }
+
+    /// Whether some file is a link to one elsewhere.
+    pub fn has_links(&self) -> bool {
+        self.all_sources().any(|source| source.link_target().is_some())
+    }
+
+    /// All files, with those that hold the names of rows and columns.
+    pub fn all_sources(&self) -> impl Iterator<Item = &Source> {
+        self.sources().map(|source| &**source).chain(self.names.sources())
+    }
+
     /// A number that differs between versions of the array and of its names.
     pub fn version(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        self.sources().for_each(|source| source.stat().identity.hash(&mut hasher));
-        self.names.identities().hash(&mut hasher);
+        self.sources().for_each(|source| source.version().hash(&mut hasher));
+        self.names.versions().hash(&mut hasher);
         hasher.finish()
     }
 
@@ -144,8 +191,8 @@ pub struct Directory {
     pub real: PathBuf,
     /// The directories passed on the way, itself the last.
     passed: Vec<PathBuf>,
-    /// Rights of those that a link led past.
-    behind: Vec<Rights>,
+    /// Those that a link to it led past.
+    pub behind: Vec<PathBuf>,
 }
 
 /// What a name in the mount stands for.
@@ -162,8 +209,39 @@ pub enum Entry {
 /// The names in a directory of the store, before anything was looked at.
 #[derive(Debug)]
 pub struct Names {
-    kinds: BTreeMap<OsString, FileKind>,
+    kinds: Kinds,
     reserved: bool,
+}
+
+/// What kinds of files the names in a directory stand for.
+#[derive(Debug)]
+enum Kinds {
+    /// Of all there are.
+    Listed(Listed),
+    /// Of those that are asked for: of a directory with many names a look at a few takes less than a listing.
+    Asked { store: Arc<Store>, directory: PathBuf, known: Mutex<HashMap<OsString, Option<FileKind>>> },
+}
+
+impl Kinds {
+    fn get(&self, name: &OsStr) -> Option<FileKind> {
+        match self {
+            Self::Listed(kinds) => kinds.kind(name),
+            Self::Asked { store, directory, known } => {
+                let before = known.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied();
+                let kind = before.unwrap_or_else(|| match is_unfinished(name) {
+                    true => None,
+                    false => store.kind(&directory.join(name)),
+                });
+                known.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), kind);
+                kind
+            }
+        }
+    }
+
+    /// The name at this place of a listing.
+    fn name(&self, place: usize) -> Option<&OsStr> {
+        if let Self::Listed(kinds) = self { kinds.name(place) } else { None }
+    }
 }
 
 /// A name in the mount, and what in the store it stands for.
@@ -196,7 +274,9 @@ impl Directory {
             return store.stat_root();
         }
         let mut stat = store.stat(&self.real)?;
-        stat.rights = self.behind.iter().fold(stat.rights, |rights, directory| rights.behind(directory));
+        for directory in &self.behind {
+            stat.rights = stat.rights.behind(&store.stat(directory)?.rights);
+        }
         Ok(stat)
     }
 
@@ -204,8 +284,15 @@ impl Directory {
     pub fn names(&self, store: &Store) -> Result<Names> {
         let names = store.list(&self.real)?.into_iter();
         let finished = names.filter(|name| !is_unfinished(&name.name));
-        let kinds = finished.map(|name| (name.name, name.kind)).collect();
+        let kinds = Kinds::Listed(Listed::new(finished));
         Ok(Names { kinds, reserved: self.path.as_os_str().is_empty() })
+    }
+
+    /// As [`names`](Self::names), but each is looked at when it is asked for; [`Names::shown`] has none of them.
+    pub fn names_as_asked(&self, store: &Arc<Store>) -> Names {
+        let (store, directory, known) = (Arc::clone(store), self.real.clone(), Mutex::default());
+        let kinds = Kinds::Asked { store, directory, known };
+        Names { kinds, reserved: self.path.as_os_str().is_empty() }
     }
 
     /// Path in the mount of `name` in this directory.
@@ -239,7 +326,7 @@ impl Directory {
             }
             What::Other(name) => match self.is_part_of_an_array(store, names, name) {
                 true => Ok(None),
-                false => self.other(store, name, names.kinds.get(name).copied()),
+                false => self.other(store, name, names.kinds.get(name)),
             },
         }
     }
@@ -247,11 +334,11 @@ impl Directory {
     fn other(&self, store: &Arc<Store>, name: &OsStr, kind: Option<FileKind>) -> Result<Option<Entry>> {
         let path = self.real.join(name);
         match kind {
-            Some(FileKind::Directory) => self.step(store, name, path).map(Some),
+            Some(FileKind::Directory) => self.step(store, name, path, Vec::new()).map(Some),
             Some(FileKind::Link) => {
-                let target = store.resolve(&path)?;
-                match store.stat(&target)?.kind {
-                    FileKind::Directory => self.step(store, name, target).map(Some),
+                let way = store.resolve(&path)?;
+                match store.stat(&way.end)?.kind {
+                    FileKind::Directory => self.step(store, name, way.end, way.passed).map(Some),
                     _ => Source::find(store, &path).map(|file| Some(Entry::Plain(file))),
                 }
             }
@@ -259,23 +346,19 @@ impl Directory {
         }
     }
 
-    /// The sub-directory `name`, which is at `real`.
-    fn step(&self, store: &Store, name: &OsStr, real: PathBuf) -> Result<Entry> {
+    /// The sub-directory `name`, which is at `real`, where a link led past the directories `behind`.
+    fn step(&self, store: &Store, name: &OsStr, real: PathBuf, behind: Vec<PathBuf>) -> Result<Entry> {
         if self.passed.contains(&real) {
             return Err(Error::Link { path: self.join(name), why: "in a circle" });
         }
         store.stat(&real)?;
-        let mut behind = self.behind.clone();
-        if real.parent() != Some(&self.real) {
-            behind.extend(store.passage(&real)?);
-        }
         let passed = self.passed.iter().chain([&real]).cloned().collect();
         Ok(Entry::Directory(Self { path: self.join(name), real, passed, behind }))
     }
 
     /// Whether the file `name` is one of the files of an array, sound or broken, and so not shown.
     fn is_part_of_an_array(&self, store: &Arc<Store>, names: &Names, name: &OsStr) -> bool {
-        if names.kinds.get(name) == Some(&FileKind::Directory) {
+        if names.kinds.get(name) == Some(FileKind::Directory) {
             return false;
         }
         if names.is_surely_part(name) {
@@ -312,10 +395,21 @@ fn claims_an_array(store: &Arc<Store>, yaml: &Path) -> bool {
 impl Names {
     /// All names that the mount may show, in order: some may turn out to be part of an array.
     pub fn shown(&self) -> impl Iterator<Item = Shown> {
-        self.kinds.keys().flat_map(|name| {
-            let array = stem(name, YAML).filter(|_| self.kinds.get(name) != Some(&FileKind::Directory));
-            let array = array.map(|stem| self.array(stem));
-            [Some(self.plain(name)), array].into_iter().flatten()
+        self.shown_from(0).map(|(_, shown)| shown)
+    }
+
+    /// As [`shown`](Self::shown), from this place on, each with its place. There are places where nothing is shown.
+    pub fn shown_from(&self, place: u64) -> impl Iterator<Item = (u64, Shown)> {
+        // Each name may be shown as it is, and as metadata stand for an array.
+        let places = place..;
+        let names =
+            places.map_while(|place| Some((place, self.kinds.name(usize::try_from(place / 2).ok()?)?)));
+        names.filter_map(|(place, name)| match place % 2 {
+            0 => Some((place, self.plain(name))),
+            _ => {
+                let stem = stem(name, YAML)?;
+                (self.kinds.get(name) != Some(FileKind::Directory)).then(|| (place, self.array(stem)))
+            }
         })
     }
 
@@ -327,7 +421,7 @@ impl Names {
         }
         let arrays = stems.into_iter().filter(|stem| self.has_file(stem, YAML)).map(|stem| self.array(stem));
         let plain = [name.to_owned()].into_iter().chain(stem(name, "@store").map(OsStr::to_owned));
-        let plain = plain.filter(|name| self.kinds.contains_key(name)).map(|name| self.plain(&name));
+        let plain = plain.filter(|name| self.kinds.get(name).is_some()).map(|name| self.plain(&name));
         let found: Vec<Shown> = plain.chain(arrays).filter(|shown| shown.name == name).collect();
         found.into_iter()
     }
@@ -380,20 +474,20 @@ impl Names {
 
     fn has_file(&self, stem: &OsStr, suffix: &str) -> bool {
         let name = with_suffix(Path::new(stem), suffix);
-        self.kinds.get(name.as_os_str()).is_some_and(|kind| *kind != FileKind::Directory)
+        self.kinds.get(name.as_os_str()).is_some_and(|kind| kind != FileKind::Directory)
     }
 
     fn has_any(&self, stem: &OsStr, suffixes: &[&str]) -> bool {
         suffixes
             .iter()
-            .any(|suffix| self.kinds.contains_key(with_suffix(Path::new(stem), suffix).as_os_str()))
+            .any(|suffix| self.kinds.get(with_suffix(Path::new(stem), suffix).as_os_str()).is_some())
     }
 
     /// Whether some data file, or what stands in its place, is beside the metadata.
     fn has_data(&self, stem: &OsStr) -> bool {
         DATA_SUFFIXES
             .iter()
-            .any(|suffix| self.kinds.contains_key(with_suffix(Path::new(stem), suffix).as_os_str()))
+            .any(|suffix| self.kinds.get(with_suffix(Path::new(stem), suffix).as_os_str()).is_some())
     }
 }
 
@@ -417,14 +511,16 @@ pub enum Finding {
     Clash(PathBuf, PathBuf),
 }
 
-/// Walks the whole store, in order, and reports the arrays and what is broken.
+/// Walks the whole store, in order, and reports the arrays and what is broken; not to the end where nobody waits
+/// for it any more.
 pub fn walk(store: &Arc<Store>, report: &mut dyn FnMut(Finding)) {
     let mut ahead = vec![Directory::root()];
     while let Some(directory) = ahead.pop() {
         let names = match directory.names(store) {
             Ok(names) => names,
             Err(error) => {
-                report(Finding::Broken(directory.path, error));
+                let is_root = directory.path.as_os_str().is_empty();
+                report(Finding::Broken(if is_root { ".".into() } else { directory.path }, error));
                 continue;
             }
         };
@@ -433,6 +529,9 @@ pub fn walk(store: &Arc<Store>, report: &mut dyn FnMut(Finding)) {
         }
         let mut below = Vec::new();
         for shown in names.shown() {
+            if task::check().is_err() {
+                return;
+            }
             match directory.entry(store, &names, &shown) {
                 Ok(Some(Entry::Array(array))) => report(Finding::Array(Box::new(array))),
                 Ok(Some(Entry::Directory(directory))) => below.push(directory),

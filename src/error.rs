@@ -77,6 +77,17 @@ pub enum Error {
         /// The name that was asked for.
         path: PathBuf,
     },
+    /// An array where there should be none.
+    #[error("{} is there already ({found})", shown(path))]
+    Exists {
+        /// Path of the array, without a suffix.
+        path: PathBuf,
+        /// Its kind, type and shape, or the names of its files.
+        found: String,
+    },
+    /// It was not done: whoever it is for waits no longer, or it takes longer than the thread may take.
+    #[error("left unfinished")]
+    Unfinished,
     /// The caller asked for something that this array cannot give.
     #[error("{}: {why}", shown(path))]
     Refused {

@@ -262,6 +262,13 @@ impl SparseMeta {
     }
 }
 
+impl fmt::Display for Metadata {
+    /// `dense float32 [10, 20]`, say.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.kind().name(), self.dtype(), self.shape())
+    }
+}
+
 impl Metadata {
     /// Reads a metadata text of at most [`MAX_YAML_BYTES`].
     pub fn parse(yaml: &[u8]) -> Result<Self, Flaw> {

@@ -1,40 +1,91 @@
-//! Other programs' files as arrays of a store: `.npy`, `.npz`, `.mtx`, `.csv` and `.tsv`.
+//! Other programs' files as arrays of a store: `.npy`, `.npz`, `.mtx`, and tables of text.
 //!
 //! A file is looked at first, so that the metadata is known, and read while the array's files are written aside:
-//! the array appears when it is whole. What fits no array of the format is refused, and numbers never change on
-//! the way. Dense arrays need little memory, whatever their size; a matrix that is not stored in rows (CSC, COO,
-//! `.mtx`) is sorted in memory, 24 bytes for each of its elements.
+//! the array appears when it is whole. What fits no array of the format is refused: no number changes on the way
+//! unless that is asked for, and no row and no column is left out without a word.
+//!
+//! Dense arrays need little memory, whatever their size; a matrix that is not stored in rows (CSC, COO, `.mtx`) or
+//! not in order is sorted in memory, see [`sparse`]. What a file says of its own size is believed only as far as its
+//! bytes go.
 
 mod input;
+mod lines;
 mod market;
 mod npy;
 mod npz;
 mod number;
 mod sparse;
 mod table;
+mod unpack;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::format::{DenseMeta, Metadata};
-use crate::memory_mapping::replace;
-use input::Input;
+use crate::memory_mapping::{Existing, check, replace};
+pub use input::STANDARD_INPUT;
+use input::{Input, free_bytes};
+pub use table::Delimiter;
 
 /// What the file itself does not say.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
+    /// What the file is, where its name does not say it: an ending of [`formats`].
+    pub format: Option<String>,
     /// Type of the elements, of text.
     pub dtype: Option<Dtype>,
     /// Which array, of a `.npz` that has several.
     pub member: Option<String>,
+    /// Whether the nearest number is taken where the type does not have the one of the file.
+    pub is_lossy: bool,
+    /// Whether the first line of a table has names.
+    pub header: Choice,
+    /// Whether the first column of a table has names.
+    pub row_names: Choice,
+    /// What stands between the cells of a table.
+    pub delimiter: Option<Delimiter>,
+    /// What stands before fractions: `.` or `,`.
+    pub decimal: Option<u8>,
+    /// What lines begin with that are no part of a table; nothing does if it is empty.
+    pub comment: Option<String>,
+    /// More words that stand for a missing number.
+    pub missing: Vec<String>,
+    /// Lines that come before a table.
+    pub skip_lines: u64,
+    /// Whether columns of text are left out.
+    pub skips_text: bool,
+    /// What to do where an array is already.
+    pub existing: Existing,
+}
+
+/// Whether something is so, or is to be found out.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Choice {
+    /// To be found out.
+    #[default]
+    Auto,
+    /// It is.
+    Yes,
+    /// It is not.
+    No,
 }
 
 /// Is told how many bytes were read since the call before; an error of it ends the import.
 pub type Progress<'a> = &'a dyn Fn(u64) -> io::Result<()>;
+
+/// An array that was made.
+#[derive(Debug)]
+pub struct Imported {
+    /// Kind, types and shape.
+    pub metadata: Metadata,
+    /// What was taken as what where it could be otherwise, and what was left out; in words.
+    pub notes: Vec<String>,
+}
 
 /// What a file holds, and how to write it.
 struct Found<'f> {
@@ -43,6 +94,7 @@ struct Found<'f> {
     fill: Vec<Fill<'f>>,
     /// More files of an array: their suffixes and what is in them.
     beside: Vec<(&'static str, Vec<u8>)>,
+    notes: Vec<String>,
 }
 
 type Fill<'f> = Box<dyn FnOnce(&mut File) -> Result<()> + 'f>;
@@ -50,54 +102,132 @@ type Fill<'f> = Box<dyn FnOnce(&mut File) -> Result<()> + 'f>;
 /// Looks at a file, and says what it holds.
 type Find = for<'f> fn(&'f Input<'f>, &'f Options) -> Result<Found<'f>>;
 
-/// The kinds of files by the ends of their names, how often they are read, and how.
-static KINDS: &[(&str, u64, Find)] = &[
-    ("npy", 1, npy::find),
-    ("npz", 1, npz::find),
-    ("mtx", 1, market::find),
-    ("mtx.gz", 1, market::find),
-    ("csv", 2, table::find_csv),
-    ("csv.gz", 2, table::find_csv),
-    ("tsv", 2, table::find_tsv),
-    ("tsv.gz", 2, table::find_tsv),
+/// A kind of file.
+struct Kind {
+    /// The end of its name.
+    end: &'static str,
+    /// How often it is read.
+    times: u64,
+    find: Find,
+}
+
+static KINDS: [Kind; 6] = [
+    Kind { end: "npy", times: 1, find: npy::find },
+    Kind { end: "npz", times: 1, find: npz::find },
+    Kind { end: "mtx", times: 2, find: market::find },
+    Kind { end: "csv", times: 2, find: table::find_csv },
+    Kind { end: "tsv", times: 2, find: table::find_tsv },
+    Kind { end: "txt", times: 2, find: table::find_txt },
 ];
 
-/// Makes the array `path` (without a suffix) of a file, in the place of whatever array is there; its names of rows
-/// and columns, if it has any, go to `path.rows.txt` and `path.cols.txt`.
+/// The ends of names of packed files.
+const PACKED: [&str; 4] = ["gz", "bz2", "xz", "zst"];
+
+/// The kinds of files, by the ends of their names.
+pub fn formats() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|kind| kind.end)
+}
+
+/// Makes the array `path` (without a suffix) of a file, in the place of the array that is there if it may; its names of rows
+/// and columns, if it has any, go to `path.rows.txt` and `path.cols.txt`. The file [`STANDARD_INPUT`] is standard
+/// input.
 ///
 /// # Errors
 ///
 /// [`Error::Refused`] and [`Error::Invalid`] for what is no array of the format, [`Error::Io`] from the system;
 /// then the old array is as it was.
-pub fn import(file: &Path, path: &Path, options: &Options, progress: Progress<'_>) -> Result<Metadata> {
-    let (_, find) = kind(file)?;
-    let input = Input { path: file, progress };
-    let Found { metadata, fill, beside } = find(&input, options)?;
-    replace(path, &metadata, fill.into_iter(), beside)?;
-    Ok(metadata)
+pub fn import(file: &Path, path: &Path, options: &Options, progress: Progress<'_>) -> Result<Imported> {
+    check(path, options.existing)?;
+    let kind = kind(file, options)?;
+    let input = Input::open(file, directory(path), progress)?;
+    let Found { metadata, fill, beside, notes } = (kind.find)(&input, options)?;
+    check_room(path, &metadata)?;
+    replace(path, options.existing, &metadata, fill.into_iter(), beside)?;
+    Ok(Imported { metadata, notes })
 }
 
-/// Bytes that [`import`] will read of the file, about.
+/// Bytes that [`import`] will read of the file, about; none that are known of what is no regular file.
 ///
 /// # Errors
 ///
 /// As [`import`].
-pub fn bytes_to_read(file: &Path) -> Result<u64> {
-    let length = std::fs::metadata(file).map_err(|e| Error::io(file, "look at", e))?.len();
-    Ok(length.saturating_mul(kind(file)?.0))
+pub fn bytes_to_read(file: &Path, options: &Options) -> Result<u64> {
+    let times = kind(file, options)?.times;
+    if file == Path::new(STANDARD_INPUT) {
+        return Ok(0);
+    }
+    let meta = std::fs::metadata(file).map_err(|e| Error::io(file, "look at", e))?;
+    Ok(if meta.is_file() { meta.len().saturating_mul(times) } else { 0 })
 }
 
-fn kind(file: &Path) -> Result<(u64, Find)> {
-    let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
-    let is_of =
-        |(end, ..): &&(&str, u64, Find)| name.strip_suffix(end).is_some_and(|name| name.ends_with('.'));
-    match KINDS.iter().find(is_of) {
-        Some((_, times, find)) => Ok((*times, *find)),
-        None => {
-            let known: Vec<_> = KINDS.iter().map(|(end, ..)| format!(".{end}")).collect();
-            Err(Error::refused(file, format!("its name must end with one of {}", known.join(", "))))
-        }
+/// The array that [`import`] is to make: `path`, or one in it, by the name of the file, if `path` is a directory.
+///
+/// # Errors
+///
+/// [`Error::Refused`] where that gives no name.
+pub fn path_of(file: &Path, path: &Path) -> Result<PathBuf> {
+    let is_inside = path.as_os_str().as_bytes().ends_with(b"/");
+    if !is_inside && !path.is_dir() {
+        return match path.file_name() {
+            Some(_) => Ok(path.to_owned()),
+            None => Err(Error::refused(path, "it is no name of an array")),
+        };
     }
+    if !path.is_dir() {
+        return Err(Error::refused(path, "there is no such directory"));
+    }
+    match stem(file) {
+        Some(stem) => Ok(path.join(stem)),
+        None => Err(Error::refused(path, "it is a directory: name the array in it")),
+    }
+}
+
+/// The name of a file without what says how it is packed and what it is.
+fn stem(file: &Path) -> Option<OsString> {
+    if file == Path::new(STANDARD_INPUT) {
+        return None;
+    }
+    let name = Path::new(file.file_name()?);
+    let is = |end: &OsStr, known: &str| end.eq_ignore_ascii_case(known);
+    let name = match name.extension() {
+        Some(end) if PACKED.iter().any(|known| is(end, known)) => Path::new(name.file_stem()?),
+        _ => name,
+    };
+    let stem = name.file_stem()?;
+    (!stem.as_bytes().starts_with(b".")).then(|| stem.to_owned())
+}
+
+fn kind(file: &Path, options: &Options) -> Result<&'static Kind> {
+    let name = match (&options.format, file.file_name()) {
+        (Some(format), _) => format!(".{format}"),
+        (None, name) => name.map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default(),
+    };
+    let unpacked = PACKED.iter().find_map(|end| name.strip_suffix(end)?.strip_suffix('.')).unwrap_or(&name);
+    let is_of = |kind: &&Kind| unpacked.strip_suffix(kind.end).is_some_and(|name| name.ends_with('.'));
+    let known = || formats().map(|end| format!(".{end}")).collect::<Vec<_>>().join(", ");
+    KINDS.iter().find(is_of).ok_or_else(|| {
+        let why = match file == Path::new(STANDARD_INPUT) {
+            true => format!("--format must say what it is: one of {}", known()),
+            false => format!("its name must end with one of {}, and .gz, .bz2, .xz or .zst if it is packed; or --format must say what it is", known()),
+        };
+        Error::refused(if file == Path::new(STANDARD_INPUT) { Path::new("standard input") } else { file }, why)
+    })
+}
+
+/// Refuses what the disk has no room for, before it is full.
+fn check_room(path: &Path, metadata: &Metadata) -> Result<()> {
+    let needed = metadata.files().iter().fold(0u64, |sum, (_, size)| sum.saturating_add(*size));
+    match free_bytes(directory(path)) {
+        Some(free) if needed > free => {
+            let why = format!("No space left on device for {needed} bytes: {free} are free");
+            Err(Error::refused(path, why))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A dense array of the file.

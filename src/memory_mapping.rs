@@ -2,67 +2,95 @@
 //!
 //! `path` is always the path without a suffix: `x` stands for `x.yaml` and the data files beside it.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
-use crate::array::{CsrMatrix, DenseArray};
+use crate::array::{MappedArray, MappedCsr};
 use crate::dtype::{Dtype, Element, decode_integers, integer_text};
 use crate::error::{Error, Result};
-use crate::format::{DATA, DenseMeta, INDICES, INDPTR, Kind, Metadata, SparseMeta, YAML};
+use crate::format::{ARRAY, DATA, DenseMeta, INDICES, INDPTR, Kind, Metadata, SparseMeta, YAML};
 use crate::mmap::Mode;
-use crate::staging::{DirectoryLock, Staging, remove_file};
+use crate::names::{COLUMN_NAMES, ROW_NAMES};
+use crate::staging::{Staging, Target};
 use crate::store::with_suffix;
 
 pub use crate::array::bytes_as_ndarray;
 pub use crate::mmap::{MMAP_CACHE, allow_maximal_open_files, mmap_file};
-pub use crate::staging::UNFINISHED;
+pub use crate::staging::{Existing, UNFINISHED};
 
 /// Whether the files of a dense array exist.
 pub fn exists_memory_mapped_array(path: impl AsRef<Path>) -> bool {
     exists(path.as_ref(), Kind::Dense)
 }
 
-/// Removes the files (which must exist) of a dense array.
+/// Removes the files (which must exist) of a dense array, and its names of rows and columns.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] when one is missing; then nothing is removed.
 pub fn remove_memory_mapped_array(path: impl AsRef<Path>) -> Result<()> {
-    let path = path.as_ref();
-    let _lock = DirectoryLock::of(path)?;
-    for suffix in [YAML].iter().chain(Kind::Dense.suffixes()) {
-        let path = with_suffix(path, suffix);
-        fs::symlink_metadata(&path).map_err(|e| Error::io(&path, "remove", e))?;
+    let target = Target::open(path.as_ref(), "remove")?;
+    let _lock = target.lock()?;
+    for suffix in [YAML, ARRAY] {
+        if target.look(suffix)?.is_none() {
+            return Err(Error::io(
+                target.path_of(suffix),
+                "remove",
+                io::Error::from_raw_os_error(libc::ENOENT),
+            ));
+        }
     }
-    remove_files(path, Kind::Dense)
+    target.remove(&[YAML, ROW_NAMES, COLUMN_NAMES, ARRAY])
 }
 
 /// Creates the files of a dense array of zeros: one or two axes, one of the format's types.
 ///
 /// The data file is a hole, which takes no room on the disk until it is written. Existing files are
-/// silently overwritten, and those of a sparse matrix of the same name removed. Whoever reads
-/// meanwhile sees the old array, none, or the new one: the `.yaml` appears last, by rename.
+/// silently overwritten; those of a sparse matrix of the same name, and names of the rows and columns of
+/// what was there, are removed. Whoever reads meanwhile sees the old array, none, or the new one: the
+/// `.yaml` appears last, by rename.
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] for a shape that the format does not know, [`Error::Io`] from the system.
+/// [`Error::Invalid`] for a shape that the format does not know, [`Error::Io`] from the system,
+/// [`Error::Refused`] for a path that no array can have.
 pub fn create_memory_mapped_array(path: impl AsRef<Path>, shape: &[u64], dtype: Dtype) -> Result<()> {
-    let path = path.as_ref();
+    create(path.as_ref(), shape, dtype, Existing::Replace)
+}
+
+/// As [`create_memory_mapped_array`], where there is no array, nor a file of one.
+///
+/// # Errors
+///
+/// [`Error::Exists`] where there is; it stays as it is. Others as [`create_memory_mapped_array`].
+pub fn create_new_memory_mapped_array(path: impl AsRef<Path>, shape: &[u64], dtype: Dtype) -> Result<()> {
+    create(path.as_ref(), shape, dtype, Existing::Refuse)
+}
+
+fn create(path: &Path, shape: &[u64], dtype: Dtype, existing: Existing) -> Result<()> {
     let meta = Metadata::Dense(DenseMeta::new(dtype, shape).map_err(|flaw| flaw.at(path))?);
     let hole = |(_, size): (&str, u64)| {
         move |file: &mut File| file.set_len(size).map_err(|e| Error::io(path, "create", e))
     };
-    replace(path, &meta, meta.files().into_iter().map(hole), Vec::new())
+    replace(path, existing, &meta, meta.files().into_iter().map(hole), Vec::new())
 }
 
-/// Opens a dense array; in mode `r` its data is frozen, in mode `r+` writing it writes the file.
+/// Opens a dense array to be viewed without a copy; in mode `r` its data is frozen, in mode `r+` writing it writes the
+/// file. [`DenseArray::open`](crate::array::DenseArray::open) is the safe way, by copies.
 ///
 /// # Errors
 ///
-/// See [`DenseArray::open`].
-pub fn open_memory_mapped_array(path: impl AsRef<Path>, mode: Mode) -> Result<DenseArray> {
-    DenseArray::open(path, mode)
+/// See [`DenseArray::open`](crate::array::DenseArray::open).
+///
+/// # Safety
+///
+/// That of [`MappedArray::open`]: nobody truncates the file, nobody writes what is viewed, and nobody reads what is
+/// viewed to be written, by another handle of this process or in another process.
+#[allow(unsafe_code)]
+pub unsafe fn open_memory_mapped_array(path: impl AsRef<Path>, mode: Mode) -> Result<MappedArray> {
+    // SAFETY: the caller promises the same.
+    unsafe { MappedArray::open(path, mode) }
 }
 
 /// Whether the files of a sparse matrix exist.
@@ -70,19 +98,49 @@ pub fn exists_memory_mapped_sparse(path: impl AsRef<Path>) -> bool {
     exists(path.as_ref(), Kind::Sparse)
 }
 
-/// Removes the files of a sparse matrix, if they exist. A dense array of that name stays.
+/// Removes the files of a sparse matrix, if they exist, and its names of rows and columns. A dense array of that
+/// name stays.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] when the system does not remove a file that is there.
 pub fn remove_memory_mapped_sparse(path: impl AsRef<Path>) -> Result<()> {
-    let path = path.as_ref();
-    let _lock = DirectoryLock::of(path)?;
+    let target = match Target::open(path.as_ref(), "remove") {
+        Err(error) if error.is_not_found() => return Ok(()),
+        target => target?,
+    };
+    let _lock = target.lock()?;
     // The `.yaml` is then the dense array's.
-    if exists(path, Kind::Dense) && !exists(path, Kind::Sparse) {
+    if target.has(Kind::Dense)? && !target.has(Kind::Sparse)? {
         return Ok(());
     }
-    remove_files(path, Kind::Sparse)
+    let mut files = target.files()?;
+    files.retain(|suffix| *suffix != ARRAY);
+    target.remove(&files)
+}
+
+/// The files of whatever array is at `path`, whole or not, and of its names; none where there is none.
+///
+/// # Errors
+///
+/// [`Error::Refused`] for a path that no array can have, [`Error::Io`] from the system.
+pub fn files_of_array(path: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+    let target = Target::open(path.as_ref(), "look at")?;
+    Ok(target.files()?.into_iter().map(|suffix| target.path_of(suffix)).collect())
+}
+
+/// Removes whatever array is at `path`, whole or not, and its names.
+///
+/// # Errors
+///
+/// [`Error::NotFound`] where there is none, others as [`files_of_array`].
+pub fn remove_array(path: impl AsRef<Path>) -> Result<()> {
+    let target = Target::open(path.as_ref(), "remove")?;
+    let _lock = target.lock()?;
+    match target.files()? {
+        files if files.is_empty() => Err(Error::not_found(target.path())),
+        files => target.remove(&files),
+    }
 }
 
 /// A sparse matrix in memory, in CSR: the stored elements row after row.
@@ -98,8 +156,9 @@ pub struct SparseInRows<'a, D, I, P> {
     pub indptr: &'a [P],
 }
 
-/// Writes the files of a sparse matrix; existing files are silently overwritten, and those of a dense
-/// array of the same name removed. The `.yaml` appears last, by rename.
+/// Writes the files of a sparse matrix; existing files are silently overwritten; those of a dense array of the
+/// same name, and names of the rows and columns of what was there, are removed. The `.yaml` appears last, by
+/// rename.
 ///
 /// # Errors
 ///
@@ -119,26 +178,28 @@ pub fn write_memory_mapped_sparse<D: Element, I: Element, P: Element>(
         bytemuck::cast_slice(sparse.indices),
         bytemuck::cast_slice(sparse.indptr),
     ];
-    replace(path, &Metadata::Sparse(meta), parts.into_iter().map(|part| filled(path, part)), Vec::new())
+    let fill = parts.into_iter().map(|part| filled(path, part));
+    replace(path, Existing::Replace, &Metadata::Sparse(meta), fill, Vec::new())
 }
 
-/// Opens a sparse matrix; in mode `r` its data is frozen, in mode `r+` (the seed also says `w`)
-/// writing it writes the file.
+/// Opens a sparse matrix to be viewed without a copy; in mode `r` its data is frozen, in mode `r+` (the seed also says
+/// `w`) writing it writes the file. [`CsrMatrix::open`](crate::array::CsrMatrix::open) is the safe way, by copies.
 ///
 /// # Errors
 ///
-/// See [`CsrMatrix::open`].
-pub fn open_memory_mapped_sparse(path: impl AsRef<Path>, mode: Mode) -> Result<CsrMatrix> {
-    CsrMatrix::open(path, mode)
+/// See [`CsrMatrix::open`](crate::array::CsrMatrix::open).
+///
+/// # Safety
+///
+/// That of [`MappedCsr::open`], as for [`open_memory_mapped_array`].
+#[allow(unsafe_code)]
+pub unsafe fn open_memory_mapped_sparse(path: impl AsRef<Path>, mode: Mode) -> Result<MappedCsr> {
+    // SAFETY: the caller promises the same.
+    unsafe { MappedCsr::open(path, mode) }
 }
 
 fn exists(path: &Path, kind: Kind) -> bool {
     [YAML].iter().chain(kind.suffixes()).all(|suffix| with_suffix(path, suffix).is_file())
-}
-
-/// Removes the files of this kind that exist; the `.yaml` first, so that nobody sees half an array.
-fn remove_files(path: &Path, kind: Kind) -> Result<()> {
-    [YAML].iter().chain(kind.suffixes()).try_for_each(|suffix| remove_file(&with_suffix(path, suffix)))
 }
 
 /// Fills a file with these bytes.
@@ -146,14 +207,21 @@ fn filled<'b>(path: &'b Path, bytes: &'b [u8]) -> impl FnOnce(&mut File) -> Resu
     move |file| file.write_all(bytes).map_err(|e| Error::io(path, "create", e))
 }
 
-/// Puts a new array in the place of whatever array is at `path`: `fill` fills its data files in the
-/// order of their suffixes; `beside` are suffixes of more files of it, and what is in them.
+/// Whether [`replace`] may put an array there, as things stand now.
+#[cfg(feature = "import")]
+pub(crate) fn check(path: &Path, existing: Existing) -> Result<()> {
+    Target::open(path, "create")?.check(existing)
+}
+
+/// Puts a new array at `path`, in the place of whatever array is there if `existing` says so: `fill` fills its
+/// data files in the order of their suffixes; `beside` are suffixes of more files of it, and what is in them.
 ///
 /// All is written beside the old files first. Then the old `.yaml` goes, the data files take their
 /// places, and the new `.yaml` comes: at no moment does one describe the data of another, and of
 /// several writers one comes after the other.
 pub(crate) fn replace<F>(
     path: &Path,
+    existing: Existing,
     metadata: &Metadata,
     fill: impl Iterator<Item = F>,
     beside: Vec<(&str, Vec<u8>)>,
@@ -161,18 +229,15 @@ pub(crate) fn replace<F>(
 where
     F: FnOnce(&mut File) -> Result<()>,
 {
-    let mut staging = Staging::new(path)?;
+    let mut staging = Staging::new(path, existing)?;
     for (suffix, fill) in metadata.kind().suffixes().iter().zip(fill) {
-        staging.write(with_suffix(path, suffix), fill)?;
+        staging.write(suffix, fill)?;
     }
     for (suffix, bytes) in beside {
-        staging.write(with_suffix(path, suffix), filled(path, &bytes))?;
+        staging.write(suffix, filled(path, &bytes))?;
     }
-    let (text, yaml) = (metadata.to_yaml(), with_suffix(path, YAML));
-    staging.write(yaml.clone(), filled(path, text.as_bytes()))?;
-    let other = if metadata.kind() == Kind::Dense { Kind::Sparse } else { Kind::Dense };
-    let obsolete = other.suffixes().iter().map(|suffix| with_suffix(path, suffix));
-    staging.place(&std::iter::once(yaml).chain(obsolete).collect::<Vec<_>>())
+    staging.write(YAML, filled(path, metadata.to_yaml().as_bytes()))?;
+    staging.place()
 }
 
 /// Refuses parts that are no CSR matrix of their shape.

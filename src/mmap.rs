@@ -1,23 +1,25 @@
-//! Memory maps of files, and the cache that never maps one twice. The only unsafe code there is.
+//! Memory maps of files, and the cache that never maps one twice. All unsafe code is here; what else is marked so
+//! passes this module's contract on.
 //!
 //! # What a map is, and is not
 //!
 //! The bytes of a map *are* the file: when some process writes the file, the bytes change, and when
 //! it truncates the file, touching the bytes that are gone kills the program with SIGBUS. No
-//! language can rule this out. Who maps a store promises that nobody truncates its files meanwhile;
-//! the mount of this crate makes no such assumption, and never touches a map itself.
+//! language can rule this out. So mapping is safe, and looking at what is mapped is not: who does promises that
+//! nobody writes meanwhile what he looks at, and that nobody truncates the file. The mount of this crate makes no
+//! such assumption, and never touches a map itself.
 #![allow(unsafe_code)]
 
 mod guard;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::ops::Deref;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
-use memmap2::{Mmap, MmapOptions, MmapRaw};
+use memmap2::{MmapOptions, MmapRaw};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::error::{Error, Result};
@@ -46,16 +48,12 @@ impl std::str::FromStr for Mode {
     }
 }
 
-#[derive(Debug)]
-enum Region {
-    Frozen(Mmap),
-    Shared(MmapRaw),
-}
-
 /// One mapped range of one version of a file.
 #[derive(Debug)]
 struct Mapping {
-    region: Region,
+    /// Never as a slice: others may write it.
+    map: MmapRaw,
+    mode: Mode,
     identity: Identity,
     /// Whether someone holds the right to write through this mapping.
     leased: AtomicBool,
@@ -63,26 +61,16 @@ struct Mapping {
 
 impl Mapping {
     fn new(path: &Path, mode: Mode, file: &File, range: &Range, identity: Identity) -> Result<Self> {
-        let fail = |source| Error::Io { path: path.to_owned(), action: "map", source };
         let mut options = MmapOptions::new();
         let length = usize::try_from(range.size)
             .map_err(|_| Error::refused(path, "the file is larger than the address space"))?;
         options.offset(range.offset).len(length);
-        let region = match mode {
-            // SAFETY: see the module's documentation; the range was checked against the file's size.
-            Mode::Read => Region::Frozen(unsafe { options.map(file) }.map_err(fail)?),
-            Mode::ReadWrite => Region::Shared(options.map_raw(file).map_err(fail)?),
+        let map = match mode {
+            Mode::Read => options.map_raw_read_only(file),
+            Mode::ReadWrite => options.map_raw(file),
         };
-        Ok(Self { region, identity, leased: AtomicBool::new(false) })
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match &self.region {
-            Region::Frozen(map) => map,
-            // SAFETY: the region is mapped for as long as `self` lives. That others may change the
-            // bytes meanwhile is what a shared map is; see the module's documentation.
-            Region::Shared(map) => unsafe { std::slice::from_raw_parts(map.as_ptr(), map.len()) },
-        }
+        let map = map.map_err(|e| Error::io(path, "map", e))?;
+        Ok(Self { map, mode, identity, leased: AtomicBool::new(false) })
     }
 
     /// Whether this mapping shows the file that is `now` at the path.
@@ -91,14 +79,14 @@ impl Mapping {
     fn shows(&self, now: &Identity) -> bool {
         let then = &self.identity;
         let same_file = (then.device, then.inode, then.size) == (now.device, now.inode, now.size);
-        same_file && (matches!(self.region, Region::Shared(_)) || then.modified == now.modified)
+        same_file && (self.mode == Mode::ReadWrite || then.modified == now.modified)
     }
 }
 
 /// Mapped bytes of a file, or of a part of it: `bytes` in mode `r`, `bytearray` in mode `r+`.
 ///
 /// The mapping is shared with everyone else who opened the same file, and lives until the last of
-/// them is dropped.
+/// them is dropped. Nothing that is safe shows the bytes themselves, since any of them may write.
 #[derive(Debug)]
 pub struct MmapBytes {
     mapping: Arc<Mapping>,
@@ -114,16 +102,47 @@ impl MmapBytes {
         self.mode
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Where they begin. Reading there is as dangerous as [`bytes`](Self::bytes) says.
+    pub fn as_ptr(&self) -> *const u8 {
+        self.mapping.map.as_ptr().wrapping_add(self.start)
+    }
+
+    /// The bytes, which are the file's.
+    ///
+    /// # Safety
+    ///
+    /// As long as the slice lives, nobody writes these bytes, by another handle of this process or in another
+    /// process, and nobody truncates the file: that would end this process by SIGBUS.
+    pub unsafe fn bytes(&self) -> &[u8] {
+        // SAFETY: the range lies inside the mapping, which lives as long as `self`; that nobody writes it the
+        // caller promises.
+        unsafe { std::slice::from_raw_parts(self.as_ptr(), self.length) }
+    }
+
     /// The bytes, to be written; what is written here is written to the file.
     ///
     /// # Errors
     ///
     /// [`Error::Refused`] for `path` when the bytes were opened in mode `r`, or while another holder of
     /// the same mapping writes: one at a time may, until it is dropped.
-    pub fn bytes_mut(&mut self, path: &Path) -> Result<&mut [u8]> {
-        let Region::Shared(map) = &self.mapping.region else {
-            return Err(Error::refused(path, "opened in mode r, which is frozen; open in mode r+ to write"));
-        };
+    ///
+    /// # Safety
+    ///
+    /// As long as the slice lives, nobody else reads or writes these bytes, by another handle of this process or
+    /// in another process, and nobody truncates the file. That of those who write one does at a time is no more
+    /// than a help: it knows nothing of parts that are mapped by themselves, of other paths to the file, and of
+    /// other processes.
+    pub unsafe fn bytes_mut(&mut self, path: &Path) -> Result<&mut [u8]> {
         if self.mode == Mode::Read {
             return Err(Error::refused(path, "opened in mode r, which is frozen; open in mode r+ to write"));
         }
@@ -133,9 +152,51 @@ impl MmapBytes {
             }
             self.lease = true;
         }
-        // SAFETY: the range lies inside the mapping, which lives as long as `self`; the lease makes
-        // this the only mutable slice of the mapping in this process.
-        Ok(unsafe { std::slice::from_raw_parts_mut(map.as_mut_ptr().add(self.start), self.length) })
+        let start = self.mapping.map.as_mut_ptr().wrapping_add(self.start);
+        // SAFETY: the range lies inside the mapping, which lives as long as `self` and is writable, for a mapping
+        // to read serves nobody in mode r+; that nobody else uses it the caller promises.
+        Ok(unsafe { std::slice::from_raw_parts_mut(start, self.length) })
+    }
+
+    /// A part of the bytes, to be passed to the kernel; none where it leaves them.
+    pub fn part(&self, range: std::ops::Range<usize>) -> Option<Untouched<'_>> {
+        let length = range.end.checked_sub(range.start).filter(|_| range.end <= self.length)?;
+        Some(Untouched { start: self.as_ptr().wrapping_add(range.start), length, of: PhantomData })
+    }
+}
+
+/// Bytes of a map on their way to the kernel, which takes them whatever others write to the file meanwhile, and
+/// says so when they are gone. This process does not look at them.
+#[derive(Clone, Copy, Debug)]
+pub struct Untouched<'m> {
+    start: *const u8,
+    length: usize,
+    /// The map that they are of.
+    of: PhantomData<&'m MmapBytes>,
+}
+
+impl Default for Untouched<'_> {
+    /// None.
+    fn default() -> Self {
+        Self { start: std::ptr::NonNull::dangling().as_ptr(), length: 0, of: PhantomData }
+    }
+}
+
+impl<'m> Untouched<'m> {
+    /// Passes them to something that does nothing with them but giving their address to the kernel.
+    pub(crate) fn pass_to_kernel<T>(self, pass: impl FnOnce(&[u8]) -> T) -> T {
+        // SAFETY: the range lies inside a mapping that lives for 'm; nothing reads it by this slice.
+        pass(unsafe { std::slice::from_raw_parts(self.start, self.length) })
+    }
+
+    /// The bytes.
+    ///
+    /// # Safety
+    ///
+    /// As that of [`MmapBytes::bytes`].
+    pub unsafe fn bytes(self) -> &'m [u8] {
+        // SAFETY: the range lies inside a mapping that lives for 'm; that nobody writes it the caller promises.
+        unsafe { std::slice::from_raw_parts(self.start, self.length) }
     }
 }
 
@@ -151,14 +212,6 @@ impl Drop for MmapBytes {
         if self.lease {
             self.mapping.leased.store(false, Ordering::Release);
         }
-    }
-}
-
-impl Deref for MmapBytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.mapping.bytes()[self.start..self.start + self.length]
     }
 }
 
@@ -288,6 +341,19 @@ pub fn allow_maximal_open_files() -> Result<u64> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(fail)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(fail)?;
     Ok(hard)
+}
+
+/// Has all threads share one heap, where the addresses of this process are limited (`ulimit -v`): each would
+/// otherwise take 64 MiB of them for a heap of its own.
+pub fn spare_addresses() {
+    if getrlimit(Resource::RLIMIT_AS).is_ok_and(|(soft, _)| soft == libc::RLIM_INFINITY) {
+        return;
+    }
+    // SAFETY: this sets a number in the allocator, before there are threads.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
 }
 
 /// Has large buffers mapped one by one, so that a part of one that is never used takes no memory.

@@ -11,9 +11,18 @@ mod text;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use crate::error::Result;
 pub use files::{COLUMN_NAMES, NameFiles, ROW_NAMES};
 use index::Index;
 use quoted::Gain;
+pub use quoted::write_quoted;
+pub use text::LONGEST_NAME;
+
+/// A name that is there twice, and its places.
+type Twice = (String, u64, u64);
+
+/// Names that are looked at before it is asked again whether anybody waits for them.
+const MANY: u64 = 1 << 16;
 
 /// The names along one axis of an array, in order: all differ, and none is empty.
 #[derive(Debug, Default)]
@@ -30,16 +39,18 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// The names that end there in the text.
+    /// The names that end there in the text; or a name that is there twice, and its places.
     ///
     /// # Errors
     ///
-    /// A name that is there twice, and its places.
-    fn new(source: PathBuf, text: String, ends: Vec<u32>) -> Result<Self, (String, u64, u64)> {
+    /// [`crate::Error::Unfinished`] when nobody waits for them any more.
+    fn new(source: PathBuf, text: String, ends: Vec<u32>) -> Result<std::result::Result<Self, Twice>> {
         let mut labels = Self { source, text, ends, ..Self::default() };
-        let twice = |(first, second)| (labels.get(first).to_owned(), first, second);
-        labels.index = Index::new(&labels).map_err(twice)?;
-        Ok(labels)
+        match Index::new(&labels)? {
+            Ok(index) => labels.index = index,
+            Err((first, second)) => return Ok(Err((labels.get(first).to_owned(), first, second))),
+        }
+        Ok(Ok(labels))
     }
 
     /// Number of names: that of the array's rows or columns.

@@ -16,12 +16,16 @@ use crate::names::Names;
 use crate::select::Rows;
 use crate::source::{Run, Source};
 use crate::store::Stat;
+use crate::task::{self, Flight};
 use crate::vfile::{Extent, VirtualFile};
 pub use bounds::RowBounds;
 use dense::Densified;
 use gather::Gathered;
 use indptr::{Indptr, Rebased, RowSums, Stored};
 use strided::Strided;
+
+/// Rows whose bounds are read in hardly any time, wherever they are.
+const FEW_ROWS: u64 = 256;
 
 /// What of an array a file shows.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -141,19 +145,25 @@ pub struct Selection {
     array: Arc<StoredArray>,
     rows: Rows,
     formats: Formats,
-    /// Of a sparse matrix, where the elements of the selected rows are: once told, sizes hold.
+    /// Of a sparse matrix, where the elements of the selected rows are: once found, sizes hold.
     stored: OnceLock<Stored>,
+    finding: Flight,
 }
 
 impl Selection {
     /// The whole array.
     pub fn whole(array: Arc<StoredArray>) -> Self {
         let rows = Rows::all(array.metadata.shape().rows());
-        Self::of_rows(array, rows)
+        Self::new(array, rows)
     }
 
-    fn of_rows(array: Arc<StoredArray>, rows: Rows) -> Self {
-        Self { array, rows, formats: Formats::ALL, stored: OnceLock::new() }
+    fn new(array: Arc<StoredArray>, rows: Rows) -> Self {
+        Self { array, rows, formats: Formats::ALL, stored: OnceLock::new(), finding: Flight::default() }
+    }
+
+    /// The same selection, of which nothing is known yet that comes of the data.
+    pub fn anew(&self) -> Self {
+        self.of_rows(self.rows)
     }
 
     /// The same in these formats only.
@@ -164,7 +174,12 @@ impl Selection {
     /// The rows that a slice such as `100:200` selects of this selection.
     pub fn slice(&self, text: &[u8]) -> Option<Self> {
         let rows = Rows::parse(text, self.rows.count())?.of(&self.rows)?;
-        Some(Self::of_rows(Arc::clone(&self.array), rows).in_formats(self.formats))
+        Some(self.of_rows(rows))
+    }
+
+    /// These rows of the whole array, in the same formats.
+    pub fn of_rows(&self, rows: Rows) -> Self {
+        Self::new(Arc::clone(&self.array), rows).in_formats(self.formats)
     }
 
     /// The formats that are wanted.
@@ -427,20 +442,23 @@ impl Selection {
 
     /// Where the elements of the selected rows are: found once, and then the same for all that is made of them.
     fn stored(&self) -> Result<Stored> {
-        if let Some(stored) = self.stored.get() {
-            return Ok(stored.clone());
-        }
-        let stored = self.find_stored(self.rows)?;
-        Ok(self.stored.get_or_init(|| stored).clone())
+        let find = || {
+            let stored = self.find_stored(self.rows)?;
+            Ok(self.stored.get_or_init(|| stored).clone())
+        };
+        self.finding.run(|| self.stored.get().cloned(), find)
     }
 
     /// Where the elements of these rows are, of which `indptr` is read: the ends, or all where the rows are apart.
     fn find_stored(&self, rows: Rows) -> Result<Stored> {
         let indptr = self.indptr();
-        Ok(match rows.is_contiguous() {
-            true => Stored::Run(indptr.run(rows.start(), rows.count())?),
-            false => Stored::Apart(Arc::new(RowSums::new(&indptr, rows)?)),
-        })
+        if rows.is_contiguous() {
+            return Ok(Stored::Run(indptr.run(rows.start(), rows.count())?));
+        }
+        if rows.count() > FEW_ROWS {
+            task::begin_long()?;
+        }
+        Ok(Stored::Apart(Arc::new(RowSums::new(&indptr, rows)?)))
     }
 }
 

@@ -6,18 +6,27 @@
 //! the file's size first, since the rest of its last page reads as zeros through a map.
 
 use std::fs::File;
-use std::ops::{Deref, Range};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::ArcSwapOption;
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::mmap::{GuardedMap, MmapBytes, Mode, mmap_file};
+use crate::generation::{FileId, Generation, is_written};
+use crate::mmap::{GuardedMap, MmapBytes, Mode, Untouched, mmap_file};
 use crate::open_files::Closable;
-use crate::store::{FileKind, Identity, Stat, Store};
+use crate::store::{FileKind, Identity, Rights, Stat, Store};
+use crate::task;
+
+/// Elements that are picked, and bytes of a whole file that are read, before it is asked again whether anybody
+/// waits for them: each of the first may be a read of its own from a disk.
+const GATHERED: usize = 256;
+const PIECE: usize = 4 << 20;
 
 /// A run of bytes of a file of the store.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +51,21 @@ impl Run<'_> {
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(length);
         self.source.mapped(self.offset + offset.min(self.length), length)
     }
+
+    /// Blocks of 512 bytes that it takes on the disk; of a part of a file at the most.
+    pub fn blocks(&self) -> u64 {
+        let blocks = self.source.stat().blocks;
+        if self.length == self.source.len() { blocks } else { blocks.min(self.length.div_ceil(512)) }
+    }
+}
+
+/// What is looked for in a file: where bytes are, or where nothing was ever written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Whence {
+    /// `SEEK_DATA`
+    Data,
+    /// `SEEK_HOLE`
+    Hole,
 }
 
 /// One version of one regular file of a store.
@@ -62,6 +86,9 @@ struct Held {
     identity: Identity,
     opened: ArcSwapOption<Opened>,
     is_used: AtomicBool,
+    was_read: AtomicBool,
+    /// Since it was first opened.
+    generation: OnceLock<Arc<Generation>>,
 }
 
 impl Closable for Held {
@@ -83,24 +110,24 @@ impl Closable for Held {
     }
 }
 
-/// Bytes of a map, which stays for as long as they are held. They are to be passed on and not touched.
+/// Bytes of a map, which stays for as long as they are held.
 pub struct Mapped {
     opened: Arc<Opened>,
     range: Range<usize>,
 }
 
-impl Deref for Mapped {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
+impl Mapped {
+    /// The bytes, to be passed on.
+    pub fn untouched(&self) -> Untouched<'_> {
         let map = self.opened.map.get().and_then(Option::as_ref);
-        map.and_then(|map| map.get(self.range.clone())).unwrap_or_default()
+        map.and_then(|map| map.part(self.range.clone())).unwrap_or_default()
     }
 }
 
 #[derive(Debug)]
 struct Opened {
-    file: File,
+    /// Shared with the file's [`Generation`], which asks by it whether anybody is writing.
+    file: Arc<File>,
     /// Made when it is first needed; none where the system had no room for another mapping: then
     /// everything is read instead.
     map: OnceLock<Option<MmapBytes>>,
@@ -111,29 +138,36 @@ struct Opened {
 impl Source {
     /// The file at `path` of the store, links inside the store followed. It is not opened yet.
     ///
-    /// Its rights are narrowed by those of the directories that a link to it leads past.
+    /// Its rights are narrowed by those of the directories that a link to it leads past, as they are now.
     pub fn find(store: &Arc<Store>, path: &Path) -> Result<Self> {
         let mut stat = store.stat(path)?;
         let mut target = path.to_owned();
         if stat.kind == FileKind::Link {
-            target = store.resolve(path)?;
-            stat = store.stat(&target)?;
-            for directory in store.passage(&target)? {
-                stat.rights = stat.rights.behind(&directory);
+            let way = store.resolve(path)?;
+            stat = store.stat(&way.end)?;
+            for directory in &way.passed {
+                stat.rights = stat.rights.behind(&store.stat(directory)?.rights);
             }
+            target = way.end;
         }
         if stat.kind != FileKind::File {
             return Err(Error::invalid(path, "kind of file", FileKind::File.name(), stat.kind.name()));
         }
         let name = path.to_owned();
         let opened = ArcSwapOption::empty();
-        let held = Arc::new(Held { identity: stat.identity, opened, is_used: AtomicBool::new(false) });
+        let (is_used, was_read, generation) = Default::default();
+        let held = Arc::new(Held { identity: stat.identity, opened, is_used, was_read, generation });
         Ok(Self { store: Arc::clone(store), path: target, name, stat, held })
     }
 
     /// Path in the store, as it was found.
     pub fn name(&self) -> &Path {
         &self.name
+    }
+
+    /// Where it is in the store, if what was found is a link.
+    pub fn link_target(&self) -> Option<&Path> {
+        (self.path != self.name).then_some(&*self.path)
     }
 
     /// What the file was when it was found.
@@ -151,10 +185,52 @@ impl Source {
         self.len() == 0
     }
 
-    /// Whether the path still shows the version that was found.
+    /// Which file it is, whatever its bytes.
+    pub fn id(&self) -> FileId {
+        self.stat.identity.file()
+    }
+
+    /// Whether the bytes stay as they are, as far as anybody can tell: since the file was found nobody was seen who
+    /// writes in it. Nothing is looked at.
+    pub fn is_settled(&self) -> bool {
+        let found = self.stat.identity.generation;
+        !is_written(found) && self.generation() == found
+    }
+
+    /// The generation of the file as it was last seen; nothing is looked at.
+    pub fn generation(&self) -> u64 {
+        let found = self.stat.identity.generation;
+        match self.held.generation.get() {
+            Some(generation) => generation.number(),
+            // By another who has found it.
+            None => self.store.generations().get(self.id()).map_or(found, |generation| generation.number()),
+        }
+    }
+
+    /// Whether the file may be opened now as what was found: it is current, or was written in place since.
+    pub fn can_be_opened(&self) -> bool {
+        self.is_current() || (!self.is_settled() && self.is_in_place())
+    }
+
+    /// Whether the path still shows the version that was found, to whom it was shown then.
     pub fn is_current(&self) -> bool {
-        self.store.identity(&self.path).is_ok_and(|identity| identity == self.stat.identity)
-            && (self.path == self.name || self.store.resolve(&self.name).is_ok_and(|path| path == self.path))
+        if self.path == self.name {
+            return self.store.identity(&self.path).is_ok_and(|identity| identity == self.stat.identity);
+        }
+        // A link: it may lead elsewhere by now, or past directories that let others through.
+        let now = Self::find(&self.store, &self.name);
+        now.is_ok_and(|now| now.path == self.path && now.version() == self.version())
+    }
+
+    /// What tells this version from others: which bytes they are, and who may read them.
+    pub fn version(&self) -> (Identity, Rights) {
+        (self.stat.identity, self.stat.rights)
+    }
+
+    /// Whether the path still shows the file that was found, whatever its bytes.
+    fn is_in_place(&self) -> bool {
+        let found = &self.stat.identity;
+        self.store.identity(&self.path).is_ok_and(|now| (now.file(), now.size) == (found.file(), found.size))
     }
 
     /// Makes sure that the file is open: from here on this version can be read, whatever becomes of
@@ -162,9 +238,19 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`] when another version has taken its place.
+    /// [`Error::Stale`] when another file has taken its place.
     pub fn open(&self) -> Result<()> {
         self.opened().map(drop)
+    }
+
+    /// Whether the file was ever opened: from then on it is known of its bytes whether somebody writes in them.
+    pub fn was_opened(&self) -> bool {
+        self.held.generation.get().is_some()
+    }
+
+    /// Whether something of the file was ever read.
+    pub fn was_read(&self) -> bool {
+        self.held.was_read.load(Ordering::Relaxed)
     }
 
     /// Passes the open file to `use_it`, who may hand it to the kernel.
@@ -186,16 +272,30 @@ impl Source {
         Ok(opened)
     }
 
+    fn opened_to_read(&self) -> Result<Arc<Opened>> {
+        if !self.was_read() {
+            self.held.was_read.store(true, Ordering::Relaxed);
+        }
+        self.opened()
+    }
+
     fn open_anew(&self) -> Result<Arc<Opened>> {
         let (file, identity) =
             self.store.open_file(&self.path).map_err(|error| match error.is_not_found() {
                 true => Error::Stale { path: self.name.clone() },
                 false => error,
             })?;
-        // Not its mode: a file that was closed for want of room is opened again for those who had it.
-        if !identity.has_bytes_of(&self.stat.identity) {
+        let file = Arc::new(file);
+        let generation = self.store.generations().opened(identity.file(), &file);
+        if (identity.file(), identity.size) != (self.id(), self.len()) {
             return Err(Error::Stale { path: self.name.clone() });
         }
+        // Not its mode: a file that was closed for want of room is opened again for those who had it.
+        if !identity.at(generation.number()).has_bytes_of(&self.stat.identity) {
+            // Nobody was seen, but somebody has written in it.
+            self.store.generations().was_written(self.id());
+        }
+        let _ = self.held.generation.set(generation);
         let opened = Arc::new(Opened { file, map: OnceLock::new(), guarded: OnceLock::new() });
         let none: Option<Arc<Opened>> = None;
         let before = self.held.opened.compare_and_swap(&none, Some(Arc::clone(&opened)));
@@ -214,7 +314,8 @@ impl Source {
 
     /// Refuses when the file no longer reaches to `end`.
     fn check_reaches(&self, file: &File, end: u64) -> Result<Identity> {
-        let now = self.identity_of(file)?;
+        let meta = file.metadata().map_err(|e| Error::io(&self.name, "look at", e))?;
+        let now = Stat::of(&meta).identity.at(self.stat.identity.generation);
         let found = now.size;
         // Any loss counts: of what is left nobody knows which version it belongs to.
         if found < self.len() || found < end {
@@ -223,34 +324,30 @@ impl Source {
         Ok(now)
     }
 
-    fn identity_of(&self, file: &File) -> Result<Identity> {
-        let meta = file.metadata().map_err(|e| Error::io(&self.name, "look at", e))?;
-        Ok(Stat::of(&meta).identity)
+    /// Which version of the bytes the open file has at this moment, as far as anybody was seen who writes.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and [`Error::Truncated`] when the file has shrunk.
+    pub fn identity_now(&self) -> Result<Identity> {
+        let now = self.check_reaches(&self.opened()?.file, self.len())?;
+        Ok(now.at(self.store.generations().look(self.id())))
     }
 
-    /// Whether what was read so far is all of the version that was found: a file can be written in
-    /// place while it is read.
+    /// Whether what was read so far is all of the version that was found, and nobody was seen who writes: a file can
+    /// be written in place while it is read.
     ///
     /// # Errors
     ///
     /// [`Error::Truncated`] or [`Error::Stale`] when it is not.
     pub fn check_unchanged(&self) -> Result<()> {
-        let opened = self.opened()?;
-        let now = self.check_reaches(&opened.file, self.len())?;
+        let now = self.identity_now()?;
+        let is_same_generation = now.generation == self.stat.identity.generation;
         // The name may go meanwhile, or another take it: that is a change of the inode, not of the bytes.
-        match now.has_bytes_of(&self.stat.identity) {
+        match now.has_bytes_of(&self.stat.identity) && is_same_generation {
             true => Ok(()),
             false => Err(Error::Stale { path: self.name.clone() }),
         }
-    }
-
-    /// Which version of the bytes the open file has at this moment.
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](Self::open).
-    pub fn identity_now(&self) -> Result<Identity> {
-        self.identity_of(&self.opened()?.file)
     }
 
     /// The bytes `offset..offset + length` of the map, to be passed to the kernel and not touched;
@@ -260,7 +357,7 @@ impl Source {
     ///
     /// [`Error::Truncated`] when the file has shrunk.
     pub fn mapped(&self, offset: u64, length: usize) -> Result<Option<Mapped>> {
-        let opened = self.opened()?;
+        let opened = self.opened_to_read()?;
         let Some(map) = opened.map.get_or_init(|| self.map(&opened.file)) else { return Ok(None) };
         self.check_reaches(&opened.file, offset.saturating_add(length as u64))?;
         let start = usize::try_from(offset).ok();
@@ -269,13 +366,39 @@ impl Source {
         Ok(range.map(|range| Mapped { opened: Arc::clone(&opened), range }))
     }
 
+    /// Where data begin, or a hole, at `offset` or after it; the end of the file where none do.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Truncated`] when the file has shrunk.
+    pub fn seek(&self, offset: u64, whence: Whence) -> Result<u64> {
+        let opened = self.opened()?;
+        self.check_reaches(&opened.file, self.len())?;
+        let to = match whence {
+            Whence::Data => SeekFrom::Data(offset),
+            Whence::Hole => SeekFrom::Hole(offset),
+        };
+        // All reading is done by offset, so that it does not matter where this leaves the descriptor.
+        match rustix::fs::seek(&opened.file, to) {
+            Ok(found) => Ok(found.min(self.len())),
+            Err(Errno::NXIO) => Ok(self.len()),
+            // A file system that knows no holes.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => match whence {
+                Whence::Data => Ok(offset),
+                Whence::Hole => Ok(self.len()),
+            },
+            Err(error) => Err(Error::io(&self.name, "seek in", error.into())),
+        }
+    }
+
     /// Fills `buffer` from `offset` on.
     ///
     /// # Errors
     ///
     /// [`Error::Truncated`] when the file does not reach so far any more.
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        let opened = self.opened()?;
+        task::check()?;
+        let opened = self.opened_to_read()?;
         match opened.file.read_exact_at(buffer, offset) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
@@ -293,14 +416,23 @@ impl Source {
     ///
     /// [`Error::Truncated`] when the file has shrunk.
     pub fn gather<T: bytemuck::Pod>(&self, offset: u64, stride: u64, out: &mut [T]) -> Result<bool> {
-        let opened = self.opened()?;
+        let opened = self.opened_to_read()?;
         let Some(map) = opened.guarded.get_or_init(|| GuardedMap::new(&opened.file)) else {
             return Ok(false);
         };
         let (Ok(offset), Ok(stride)) = (usize::try_from(offset), usize::try_from(stride)) else {
             return Ok(false);
         };
-        let is_whole = map.gather(offset, stride, out);
+        let mut is_whole = true;
+        for (i, piece) in out.chunks_mut(GATHERED).enumerate() {
+            task::check()?;
+            let skipped = (i * GATHERED).checked_mul(stride);
+            let at = skipped.and_then(|skipped| offset.checked_add(skipped));
+            is_whole = at.is_some_and(|at| map.gather(at, stride, piece));
+            if !is_whole {
+                break;
+            }
+        }
         // Afterwards, for what is cut off the last page reads as zeros, and no signal tells.
         let now = self.check_reaches(&opened.file, self.len())?;
         // It may have been cut off, and all be there again by now: then a time tells, and reading is right.
@@ -319,7 +451,10 @@ impl Source {
         if identity != self.stat.identity {
             return Err(Error::Stale { path: self.name.clone() });
         }
-        file.read_exact_at(&mut bytes, 0).map_err(|e| Error::io(&self.name, "read", e))?;
+        for (i, piece) in (0..).zip(bytes.chunks_mut(PIECE)) {
+            task::check()?;
+            file.read_exact_at(piece, i * PIECE as u64).map_err(|e| Error::io(&self.name, "read", e))?;
+        }
         Ok(bytes)
     }
 }

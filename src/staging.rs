@@ -1,10 +1,10 @@
 //! Files that appear together: written aside, then put in place under a lock.
 //!
 //! ```text
-//! .arrayfs-unfinished-XXXXXX/    one writer's; locked (flock) for as long as the writer lives
-//!     x.array                    the data files, under their names, until they are put in place
-//!     x.yaml                     last
-//!     versions                   which versions of the array's files are put in place, and which go
+//! .arrayfs-unfinished-XXXXXXXXXXXXXXXX/    one writer's; locked (flock) for as long as the writer lives
+//!     .arrayfs-versions      which versions of the array's files are put in place, and which go
+//!     x.array                the data files, under their names, until they are put in place
+//!     x.yaml                 last
 //! ```
 //!
 //! Putting files in place happens under a lock of the directory itself, so that of several writers one comes
@@ -12,89 +12,51 @@
 //! free removes what a dead writer left: the directory, and data files that were in place already, or still,
 //! while no `.yaml` was.
 //!
+//! The directory may be one where other users write too. So each is opened once, nothing is found by its path
+//! again, and of what is there only that is believed which nobody else can have made or changed.
+//!
 //! Where the file system knows no locks, writers do not wait for each other, and nothing is cleaned up.
 
-use std::collections::HashSet;
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+mod directory;
+mod leftover;
+mod target;
+mod writers;
 
-use nix::fcntl::{Flock, FlockArg};
-use tempfile::TempDir;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::format::{ARRAY, DATA, INDICES, INDPTR, YAML};
-use crate::store::{stem, with_suffix};
+use crate::format::YAML;
+use crate::names::{COLUMN_NAMES, ROW_NAMES};
+use directory::Directory;
+use target::ALL;
+pub use target::Existing;
+pub(crate) use target::Target;
+pub use writers::abandon;
+use writers::writers;
 
 /// How the names begin of what is not finished yet.
 pub const UNFINISHED: &str = ".arrayfs-unfinished-";
 
-/// How long a writer waits for others, which take moments.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Where a writer says which files it puts in place and which go. None of an array has a name without a suffix.
-const VERSIONS: &str = "versions";
-
-/// The data files that an array can have.
-const SUFFIXES: [&str; 4] = [ARRAY, DATA, INDICES, INDPTR];
-
-/// The lock of a directory, which keeps all other writers of arrays out of it, if there are locks.
-#[derive(Debug)]
-pub struct DirectoryLock {
-    lock: Option<Flock<File>>,
-}
-
-impl DirectoryLock {
-    /// Waits for the lock of the directory of this file.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Refused`] when others do not give it back.
-    pub fn of(file: &Path) -> Result<Self> {
-        let start = Instant::now();
-        loop {
-            match try_lock(directory(file)) {
-                Err(nix::Error::EWOULDBLOCK) if start.elapsed() < PATIENCE => sleep(Duration::from_millis(1)),
-                Err(nix::Error::EWOULDBLOCK) => {
-                    let seconds = PATIENCE.as_secs();
-                    let why =
-                        format!("another program keeps its directory locked, for {seconds} seconds now");
-                    return Err(Error::refused(file, why));
-                }
-                lock => return Ok(Self { lock: lock.ok() }),
-            }
-        }
-    }
-}
-
-/// Locks a directory, unless somebody has.
-fn try_lock(path: &Path) -> nix::Result<Flock<File>> {
-    let mut options = File::options();
-    let file = options.read(true).custom_flags(libc::O_DIRECTORY).open(path);
-    let file = file.map_err(|e| e.raw_os_error().map_or(nix::Error::UnknownErrno, nix::Error::from_raw))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno)
-}
-
-fn directory(file: &Path) -> &Path {
-    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+/// Whether this is the name of something that is not finished yet.
+pub fn is_unfinished(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(UNFINISHED.as_bytes())
 }
 
 /// The files of an array that is being written.
 #[derive(Debug)]
-pub struct Staging {
-    /// Path of the array, without a suffix.
-    path: PathBuf,
-    /// Where each file is to be, in this order.
-    targets: Vec<PathBuf>,
-    aside: TempDir,
-    /// Gone last, for what is not locked may be removed by anyone.
-    _alive: Option<Flock<File>>,
+pub(crate) struct Staging {
+    target: Target,
+    existing: Existing,
+    /// Suffixes of its files, in the order in which they are put in place.
+    suffixes: Vec<String>,
+    /// Locked until it is closed: what is not may be removed by anyone.
+    aside: Directory,
+    /// The name of `aside`.
+    name: OsString,
 }
 
 impl Staging {
@@ -102,129 +64,157 @@ impl Staging {
     ///
     /// # Errors
     ///
-    /// Whatever the system says, and as [`DirectoryLock::of`].
-    pub fn new(path: &Path) -> Result<Self> {
+    /// Whatever the system says, [`Error::Refused`] for a path that no array can have, when others do not give
+    /// the lock of its directory back or change there what is made, [`Error::Exists`].
+    pub fn new(path: &Path, existing: Existing) -> Result<Self> {
         let fail = |e| Error::io(path, "create", e);
-        let lock = DirectoryLock::of(path)?;
-        if let Some(lock) = &lock.lock {
-            clear_once(directory(path), lock);
+        let target = Target::open(path, "create")?;
+        let lock = target.lock()?;
+        if lock.is_held() {
+            leftover::clear_once(&target);
         }
-        let aside = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(directory(path)).map_err(fail)?;
-        let alive = try_lock(aside.path()).ok();
-        Ok(Self { path: path.to_owned(), targets: Vec::new(), aside, _alive: alive })
+        target.check(existing)?;
+        let mut writers = writers();
+        let (name, aside) = target.directory.make_private(UNFINISHED).map_err(fail)?;
+        let files =
+            ALL.iter().map(|suffix| target.name_of(suffix)).chain([leftover::VERSIONS.into()]).collect();
+        if let Err(error) = writers.add(&target.directory, &name, &aside, files) {
+            let _ = target.directory.remove_directory(&name);
+            return Err(fail(error));
+        }
+        aside.keep_locked();
+        drop(lock);
+        let staging = Self { target, existing, suffixes: Vec::new(), aside, name };
+        let started = staging.start_record();
+        drop(writers);
+        started.map_err(fail)?;
+        Ok(staging)
     }
 
-    /// Writes one of the files, which is to be at `target`.
+    /// Writes one of the files, that with this suffix.
     ///
     /// # Errors
     ///
     /// Whatever the system or `fill` says.
-    pub fn write(&mut self, target: PathBuf, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
-        let file = File::options().write(true).create_new(true).open(self.aside_of(&target));
-        fill(&mut file.map_err(|e| Error::io(&self.path, "create", e))?)?;
-        self.targets.push(target);
+    pub fn write(&mut self, suffix: &str, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+        let fail = |e| Error::io(self.target.path(), "create", e);
+        let step = writers();
+        let mut file = self.aside.create(&self.target.name_of(suffix)).map_err(fail)?;
+        drop(step);
+        fill(&mut file)?;
+        // Some file systems tell of a full disk no sooner.
+        nix::unistd::close(file).map_err(|errno| fail(errno.into()))?;
+        self.suffixes.push(suffix.to_owned());
         Ok(())
     }
 
-    /// Puts the files in place, in the order they were written, after `obsolete` have gone, in their order.
+    /// Puts the files in place, in the order they were written, after the other files of the old array have gone:
+    /// its `.yaml` first, then its names.
     ///
     /// # Errors
     ///
-    /// Whatever the system says, and as [`DirectoryLock::of`]; then none of the files is in place.
-    pub fn place(self, obsolete: &[PathBuf]) -> Result<()> {
-        let _lock = DirectoryLock::of(&self.path)?;
-        self.record().map_err(|e| Error::io(&self.path, "create", e))?;
-        let gone = obsolete.iter().try_for_each(|path| remove_file(path));
-        let placed = gone.and_then(|()| self.targets.iter().try_for_each(|target| self.place_one(target)));
-        if placed.is_err() {
-            withdraw(directory(&self.path), self.aside.path());
-        }
-        placed
+    /// As [`new`](Self::new); then none of the files is in place.
+    pub fn place(self) -> Result<()> {
+        let _lock = self.target.lock()?;
+        let mut writers = writers();
+        self.target.check(self.existing)?;
+        self.record().map_err(|e| Error::io(self.target.path(), "create", e))?;
+        self.put()?;
+        writers.has_placed();
+        writers.remove(&self.name);
+        Ok(())
     }
 
-    fn place_one(&self, target: &Path) -> Result<()> {
-        fs::rename(self.aside_of(target), target).map_err(|e| Error::io(target, "create", e))
+    /// Puts the files there, or leaves none of them.
+    fn put(&self) -> Result<()> {
+        let (directory, aside) = (&self.target.directory, &self.aside);
+        match self.existing {
+            Existing::Replace => self.remove_old().and_then(|()| self.place_all()).inspect_err(|_| {
+                leftover::withdraw(directory, aside);
+            }),
+            // There was nothing a moment ago; whatever has come since is not ours to remove.
+            Existing::Refuse => self.place_all().inspect_err(|_| leftover::withdraw_new(directory, aside)),
+        }
+    }
+
+    /// Removes what is not replaced: of the names too the new data must not stand beside the old ones.
+    fn remove_old(&self) -> Result<()> {
+        let goes_first = [YAML, ROW_NAMES, COLUMN_NAMES];
+        let mut old = self.target.files()?;
+        old.retain(|suffix| goes_first.contains(suffix) || !self.suffixes.iter().any(|new| new == suffix));
+        self.target.remove(&old)
+    }
+
+    fn place_all(&self) -> Result<()> {
+        let replace = self.existing == Existing::Replace;
+        self.suffixes.iter().try_for_each(|suffix| {
+            let renamed = self.aside.rename(&self.target.name_of(suffix), &self.target.directory, replace);
+            renamed.map_err(|e| self.target.not_created(suffix, e))
+        })
+    }
+
+    fn start_record(&self) -> io::Result<()> {
+        let mut file = self.aside.create(leftover::VERSIONS.as_ref())?;
+        file.write_all(leftover::heading(&self.aside)?.as_bytes())
     }
 
     /// Says which files belong to no array unless a `.yaml` is in place: the old ones and the new ones.
     fn record(&self) -> io::Result<()> {
-        let old = SUFFIXES.map(|suffix| with_suffix(&self.path, suffix));
-        let new = self.targets.iter().map(|target| self.aside_of(target));
-        let versions = old.into_iter().chain(new).filter_map(|path| version(&path));
-        fs::write(self.aside.path().join(VERSIONS), versions.collect::<String>())
-    }
-
-    fn aside_of(&self, target: &Path) -> PathBuf {
-        self.aside.path().join(target.file_name().unwrap_or_default())
-    }
-}
-
-/// Removes what dead writers left in a locked directory, the first time that this process comes there.
-fn clear_once(directory: &Path, lock: &Flock<File>) {
-    static CLEARED: Mutex<Option<HashSet<(PathBuf, u64, u64)>>> = Mutex::new(None);
-    let Ok(meta) = lock.metadata() else { return };
-    let mut cleared = CLEARED.lock().unwrap_or_else(PoisonError::into_inner);
-    // A writer of thousands of arrays does not look through thousands of names each time.
-    // Another directory may come to have the number of one that is gone.
-    if cleared.get_or_insert_default().insert((directory.to_owned(), meta.dev(), meta.ino())) {
-        clear(directory);
+        let old = self.target.files().map_err(io::Error::other)?;
+        let old = old.into_iter().map(|suffix| (&self.target.directory, suffix));
+        let new = self.suffixes.iter().map(|suffix| (&self.aside, suffix.as_str()));
+        let version = |(directory, suffix)| leftover::version(directory, &self.target.name_of(suffix));
+        let versions: Vec<_> = old.chain(new).map(version).collect::<io::Result<_>>()?;
+        let text: String = versions.into_iter().flatten().collect();
+        self.aside.append(leftover::VERSIONS.as_ref(), text.as_bytes())
     }
 }
 
-fn clear(directory: &Path) {
-    let Ok(entries) = fs::read_dir(directory) else { return };
-    let left_over = entries.filter_map(io::Result::ok).filter(|entry| is_unfinished(&entry.file_name()));
-    for entry in left_over {
-        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let path = entry.path();
-        // Whoever is alive has the lock.
-        let Some(_lock) = is_directory.then(|| try_lock(&path).ok()).flatten() else { continue };
-        withdraw(directory, &path);
-        match fs::remove_dir_all(&path) {
-            Ok(()) => log::info!("{}: removed, for its writer is gone", path.display()),
-            Err(error) => log::warn!("{}: left by a writer that is gone: {error}", path.display()),
+impl Drop for Staging {
+    fn drop(&mut self) {
+        writers().remove(&self.name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// An array that is written aside and was found to be in nobody's way.
+    fn staged(path: &Path) -> Staging {
+        let mut staging = Staging::new(path, Existing::Refuse).unwrap();
+        for suffix in [".array", ".rows.txt", YAML] {
+            let fill = |file: &mut File| file.write_all(b"new").map_err(|e| Error::io(suffix, "create", e));
+            staging.write(suffix, fill).unwrap();
+        }
+        staging.target.check(Existing::Refuse).unwrap();
+        staging.record().unwrap();
+        staging
+    }
+
+    #[test]
+    fn what_others_put_there_after_the_last_look_stays() {
+        for suffix in [".array", ".rows.txt", YAML] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("x");
+            let staging = staged(&path);
+            let others = dir.path().join(format!("x{suffix}"));
+            fs::write(&others, "others'").unwrap();
+            assert!(matches!(staging.put(), Err(Error::Exists { .. })), "{suffix}");
+            drop(staging);
+            let names: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+            assert_eq!(names, std::slice::from_ref(&others), "{suffix}");
+            assert_eq!(fs::read(others).unwrap(), b"others'", "{suffix}");
         }
     }
-}
 
-/// Whether this is the name of something that is not finished yet.
-pub fn is_unfinished(name: &OsStr) -> bool {
-    name.as_bytes().starts_with(UNFINISHED.as_bytes())
-}
-
-/// Removes a file, if it is there.
-///
-/// # Errors
-///
-/// Whatever the system says.
-pub fn remove_file(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(path, "remove", e)),
-        _ => Ok(()),
+    #[test]
+    fn where_nothing_is_in_the_way_all_is_put_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let staging = staged(&dir.path().join("x"));
+        staging.put().unwrap();
+        drop(staging);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 3);
     }
-}
-
-/// Removes the data files that the writer of `aside` has put in place or was to remove, if its `.yaml`, which
-/// comes last, was not put in place.
-fn withdraw(directory: &Path, aside: &Path) {
-    let mut names =
-        fs::read_dir(aside).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.file_name()));
-    let stem = names.find_map(|name| Some(directory.join(stem(&name, YAML)?)));
-    let (Some(stem), Ok(versions)) = (stem, fs::read_to_string(aside.join(VERSIONS))) else { return };
-    // If somebody else has put one there, the files are those of an array.
-    if fs::symlink_metadata(with_suffix(&stem, YAML)).is_ok() {
-        return;
-    }
-    for path in SUFFIXES.map(|suffix| with_suffix(&stem, suffix)) {
-        if version(&path).is_some_and(|version| versions.contains(&version)) {
-            let _ = fs::remove_file(path);
-        }
-    }
-}
-
-/// A line that tells a file from any other that takes its place.
-fn version(path: &Path) -> Option<String> {
-    let meta = fs::symlink_metadata(path).ok()?;
-    let (inode, size, seconds, nanoseconds) = (meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec());
-    Some(format!("inode {inode}, {size} bytes of {seconds}.{nanoseconds:09}\n"))
 }

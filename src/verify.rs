@@ -66,9 +66,11 @@ static VERIFIERS: &[(&str, Verify)] = &[
     ("safetensors", safetensors::verify),
     ("csv", csv::verify_csv),
     ("tsv", csv::verify_tsv),
+    ("txt", csv::verify_txt),
     ("mtx", mtx::verify),
     ("zarr", zarr::verify),
-    ("dataset.zarr", zarr::verify_dataset),
+    ("v2.zarr", zarr::verify_v2),
+    ("xarray.zarr", zarr::verify_dataset),
     ("h5", h5::verify),
     ("h5ad", h5ad::verify),
     ("10x", tenx::verify),
@@ -79,7 +81,7 @@ static VERIFIERS: &[(&str, Verify)] = &[
     ("mat", mat::verify),
     ("nrrd", nrrd::verify),
     ("nhdr", nrrd::verify_header),
-    ("hdr", envi::verify),
+    ("envi", envi::verify),
     ("md", readme::verify),
 ];
 
@@ -101,7 +103,7 @@ impl Shown<'_> {
     /// The file, for a format that is one.
     fn file(&self) -> std::result::Result<FileReader<'_>, Fault> {
         match &self.content {
-            Content::File(file) => Ok(FileReader::new(file, self.progress)),
+            Content::File(file) => Ok(FileReader::new(file.clone(), self.progress)),
             Content::Folder(_) => Err(Fault("a folder where there should be a file".into())),
         }
     }
@@ -177,7 +179,7 @@ impl Case {
         Ok(match self.content()? {
             Content::File(file) => file.len(),
             Content::Folder(members) => {
-                let lengths = (0..Members::MOST).filter_map(|i| Some(members.get(i)?.1?.len()));
+                let lengths = members.iter().filter_map(|member| Some(member.file?.len()));
                 lengths.fold(0, u64::saturating_add)
             }
         })

@@ -4,13 +4,14 @@
 //! cannot disagree.
 
 mod fill;
+mod part;
 mod repeated;
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::source::{Mapped, Run, Source};
+use crate::source::{Mapped, Run, Source, Whence};
 
 pub use fill::{Fill, Make, read_at};
 pub use repeated::{Piece, Repeated};
@@ -98,6 +99,18 @@ impl Extent {
             }
             Self::Generated { content, .. } => content.run_at(offset),
             Self::Literal(_) | Self::Zeros(_) => None,
+        }
+    }
+
+    /// As [`Source::seek`]: what is not the store's is data.
+    fn seek(&self, offset: u64, whence: Whence) -> Result<u64> {
+        match (self, whence) {
+            (Self::Slice { source, offset: first, length }, _) => {
+                let found = source.seek(first + offset, whence)?;
+                Ok(found.saturating_sub(*first).min(*length))
+            }
+            (_, Whence::Data) => Ok(offset),
+            (_, Whence::Hole) => Ok(self.len()),
         }
     }
 
@@ -216,6 +229,33 @@ impl VirtualFile {
     pub fn run_at(&self, offset: u64) -> Option<Run<'_>> {
         let (extent, start) = self.find(offset)?;
         extent.run_at(offset - start)
+    }
+
+    /// Blocks of 512 bytes that it takes on the disk: those of the store's bytes, or one for all that is made.
+    pub fn blocks(&self) -> u64 {
+        match self.run_at(0) {
+            Some(run) if run.length == self.len() => run.blocks(),
+            _ => u64::from(!self.is_empty()),
+        }
+    }
+
+    /// Where data begin, or a hole, at `offset` or after it; none where there is no such place. Holes
+    /// are those of the store's files, and what comes after the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::seek`].
+    pub fn seek(&self, offset: u64, whence: Whence) -> Result<Option<u64>> {
+        let mut at = offset;
+        while let Some((extent, start)) = self.find(at) {
+            let found = start + extent.seek(at - start, whence)?;
+            let end = start + extent.len();
+            if found < end {
+                return Ok(Some(found));
+            }
+            at = end;
+        }
+        Ok((whence == Whence::Hole && offset < self.len()).then_some(self.len()))
     }
 
     /// Fills `buffer` with the bytes from `offset` on, and returns how many there were: all that are

@@ -3,12 +3,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod common;
+#[path = "import/hostile.rs"]
+mod hostile;
+#[path = "import/matrices.rs"]
+mod matrices;
+#[path = "import/tables.rs"]
+mod tables;
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Output, Stdio};
+use std::process::Output;
 
 use common::{arrayfs, names, python, run, wait_until, write_dense};
 use serde_yaml::Value;
@@ -22,6 +27,12 @@ fn yaml(path: &Path) -> HashMap<String, Value> {
     serde_yaml::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
+/// The ends of the names of files that are imported here.
+const ENDS: [&str; 14] = [
+    "npy", "npz", "mtx", "csv", "tsv", "txt", "mtx.gz", "csv.gz", "txt.gz", "csv.bz2", "tsv.xz", "csv.zst",
+    "npy.gz", "txt.bz2",
+];
+
 #[test]
 fn what_other_programs_wrote_becomes_the_same_numbers() {
     let dir = tempdir().unwrap();
@@ -33,10 +44,7 @@ fn what_other_programs_wrote_becomes_the_same_numbers() {
     fs::create_dir(&store).unwrap();
     let mut count = 0;
     for file in names(&files) {
-        let name = ["npy", "npz", "mtx", "csv", "tsv", "mtx.gz", "csv.gz"]
-            .iter()
-            .find_map(|end| file.strip_suffix(end)?.strip_suffix('.'))
-            .unwrap();
+        let name = ENDS.iter().find_map(|end| file.strip_suffix(end)?.strip_suffix('.')).unwrap();
         let none = Vec::new();
         let output = import(&files.join(&file), &store.join(name), options.get(&file).unwrap_or(&none));
         assert!(output.status.success(), "{file}: {output:?}");
@@ -73,25 +81,24 @@ fn what_is_no_array_is_refused_by_name_and_leaves_the_old_one() {
         [b"\x93NUMPY\x01\x00v\x00", text.as_bytes(), &[0; 64]].concat()
     };
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
-        ("a.txt", b"1 2".to_vec(), "must end with one of .npy"),
+        ("a.dat", b"1 2".to_vec(), "must end with one of .npy"),
         ("a.csv", b"".to_vec(), "empty"),
-        ("a.csv", b"a,b\n".to_vec(), "shape"),
-        ("a.csv", b"1,2\n3\n".to_vec(), "line 2: expected 2 numbers, found 1"),
-        ("a.csv", b"1,2\n3,x\n".to_vec(), "line 2, number 2: expected a number, found \"x\""),
-        ("a.csv", b",a\nx,true\ny,2\n".to_vec(), "line 3, number 1"),
-        ("a.tsv", b"\ta\tb\n\"x\ny\"\t1\t2\n".to_vec(), "more than one line"),
+        ("a.csv", b"a,b\n".to_vec(), "names and no numbers"),
+        ("a.csv", b"1,2\n3\n".to_vec(), "line 2: expected 2 cells, as in line 1, found 1"),
+        ("a.csv", b"1,2\n3,x\n".to_vec(), "line 2, column 2: expected a number, found \"x\""),
+        ("a.csv", b",a\nx,true\ny,2\n".to_vec(), "line 3, column 2"),
         ("a.mtx", b"1 1 1\n".to_vec(), "line 1: expected %%MatrixMarket"),
         (
             "a.mtx",
             b"%%MatrixMarket matrix coordinate complex general\n1 1 0\n".to_vec(),
             "line 1: expected real",
         ),
-        ("a.mtx", format!("{banner}2 2 1\n").into_bytes(), "as many elements"),
+        ("a.mtx", format!("{banner}2 2 1\n").into_bytes(), "expected 1 elements, as the sizes say"),
         ("a.mtx", format!("{banner}2 2 1\n3 1 1.5\n").into_bytes(), "line 3: expected a row and a column"),
         ("a.mtx", format!("{banner}2 2 1\n0 1 1.5\n").into_bytes(), "line 3: expected a row and a column"),
-        ("a.mtx", format!("{banner}2 2 1\n1 1 x\n").into_bytes(), "line 3: expected float64"),
+        ("a.mtx", format!("{banner}2 2 1\n1 1 x\n").into_bytes(), "line 3: expected a number, found \"x\""),
         ("a.mtx", format!("{banner}2 2 1\n1 1 1\n1 2 1\n").into_bytes(), "line 4: expected no more"),
-        ("a.mtx", format!("{banner}2 2 99999999999999999\n1 1 1\n").into_bytes(), "as many elements"),
+        ("a.mtx", format!("{banner}2 2 99999999999999999\n1 1 1\n").into_bytes(), "elements, as the sizes"),
         ("a.mtx", format!("{banner}0 2 0\n").into_bytes(), "shape"),
         ("a.npy", b"no array".to_vec(), "does not begin"),
         ("a.npy", b"\x93NUMPY\x02\x00\xFF\xFF\xFF\xFF".to_vec(), "a header of 4294967295 bytes"),
@@ -101,14 +108,18 @@ fn what_is_no_array_is_refused_by_name_and_leaves_the_old_one() {
         ("a.npy", npy("{'descr': '|i1', 'fortran_order': False, 'shape': (2,2,2), }"), "shape"),
         ("a.npy", npy("{'descr': '|i1', 'fortran_order': False, 'shape': (), }"), "shape"),
         ("a.npy", npy("{'descr': '|i1', 'fortran_order': False, 'shape': (0, 5), }"), "shape"),
-        ("a.npy", npy("{'descr': '<i8', 'fortran_order': False, 'shape': (9, 9), }"), "cannot read"),
-        ("a.npy", npy("{'descr': '<i8', 'fortran_order': True, 'shape': (9, 9), }"), "cannot read"),
+        (
+            "a.npy",
+            npy("{'descr': '<i8', 'fortran_order': False, 'shape': (9, 9), }"),
+            "ends after 192 of 776",
+        ),
+        ("a.npy", npy("{'descr': '<i8', 'fortran_order': True, 'shape': (9, 9), }"), "ends after 192 of 776"),
         ("a.npz", b"no archive".to_vec(), "a.npz"),
     ];
     for (name, bytes, why) in cases {
         let (dir, file, path) = with_file(name, &bytes);
         let before = names(dir.path());
-        let output = import(&file, &path, &[]);
+        let output = import(&file, &path, &["--force".into()]);
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{name} {why}: {output:?}");
         assert!(said.contains(why) && said.contains(name) && said.lines().count() == 1, "{why}: {said}");
@@ -121,11 +132,12 @@ fn what_is_no_array_is_refused_by_name_and_leaves_the_old_one() {
 fn an_array_of_another_kind_goes_and_names_come() {
     let (dir, file, path) =
         with_file("a.mtx", b"%%MatrixMarket matrix coordinate integer general\n2 2 1\n2 1 7\n");
-    assert!(import(&file, &path, &[]).status.success());
+    assert!(import(&file, &path, &["--force".into()]).status.success());
     assert_eq!(names(dir.path()), ["a.mtx", "x.data", "x.indices", "x.indptr", "x.yaml"]);
     let table = dir.path().join("b.csv");
     fs::write(&table, ",g\u{e9}ne,b\nc1,1,2\nc2,3,4\n").unwrap();
-    assert!(import(&table, &path, &["--dtype".into(), "float32".into()]).status.success());
+    let options = ["--dtype".into(), "float32".into(), "--force".into()];
+    assert!(import(&table, &path, &options).status.success());
     assert_eq!(names(dir.path()), ["a.mtx", "b.csv", "x.array", "x.cols.txt", "x.rows.txt", "x.yaml"]);
     let column =
         common::stdout(["cat".as_ref(), dir.path().as_os_str(), "x/by-name/cols/g\u{e9}ne".as_ref()]);
@@ -140,19 +152,6 @@ fn an_array_of_another_kind_goes_and_names_come() {
         assert_eq!(bytes("x"), bytes("y"), "{suffix}");
     }
 }
-
-/// An importer that waits for more of its file, `endless.csv` in this directory.
-fn waiting(dir: &Path) -> (Child, fs::File) {
-    let fifo = dir.join("endless.csv");
-    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let importer =
-        arrayfs().arg("import").arg(&fifo).arg(dir.join("x")).stderr(Stdio::piped()).spawn().unwrap();
-    let mut writer = fs::File::options().write(true).open(&fifo).unwrap();
-    writer.write_all(&LINES.repeat(1 << 16)).unwrap();
-    (importer, writer)
-}
-
-const LINES: &[u8] = b"1,2,3\n";
 
 #[test]
 fn one_that_is_killed_leaves_nothing_that_the_next_does_not_clear() {
@@ -173,15 +172,17 @@ fn one_that_is_killed_leaves_nothing_that_the_next_does_not_clear() {
 }
 
 #[test]
-fn ctrl_c_ends_it_and_leaves_nothing() {
-    use nix::sys::signal::{Signal, kill};
-    let dir = tempdir().unwrap();
-    let (importer, mut writer) = waiting(dir.path());
-    kill(nix::unistd::Pid::from_raw(importer.id().cast_signed()), Signal::SIGINT).unwrap();
-    // It hears of the signal, and reads no more.
-    while writer.write_all(LINES).is_ok() {}
-    let output = importer.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
-    assert_eq!(names(dir.path()), ["endless.csv"]);
+fn an_array_goes_into_a_directory_by_the_name_of_its_file() {
+    let (dir, file, _) = with_file("t.csv.gz", b"1,2\n3,4\n");
+    let store = dir.path().join("s");
+    fs::create_dir(&store).unwrap();
+    for path in [store.join(""), store.clone()] {
+        assert!(import(&file, &path, &["--force".into()]).status.success());
+        assert_eq!(names(&store), ["t.array", "t.yaml"]);
+    }
+    let output = import(&file, &dir.path().join("none/"), &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no such directory"));
+    let output = import(&dir.path().join("s"), &dir.path().join("y"), &["--format".into(), "csv".into()]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("it is a directory"), "{output:?}");
 }

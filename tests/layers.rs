@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 /// The modules of the library, in the order that data flows; the command line comes after them all.
 const ORDER: &[&str] = &[
     "error",
+    "task",
     "dtype",
     "format",
     "select",
     "open_files",
+    "generation",
     "store",
     "mmap",
     "source",
@@ -20,6 +22,7 @@ const ORDER: &[&str] = &[
     "memory_mapping",
     "import",
     "memo",
+    "offsets",
     "catalog",
     "check",
     "vfile",

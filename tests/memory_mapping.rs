@@ -3,6 +3,7 @@
 //! `ARRAYFS_TEST_STORES` names a directory of stores that the original package wrote; without it
 //! the test of these says that it is skipped.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(unsafe_code)] // to open what is viewed without a copy
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -17,7 +18,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use arrayfs::array::CsrRow;
+use arrayfs::array::{CsrMatrix, CsrRow, DenseArray, MappedArray, MappedCsr};
 use arrayfs::dtype::{Bool, Dtype, Element, FIXED_DTYPES};
 use arrayfs::error::{Error, Result};
 use arrayfs::format::{Kind, MAX_YAML_BYTES, Metadata};
@@ -34,6 +35,16 @@ fn scratch() -> (TempDir, PathBuf) {
     let directory = tempdir().unwrap();
     let path = directory.path().join("x");
     (directory, path)
+}
+
+fn open_memory_mapped_array(path: impl AsRef<Path>, mode: Mode) -> Result<MappedArray> {
+    // SAFETY: no test writes, or truncates, what it has a view of.
+    unsafe { arrayfs::memory_mapping::open_memory_mapped_array(path, mode) }
+}
+
+fn open_memory_mapped_sparse(path: impl AsRef<Path>, mode: Mode) -> Result<MappedCsr> {
+    // SAFETY: no test writes, or truncates, what it has a view of.
+    unsafe { arrayfs::memory_mapping::open_memory_mapped_sparse(path, mode) }
 }
 
 fn bytes_of(path: &Path, suffix: &str) -> Vec<u8> {
@@ -148,6 +159,17 @@ fn dense_round_trip<T: Element + PartialEq + Debug>(items: [T; 6], last: &[u8]) 
         assert_eq!(view.as_ptr().cast(), array.bytes().as_ptr(), "without a copy");
         let last_row = array.row::<T>(axes[0] - 1).unwrap();
         assert_eq!(last_row.as_slice().unwrap(), &items[6 - last_row.len()..]);
+
+        let copy = DenseArray::open(&path, Mode::Read).unwrap();
+        assert_eq!((copy.dtype(), copy.shape().axes(), copy.is_frozen()), (T::DTYPE, axes.to_vec(), true));
+        assert_eq!((copy.path(), copy.to_array::<T>().unwrap().view()), (path.as_path(), view));
+        assert_eq!(copy.row::<T>(axes[0] - 1).unwrap(), last_row.as_slice().unwrap());
+        create_memory_mapped_array(&path, axes, T::DTYPE).unwrap();
+        DenseArray::open(&path, Mode::ReadWrite)
+            .unwrap()
+            .assign(copy.to_array::<T>().unwrap().view())
+            .unwrap();
+        assert_eq!(bytes_of(&path, ".array"), array.bytes());
     }
     T::DTYPE
 }
@@ -384,6 +406,84 @@ fn a_view_is_of_the_arrays_own_dtype() {
     assert_invalid(matrix.rows::<f32, i64>().map(drop), &path, what, "int32", "int64");
 }
 
+// ---------------------------------------------------------------------------- copies
+
+#[test]
+fn what_one_handle_writes_others_read() {
+    let (_directory, path) = scratch();
+    create_one_to_six(&path);
+    let [one, two] = [(); 2].map(|()| DenseArray::open(&path, Mode::ReadWrite).unwrap());
+    let mapped = open_memory_mapped_array(&path, Mode::Read).unwrap();
+    let before = two.to_array::<i32>().unwrap();
+    one.write_row(1, &[7, 8, 9]).unwrap();
+    two.write_row(0, &[-1, -2, -3]).unwrap();
+    let written = [-1, -2, -3, 7, 8, 9];
+    for array in [&one, &two] {
+        assert_eq!(array.to_array::<i32>().unwrap().as_slice().unwrap(), written);
+    }
+    assert_eq!(mapped.view::<i32>().unwrap().as_slice().unwrap(), written, "by a map too");
+    assert_eq!(before.as_slice().unwrap(), [1, 2, 3, 4, 5, 6], "a copy stays what it was");
+    // Whatever way the numbers lie in memory.
+    let turned = ndarray::arr2(&[[1, 4], [2, 5], [3, 6]]);
+    one.assign(turned.t()).unwrap();
+    assert_eq!(bytes_of(&path, ".array"), [1, 2, 3, 4, 5, 6].map(i32::to_le_bytes).concat());
+}
+
+#[test]
+fn copies_are_of_the_arrays_own_dtype_shape_and_mode() {
+    let (_directory, path) = scratch();
+    create_one_to_six(&path);
+    let array = DenseArray::open(&path, Mode::ReadWrite).unwrap();
+    let what = "dtype of the view";
+    assert_invalid(array.to_array::<f32>(), &path, what, "int32", "float32");
+    assert_invalid(array.row::<i64>(0), &path, what, "int32", "int64");
+    assert_invalid(array.write_row(0, &[1_u32; 3]), &path, what, "int32", "uint32");
+    assert_invalid(array.write_row(0, &[1; 2]), &path, "length", "3 elements", "2 elements");
+    assert_invalid(array.assign(ndarray::arr2(&[[1], [2]]).view()), &path, "shape", "[2, 3]", "[2, 1]");
+    assert_invalid(array.assign(ndarray::arr1(&[1; 6]).view()), &path, "shape", "[2, 3]", "[6]");
+    for row in [array.row::<i32>(2).map(drop), array.write_row(2, &[1; 3])] {
+        assert!(matches!(row, Err(Error::NotFound { path: row }) if row == path.join("2")));
+    }
+    let frozen = DenseArray::open(&path, Mode::Read).unwrap();
+    assert_refused(frozen.write_row(0, &[1; 3]), with_suffix(&path, ".array"), "opened in mode r");
+    assert_eq!(bytes_of(&path, ".array"), [1, 2, 3, 4, 5, 6].map(i32::to_le_bytes).concat());
+
+    write_memory_mapped_sparse(&path, &SMALL).unwrap();
+    let matrix = CsrMatrix::open(&path, Mode::ReadWrite).unwrap();
+    assert_invalid(matrix.data::<f64>(), &path, what, "float32", "float64");
+    assert_invalid(matrix.indices::<u32>(), &path, what, "int32", "uint32");
+    assert_invalid(matrix.indptr::<i32>(), &path, what, "int64", "int32");
+    assert_invalid(matrix.row::<f32, i64>(0), &path, what, "int32", "int64");
+    assert_invalid(matrix.write_data(&[1_f32]), &path, "length", "3 elements", "1 elements");
+    assert_invalid(matrix.write_row(1, &[1_f32]), &path, "length", "0 elements", "1 elements");
+    assert!(matches!(matrix.row::<f32, i32>(4), Err(Error::NotFound { .. })));
+    let frozen = CsrMatrix::open(&path, Mode::Read).unwrap();
+    assert_refused(frozen.write_data(&[1_f32; 3]), with_suffix(&path, ".data"), "opened in mode r");
+    fs::write(with_suffix(&path, ".indptr"), bytemuck::cast_slice(&[0_i64, 2, 1, 4, 3])).unwrap();
+    let range = "rising numbers up to 3";
+    let found = "2 to 1 for row 1";
+    assert_invalid(matrix.row::<f32, i32>(1), with_suffix(&path, ".indptr"), "range of a row", range, found);
+}
+
+#[test]
+fn a_file_that_was_truncated_is_an_error_and_is_not_made_longer() {
+    let (_directory, path) = scratch();
+    create_one_to_six(&path);
+    let array = DenseArray::open(&path, Mode::ReadWrite).unwrap();
+    let file = with_suffix(&path, ".array");
+    resize(&file, -4);
+    for result in
+        [array.to_array::<i32>().map(drop), array.row::<i32>(1).map(drop), array.write_row(1, &[1; 3])]
+    {
+        match result {
+            Err(Error::Truncated { path, expected: 24, found: 20 }) => assert_eq!(path, file),
+            other => panic!("expected that it is truncated: {other:?}"),
+        }
+    }
+    assert_eq!(array.row::<i32>(0).unwrap(), [1, 2, 3], "what is there is read");
+    assert_eq!(fs::metadata(file).unwrap().len(), 20);
+}
+
 // ---------------------------------------------------------------------------- sparse matrices
 
 trait Integer: Element + TryFrom<i8, Error: Debug> + PartialEq + Debug {}
@@ -417,6 +517,16 @@ fn sparse_round_trip<D: Element + PartialEq + Debug, I: Integer, P: Integer>(dat
         (vec![], vec![]),
     ];
     assert_eq!(rows, expected);
+
+    let copy = CsrMatrix::open(&path, Mode::ReadWrite).unwrap();
+    assert_eq!((copy.meta(), copy.path(), copy.is_frozen()), (meta, path.as_path(), false));
+    assert_eq!((copy.data::<D>().unwrap(), copy.indices::<I>().unwrap()), (data.to_vec(), indices.to_vec()));
+    assert_eq!(copy.indptr::<P>().unwrap(), indptr);
+    let row = |i| copy.row::<D, I>(i).map(|row| (row.data, row.indices)).unwrap();
+    assert_eq!([0, 1, 2, 3].map(row), expected);
+    copy.write_data(&[data[2], data[1], data[0]]).unwrap();
+    copy.write_row(2, &[data[1]]).unwrap();
+    assert_eq!(copy.data::<D>().unwrap(), [data[2], data[1], data[1]]);
 }
 
 fn sparse_with_every_indptr<I: Integer>() {

@@ -3,10 +3,12 @@
 //! Each test has a cache of its own; the one of the process is shared by all tests of this file. What the
 //! cache says is held against what the kernel says, in `/proc/self/maps`.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(unsafe_code)] // to look at what is mapped
 
 use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
+use std::ops::Deref;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
@@ -27,6 +29,30 @@ fn pattern() -> Vec<u8> {
     (0..=250).cycle().take(usize::try_from(SIZE).unwrap()).collect()
 }
 
+/// Mapped bytes of a file that only the test has, and looks at while it does not write.
+#[derive(Clone, Debug)]
+struct Map(MmapBytes);
+
+impl Deref for Map {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: no test writes, or truncates, what it has a slice of.
+        unsafe { self.0.bytes() }
+    }
+}
+
+impl Map {
+    fn mode(&self) -> Mode {
+        self.0.mode()
+    }
+
+    fn bytes_mut(&mut self, path: &Path) -> Result<&mut [u8]> {
+        // SAFETY: no test reads, or writes otherwise, what it has a slice of.
+        unsafe { self.0.bytes_mut(path) }
+    }
+}
+
 /// A file of the pattern, and a cache of nothing.
 struct Fixture {
     _directory: TempDir,
@@ -42,11 +68,11 @@ impl Fixture {
         Self { _directory: directory, path, cache: MmapCache::default() }
     }
 
-    fn part(&self, mode: Mode, offset: u64, size: u64) -> Result<MmapBytes> {
-        self.cache.mmap_file(&self.path, mode, &open(&self.path, mode), offset, size)
+    fn part(&self, mode: Mode, offset: u64, size: u64) -> Result<Map> {
+        self.cache.mmap_file(&self.path, mode, &open(&self.path, mode), offset, size).map(Map)
     }
 
-    fn whole(&self, mode: Mode) -> MmapBytes {
+    fn whole(&self, mode: Mode) -> Map {
         self.part(mode, 0, 0).unwrap()
     }
 
@@ -110,7 +136,7 @@ fn a_file_is_mapped_once_for_sixteen_threads_at_once() {
             together.wait();
             it.whole(mode)
         };
-        let all: Vec<MmapBytes> = thread::scope(|scope| {
+        let all: Vec<Map> = thread::scope(|scope| {
             let threads: Vec<_> = (0..16).map(|_| scope.spawn(open_together)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
@@ -200,7 +226,7 @@ fn two_paths_are_two_maps() {
     let link = it.path.with_extension("link");
     fs::hard_link(&it.path, &link).unwrap();
     let one = it.whole(Mode::Read);
-    let other = it.cache.mmap_file(&link, Mode::Read, &open(&link, Mode::Read), 0, 0).unwrap();
+    let other = Map(it.cache.mmap_file(&link, Mode::Read, &open(&link, Mode::Read), 0, 0).unwrap());
     assert!(!same(&one, &other));
     assert_eq!((&one[..], it.cache.len()), (&other[..], 2));
 }
@@ -209,8 +235,8 @@ fn two_paths_are_two_maps() {
 fn two_caches_share_nothing() {
     let it = Fixture::new();
     let one = it.whole(Mode::Read);
-    let other =
-        MmapCache::default().mmap_file(&it.path, Mode::Read, &open(&it.path, Mode::Read), 0, 0).unwrap();
+    let file = open(&it.path, Mode::Read);
+    let other = Map(MmapCache::default().mmap_file(&it.path, Mode::Read, &file, 0, 0).unwrap());
     assert!(!same(&one, &other));
     assert_eq!(it.maps(), 2);
 }
@@ -218,9 +244,10 @@ fn two_caches_share_nothing() {
 #[test]
 fn the_cache_of_the_process_serves_everyone() {
     let it = Fixture::new();
-    let open_whole = || mmap_file(&it.path, Mode::Read, &open(&it.path, Mode::Read), 0, 0).unwrap();
+    let open_whole = || Map(mmap_file(&it.path, Mode::Read, &open(&it.path, Mode::Read), 0, 0).unwrap());
     let (one, two) = (open_whole(), open_whole());
-    let three = MMAP_CACHE.mmap_file(&it.path, Mode::Read, &open(&it.path, Mode::Read), 10, 20).unwrap();
+    let file = open(&it.path, Mode::Read);
+    let three = Map(MMAP_CACHE.mmap_file(&it.path, Mode::Read, &file, 10, 20).unwrap());
     assert!(same(&one, &two) && same(&one[10..30], &three));
     assert!(!MMAP_CACHE.is_empty());
     assert_eq!(it.maps(), 1);
@@ -232,7 +259,10 @@ fn arrays_are_mapped_through_the_cache_of_the_process() {
     let path = directory.path().join("x");
     create_memory_mapped_array(&path, &[1000], Dtype::Int32).unwrap();
     let roundabout = directory.path().join(".").join("x");
-    let arrays = [&path, &path, &roundabout].map(|path| open_memory_mapped_array(path, Mode::Read).unwrap());
+    let arrays = [&path, &path, &roundabout].map(|path| {
+        // SAFETY: nobody writes it.
+        unsafe { open_memory_mapped_array(path, Mode::Read) }.unwrap()
+    });
     assert!(arrays.iter().all(|array| same(array.bytes(), arrays[0].bytes())));
 }
 

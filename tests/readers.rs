@@ -13,10 +13,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use arrayfs::array::DenseArray;
 use arrayfs::dtype::{Bool, Dtype, Element};
-use arrayfs::memory_mapping::{
-    SparseInRows, create_memory_mapped_array, open_memory_mapped_array, write_memory_mapped_sparse,
-};
+use arrayfs::memory_mapping::{SparseInRows, create_memory_mapped_array, write_memory_mapped_sparse};
 use arrayfs::mmap::Mode;
 use common::{Mount, arrayfs, python, real_stores};
 use half::f16;
@@ -62,6 +61,14 @@ fn every_format_opens_in_its_readers() {
     }
 }
 
+/// Arrays of several chunks, and rows that are chunks by themselves.
+#[test]
+fn chunks_are_read_by_their_readers() {
+    let store = written_by_numpy().join("chunks");
+    let mount = Mount::new(&store);
+    python("check_formats.py", &[&store, mount.path(), Path::new("zarr_")]);
+}
+
 // ------------------------------------------------------------------------------------------------ cat
 
 /// The paths below `path` in the mount that a walk finds, only so many of each directory.
@@ -91,6 +98,8 @@ fn unlisted(array: &Path, is_sparse: bool) -> Vec<PathBuf> {
         "cols/0.npy",
         "cols/0.csv",
         "array.tsv",
+        "array.txt",
+        "rows/0.txt",
         "array.mtx",
         "10x.v2/genes.tsv",
         "slices/1:/array.npy",
@@ -102,6 +111,7 @@ fn unlisted(array: &Path, is_sparse: bool) -> Vec<PathBuf> {
         "rows/-1/dense.csv",
         "matrix.csv",
         "matrix.tsv",
+        "dense.txt",
         "10x.v2/matrix.mtx",
         "rows/0.npy",
         "slices/:2/indptr",
@@ -159,8 +169,10 @@ fn write_dense<T: Element>(store: &Path) {
     for (kind, shape) in [("vector", &[29][..]), ("matrix", &[6, 7])] {
         let path = store.join(format!("{kind} {}", T::DTYPE));
         create_memory_mapped_array(&path, shape, T::DTYPE).unwrap();
-        let mut array = open_memory_mapped_array(&path, Mode::ReadWrite).unwrap();
-        array.view_mut::<T>().unwrap().iter_mut().enumerate().for_each(|(i, item)| *item = element(i));
+        let array = DenseArray::open(&path, Mode::ReadWrite).unwrap();
+        let mut items = array.to_array::<T>().unwrap();
+        items.iter_mut().enumerate().for_each(|(i, item)| *item = element(i));
+        array.assign(items.view()).unwrap();
     }
 }
 

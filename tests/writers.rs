@@ -10,10 +10,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use arrayfs::Error;
+use arrayfs::array::{CsrMatrix, DenseArray};
 use arrayfs::dtype::Dtype;
 use arrayfs::memory_mapping::{
-    SparseInRows, UNFINISHED, create_memory_mapped_array, open_memory_mapped_array,
-    open_memory_mapped_sparse, write_memory_mapped_sparse,
+    SparseInRows, UNFINISHED, create_memory_mapped_array, write_memory_mapped_sparse,
 };
 use arrayfs::mmap::Mode;
 use common::{Mount, arrayfs, names, run, say_skipped, write_dense};
@@ -40,17 +40,17 @@ fn write(path: &Path, number: u32) -> arrayfs::Result<()> {
 
 /// The number of the array at `path`, which must be whole; none where there is none at the moment.
 fn read(path: &Path) -> Option<u32> {
-    match open_memory_mapped_array(path, Mode::Read) {
+    match DenseArray::open(path, Mode::Read) {
         Ok(array) => {
             let rows = array.shape().rows() as u32;
-            assert!(array.view::<i16>().unwrap().iter().all(|element| *element == 0));
+            assert!(array.to_array::<i16>().unwrap().iter().all(|element| *element == 0));
             return Some(rows - 3);
         }
         // Metadata of the other kind, or none.
         Err(Error::Invalid { what, .. }) if what != "size" => {}
         Err(error) => assert!(error.is_not_found(), "{error}"),
     }
-    match open_memory_mapped_sparse(path, Mode::Read) {
+    match CsrMatrix::open(path, Mode::Read) {
         Ok(sparse) => {
             let data = sparse.data::<u32>().unwrap();
             assert!(data.iter().all(|element| *element == data[0]), "of two writers");
@@ -105,7 +105,7 @@ fn moment(round: u32, most: Duration) -> Duration {
 }
 
 // Promise: A half-made array is never visible, neither while it is written nor after its writer was killed.
-// Promise: Of writers at one path at the same time each comes whole, and the last one stays; what a killed one left goes with the next write in that directory.
+// Promise: Of writers at one path at the same time each comes whole, and the last one stays; what a killed one left goes with the same user's next write in that directory.
 #[test]
 fn a_writer_that_is_killed_leaves_no_half_made_array() {
     let store = tempdir().unwrap();
@@ -127,8 +127,15 @@ fn a_writer_that_is_killed_leaves_no_half_made_array() {
         let is_yaml = names.contains(&"x.yaml".to_owned());
         left[1] += usize::from(!is_yaml && names.iter().any(|name| name.starts_with("x.")));
         // The next writer in the directory, of whatever array, clears it all away.
-        let next =
-            run(["create", "--shape", "3", "--dtype", "int8", store.path().join("next").to_str().unwrap()]);
+        let next = run([
+            "create",
+            "--force",
+            "--shape",
+            "3",
+            "--dtype",
+            "int8",
+            store.path().join("next").to_str().unwrap(),
+        ]);
         assert!(next.status.success(), "{next:?}");
         assert_eq!(unfinished(store.path()), [""; 0], "round {round}");
         if !is_yaml {
@@ -176,7 +183,7 @@ fn a_create_that_is_killed_leaves_no_half_made_array() {
     all_is_whole(store.path(), &mount);
 }
 
-// Promise: Of writers at one path at the same time each comes whole, and the last one stays; what a killed one left goes with the next write in that directory.
+// Promise: Of writers at one path at the same time each comes whole, and the last one stays; what a killed one left goes with the same user's next write in that directory.
 #[test]
 fn of_writers_on_one_path_each_comes_whole() {
     let store = tempdir().unwrap();
@@ -212,8 +219,9 @@ fn a_writer_that_is_alive_keeps_its_files() {
     let store = tempdir().unwrap();
     let create = || {
         let next = store.path().join("next");
-        let output =
-            arrayfs().arg("create").arg(next).args(["--shape", "3", "--dtype", "int8"]).output().unwrap();
+        let mut create = arrayfs();
+        let create = create.arg("create").arg(next).args(["--shape", "3", "--dtype", "int8", "--force"]);
+        let output = create.output().unwrap();
         assert!(output.status.success(), "{output:?}");
     };
     // What a writer has while it writes, and who is alive holds the lock.
@@ -283,17 +291,29 @@ fn a_full_disk_is_an_error_and_the_old_array_stays() {
         let elsewhere = tempdir().unwrap();
         let table = elsewhere.path().join("large.csv");
         fs::write(&table, "1.5\n".repeat(200_000)).unwrap();
-        let import = run(["import".as_ref(), table.as_os_str(), path.as_os_str()]);
+        let import = run(["import".as_ref(), table.as_os_str(), path.as_os_str(), "--force".as_ref()]);
         let said = String::from_utf8(import.stderr).unwrap();
         assert_eq!(import.status.code(), Some(1), "{said}");
         assert!(said.contains("No space left") && said.lines().count() == 1, "{said}");
         whole(&["x.array", "x.yaml"]);
     }
+    // What is written into a hole that the disk has no room for is an error, not the signal that a map would give.
+    let hole = store.join("hole");
+    arrayfs::memory_mapping::create_memory_mapped_array(&hole, &[1 << 20], Dtype::Uint8).unwrap();
+    let array = DenseArray::open(&hole, Mode::ReadWrite).unwrap();
+    match array.assign(ndarray::ArrayView1::from(&vec![1_u8; 1 << 20])) {
+        Err(Error::Io { action: "write", source, .. }) => {
+            assert_eq!(source.raw_os_error(), Some(libc::ENOSPC))
+        }
+        other => panic!("a disk of 512 KiB holds 1 MiB: {other:?}"),
+    }
+    arrayfs::memory_mapping::remove_memory_mapped_array(&hole).unwrap();
     // Filled to the last byte: there is no room for metadata.
     let filler = fs::write(store.join("filler"), vec![1; 1 << 20]).unwrap_err();
     assert_eq!(filler.raw_os_error(), Some(libc::ENOSPC));
     for name in ["x", "new"] {
-        let create = run(["create", "--shape", "9", "--dtype", "int8", store.join(name).to_str().unwrap()]);
+        let path = store.join(name);
+        let create = run(["create", "--force", "--shape", "9", "--dtype", "int8", path.to_str().unwrap()]);
         let said = String::from_utf8(create.stderr).unwrap();
         assert_eq!(create.status.code(), Some(1), "{said}");
         assert!(said.contains("No space left") && said.lines().count() == 1, "{said}");
@@ -308,7 +328,7 @@ fn a_file_that_may_not_grow_is_an_error_and_the_old_array_stays() {
     for name in ["x", "new"] {
         let path = store.path().join(name);
         let create = Command::new("sh")
-            .args(["-c", "ulimit -f 8; exec \"$0\" create \"$1\" --shape 1000,1000 --dtype int8"])
+            .args(["-c", "ulimit -f 8; exec \"$0\" create \"$1\" --shape 1000,1000 --dtype int8 --force"])
             .arg(env!("CARGO_BIN_EXE_arrayfs"))
             .arg(&path)
             .output()

@@ -146,7 +146,8 @@ impl Input {
 /// Bytes of a file as the kernel would be given them, or why not.
 fn read(tree: &Tree, ino: Ino, offset: u64, length: usize) -> Result<Vec<u8>, arrayfs::Error> {
     tree.read(ino, offset, length, |answer| match answer? {
-        Answer::Mapped(bytes) => Ok(bytes.to_vec()),
+        // SAFETY: nobody else knows the store.
+        Answer::Mapped(bytes) => Ok(unsafe { bytes.bytes() }.to_vec()),
         Answer::Made { file, length, .. } => {
             let mut buffer = vec![0; length];
             let filled = tree.read_at(&file, offset, &mut buffer)?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use arrayfs::dtype::Dtype;
-use arrayfs::memory_mapping::create_memory_mapped_array;
+use arrayfs::memory_mapping::{create_memory_mapped_array, create_new_memory_mapped_array};
 use nix::sys::signal::{SigSet, Signal};
 
 /// Create a dense array of zeros, which takes no room on the disk until it is written
@@ -13,9 +13,11 @@ use nix::sys::signal::{SigSet, Signal};
 #[command(after_help = "Examples:
   arrayfs create store/counts --shape 1000,20 --dtype float32
   arrayfs create store/ages --shape 1000 --dtype int16
+  arrayfs create store/ages --shape 2000 --dtype int16 --force     in the place of the old one
 
-An array or sparse matrix of that name is overwritten. Whoever looks meanwhile sees the old one, none, or
-the new one; so too when this is interrupted, and the next `create` in the directory removes what it left.")]
+What is there already stays, unless --force is given: then the old array and its names (NAME.rows.txt, NAME.cols.txt)
+go. Whoever looks meanwhile sees the old one, none, or the new one; so too when this is interrupted, and the
+next `create` in the directory removes what it left.")]
 pub struct Args {
     /// Path of the array, without a suffix
     path: PathBuf,
@@ -25,11 +27,15 @@ pub struct Args {
     /// Type of the elements: bool, int8 … uint64, float16, float32 or float64
     #[arg(long)]
     dtype: Dtype,
+    /// Replace the array that is there, of whatever kind
+    #[arg(long)]
+    force: bool,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     // A file that may not grow so long is an error to be told, not a signal to die of.
     [Signal::SIGXFSZ].into_iter().collect::<SigSet>().thread_block()?;
-    create_memory_mapped_array(&args.path, &args.shape, args.dtype)?;
+    let create = if args.force { create_memory_mapped_array } else { create_new_memory_mapped_array };
+    create(&args.path, &args.shape, args.dtype)?;
     Ok(ExitCode::SUCCESS)
 }

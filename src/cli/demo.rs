@@ -8,13 +8,13 @@ use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
+use arrayfs::array::DenseArray;
 use arrayfs::dtype::Dtype;
 use arrayfs::fuse::{Mounted, Options, Teller};
-use arrayfs::memory_mapping::{
-    SparseInRows, create_memory_mapped_array, open_memory_mapped_array, write_memory_mapped_sparse,
-};
+use arrayfs::memory_mapping::{SparseInRows, create_memory_mapped_array, write_memory_mapped_sparse};
 use arrayfs::mmap::Mode;
 use arrayfs::tree::{Ino, NodeKind, Tree};
+use ndarray::ArrayView1;
 use tempfile::TempDir;
 
 use super::say::say;
@@ -105,23 +105,14 @@ impl Stage {
 fn write_store(store: &Path) -> Result<()> {
     let path = store.join("temperature");
     create_memory_mapped_array(&path, &[12, 24], Dtype::Float32)?;
-    for ((i, item), month) in open_memory_mapped_array(&path, Mode::ReadWrite)?
-        .view_mut::<f32>()?
-        .iter_mut()
-        .enumerate()
-        .zip((0u8..12).flat_map(|month| [month; 24]))
-    {
-        let hour = u8::try_from(i % 24)?;
-        let wave = |turn: f32| (turn * std::f32::consts::TAU).cos();
-        *item = ((10.0 - 10.0 * wave(f32::from(month) / 12.0) - 4.0 * wave(f32::from(hour) / 24.0)) * 4.0)
-            .round()
-            / 4.0;
+    let array = DenseArray::open(&path, Mode::ReadWrite)?;
+    for month in 0..12_u8 {
+        array.write_row(month.into(), &temperatures(month))?;
     }
     let path = store.join("days");
     create_memory_mapped_array(&path, &[12], Dtype::Uint8)?;
-    let mut days = open_memory_mapped_array(&path, Mode::ReadWrite)?;
-    let lengths = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    days.view_mut::<u8>()?.iter_mut().zip(lengths).for_each(|(item, length)| *item = length);
+    let days: Vec<u8> = vec![31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    DenseArray::open(&path, Mode::ReadWrite)?.assign(ArrayView1::from(&days))?;
     let friends = SparseInRows {
         shape: [5, 5],
         data: &[1i16, 2, 1, 3, 2, 3],
@@ -131,6 +122,17 @@ fn write_store(store: &Path) -> Result<()> {
     write_memory_mapped_sparse(store.join("friends"), &friends)?;
     fs::write(store.join("notes.txt"), "Monthly means by the hour; degrees Celsius.\n")?;
     Ok(())
+}
+
+/// Those of a month by the hour, in quarters of a degree.
+fn temperatures(month: u8) -> [f32; 24] {
+    let wave = |turn: f32| (turn * std::f32::consts::TAU).cos();
+    let season = 10.0 - 10.0 * wave(f32::from(month) / 12.0);
+    let mut hours = [0.0; 24];
+    for (item, hour) in hours.iter_mut().zip(0..24_u8) {
+        *item = ((season - 4.0 * wave(f32::from(hour) / 24.0)) * 4.0).round() / 4.0;
+    }
+    hours
 }
 
 fn show_mounted(store: &Path, mountpoint: &Path) -> Result<()> {

@@ -18,6 +18,8 @@ pub(super) fn errno(error: &Error) -> Errno {
     match error {
         Error::NotFound { .. } => Errno::ENOENT,
         Error::Stale { .. } => Errno::ESTALE,
+        // Only who waits no longer gets to hear it.
+        Error::Unfinished => Errno::EINTR,
         Error::Io { source, .. } => match source.raw_os_error() {
             Some(code @ (libc::ENOENT | libc::EACCES | libc::EPERM | libc::ENOMEM | libc::ENAMETOOLONG)) => {
                 Errno::from_i32(code)
@@ -28,6 +30,7 @@ pub(super) fn errno(error: &Error) -> Errno {
         | Error::Truncated { .. }
         | Error::Short { .. }
         | Error::Link { .. }
+        | Error::Exists { .. }
         | Error::Refused { .. } => Errno::EIO,
     }
 }
@@ -55,14 +58,15 @@ pub(super) fn file_attr(attr: &Attr) -> FileAttr {
     FileAttr {
         ino: INodeNo(attr.ino.0),
         size: attr.size,
-        blocks: attr.size.div_ceil(512),
+        blocks: attr.blocks,
         atime: system_time(attr.accessed),
         mtime: system_time(attr.modified),
         ctime: system_time(attr.changed),
         crtime: SystemTime::UNIX_EPOCH,
         kind: file_type(attr.kind),
         perm: u16::try_from(attr.rights.mode & 0o7777).unwrap_or(0),
-        nlink: if attr.kind == NodeKind::Folder { 2 } else { 1 },
+        // Of a directory this says that the number of those in it is not known; two would say that there are none.
+        nlink: 1,
         uid: attr.rights.uid,
         gid: attr.rights.gid,
         rdev: 0,

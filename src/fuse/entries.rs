@@ -41,6 +41,11 @@ impl Entries {
         self.lock()[usize::try_from(place).unwrap_or(0)] = Some(entry);
     }
 
+    /// The names of the nodes that are asked for.
+    pub fn find(&self, is_wanted: impl Fn(Ino) -> bool) -> Vec<Entry> {
+        self.lock().iter().flatten().filter(|entry| is_wanted(entry.child)).cloned().collect()
+    }
+
     /// Takes out the names of nodes that are outdated.
     pub fn take(&self, mut is_outdated: impl FnMut(Ino) -> bool) -> Vec<Entry> {
         // Not while they are looked at: that takes its time.

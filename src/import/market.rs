@@ -1,50 +1,40 @@
 //! `.mtx`, by the words of "The Matrix Market Exchange Formats": coordinates make a sparse matrix, `array` a dense
-//! one.
+//! one. Of a symmetric one the file has the lower half, of a skew-symmetric one what is below the diagonal.
 
-use std::io::{self, BufRead, Read};
+mod array;
 
 use super::input::Input;
-use super::npy::Header;
-use super::number::{Number, parse};
-use super::sparse::Elements;
-use super::{Fill, Found, Options, dense};
+use super::lines::Lines;
+use super::number::Numerals;
+use super::sparse::{Elements, See, check_rows, into_csr};
+use super::{Found, Options};
 use crate::dtype::Dtype;
-use crate::error::Result;
-
-/// The longest line that is read, in bytes.
-const LONGEST: u64 = 1 << 16;
+use crate::error::{Error, Result};
 
 pub(super) fn find<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Found<'f>> {
     if options.member.is_some() {
         return Err(input.refused("a .mtx has one matrix: there is nothing to choose"));
     }
-    let mut lines = Lines::open(input)?;
-    let header = lines.header()?;
-    let dtype = options.dtype.unwrap_or(header.dtype);
-    let sizes = lines.sizes()?;
-    match (header.is_coordinate, &sizes[..]) {
+    let mut text = Text::open(input)?;
+    let banner = text.banner()?;
+    let dtype = options.dtype.unwrap_or(banner.dtype);
+    let sizes = text.sizes()?;
+    if let ([rows, columns, ..], true) = (&sizes[..], banner.symmetry != Symmetry::General)
+        && rows != columns
+    {
+        return Err(
+            text.fault(&format!("as many rows as columns, as of a {} matrix", banner.symmetry.name()))
+        );
+    }
+    let numerals = Numerals { decimal: b'.', missing: &[], is_lossy: options.is_lossy };
+    match (banner.is_coordinate, &sizes[..]) {
         (true, &[rows, columns, count]) => {
-            let elements = lines.elements(&header, dtype, [rows, columns], count)?;
-            Elements { dtype, shape: [rows, columns], elements }.into_csr(input)
+            check_rows(input, rows)?;
+            let coordinates = Coordinates { input, dtype, shape: [rows, columns], count, numerals };
+            into_csr(input, dtype, [rows, columns], &coordinates, options.is_lossy)
         }
-        (false, &[rows, columns]) if header.symmetry == Symmetry::General => {
-            let metadata = dense(input.path, dtype, &[rows, columns])?;
-            let fill: Fill<'f> = Box::new(move |to| {
-                let mut lines = Lines::open(input)?;
-                lines.header()?;
-                lines.sizes()?;
-                Header::in_columns(dtype, [rows, columns]).copy(
-                    input,
-                    &mut Values { lines, dtype, ahead: Vec::new() },
-                    to,
-                )
-            });
-            Ok(Found { metadata, fill: vec![fill], beside: Vec::new() })
-        }
-        (false, [_, _]) => {
-            Err(input.refused("an array of which only a half is there; give it as coordinates"))
-        }
-        _ => Err(lines.fault("the sizes of the matrix")),
+        (false, &[rows, columns]) => array::found(input, dtype, [rows, columns], banner.symmetry, numerals),
+        _ => Err(text.fault("the sizes of the matrix")),
     }
 }
 
@@ -63,20 +53,36 @@ enum Symmetry {
     Skew,
 }
 
-/// The lines of the file, but for comments and empty ones.
-struct Lines<'f> {
-    input: &'f Input<'f>,
-    file: Box<dyn BufRead + 'f>,
-    line: Vec<u8>,
-    number: u64,
+impl Symmetry {
+    fn name(self) -> &'static str {
+        match self {
+            Self::General => "general",
+            Self::Symmetric => "symmetric",
+            Self::Skew => "skew-symmetric",
+        }
+    }
 }
 
-impl<'f> Lines<'f> {
+/// The lines of the file, but for comments and empty ones.
+struct Text<'f> {
+    lines: Lines<'f>,
+    line: Vec<u8>,
+}
+
+impl<'f> Text<'f> {
     fn open(input: &'f Input<'f>) -> Result<Self> {
-        Ok(Self { input, file: input.text()?, line: Vec::new(), number: 0 })
+        Ok(Self { lines: Lines::open(input, b'\n')?, line: Vec::new() })
     }
 
-    fn header(&mut self) -> Result<Banner> {
+    /// The lines behind the sizes.
+    fn of_elements(input: &'f Input<'f>) -> Result<(Self, Banner)> {
+        let mut text = Self::open(input)?;
+        let banner = text.banner()?;
+        text.sizes()?;
+        Ok((text, banner))
+    }
+
+    fn banner(&mut self) -> Result<Banner> {
         self.read()?;
         let line = String::from_utf8_lossy(&self.line).to_ascii_lowercase();
         let words: Vec<_> = line.split_ascii_whitespace().collect();
@@ -90,11 +96,9 @@ impl<'f> Lines<'f> {
             "pattern" => Dtype::Bool,
             _ => return Err(self.fault("real, integer or pattern")),
         };
-        let symmetry = match symmetry {
-            "general" => Symmetry::General,
-            "symmetric" => Symmetry::Symmetric,
-            "skew-symmetric" => Symmetry::Skew,
-            _ => return Err(self.fault("general, symmetric or skew-symmetric")),
+        let all = [Symmetry::General, Symmetry::Symmetric, Symmetry::Skew];
+        let Some(symmetry) = all.into_iter().find(|known| known.name() == symmetry) else {
+            return Err(self.fault("general, symmetric or skew-symmetric"));
         };
         let is_coordinate = match layout {
             "coordinate" => true,
@@ -112,56 +116,6 @@ impl<'f> Lines<'f> {
         sizes.ok_or_else(|| self.fault("the sizes of the matrix"))
     }
 
-    fn elements(
-        &mut self,
-        banner: &Banner,
-        dtype: Dtype,
-        [rows, columns]: [u64; 2],
-        count: u64,
-    ) -> Result<Vec<(u64, u64, Number)>> {
-        let mut elements = Vec::new();
-        for _ in 0..count {
-            if !self.next()? {
-                return Err(self.fault("as many elements as the sizes say"));
-            }
-            let (row, column, text) = self.element(banner)?;
-            let value = parse(dtype, &text).ok_or_else(|| self.fault(dtype.name()))?;
-            let is_within = (1..=rows).contains(&row) && (1..=columns).contains(&column);
-            if !is_within {
-                return Err(self.fault("a row and a column of the matrix, counted from 1"));
-            }
-            elements.push((row - 1, column - 1, value));
-            if banner.symmetry != Symmetry::General && row != column {
-                let value =
-                    if banner.symmetry == Symmetry::Skew { self.negative(dtype, &text)? } else { value };
-                elements.push((column - 1, row - 1, value));
-            }
-        }
-        match self.next()? {
-            false => Ok(elements),
-            true => Err(self.fault("no more lines than elements")),
-        }
-    }
-
-    /// Row, column, and the text of the value.
-    fn element(&self, banner: &Banner) -> Result<(u64, u64, Vec<u8>)> {
-        let mut words = words(&self.line);
-        let place = [words.next().and_then(integer), words.next().and_then(integer)];
-        let value = if banner.is_pattern { Some(&b"1"[..]) } else { words.next() };
-        match (place, value, words.next()) {
-            ([Some(row), Some(column)], Some(value), None) => Ok((row, column, value.to_vec())),
-            _ => Err(self.fault("a row, a column and a value")),
-        }
-    }
-
-    fn negative(&self, dtype: Dtype, text: &[u8]) -> Result<Number> {
-        let text = match text.strip_prefix(b"-") {
-            Some(positive) => positive.to_vec(),
-            None => [b"-", text.strip_prefix(b"+").unwrap_or(text)].concat(),
-        };
-        parse(dtype, &text).ok_or_else(|| self.fault(dtype.name()))
-    }
-
     /// The next line that is neither empty nor a comment; false at the end.
     fn next(&mut self) -> Result<bool> {
         while self.read()? {
@@ -174,16 +128,23 @@ impl<'f> Lines<'f> {
 
     fn read(&mut self) -> Result<bool> {
         self.line.clear();
-        self.number += 1;
-        let mut piece = (&mut self.file).take(LONGEST);
-        let read = piece.read_until(b'\n', &mut self.line).map_err(self.input.failed())?;
-        Ok(read > 0)
+        self.lines.next(&mut self.line)
     }
 
-    fn fault(&self, expected: &str) -> crate::Error {
+    /// Refuses a file that goes on.
+    fn end(&mut self) -> Result<()> {
+        if self.next()? { Err(self.fault("no more lines than elements")) } else { Ok(()) }
+    }
+
+    fn fault(&self, expected: &str) -> Error {
         let found = String::from_utf8_lossy(self.line.trim_ascii_end());
         let found: String = found.chars().take(80).collect();
-        self.input.refused(format!("line {}: expected {expected}, found {found:?}", self.number))
+        self.lines.refused(format!("expected {expected}, found {found:?}"))
+    }
+
+    /// Why what stands here is no element.
+    fn unfit(&self, why: super::number::Unfit, dtype: Dtype, text: &[u8]) -> Error {
+        self.lines.refused(why.words(dtype, text))
     }
 }
 
@@ -195,26 +156,67 @@ fn integer(word: &[u8]) -> Option<u64> {
     std::str::from_utf8(word).ok()?.parse().ok()
 }
 
-/// The values of an array, one line each, as bytes.
-struct Values<'f> {
-    lines: Lines<'f>,
-    dtype: Dtype,
-    ahead: Vec<u8>,
+/// A value that stands on the other side of the diagonal of a skew-symmetric matrix, as text.
+fn negative(text: &[u8]) -> Vec<u8> {
+    match text.strip_prefix(b"-") {
+        Some(positive) => positive.to_vec(),
+        None => [b"-", text.strip_prefix(b"+").unwrap_or(text)].concat(),
+    }
 }
 
-impl Read for Values<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.ahead.is_empty() {
-            if !self.lines.next().map_err(io::Error::other)? {
-                return Ok(0);
+/// The elements of a sparse matrix.
+struct Coordinates<'f> {
+    input: &'f Input<'f>,
+    dtype: Dtype,
+    shape: [u64; 2],
+    count: u64,
+    numerals: Numerals<'static>,
+}
+
+impl Coordinates<'_> {
+    /// Shows each line's row, column and value to `see`.
+    fn lines(&self, see: &mut dyn FnMut(&Text<'_>, &Banner, [u64; 2], &[u8]) -> Result<()>) -> Result<()> {
+        let (mut text, banner) = Text::of_elements(self.input)?;
+        for _ in 0..self.count {
+            if !text.next()? {
+                return Err(text.fault(&format!("{} elements, as the sizes say", self.count)));
             }
-            let value = parse(self.dtype, &self.lines.line);
-            let value = value.ok_or_else(|| io::Error::other(self.lines.fault(self.dtype.name())))?;
-            self.ahead = value[..usize::try_from(self.dtype.itemsize()).unwrap_or(8)].to_vec();
+            let mut words = words(&text.line);
+            let place = [words.next().and_then(integer), words.next().and_then(integer)];
+            let value = if banner.is_pattern { Some(&b"1"[..]) } else { words.next() };
+            let ([Some(row), Some(column)], Some(value), None) = (place, value, words.next()) else {
+                return Err(text.fault("a row, a column and a value"));
+            };
+            if !(1..=self.shape[0]).contains(&row) || !(1..=self.shape[1]).contains(&column) {
+                return Err(text.fault("a row and a column of the matrix, counted from 1"));
+            }
+            see(&text, &banner, [row - 1, column - 1], value)?;
         }
-        let count = buffer.len().min(self.ahead.len());
-        buffer[..count].copy_from_slice(&self.ahead[..count]);
-        self.ahead.drain(..count);
-        Ok(count)
+        text.end()
+    }
+}
+
+impl Elements for Coordinates<'_> {
+    fn rows(&self, see: &mut dyn FnMut(u64) -> Result<()>) -> Result<()> {
+        self.lines(&mut |_, banner, [row, column], _| {
+            see(row)?;
+            if banner.symmetry != Symmetry::General && row != column { see(column) } else { Ok(()) }
+        })
+    }
+
+    fn each(&self, see: See<'_>) -> Result<()> {
+        let element = |text: &Text<'_>, value: &[u8]| {
+            let number = self.numerals.element(self.dtype, value);
+            number.map_err(|why| text.unfit(why, self.dtype, value))
+        };
+        self.lines(&mut |text, banner, [row, column], value| {
+            let number = element(text, value)?;
+            see(row, column, &number)?;
+            match banner.symmetry {
+                Symmetry::Symmetric if row != column => see(column, row, &number),
+                Symmetry::Skew if row != column => see(column, row, &element(text, &negative(value))?),
+                _ => Ok(()),
+            }
+        })
     }
 }

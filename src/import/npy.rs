@@ -2,31 +2,39 @@
 //! byte order, in rows or in columns.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::os::unix::fs::FileExt;
 
-use super::input::Input;
+use super::input::{Input, no_memory};
 use super::{Fill, Found, Options, dense};
 use crate::dtype::{Dtype, FIXED_DTYPES};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The longest header that is read, in bytes.
 const LONGEST: u32 = 1 << 20;
 /// Bytes of columns that are turned into rows at once.
-const BLOCK: u64 = 256 << 20;
+pub(super) const BLOCK: u64 = 128 << 20;
 
 pub(super) fn find<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Found<'f>> {
     if options.dtype.is_some() || options.member.is_some() {
         return Err(input.refused("a .npy has one array, of one type: neither can be chosen"));
     }
-    let header = Header::read(input, &mut BufReader::new(input.open()?))?;
-    let metadata = dense(input.path, header.dtype, &header.shape)?;
+    let header = Header::read(input, &mut input.bytes()?)?;
+    let metadata = dense(&input.path, header.dtype, &header.shape)?;
+    let (whole, found) = (header.start + header.bytes(input)?, input.length);
+    let mut notes = Vec::new();
+    // Of one that is packed the length shows later.
+    if !input.is_packed()? && found < whole {
+        return Err(input.refused(format!("it ends after {found} of {whole} bytes: was it cut?")));
+    } else if !input.is_packed()? && found > whole {
+        notes.push(format!("{} bytes follow the array, and are left out", found - whole));
+    }
     let fill: Fill<'f> = Box::new(move |to| {
-        let mut from = BufReader::with_capacity(1 << 20, input.open()?);
+        let mut from = input.bytes()?;
         let header = Header::read(input, &mut from)?;
-        header.copy(input, &mut from, to)
+        header.copy(input, &mut |buffer| from.read_exact(buffer).map_err(input.failed()), to)
     });
-    Ok(Found { metadata, fill: vec![fill], beside: Vec::new() })
+    Ok(Found { metadata, fill: vec![fill], beside: Vec::new(), notes })
 }
 
 /// What comes before the elements.
@@ -34,6 +42,8 @@ pub(super) fn find<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Fou
 pub(super) struct Header {
     pub dtype: Dtype,
     pub shape: Vec<u64>,
+    /// Bytes before the elements.
+    start: u64,
     /// Whether the bytes of an element stand the other way round.
     is_swapped: bool,
     /// Whether the elements of a column follow one another.
@@ -42,9 +52,9 @@ pub(super) struct Header {
 
 impl Header {
     pub fn read(input: &Input<'_>, from: &mut dyn Read) -> Result<Self> {
-        let text = header_text(input, from)?;
+        let (text, start) = header_text(input, from)?;
         let facts = Facts::parse(&text)
-            .ok_or_else(|| input.refused(format!("a header that is none: {}", text.trim())))?;
+            .ok_or_else(|| input.refused(format!("a header that is none: {}", one_line(&text))))?;
         let (is_swapped, kind) = match facts.descr.split_at_checked(1) {
             Some((">", kind)) => (true, kind),
             Some(("<" | "|" | "=", kind)) => (false, kind),
@@ -53,56 +63,54 @@ impl Header {
         let dtype = FIXED_DTYPES.into_iter().find(|dtype| &dtype.descr()[1..] == kind).ok_or_else(|| {
             input.refused(format!(
                 "its elements are of the type {}, the format has {}",
-                facts.descr,
+                one_line(facts.descr),
                 Dtype::names()
             ))
         })?;
         let is_in_columns = facts.is_fortran && facts.shape.len() > 1;
-        Ok(Self { dtype, shape: facts.shape, is_swapped, is_in_columns })
+        Ok(Self { dtype, shape: facts.shape, start, is_swapped, is_in_columns })
     }
 
     /// Elements in columns, in our own byte order.
     pub fn in_columns(dtype: Dtype, shape: [u64; 2]) -> Self {
-        Self { dtype, shape: shape.to_vec(), is_swapped: false, is_in_columns: true }
+        Self { dtype, shape: shape.to_vec(), start: 0, is_swapped: false, is_in_columns: true }
+    }
+
+    /// Bytes of all elements.
+    pub fn bytes(&self, input: &Input<'_>) -> Result<u64> {
+        let bytes = self.shape.iter().try_fold(self.dtype.itemsize(), |bytes, axis| bytes.checked_mul(*axis));
+        bytes
+            .filter(|bytes| i64::try_from(*bytes).is_ok())
+            .ok_or_else(|| input.refused(format!("an array of shape {:?}", self.shape)))
     }
 
     /// Number of elements.
     pub fn count(&self, input: &Input<'_>) -> Result<u64> {
-        let bytes = self.shape.iter().try_fold(self.dtype.itemsize(), |bytes, axis| bytes.checked_mul(*axis));
-        let bytes = bytes.ok_or_else(|| input.refused(format!("an array of shape {:?}", self.shape)))?;
-        Ok(bytes / self.dtype.itemsize())
+        Ok(self.bytes(input)? / self.dtype.itemsize())
     }
 
-    /// Writes the elements in rows.
-    pub fn copy(&self, input: &Input<'_>, from: &mut dyn Read, to: &mut File) -> Result<()> {
+    /// Writes the elements in rows; `fill` fills a buffer with the next ones.
+    pub fn copy(
+        &self,
+        input: &Input<'_>,
+        fill: &mut dyn FnMut(&mut [u8]) -> Result<()>,
+        to: &mut File,
+    ) -> Result<()> {
         match self.shape[..] {
-            [rows, columns] if self.is_in_columns => self.transpose(input, from, to, rows, columns),
-            _ => self.copy_checked(input, from, to, |_| Ok(())),
+            [rows, columns] if self.is_in_columns => self.transpose(input, fill, to, [rows, columns]),
+            _ => input.copy(fill, self.bytes(input)?, to, |piece| self.swap(piece)),
         }
     }
 
-    /// Writes the elements, which are in rows, and shows them to `check`, whole ones in each piece.
-    pub fn copy_checked(
-        &self,
-        input: &Input<'_>,
-        from: &mut dyn Read,
-        to: &mut dyn std::io::Write,
-        check: impl Fn(&[u8]) -> Result<()>,
-    ) -> Result<()> {
-        let bytes = self.count(input)? * self.dtype.itemsize();
-        input.copy(from, bytes, to, |piece| {
-            self.swap(piece);
-            check(piece)
-        })
-    }
-
-    fn swap(&self, bytes: &mut [u8]) {
+    /// Turns bytes of elements into our own order.
+    pub fn swap(&self, bytes: &mut [u8]) {
         if self.is_swapped {
             bytes.chunks_exact_mut(self.width()).for_each(<[u8]>::reverse);
         }
     }
 
-    fn width(&self) -> usize {
+    /// Bytes of an element.
+    pub fn width(&self) -> usize {
         usize::try_from(self.dtype.itemsize()).unwrap_or(8)
     }
 
@@ -110,36 +118,73 @@ impl Header {
     fn transpose(
         &self,
         input: &Input<'_>,
-        from: &mut dyn Read,
+        fill: &mut dyn FnMut(&mut [u8]) -> Result<()>,
         to: &File,
-        rows: u64,
-        columns: u64,
+        [rows, columns]: [u64; 2],
     ) -> Result<()> {
-        let (item, width) = (self.dtype.itemsize(), self.width());
+        let item = self.dtype.itemsize();
         let high = rows.min(BLOCK / item).max(1);
         let wide = if high == rows { (BLOCK / (rows * item)).clamp(1, columns) } else { 1 };
-        for column in (0..columns).step_by(usize::try_from(wide).unwrap_or(usize::MAX)) {
+        let mut block = Vec::new();
+        let mut column = 0;
+        while column < columns {
             let across = wide.min(columns - column);
-            for row in (0..rows).step_by(usize::try_from(high).unwrap_or(usize::MAX)) {
+            let mut row = 0;
+            while row < rows {
                 let down = high.min(rows - row);
-                let mut block = vec![0; usize::try_from(down * across).unwrap_or(usize::MAX) * width];
-                from.read_exact(&mut block).map_err(input.failed())?;
+                let bytes = usize::try_from(down * across * item).unwrap_or(usize::MAX);
+                block.clear();
+                block.try_reserve_exact(bytes).map_err(|_| no_memory(&input.path))?;
+                block.resize(bytes, 0);
+                fill(&mut block)?;
                 self.swap(&mut block);
-                let column_bytes = usize::try_from(down).unwrap_or(usize::MAX) * width;
-                for (i, start) in (row..row + down).zip((0..column_bytes).step_by(width)) {
-                    let items = block[start..].chunks(column_bytes).flat_map(|rest| &rest[..width]);
-                    let line: Vec<u8> = items.copied().collect();
-                    to.write_all_at(&line, (i * columns + column) * item)
-                        .map_err(|e| Error::io(input.path, "write what was read from it", e))?;
-                }
+                let place = |i: u64| ((row + i) * columns + column) * item;
+                self.write_rows(input, &block, [down, across], columns, to, &place)?;
+                row += down;
+            }
+            column += across;
+        }
+        Ok(())
+    }
+
+    /// Writes the rows of a block of columns; whole rows together.
+    fn write_rows(
+        &self,
+        input: &Input<'_>,
+        block: &[u8],
+        [down, across]: [u64; 2],
+        columns: u64,
+        to: &File,
+        place: &dyn Fn(u64) -> u64,
+    ) -> Result<()> {
+        let width = self.width();
+        let column_bytes = usize::try_from(down).unwrap_or(usize::MAX).saturating_mul(width);
+        let together = if across == columns { (PIECE / (across * self.dtype.itemsize())).max(1) } else { 1 };
+        let mut lines = Vec::new();
+        let mut first = 0;
+        for (i, start) in (0..down).zip((0..column_bytes).step_by(width)) {
+            let items = block[start..].chunks(column_bytes).flat_map(|rest| &rest[..width]);
+            lines.extend(items.copied());
+            if i + 1 - first == together || i + 1 == down {
+                to.write_all_at(&lines, place(first)).map_err(input.not_written())?;
+                lines.clear();
+                first = i + 1;
             }
         }
         Ok(())
     }
 }
 
-/// The text of the header, which is read, and no more.
-pub(super) fn header_text(input: &Input<'_>, from: &mut dyn Read) -> Result<String> {
+/// Bytes of rows that are written together.
+const PIECE: u64 = 1 << 20;
+
+/// What a file says of itself, for people.
+fn one_line(text: &str) -> String {
+    text.trim().chars().take(80).flat_map(char::escape_debug).collect()
+}
+
+/// The text of the header, which is read, and no more; and the bytes up to where it ends.
+pub(super) fn header_text(input: &Input<'_>, from: &mut dyn Read) -> Result<(String, u64)> {
     let mut start = [0; 8];
     from.read_exact(&mut start).map_err(input.failed())?;
     let size = match &start {
@@ -155,7 +200,7 @@ pub(super) fn header_text(input: &Input<'_>, from: &mut dyn Read) -> Result<Stri
     }
     let mut text = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
     from.read_exact(&mut text).map_err(input.failed())?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
+    Ok((String::from_utf8_lossy(&text).into_owned(), 8 + size as u64 + u64::from(length)))
 }
 
 /// What a header says: the literal of a Python dictionary of three keys.

@@ -19,7 +19,8 @@ use super::{Labels, Names};
 use crate::error::{Error, Result};
 use crate::format::Shape;
 use crate::source::Source;
-use crate::store::{FileKind, Identity, Store, with_suffix};
+use crate::store::{FileKind, Identity, Rights, Store, with_suffix};
+use crate::task::{self, Flight};
 
 /// What follows an array's name in the file of its rows' names.
 pub const ROW_NAMES: &str = ".rows.txt";
@@ -28,6 +29,8 @@ pub const COLUMN_NAMES: &str = ".cols.txt";
 
 /// Says that a directory's axes have files of their own.
 const DAF: &str = "__daf__.yaml";
+/// What follows an axis' name in its file.
+const AXIS_FILE: &str = "#.csv";
 /// The longest file that is read.
 const MOST_BYTES: u64 = 1 << 30;
 /// Files up to this size are read to know whether they fit, where others are trusted to.
@@ -42,6 +45,8 @@ pub struct NameFiles {
     shape: Shape,
     rows: Option<Box<NameFile>>,
     columns: Option<Box<NameFile>>,
+    /// What the axis of the rows is called, where the directory has axes.
+    row_axis: Option<Box<str>>,
     /// What stands in the place of such a file and is none.
     flaws: Vec<Error>,
     verdict: OnceLock<Verdict>,
@@ -64,17 +69,26 @@ struct NameFile {
     count: u64,
     /// The names, as long as someone holds them.
     labels: Mutex<Weak<Labels>>,
+    /// In which they are read; once for all arrays that share them.
+    flight: OnceLock<Arc<Flight>>,
 }
 
 impl NameFiles {
     /// The files of the array of this shape at `path` (without a suffix); nothing is read.
     pub fn find(store: &Arc<Store>, path: &Path, shape: Shape) -> Self {
         let [row_axis, column_axis] = axes(store, path);
+        let axis = row_axis.as_deref().and_then(axis_name);
         let mut flaws = Vec::new();
         let mut file = |suffix, axis: Option<PathBuf>, count| {
             let found = locate(store, with_suffix(path, suffix), axis)?;
             let (source, style) = found.map_err(|error| flaws.push(error)).ok()?;
-            Some(Box::new(NameFile { source, style, count, labels: Mutex::default() }))
+            Some(Box::new(NameFile {
+                source,
+                style,
+                count,
+                labels: Mutex::default(),
+                flight: OnceLock::new(),
+            }))
         };
         let rows = file(ROW_NAMES, row_axis, shape.rows());
         let columns = match shape {
@@ -82,7 +96,7 @@ impl NameFiles {
             Shape::Matrix(_, columns) => file(COLUMN_NAMES, column_axis, columns),
         };
         let (store, path) = (Arc::clone(store), path.to_owned());
-        Self { store, path, shape, rows, columns, flaws, verdict: OnceLock::new() }
+        Self { store, path, shape, rows, columns, row_axis: axis, flaws, verdict: OnceLock::new() }
     }
 
     /// The files, those that turned out not to fit left out.
@@ -93,17 +107,29 @@ impl NameFiles {
         rows.chain(columns).map(|file| &file.source)
     }
 
+    /// What the axis of the rows is called, where the directory has axes: of `cell,gene#UMIs` it is `cell`.
+    pub fn row_axis(&self) -> Option<&str> {
+        self.row_axis.as_deref()
+    }
+
+    /// What the elements are called, where the directory has axes: of `cell#age` it is `age`.
+    pub fn property(&self) -> Option<&str> {
+        self.row_axis()?;
+        let name = self.path.file_name()?.to_str()?;
+        name.split_once('#').map(|(_, property)| property)
+    }
+
     /// Which versions of which files they are.
-    pub fn identities(&self) -> [Option<(&Path, Identity)>; 2] {
+    pub fn versions(&self) -> [Option<(&Path, (Identity, Rights))>; 2] {
         [&self.rows, &self.columns].map(|file| {
             let source = &file.as_ref()?.source;
-            Some((source.name(), source.stat().identity))
+            Some((source.name(), source.version()))
         })
     }
 
     /// Whether the store still has these versions, and no others that would win over them.
     pub fn is_current(&self) -> bool {
-        Self::find(&self.store, &self.path, self.shape).identities() == self.identities()
+        Self::find(&self.store, &self.path, self.shape).versions() == self.versions()
     }
 
     /// The file that names the rows, if there is one; one that is small is known to fit.
@@ -123,7 +149,7 @@ impl NameFiles {
             return Some(file.source.name());
         }
         if self.verdict.get().is_none() {
-            // What cannot be read at the moment may fit.
+            // What cannot be read at the moment may fit; what was left undone is told by the thread.
             let _ = self.names();
         }
         self.verdict.get().is_none_or(fits).then(|| file.source.name())
@@ -182,8 +208,13 @@ fn axes(store: &Store, path: &Path) -> [Option<PathBuf>; 2] {
     if axes.len() > 2 || axes.iter().any(|axis| axis.is_empty()) || mark + 1 == name.len() || !is_daf() {
         return NONE;
     }
-    let file = |axis: &&[u8]| directory.join(with_suffix(Path::new(OsStr::from_bytes(axis)), "#.csv"));
+    let file = |axis: &&[u8]| directory.join(with_suffix(Path::new(OsStr::from_bytes(axis)), AXIS_FILE));
     [axes.first().map(file), axes.get(1).map(file)]
+}
+
+/// What an axis is called that has this file; none where no text could have it.
+fn axis_name(file: &Path) -> Option<Box<str>> {
+    file.file_name()?.to_str()?.strip_suffix(AXIS_FILE).map(Into::into)
 }
 
 /// The first of the files that is there, or what is wrong with it.
@@ -206,7 +237,7 @@ fn is_absent(error: &Error) -> bool {
 fn is_flaw(error: &Error) -> bool {
     match error {
         Error::Io { source, .. } => source.kind() == ErrorKind::PermissionDenied,
-        Error::Stale { .. } | Error::Truncated { .. } => false,
+        Error::Stale { .. } | Error::Truncated { .. } | Error::Unfinished => false,
         _ => true,
     }
 }
@@ -217,54 +248,83 @@ type Key = (PathBuf, Identity, u64, Style);
 /// Names that are in memory: arrays that share an axis share its names.
 #[derive(Default)]
 struct Known {
-    held: HashMap<Key, Weak<Labels>>,
+    lists: HashMap<Key, List>,
     /// Kept for who asks next, the latest first.
     recent: VecDeque<Arc<Labels>>,
+}
+
+/// The names of one file, as long as anybody holds them, and the flight in which they are read.
+#[derive(Default)]
+struct List {
+    labels: Weak<Labels>,
+    flight: Weak<Flight>,
 }
 
 static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
 
 impl Known {
-    /// Lists that are kept however long they are, and bytes that may be kept in all.
-    const MOST: (usize, usize) = (4, 64 << 20);
+    /// Lists that are kept however long they are: the rows' and the columns' of one array. And bytes that may be
+    /// kept in all.
+    const MOST: (usize, usize) = (2, 64 << 20);
 
     fn get(&self, key: &Key) -> Option<Arc<Labels>> {
-        self.held.get(key).and_then(Weak::upgrade)
+        self.lists.get(key).and_then(|list| list.labels.upgrade())
     }
 
-    fn keep(&mut self, key: Key, labels: &Arc<Labels>) {
+    /// The flight in which these names are read.
+    fn flight(&mut self, key: Key) -> Arc<Flight> {
+        // Before the map grows, what nobody holds any more goes.
+        if self.lists.len() == self.lists.capacity() {
+            self.lists.retain(|_, list| list.labels.strong_count() > 0 || list.flight.strong_count() > 0);
+        }
+        let list = self.lists.entry(key).or_default();
+        list.flight.upgrade().unwrap_or_else(|| {
+            let flight = Arc::new(Flight::default());
+            list.flight = Arc::downgrade(&flight);
+            flight
+        })
+    }
+
+    /// Keeps names, and returns those that are kept no longer: to let go of a gigabyte takes its time.
+    fn keep(&mut self, key: Key, labels: &Arc<Labels>) -> Vec<Arc<Labels>> {
         self.recent.push_front(Arc::clone(labels));
         let mut bytes: usize = self.recent.iter().map(|labels| labels.memory()).sum();
+        let mut gone = Vec::new();
         while self.recent.len() > Self::MOST.0 && bytes > Self::MOST.1 {
-            bytes -= self.recent.pop_back().map_or(0, |labels| labels.memory());
+            let Some(last) = self.recent.pop_back() else { break };
+            bytes -= last.memory();
+            gone.push(last);
         }
-        // Before the map grows, what nobody holds any more goes.
-        if self.held.len() == self.held.capacity() {
-            self.held.retain(|_, labels| labels.strong_count() > 0);
-        }
-        self.held.insert(key, Arc::downgrade(labels));
+        self.lists.entry(key).or_default().labels = Arc::downgrade(labels);
+        gone
     }
 }
 
 impl NameFile {
     fn labels(&self) -> Result<Arc<Labels>> {
-        // Whoever else wants the same waits, and need not read them again.
-        let mut held = lock(&self.labels);
-        if let Some(labels) = held.upgrade() {
+        if let Some(labels) = lock(&self.labels).upgrade() {
             return Ok(labels);
         }
-        let key = (self.source.name().to_owned(), self.source.stat().identity, self.count, self.style);
-        let known = lock(&KNOWN).get_or_insert_default().get(&key);
-        let labels = match known {
-            Some(labels) => labels,
-            None => {
-                let bytes = self.source.read_all(MOST_BYTES.min(most_bytes(self.count)))?;
-                let labels = Arc::new(parse(self.source.name(), bytes, self.count, self.style)?);
-                lock(&KNOWN).get_or_insert_default().keep(key, &labels);
-                labels
-            }
-        };
-        *held = Arc::downgrade(&labels);
+        let flight = self.flight.get_or_init(|| lock(&KNOWN).get_or_insert_default().flight(self.key()));
+        let known = || lock(&KNOWN).get_or_insert_default().get(&self.key());
+        let labels = flight.run(known, || self.read())?;
+        *lock(&self.labels) = Arc::downgrade(&labels);
+        Ok(labels)
+    }
+
+    fn key(&self) -> Key {
+        (self.source.name().to_owned(), self.source.stat().identity, self.count, self.style)
+    }
+
+    /// Reads the names, and keeps them.
+    fn read(&self) -> Result<Arc<Labels>> {
+        if self.source.len() > SMALL {
+            task::begin_long()?;
+        }
+        let bytes = self.source.read_all(MOST_BYTES.min(most_bytes(self.count)))?;
+        let labels = Arc::new(parse(self.source.name(), bytes, self.count, self.style)?);
+        let gone = lock(&KNOWN).get_or_insert_default().keep(self.key(), &labels);
+        drop(gone);
         Ok(labels)
     }
 }

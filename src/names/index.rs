@@ -2,7 +2,9 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use super::Labels;
+use super::{Labels, MANY};
+use crate::error::Result;
+use crate::task;
 
 /// The places of names, by the names' hashes; a place that is taken is passed to the next.
 #[derive(Debug, Default)]
@@ -15,16 +17,23 @@ pub(super) struct Index {
 
 impl Index {
     /// The index of these names, or the places of two that are the same.
-    pub fn new(labels: &Labels) -> Result<Self, (u64, u64)> {
+    ///
+    /// # Errors
+    ///
+    /// As [`task::check`].
+    pub fn new(labels: &Labels) -> Result<std::result::Result<Self, (u64, u64)>> {
         let count = labels.ends.len();
         let mut index = Self { hasher: RandomState::new(), slots: vec![0; count + count / 2 + 1] };
         for (place, number) in (0..labels.len()).zip(1u32..) {
+            if place % MANY == 0 {
+                task::check()?;
+            }
             match index.slot(labels, labels.get(place)) {
-                (_, Some(other)) => return Err((other, place)),
+                (_, Some(other)) => return Ok(Err((other, place))),
                 (slot, None) => index.slots[slot] = number,
             }
         }
-        Ok(index)
+        Ok(Ok(index))
     }
 
     pub fn memory(&self) -> usize {

@@ -22,19 +22,7 @@ impl Labels {
 
     /// Appends a name, in quotes if it needs them.
     pub fn write_quoted(&self, i: u64, out: &mut Vec<u8>) {
-        let name = self.get(i);
-        if !needs_quotes(name) {
-            return out.extend_from_slice(name.as_bytes());
-        }
-        out.push(b'"');
-        for byte in name.bytes() {
-            out.push(byte);
-            // A quote is written twice.
-            if byte == b'"' {
-                out.push(byte);
-            }
-        }
-        out.push(b'"');
+        write_quoted(self.get(i), out);
     }
 
     /// The names that need quotes, mostly none. This looks at all names once.
@@ -60,6 +48,22 @@ impl Labels {
         });
         Self { text: names.concat(), ends: ends.collect(), ..Self::default() }
     }
+}
+
+/// Appends a name, in quotes if it needs them.
+pub fn write_quoted(name: &str, out: &mut Vec<u8>) {
+    if !needs_quotes(name) {
+        return out.extend_from_slice(name.as_bytes());
+    }
+    out.push(b'"');
+    for byte in name.bytes() {
+        out.push(byte);
+        // A quote is written twice.
+        if byte == b'"' {
+            out.push(byte);
+        }
+    }
+    out.push(b'"');
 }
 
 /// Commas and tabs for one rule in both kinds of tables; spaces outside, which some readers strip.

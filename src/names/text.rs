@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::Labels;
+use super::{Labels, MANY};
 use crate::error::{Error, Result, one_line};
+use crate::task;
 
 /// The longest name that is taken, in bytes.
-pub(super) const LONGEST: u64 = 4096;
+pub const LONGEST_NAME: u64 = 4096;
 
 /// How the lines of a file are to be read.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -19,7 +20,7 @@ pub(super) enum Style {
 
 /// The most bytes that a text of `count` names can have.
 pub(super) fn most_bytes(count: u64) -> u64 {
-    count.saturating_add(1).saturating_mul(LONGEST + 2)
+    count.saturating_add(1).saturating_mul(LONGEST_NAME + 2)
 }
 
 /// The `count` names of a text. A carriage return before a newline is no part of a name, nor is a byte
@@ -28,12 +29,13 @@ pub(super) fn most_bytes(count: u64) -> u64 {
 /// # Errors
 ///
 /// [`Error::Invalid`] of the file `source` when there are more or fewer, some are empty, too long or
-/// the same, or the text is not UTF-8.
+/// the same, or the text is not UTF-8; [`Error::Unfinished`] when nobody waits for them any more.
 pub(super) fn parse(source: &Path, mut bytes: Vec<u8>, count: u64, style: Style) -> Result<Labels> {
     let invalid = |what, expected: &str, found: String| Error::invalid(source, what, expected, found);
     if let Err(error) = std::str::from_utf8(&bytes) {
         return Err(invalid("names", "UTF-8", format!("other bytes at {}", error.valid_up_to())));
     }
+    task::check()?;
     let header = u64::from(style == Style::Csv);
     let found = lines(&bytes).saturating_sub(header);
     if found != count {
@@ -42,6 +44,9 @@ pub(super) fn parse(source: &Path, mut bytes: Vec<u8>, count: u64, style: Style)
     let mut ends = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
     let (mut read, mut written) = (if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 }, 0);
     for line in 0..count + header {
+        if line % MANY == 0 {
+            task::check()?;
+        }
         let end = bytes[read..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| read + at);
         let start = std::mem::replace(&mut read, (end + 1).min(bytes.len()));
         if line < header {
@@ -53,16 +58,16 @@ pub(super) fn parse(source: &Path, mut bytes: Vec<u8>, count: u64, style: Style)
         if written == before {
             return Err(invalid("names", "no empty line", format!("one for number {}", line - header)));
         }
-        if (written - before) as u64 > LONGEST {
+        if (written - before) as u64 > LONGEST_NAME {
             let found = format!("one of {} bytes for number {}", written - before, line - header);
-            return Err(invalid("names", &format!("names of at most {LONGEST} bytes"), found));
+            return Err(invalid("names", &format!("names of at most {LONGEST_NAME} bytes"), found));
         }
         ends.push(u32::try_from(written).map_err(|_| invalid("names", "less than 4 GiB", "more".into()))?);
     }
     bytes.truncate(written);
     bytes.shrink_to_fit();
     let text = String::from_utf8(bytes).map_err(|error| invalid("names", "UTF-8", error.to_string()))?;
-    Labels::new(source.to_owned(), text, ends).map_err(|(twice, first, second)| {
+    Labels::new(source.to_owned(), text, ends)?.map_err(|(twice, first, second)| {
         let found = format!("{:?} for {first} and {second}", one_line(twice.as_ref()));
         invalid("names", "names that differ", found)
     })

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::short::Text;
 use crate::error::Result;
 use crate::names::Labels;
 use crate::select::{Rows, index_width};
@@ -24,6 +25,10 @@ enum Kind {
     Known(Arc<Labels>),
     /// Made of a word and a number of so many digits.
     Numbered(&'static str, usize),
+    /// Made of a word and a number.
+    Counted(&'static str),
+    /// This one only.
+    Only(Arc<[u8]>),
 }
 
 impl Axis {
@@ -42,6 +47,29 @@ impl Axis {
         Self { names: Kind::Numbered(word, index_width(count)), rows, sums: None }
     }
 
+    /// Names such as `c17`, of so many.
+    pub fn counted(word: &'static str, count: u64) -> Self {
+        Self { names: Kind::Counted(word), rows: Rows::all(count), sums: None }
+    }
+
+    /// One name, as it is.
+    pub fn only(name: impl Into<Arc<[u8]>>) -> Self {
+        Self { names: Kind::Only(name.into()), rows: Rows::all(1), sums: None }
+    }
+
+    /// The `i`-th of these names alone.
+    pub fn one(&self, i: u64) -> Self {
+        let mut name = Vec::new();
+        self.append(i, &mut name);
+        Self::only(name)
+    }
+
+    /// The names of all columns but the last; none where there is but one.
+    pub fn but_last(&self) -> Option<Self> {
+        let count = self.count().checked_sub(1).filter(|count| *count > 0)?;
+        Some(Self { names: self.names.clone(), rows: Rows::all(count), sums: None })
+    }
+
     /// Number of names.
     pub fn count(&self) -> u64 {
         self.rows.count()
@@ -51,6 +79,8 @@ impl Axis {
     pub fn before(&self, i: u64) -> u64 {
         match (&self.names, &self.sums) {
             (Kind::Numbered(word, digits), _) => i * (word.len() + digits) as u64,
+            (Kind::Counted(word), _) => i * word.len() as u64 + digits_before(i),
+            (Kind::Only(name), _) => i * name.len() as u64,
             (Kind::Known(_), Some(sums)) => {
                 usize::try_from(i).ok().and_then(|i| sums.get(i)).copied().unwrap_or(0)
             }
@@ -61,11 +91,25 @@ impl Axis {
         }
     }
 
+    /// Appends name `i` to text.
+    pub fn write(&self, i: u64, out: &mut Text) {
+        match &self.names {
+            Kind::Only(name) => out.push(name),
+            _ => {
+                let mut name = Vec::new();
+                self.append(i, &mut name);
+                out.push(&name);
+            }
+        }
+    }
+
     /// Appends name `i`.
-    pub fn write(&self, i: u64, out: &mut Vec<u8>) {
+    pub fn append(&self, i: u64, out: &mut Vec<u8>) {
         let row = self.rows.row(i);
         match &self.names {
             Kind::Known(labels) => labels.write_quoted(row, out),
+            Kind::Counted(word) => out.extend_from_slice(format!("{word}{row}").as_bytes()),
+            Kind::Only(name) => out.extend_from_slice(name),
             Kind::Numbered(word, digits) => out.extend_from_slice(format!("{word}{row:0digits$}").as_bytes()),
         }
     }
@@ -87,6 +131,12 @@ impl Axis {
         }
         low
     }
+}
+
+/// Digits of all numbers before one.
+fn digits_before(number: u64) -> u64 {
+    let longer = (1..20).map(|digits| number.saturating_sub(10u64.pow(digits)));
+    number + longer.sum::<u64>()
 }
 
 fn sums(labels: &Labels, rows: Rows) -> Arc<[u64]> {
@@ -152,7 +202,7 @@ impl Generate for NameLines {
             line.clear();
             for piece in self.pieces {
                 match piece {
-                    Piece::Name => self.names.write(i, &mut line),
+                    Piece::Name => self.names.append(i, &mut line),
                     Piece::Text(text) => line.extend_from_slice(text.as_bytes()),
                 }
             }
@@ -185,6 +235,10 @@ mod tests {
         assert_eq!(known(b":"), "a\ta\n\"b\tc\"\t\"b\tc\"\n\"\"\t\"\"\nlong\tlong\ne\te\n");
         assert_eq!(known(b"1::3"), "\"b\tc\"\t\"b\tc\"\ne\te\n");
         assert_eq!(known(b"3:"), "long\tlong\ne\te\n");
+        let counted = lines(Axis::counted("c", 1200));
+        assert!(counted.starts_with("c0\tc0\n") && counted.contains("\nc10\tc10\nc11\t"), "{counted}");
+        assert!(counted.ends_with("\nc999\tc999\n".replace("999", "1199").as_str()));
+        assert_eq!(lines(Axis::known(Arc::clone(&labels), Rows::all(5)).one(1)), "\"b\tc\"\t\"b\tc\"\n");
         let numbered = Axis::numbered("row_", 11, Rows::parse(b"8:", 11).unwrap());
         assert_eq!(lines(numbered), "row_08\trow_08\nrow_09\trow_09\nrow_10\trow_10\n");
     }

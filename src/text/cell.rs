@@ -2,15 +2,13 @@
 //!
 //! ```text
 //! bool      0   1                      integers     -128      7   right-aligned
-//! float16   1.23400e-5   -6.5504e+4    shortest digits that read back to the same bits, the fraction
-//! float32   1.500000000e+00            filled with zeros, an exponent of a fixed width: no spaces, which
-//! float64   -1.5000000000000000e-300   not every reader skips
-//! no number            NaN       -Inf  right-aligned
+//! float32   1.500000000e+00            shortest digits that read back to the same bits, the fraction
+//! float64   -1.5000000000000000e-300   filled with zeros, an exponent of a fixed width: no spaces, which
+//!                                      not every reader skips; float16 as the float32 it equals
+//! no number            NaN       -inf  right-aligned
 //! ```
 //!
 //! Integers have no leading zeros, which some readers take for text, and nothing has trailing spaces.
-
-use std::sync::LazyLock;
 
 use half::f16;
 
@@ -26,8 +24,8 @@ pub const fn width(dtype: Dtype) -> usize {
         Dtype::Int64 | Dtype::Uint64 => 20,
         Dtype::Uint8 => 3,
         Dtype::Uint16 => 5,
-        Dtype::Uint32 | Dtype::Float16 => 10,
-        Dtype::Float32 => 15,
+        Dtype::Uint32 => 10,
+        Dtype::Float16 | Dtype::Float32 => 15,
         Dtype::Float64 => 24,
     }
 }
@@ -63,18 +61,11 @@ pub fn write(dtype: Dtype, items: &[u8], out: &mut [u8], stride: usize) {
         Dtype::Uint64 => each(items, out, stride, |item, cell: &mut [u8; 20]| {
             right_aligned(u64::from_le_bytes(item), cell);
         }),
-        Dtype::Float16 => {
-            let cells = LazyLock::force(&FLOAT16);
-            each(items, out, stride, |item, cell: &mut [u8; 10]| {
-                *cell = cells[usize::from(u16::from_le_bytes(item))]
-            });
-        }
+        Dtype::Float16 => each(items, out, stride, |item, cell: &mut [u8; 15]| {
+            narrow(f16::from_le_bytes(item).to_f32(), cell);
+        }),
         Dtype::Float32 => each(items, out, stride, |item, cell: &mut [u8; 15]| {
-            let value = f32::from_le_bytes(item);
-            match value.is_finite() {
-                true => finite::<2, _>(zmij::Buffer::new().format_finite(value).as_bytes(), cell),
-                false => no_number(value.is_nan(), value > 0.0, cell),
-            }
+            narrow(f32::from_le_bytes(item), cell);
         }),
         Dtype::Float64 => each(items, out, stride, |item, cell: &mut [u8; 24]| {
             let value = f64::from_le_bytes(item);
@@ -119,7 +110,7 @@ fn digits(value: u64, cell: &mut [u8]) -> usize {
 }
 
 /// `00` to `99`.
-static PAIRS: [[u8; 2]; 100] = {
+pub(super) static PAIRS: [[u8; 2]; 100] = {
     let mut pairs = [[b'0'; 2]; 100];
     let mut i = 0;
     while i < 10 {
@@ -156,11 +147,18 @@ fn signed(value: impl Into<i64>, cell: &mut [u8]) {
     cell[..start].fill(b' ');
 }
 
+fn narrow(value: f32, cell: &mut [u8; 15]) {
+    match value.is_finite() {
+        true => finite::<2, _>(zmij::Buffer::new().format_finite(value).as_bytes(), cell),
+        false => no_number(value.is_nan(), value > 0.0, cell),
+    }
+}
+
 fn no_number(is_nan: bool, is_positive: bool, cell: &mut [u8]) {
     let text: &[u8] = match (is_nan, is_positive) {
         (true, _) => b"NaN",
-        (false, true) => b"Inf",
-        (false, false) => b"-Inf",
+        (false, true) => b"inf",
+        (false, false) => b"-inf",
     };
     let start = cell.len() - text.len();
     cell[..start].fill(b' ');
@@ -216,7 +214,7 @@ fn normal(mantissa: &[u8], place: &mut [u8]) -> i32 {
 }
 
 /// The number before the `e`, and the one behind it: `-7`, `+16` or `4` there.
-fn split_exponent(text: &[u8]) -> (&[u8], i32) {
+pub(super) fn split_exponent(text: &[u8]) -> (&[u8], i32) {
     let Some(at) = (2..=5).filter_map(|back| text.len().checked_sub(back)).find(|at| text[*at] == b'e')
     else {
         return (text, 0);
@@ -226,46 +224,9 @@ fn split_exponent(text: &[u8]) -> (&[u8], i32) {
     (&text[..at], if text[at + 1] == b'-' { -size } else { size })
 }
 
-/// The cells of all float16, by their bits.
-static FLOAT16: LazyLock<Vec<[u8; 10]>> = LazyLock::new(|| {
-    let positive = (0..0x8000).map(|bits| {
-        let value = f16::from_bits(bits);
-        let mut cell = [0; 10];
-        match value.is_finite() {
-            true => finite::<1, _>(shortest(value).as_bytes(), &mut cell),
-            false => no_number(value.is_nan(), true, &mut cell),
-        }
-        cell
-    });
-    let mut cells: Vec<_> = positive.collect();
-    let negative = cells.clone().into_iter().map(|mut cell| {
-        match cell[0] {
-            b' ' if cell.ends_with(b"Inf") => no_number(false, false, &mut cell),
-            b' ' => {}
-            _ => {
-                // The sign takes the place of the fraction's last digit, a zero.
-                cell.copy_within(..7 - 1, 1);
-                cell[0] = b'-';
-            }
-        }
-        cell
-    });
-    cells.extend(negative.collect::<Vec<_>>());
-    cells
-});
-
-/// The fewest digits that read back as `value`, whether by way of float32 or float64.
-fn shortest(value: f16) -> String {
-    let reads_back = |text: &String| {
-        let (narrow, wide) = (text.parse().map(f16::from_f32), text.parse().map(f16::from_f64));
-        narrow == Ok(value) && wide == Ok(value)
-    };
-    let mut texts = (0..5).map(|digits| format!("{:.digits$e}", value.to_f64()));
-    texts.find(reads_back).unwrap_or_else(|| format!("{:.4e}", value.to_f64()))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{any_bits, patience};
     use super::*;
     use crate::dtype::FIXED_DTYPES;
 
@@ -291,16 +252,19 @@ mod tests {
         assert_eq!(f32(f32::MIN), "-3.40282350e+38");
         assert_eq!(f32(f32::from_bits(1)), "1.000000000e-45");
         assert_eq!(f32(f32::NAN), "            NaN");
-        assert_eq!(f32(f32::INFINITY), "            Inf");
-        assert_eq!(f32(f32::NEG_INFINITY), "           -Inf");
+        assert_eq!(f32(f32::INFINITY), "            inf");
+        assert_eq!(f32(f32::NEG_INFINITY), "           -inf");
         let f64 = |value: f64| cell(Dtype::Float64, &value.to_le_bytes());
         assert_eq!(f64(-1.797_693_134_862_315_7e308), "-1.7976931348623157e+308");
         assert_eq!(f64(5e-324), "5.00000000000000000e-324");
         assert_eq!(f64(1e15), "1.00000000000000000e+015");
         let f16 = |value: f64| cell(Dtype::Float16, &f16::from_f64(value).to_le_bytes());
-        assert_eq!((f16(-65504.0).as_str(), f16(0.1).as_str()), ("-6.5500e+4", "1.00000e-1"));
-        assert_eq!((f16(-0.0).as_str(), f16(f64::NEG_INFINITY).as_str()), ("-0.0000e+0", "      -Inf"));
-        assert_eq!((f16(6e-8).as_str(), f16(f64::NAN).as_str()), ("6.00000e-8", "       NaN"));
+        assert_eq!((f16(-65504.0).as_str(), f16(0.1).as_str()), ("-6.55040000e+04", "9.997558600e-02"));
+        assert_eq!(
+            (f16(-0.0).as_str(), f16(f64::NEG_INFINITY).as_str()),
+            ("-0.00000000e+00", "           -inf")
+        );
+        assert_eq!((f16(6e-8).as_str(), f16(f64::NAN).as_str()), ("5.960464500e-08", "            NaN"));
         assert_eq!(cell(Dtype::Int8, &[0x80]), "-128");
         assert_eq!(cell(Dtype::Int16, &[7, 0]), "     7");
         assert_eq!(cell(Dtype::Int64, &i64::MIN.to_le_bytes()), i64::MIN.to_string());
@@ -333,21 +297,6 @@ mod tests {
             let same = |back: f16| back.to_bits() == bits || value.is_nan() && back.is_nan();
             assert!(same(wide) && same(narrow), "{bits:#x} {text}");
         }
-    }
-
-    /// Numbers of any bits, as many as there is patience for.
-    fn any_bits(count: u64) -> impl Iterator<Item = u64> {
-        (1..=count).map(|i| {
-            let mut x = i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            x ^ (x >> 31)
-        })
-    }
-
-    /// How many: more where someone asks for it.
-    fn patience() -> u64 {
-        std::env::var("ARRAYFS_TEST_FLOATS").map_or(200_000, |text| text.parse().unwrap())
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cell;
 use super::lines::length_of;
+use super::short::{Separators, Text};
 use super::window::Window;
 use crate::dtype::{Dtype, decode_integers, integer_text};
 use crate::error::{Error, Result};
@@ -151,6 +152,16 @@ impl Coordinates {
         self.fields().width
     }
 
+    /// What one request needs, of whose elements none from `limit` on is wanted.
+    pub(super) fn reader(&self, limit: u64) -> Reader<'_> {
+        let places = match &self.place {
+            Place::All => Places::All,
+            Place::Stored(stored) => Places::Stored(Cursor::new(stored, self.shape[1], self.count, limit)),
+        };
+        let data = Window::new(&self.data, self.dtype.itemsize(), limit);
+        Reader { of: self, fields: self.fields(), data, places, rows: Vec::new(), columns: Vec::new() }
+    }
+
     fn fields(&self) -> Fields {
         Fields::new(self.layout, self.shape, self.dtype)
     }
@@ -186,15 +197,8 @@ impl Fields {
 
 impl Generate for Coordinates {
     fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
-        let fields = self.fields();
-        let width = fields.width as u64;
-        let limit = out.end().div_ceil(width);
-        let places = match &self.place {
-            Place::All => Places::All,
-            Place::Stored(stored) => Places::Stored(Cursor::new(stored, self.shape[1], self.count, limit)),
-        };
-        let data = Window::new(&self.data, self.dtype.itemsize(), limit);
-        let mut reader = Reader { of: self, fields, data, places, rows: Vec::new(), columns: Vec::new() };
+        let width = self.width() as u64;
+        let mut reader = self.reader(out.end().div_ceil(width));
         out.put_items(width, self.count, &mut |first, lines| reader.write(first, lines))
     }
 
@@ -209,7 +213,7 @@ impl Generate for Coordinates {
 }
 
 /// What one request needs at hand.
-struct Reader<'c> {
+pub(super) struct Reader<'c> {
     of: &'c Coordinates,
     fields: Fields,
     data: Window<'c>,
@@ -233,6 +237,26 @@ impl Reader<'_> {
         self.write_places(lines);
         self.write_values(first, lines)?;
         Ok(count as u64)
+    }
+
+    /// Appends so many lines from number `first` on, numbers as short as they can be.
+    pub fn append(&mut self, first: u64, count: u64, separator: u8, text: &mut Text) -> Result<()> {
+        self.place(first, count)?;
+        let (dtype, item) = (self.of.dtype, self.of.dtype.itemsize());
+        let mut done = 0;
+        while done < count {
+            let items = self.data.items(first + done, count - done)?;
+            let from = usize::try_from(done).unwrap_or(usize::MAX);
+            let places = self.rows.iter().zip(&self.columns).skip(from);
+            let mut newline = Separators::from(0, 1, separator);
+            for ((row, column), item) in places.zip(items.chunks_exact(usize::try_from(item).unwrap_or(1))) {
+                text.push_number(*row, separator);
+                text.push_number(*column, separator);
+                text.push_items(dtype, item, &mut newline);
+            }
+            done += items.len() as u64 / item;
+        }
+        Ok(())
     }
 
     /// Finds the rows and columns of `count` elements from `first` on.

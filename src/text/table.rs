@@ -131,7 +131,7 @@ impl NamedTable {
     /// The name of a line, and what follows it.
     fn front(&self, row: u64) -> Vec<u8> {
         let mut front = Vec::new();
-        self.names.write(row, &mut front);
+        self.names.append(row, &mut front);
         front.push(self.table.separator);
         front
     }

@@ -61,3 +61,18 @@ pub fn whole(file: &VirtualFile) -> Vec<u8> {
 pub fn text(file: &VirtualFile) -> String {
     String::from_utf8(whole(file)).unwrap()
 }
+
+/// Numbers of any bits, as many as there is patience for.
+pub fn any_bits(count: u64) -> impl Iterator<Item = u64> {
+    (1..=count).map(|i| {
+        let mut x = i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        x ^ (x >> 31)
+    })
+}
+
+/// How many: more where someone asks for it.
+pub fn patience() -> u64 {
+    std::env::var("ARRAYFS_TEST_FLOATS").map_or(200_000, |text| text.parse().unwrap())
+}

@@ -1,5 +1,7 @@
 //! What `stat` tells of a node of the tree.
 
+use crate::catalog::StoredArray;
+use crate::source::Source;
 use crate::store::{Rights, Stat, Time};
 
 /// The number of a node in the tree.
@@ -42,6 +44,8 @@ pub struct Attr {
     pub kind: NodeKind,
     /// Exact size of a file in bytes, or of a link's target.
     pub size: u64,
+    /// Blocks of 512 bytes that it takes on the disk.
+    pub blocks: u64,
     /// Owner and mode, without the right to write.
     pub rights: Rights,
     /// Last access.
@@ -54,20 +58,47 @@ pub struct Attr {
     pub lasting: Lasting,
 }
 
+impl Lasting {
+    /// The same, but no longer than a moment.
+    pub fn at_most_a_moment(self) -> Self {
+        if self == Self::No { self } else { Self::Moment }
+    }
+}
+
 impl Attr {
-    /// A file of `size` bytes that comes of something with these facts.
+    /// The same of something that is being written: it changed just now, and nothing of it may be taken for granted.
+    pub fn of_now(self) -> Self {
+        let now = Time::now();
+        Self { modified: now, changed: now, lasting: Lasting::No, ..self }
+    }
+
+    /// A file of `size` bytes that is made of something with these facts.
     pub fn file(ino: Ino, size: u64, stat: &Stat, lasting: Lasting) -> Self {
         let Stat { identity, rights, accessed, .. } = stat;
         Self {
             ino,
             kind: NodeKind::File,
             size,
+            blocks: u64::from(size > 0),
             rights: rights.read_only(),
             accessed: *accessed,
             modified: identity.modified,
             changed: identity.changed,
             lasting,
         }
+    }
+
+    /// A file of the store that belongs to no array.
+    pub fn plain(ino: Ino, source: &Source) -> Self {
+        let stat = source.stat();
+        let attr = Self { blocks: stat.blocks, ..Self::file(ino, source.len(), stat, Lasting::Moment) };
+        if source.is_settled() { attr } else { attr.of_now() }
+    }
+
+    /// The folder of an array.
+    pub fn array(ino: Ino, array: &StoredArray) -> Self {
+        let attr = Self { lasting: Lasting::Moment, ..Self::folder(ino, &array.stat()) };
+        if array.is_settled() { attr } else { attr.of_now() }
     }
 
     /// A folder that stands for a directory with these facts.
@@ -87,6 +118,7 @@ impl Attr {
         Self {
             kind: NodeKind::Link,
             size: length as u64,
+            blocks: 0,
             rights,
             ..Self::directory(ino, stat, Lasting::Version)
         }

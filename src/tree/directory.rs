@@ -1,9 +1,10 @@
-//! A directory of the store in the tree: its names are remembered until it changes, and an array is
-//! read again only when one of its files changed.
+//! A directory of the store in the tree: what is known of its arrays is used again until one of their files
+//! changes, and a name is looked at by itself, however many others there are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use crate::catalog::{Directory, Entry, Names, Shown, StoredArray};
@@ -14,13 +15,37 @@ use crate::store::{Identity, Stat, Store};
 /// How long after a change of a directory another one might not show in its times.
 const UNSURE: Duration = Duration::from_millis(100);
 
+/// The arrays that were found last, in any directory: these are known on, even if the kernel forgets them.
+#[derive(Debug, Default)]
+pub struct RecentArrays(Mutex<VecDeque<Arc<StoredArray>>>);
+
+impl RecentArrays {
+    /// Arrays that are kept.
+    const MOST: usize = 512;
+
+    fn keep(&self, array: &Arc<StoredArray>) {
+        let mut arrays = lock(&self.0);
+        let oldest = if arrays.len() < Self::MOST { None } else { arrays.pop_front() };
+        arrays.push_back(Arc::clone(array));
+        drop(arrays);
+        // Its files may be closed now, which takes its time.
+        drop(oldest);
+    }
+
+    fn forget(&self, array: &Arc<StoredArray>) {
+        lock(&self.0).retain(|kept| !Arc::ptr_eq(kept, array));
+    }
+}
+
 /// A directory, and what is known of it.
 #[derive(Debug)]
 pub struct StoreDirectory {
     /// The directory.
     pub directory: Directory,
-    names: Mutex<Option<(Identity, Arc<Names>)>>,
-    arrays: Mutex<HashMap<OsString, Arc<StoredArray>>>,
+    /// Its names when they were listed last, for as long as somebody goes through that listing.
+    names: Mutex<Option<(Identity, Weak<Names>)>>,
+    arrays: Mutex<HashMap<OsString, Weak<StoredArray>>>,
+    recent: Arc<RecentArrays>,
 }
 
 /// What a name stands for at this moment.
@@ -35,8 +60,8 @@ pub enum Found {
 
 impl StoreDirectory {
     /// A directory of which nothing is known yet.
-    pub fn new(directory: Directory) -> Self {
-        Self { directory, names: Mutex::default(), arrays: Mutex::default() }
+    pub fn new(directory: Directory, recent: &Arc<RecentArrays>) -> Self {
+        Self { directory, names: Mutex::default(), arrays: Mutex::default(), recent: Arc::clone(recent) }
     }
 
     /// Facts of the directory itself.
@@ -46,47 +71,73 @@ impl StoreDirectory {
 
     /// What `name` stands for; none when there is no such name, or what it stands for is broken.
     pub fn find(&self, store: &Arc<Store>, name: &OsStr) -> Result<Option<Found>> {
-        let names = self.names(store)?;
-        Ok(names.find(name).find_map(|shown| self.look(store, &names, &shown)))
+        let names = match self.listed(store)? {
+            Some(names) => names,
+            None => Arc::new(self.directory.names_as_asked(store)),
+        };
+        Ok(names.find(name).into_iter().find_map(|shown| self.look(store, &names, &shown)))
     }
 
-    /// All that the directory shows, in order.
-    pub fn list(&self, store: &Arc<Store>) -> Result<Vec<(OsString, Found)>> {
-        let names = self.names(store)?;
-        let look = |shown: Shown| Some((self.look(store, &names, &shown)?, shown.name));
-        Ok(names.shown().filter_map(look).map(|(found, name)| (name, found)).collect())
+    /// The names of all that the directory may show, which are known on for as long as they are held.
+    pub fn list(&self, store: &Arc<Store>) -> Result<Arc<Names>> {
+        let now = store.identity(&self.directory.real)?;
+        let names = Arc::new(self.directory.names(store)?);
+        *lock(&self.names) = is_settled(&now).then(|| (now, Arc::downgrade(&names)));
+        Ok(names)
     }
 
     /// Forgets the array of this name, unless the store still holds the version that is known.
     pub fn forget_outdated(&self, name: &OsStr) {
-        let known = lock(&self.arrays).get(name).cloned();
-        if known.is_some_and(|array| !array.is_current()) {
-            lock(&self.arrays).remove(name);
+        let known = self.known(name);
+        if let Some(array) = known.filter(|array| !array.is_current()) {
+            self.forget(name, &array);
         }
     }
 
-    fn names(&self, store: &Store) -> Result<Arc<Names>> {
-        let now = self.stat(store)?.identity;
-        if let Some((then, names)) = &*lock(&self.names)
-            && *then == now
+    /// As [`forget_outdated`](Self::forget_outdated), of all names.
+    pub fn forget_all_outdated(&self) {
+        let names: Vec<_> = lock(&self.arrays).keys().cloned().collect();
+        names.iter().for_each(|name| self.forget_outdated(name));
+    }
+
+    /// The arrays that a change of the file `name` may be about, which does not show in their names: those whose rows or
+    /// columns it names.
+    pub fn named_by(&self, name: &OsStr) -> Vec<OsString> {
+        if !name.as_bytes().ends_with(b".csv") {
+            return Vec::new();
+        }
+        let path = self.directory.real.join(name);
+        let known: Vec<_> =
+            lock(&self.arrays).iter().map(|(name, array)| (name.clone(), array.clone())).collect();
+        let is_named = |array: &Weak<StoredArray>| {
+            array.upgrade().is_some_and(|array| array.names.sources().any(|source| source.name() == path))
+        };
+        known.into_iter().filter(|(_, array)| is_named(array)).map(|(name, _)| name).collect()
+    }
+
+    /// The names that are being listed, if the directory has not changed since.
+    fn listed(&self, store: &Store) -> Result<Option<Arc<Names>>> {
+        let known = lock(&self.names).as_ref().and_then(|(then, names)| Some((*then, names.upgrade()?)));
+        let Some((then, names)) = known else { return Ok(None) };
+        Ok((store.identity(&self.directory.real)? == then).then_some(names))
+    }
+
+    /// What one of the names stands for; none when that is not there any more, or broken.
+    pub fn look(&self, store: &Arc<Store>, names: &Names, shown: &Shown) -> Option<Found> {
+        let known = self.known(&shown.name);
+        if let Some(array) = &known
+            && array.is_current()
+            && array.names.is_current()
         {
-            return Ok(Arc::clone(names));
+            return known.map(Found::Array);
         }
-        let names = Arc::new(self.directory.names(store)?);
-        let settled = is_settled(&now).then(|| (now, Arc::clone(&names)));
-        *lock(&self.names) = settled;
-        Ok(names)
-    }
-
-    fn look(&self, store: &Arc<Store>, names: &Names, shown: &Shown) -> Option<Found> {
-        let known = lock(&self.arrays).get(&shown.name).cloned();
-        if let Some(array) = known.filter(|array| array.is_current() && array.names.is_current()) {
-            return Some(Found::Array(array));
+        if let Some(outdated) = known {
+            self.forget(&shown.name, &outdated);
         }
         match self.directory.entry(store, names, shown) {
             Ok(Some(Entry::Array(array))) => {
                 let array = Arc::new(array);
-                lock(&self.arrays).insert(shown.name.clone(), Arc::clone(&array));
+                self.keep(&shown.name, &array);
                 Some(Found::Array(array))
             }
             Ok(Some(Entry::Directory(directory))) => Some(Found::Directory(directory)),
@@ -94,10 +145,39 @@ impl StoreDirectory {
             Ok(None) => None,
             Err(error) => {
                 log::debug!("left out: {error}");
-                lock(&self.arrays).remove(&shown.name);
                 None
             }
         }
+    }
+
+    fn known(&self, name: &OsStr) -> Option<Arc<StoredArray>> {
+        lock(&self.arrays).get(name).and_then(Weak::upgrade)
+    }
+
+    fn keep(&self, name: &OsStr, array: &Arc<StoredArray>) {
+        self.recent.keep(array);
+        let mut arrays = lock(&self.arrays);
+        // Before the map grows, what nobody has any more goes.
+        if arrays.len() == arrays.capacity() {
+            arrays.retain(|_, array| array.strong_count() > 0);
+            let room = 2 * arrays.len() + 16;
+            arrays.shrink_to(room);
+            arrays.reserve(16);
+        }
+        arrays.insert(name.to_owned(), Arc::downgrade(array));
+    }
+
+    fn forget(&self, name: &OsStr, array: &Arc<StoredArray>) {
+        lock(&self.arrays).remove(name);
+        self.recent.forget(array);
+    }
+}
+
+impl Drop for StoreDirectory {
+    /// What is not watched any more must not keep files open that are deleted.
+    fn drop(&mut self) {
+        let arrays = std::mem::take(&mut *lock(&self.arrays));
+        arrays.values().filter_map(Weak::upgrade).for_each(|array| self.recent.forget(&array));
     }
 }
 

@@ -15,12 +15,13 @@ use crate::names::Labels;
 use crate::part::{Formats, Part, Scope, Selection, Thing};
 use crate::select::{index_width, parse_index};
 use crate::source::Run;
+use crate::task;
 use crate::vfile::VirtualFile;
-use crate::view::{self, Members, VIEWS};
+use crate::view::{self, Members, VIEWS, View};
 
 pub(super) const ROWS: &str = "rows";
 pub(super) const COLUMNS: &str = "cols";
-const SLICES: &str = "slices";
+pub(super) const SLICES: &str = "slices";
 
 /// The folders of an array's folder, each where it makes sense.
 const FOLDERS: [(&str, Node); 4] =
@@ -36,10 +37,8 @@ pub struct Folder {
     pub selection: Selection,
     /// Fixes the numbers of the nodes.
     pub extent: Extent,
-    /// Its path in the mount.
-    pub path: PathBuf,
-    /// Whether this is one of the folders in `slices/`.
-    is_slice: bool,
+    /// The path in the mount of a whole array; the folders in `slices/` have none.
+    path: Option<PathBuf>,
 }
 
 /// Told a child's place in a listing, its name, its kind, and its node unless it is a slice (which has
@@ -64,34 +63,44 @@ pub enum Listed {
     /// The names of rows or columns.
     Names(Arc<Labels>),
     /// What is in a format that is a folder.
-    Members(Vec<(String, NodeKind, Leaf)>),
+    Members(Box<Members>),
 }
 
 impl Folder {
     /// The folder of a whole array in these formats, at this path in the mount.
     pub fn whole(array: Arc<StoredArray>, formats: Formats, path: &Path) -> Self {
-        Self::new(Selection::whole(array).in_formats(formats), path.to_owned(), false)
+        Self::new(Selection::whole(array).in_formats(formats), Some(path.to_owned()))
     }
 
-    /// The folder of a slice, of that name in `slices/`.
-    pub fn slice(&self, selection: Selection, name: &OsStr) -> Self {
-        Self::new(selection, self.path.join(SLICES).join(name), true)
+    /// The folder of a slice.
+    pub fn slice(selection: Selection) -> Self {
+        Self::new(selection, None)
     }
 
-    fn new(selection: Selection, path: PathBuf, is_slice: bool) -> Self {
+    /// The same folder, of which nothing is known yet that comes of the data.
+    pub fn anew(&self) -> Self {
+        Self { selection: self.selection.anew(), extent: self.extent, path: self.path.clone() }
+    }
+
+    fn new(selection: Selection, path: Option<PathBuf>) -> Self {
         let extent = Self::extent_of(&selection);
-        Self { selection, extent, path, is_slice }
+        Self { selection, extent, path }
+    }
+
+    /// Whether this is one of the folders in `slices/`.
+    pub fn is_slice(&self) -> bool {
+        self.path.is_none()
     }
 
     /// What fixes the numbers of the nodes in the folder of a selection.
     pub fn extent_of(selection: &Selection) -> Extent {
-        match selection.shape() {
-            Shape::Vector(_) => Extent::new(0, 0),
-            Shape::Matrix(rows, columns) => match selection.array().metadata.kind() {
-                Kind::Dense => Extent::new(rows, columns),
-                Kind::Sparse => Extent::new(rows, 0),
-            },
-        }
+        let (kind, members) = (selection.array().metadata.kind(), Members::room(selection));
+        let (rows, columns) = match (selection.shape(), kind) {
+            (Shape::Vector(_), _) => (0, 0),
+            (Shape::Matrix(rows, columns), Kind::Dense) => (rows, columns),
+            (Shape::Matrix(rows, _), Kind::Sparse) => (rows, 0),
+        };
+        Extent::new(kind, rows, columns, members)
     }
 
     /// What `stat` tells of a node.
@@ -105,7 +114,8 @@ impl Folder {
         let is_raw = matches!(VIEWS[format].format(), "" | "yaml");
         if let Some(run) = self.run(leaf) {
             let stat = self.selection.stat_of(part, is_raw);
-            return Ok(Attr::file(ino, run.length, &stat, Lasting::Version));
+            let attr = Attr::file(ino, run.length, &stat, Lasting::Version);
+            return Ok(Attr { blocks: run.blocks(), ..attr });
         }
         let content = self.content(leaf)?;
         // After the content: names that turned out not to fit narrow nobody's rights.
@@ -114,17 +124,30 @@ impl Folder {
             false => self.selection.stat_of(part, is_raw),
         };
         match content {
-            Some(file) => Ok(Attr::file(ino, file.len(), &stat, Lasting::Version)),
+            Some(file) => {
+                Ok(Attr { blocks: file.blocks(), ..Attr::file(ino, file.len(), &stat, Lasting::Version) })
+            }
             None => Ok(Attr::folder(ino, &stat)),
         }
     }
 
-    /// Whether to tell the size of a node takes reading names, and there are many: that is for when it is
-    /// asked for.
-    pub fn is_dear(&self, leaf: Leaf) -> bool {
-        matches!(leaf.node, Node::File(..) | Node::Member(..))
-            && !self.selection.array().names.are_small()
-            && self.shows_names(leaf)
+    /// Whether to tell the size of a node takes a look at the data.
+    pub fn size_needs_data(&self, leaf: Leaf) -> bool {
+        let (Node::File(thing, format) | Node::Member(thing, format, _)) = leaf.node else { return false };
+        let needs_data =
+            |view: &&dyn View| view.size_needs_data(&self.selection, Part { thing, of: leaf.of });
+        VIEWS.get(format).is_some_and(needs_data)
+    }
+
+    /// Whether the size of a file that is not kept follows from data.
+    pub fn is_sized_by_data(&self, leaf: Leaf) -> bool {
+        let is_stored = matches!(leaf.node, Node::File(Thing::Data | Thing::Indices, _));
+        is_stored && leaf.of != Scope::All || self.size_needs_data(leaf)
+    }
+
+    /// Whether to make a node takes reading names, and there are many.
+    fn has_many_names(&self, leaf: Leaf) -> bool {
+        !self.selection.array().names.are_small() && self.shows_names(leaf)
     }
 
     /// Whether a node may show names of rows or columns.
@@ -133,25 +156,19 @@ impl Folder {
         VIEWS.get(format).is_none_or(|view| view.shows_names(Part { thing, of: leaf.of }))
     }
 
-    /// Whether the size of a single row's file follows from data, so that it has to be kept in mind what was told.
-    pub fn is_sized_by_data(&self, leaf: Leaf) -> bool {
-        let Node::File(thing, format) = leaf.node else { return false };
-        let part = Part { thing, of: leaf.of };
-        leaf.of != Scope::All
-            && VIEWS.get(format).is_some_and(|view| view.is_sized_by_data(&self.selection, part))
-    }
-
     /// The content of a file; none for a folder.
     pub fn content(&self, leaf: Leaf) -> Result<Option<VirtualFile>> {
         match leaf.node {
             Node::File(thing, format) if !VIEWS[format].is_folder() => {
+                if self.has_many_names(leaf) {
+                    task::begin_long()?;
+                }
                 let part = Part { thing, of: leaf.of };
                 self.view(part, format)?.file(&self.selection, part).map(Some)
             }
             Node::Member(thing, format, member) => {
                 let members = self.members(thing, format)?;
-                let found = members.get(member).ok_or_else(|| self.not_found())?;
-                Ok(found.1.cloned())
+                Ok(members.get(member).ok_or_else(|| self.not_found())?.file)
             }
             _ => Ok(None),
         }
@@ -168,8 +185,11 @@ impl Folder {
     /// # Errors
     ///
     /// As [`view::View::members`].
-    pub fn members(&self, thing: Thing, format: usize) -> Result<Members> {
+    fn members(&self, thing: Thing, format: usize) -> Result<Members> {
         let part = Part { thing, of: Scope::All };
+        if self.has_many_names(Leaf { of: part.of, node: Node::File(thing, format) }) {
+            task::begin_long()?;
+        }
         self.view(part, format)?.members(&self.selection, part)
     }
 
@@ -217,10 +237,10 @@ impl Folder {
         self.has_folder(leaf).then_some(Child::Leaf(leaf))
     }
 
-    /// The path in the mount of one of the folders that hold the parts of the array.
+    /// The path in the mount of one of the folders that hold the parts of a whole array.
     pub fn path_of_parts(&self, leaf: Leaf) -> Option<PathBuf> {
         let (name, _) = FOLDERS.into_iter().find(|(_, node)| *node == leaf.node)?;
-        self.has_folder(leaf).then(|| self.path.join(name))
+        self.has_folder(leaf).then(|| Some(self.path.as_ref()?.join(name)))?
     }
 
     fn has_folder(&self, leaf: Leaf) -> bool {
@@ -240,7 +260,7 @@ impl Folder {
     /// The folders that a listing shows. In the folder of a slice `slices/` is found but not shown: else
     /// a walk of the tree would never end.
     fn listed_folders(&self, of: Scope) -> impl Iterator<Item = (&'static str, Node)> {
-        let endless = self.is_slice;
+        let endless = self.is_slice();
         self.folders(of).filter(move |(_, node)| !(endless && *node == Node::Slices))
     }
 
@@ -257,13 +277,7 @@ impl Folder {
     }
 
     /// A file or folder in a format that is a folder.
-    fn member(
-        &self,
-        thing: Thing,
-        format: usize,
-        folder: Option<usize>,
-        name: &[u8],
-    ) -> Result<Option<Child>> {
+    fn member(&self, thing: Thing, format: usize, folder: Option<u64>, name: &[u8]) -> Result<Option<Child>> {
         let members = self.members(thing, format)?;
         let member = std::str::from_utf8(name).ok().and_then(|name| members.child(folder, name));
         let leaf = |member| Leaf { of: Scope::All, node: Node::Member(thing, format, member) };
@@ -308,22 +322,18 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// Whatever making a format that is a folder gives, and reading names.
+    /// Whatever making a format that is a folder gives, and reading names; [`Error::NotFound`] where these turned out
+    /// to be none.
     pub fn listed(&self, folder: Leaf) -> Result<Listed> {
-        let (thing, format, outer) = match folder.node {
-            Node::File(thing, format) => (thing, format, None),
-            Node::Member(thing, format, member) => (thing, format, Some(member)),
-            Node::NamedRows | Node::NamedColumns => {
-                return self.names_in(folder)?.map(Listed::Names).ok_or_else(|| self.not_found());
+        match folder.node {
+            Node::File(thing, format) | Node::Member(thing, format, _) => {
+                self.members(thing, format).map(Box::new).map(Listed::Members)
             }
-            _ => return Ok(Listed::Known),
-        };
-        let members = self.members(thing, format)?;
-        let child = |(member, name, is_file): (usize, &str, bool)| {
-            let kind = if is_file { NodeKind::File } else { NodeKind::Folder };
-            (name.to_owned(), kind, Leaf { of: Scope::All, node: Node::Member(thing, format, member) })
-        };
-        Ok(Listed::Members(members.children(outer).map(child).collect()))
+            Node::NamedRows | Node::NamedColumns => {
+                self.names_in(folder)?.map(Listed::Names).ok_or_else(|| self.not_found())
+            }
+            _ => Ok(Listed::Known),
+        }
     }
 
     /// Calls `visit` with the children from `first` on, in order, until it says no.
@@ -353,12 +363,15 @@ impl Folder {
                     }
                 }
             }
-            Node::NamedRows | Node::NamedColumns | Node::Link(_) | Node::File(..) | Node::Member(..) => {
-                match listed {
-                    Listed::Known => {}
-                    Listed::Names(labels) => self.list_named(folder, labels, first, visit),
-                    Listed::Members(members) => list_members(members, first, visit),
+            Node::NamedRows | Node::NamedColumns => {
+                if let Listed::Names(labels) = listed {
+                    self.list_named(folder, labels, first, visit);
                 }
+            }
+            Node::Link(_) => {}
+            Node::File(thing, format) => listed.list_members(thing, format, None, first, visit),
+            Node::Member(thing, format, member) => {
+                listed.list_members(thing, format, Some(member), first, visit);
             }
         }
     }
@@ -431,12 +444,20 @@ impl Folder {
     }
 }
 
-fn list_members(members: &[(String, NodeKind, Leaf)], first: u64, visit: &mut Visit<'_>) {
-    let skip = usize::try_from(first).unwrap_or(usize::MAX);
-    for (i, (name, kind, leaf)) in (0..).zip(members).skip(skip) {
-        if !visit(i, name, *kind, Some(*leaf)) {
-            return;
-        }
+impl Listed {
+    fn list_members(
+        &self,
+        thing: Thing,
+        format: usize,
+        folder: Option<u64>,
+        first: u64,
+        visit: &mut Visit<'_>,
+    ) {
+        let Self::Members(members) = self else { return };
+        members.list(folder, first, &mut |i, member, name, is_file| {
+            let kind = if is_file { NodeKind::File } else { NodeKind::Folder };
+            visit(i, name, kind, Some(Leaf { of: Scope::All, node: Node::Member(thing, format, member) }))
+        });
     }
 }
 
@@ -444,7 +465,8 @@ fn file_kind(format: usize) -> NodeKind {
     if VIEWS[format].is_folder() { NodeKind::Folder } else { NodeKind::File }
 }
 
-fn file_name(thing: Thing, format: usize) -> String {
+/// The name of a thing in the format of that number.
+pub(super) fn file_name(thing: Thing, format: usize) -> String {
     match VIEWS[format].format() {
         "" => thing.name().to_owned(),
         format => format!("{}.{format}", thing.name()),

@@ -1,26 +1,49 @@
 //! The numbers of the nodes inside an array's folder.
 //!
-//! A folder of `n` rows and `m` columns has `1 + n + m` scopes of 1024 numbers each: first the folder
-//! itself, then its rows, then its columns. Within a scope the folders come first, then 32 numbers
-//! (one for each format) for each thing. After the scopes come 64 numbers for the members of each
-//! format that is a folder. So a node's number tells what it is, and no state is kept for it, however
-//! many rows there are.
+//! First come those of the whole: its folders, 32 numbers (one for each format) for each thing, and 64 for
+//! the members of each format that is a folder. Then each row and each column has 32 numbers for each kind
+//! of node that it can have: of a dense array those are two kinds, of a sparse matrix there is room for
+//! eight. Last come the numbers for the further members of each format that is a folder, its chunks: as many
+//! for each as any has. So a node's number tells what it is, and no state is kept for it, however many rows or
+//! chunks there are.
 
+use super::numbers;
+use crate::format::Kind;
 use crate::part::{Scope, Thing};
 use crate::view::Members;
 
-/// Numbers of one scope.
-const SPAN: u64 = 1024;
-/// Where the links by name start in a scope of one row or column.
-const LINKS: u64 = 256;
-/// Where the files start in a scope.
-const FILES: u64 = 512;
 /// Numbers of one thing: the most formats there can be.
 const FORMATS: u64 = 32;
-/// Numbers of the members of one format.
-const MEMBERS: u64 = Members::MOST as u64;
-/// The most rows and columns that are numbered.
-const MOST: u64 = 1 << 48;
+/// Where the files start in the scope of the whole.
+const FILES: u64 = 512;
+/// Where members start.
+const MEMBERS: u64 = 1024;
+/// Numbers of the first members of one format.
+const MEMBERS_EACH: u64 = Members::MOST as u64;
+/// Where rows and columns start: columns follow rows.
+pub const SINGLE: u64 = MEMBERS + THINGS_AND_FORMATS * MEMBERS_EACH;
+/// Files of the whole that have numbers.
+const THINGS_AND_FORMATS: u64 = MEMBERS - FILES;
+/// The most further members of one format that are numbered: with half of all numbers.
+const MOST_FURTHER: u64 = numbers::MOST / 2 / THINGS_AND_FORMATS;
+
+/// What nodes a row or column has, in the order of their numbers.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Of {
+    Links,
+    Things(Thing),
+    Folder,
+}
+
+/// The first two are all that a dense array has.
+const OF_ONE: [Of; 6] = [
+    Of::Links,
+    Of::Things(Thing::Array),
+    Of::Folder,
+    Of::Things(Thing::Data),
+    Of::Things(Thing::Indices),
+    Of::Things(Thing::Dense),
+];
 
 /// A node inside an array's folder.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -53,98 +76,149 @@ pub enum Node {
     /// A thing in the format of that number.
     File(Thing, usize),
     /// A file or folder of that number in a format that is a folder, of the whole scope.
-    Member(Thing, usize, usize),
+    Member(Thing, usize, u64),
 }
 
-/// Rows and columns of a folder, which fix the numbers in it.
+/// What fixes the numbers in a folder: its rows and columns, and the most members of a format.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent {
-    /// Rows, each with a scope of numbers.
+    /// Rows that are numbered: all or none.
     pub rows: u64,
-    /// Columns, each with a scope of numbers.
+    /// Columns that are numbered: all or none.
     pub columns: u64,
+    /// Numbers of each.
+    span: u64,
+    /// Further members of each format that are numbered: all or none.
+    further: u64,
 }
 
 impl Extent {
-    /// Of so many rows and columns; beyond what can be numbered none are.
-    pub const fn new(rows: u64, columns: u64) -> Self {
-        if rows > MOST || columns > MOST { Self { rows: 0, columns: 0 } } else { Self { rows, columns } }
+    /// Of so many rows and columns, and members of each format that is a folder; none are numbered of what is too
+    /// many for the [numbers](numbers::MOST) that there are.
+    pub const fn new(kind: Kind, rows: u64, columns: u64, members: u64) -> Self {
+        let further = members.saturating_sub(MEMBERS_EACH);
+        let further = if further <= MOST_FURTHER { further } else { 0 };
+        let span = match kind {
+            Kind::Dense => 2 * FORMATS,
+            Kind::Sparse => 8 * FORMATS,
+        };
+        let most = (numbers::MOST - SINGLE - further * THINGS_AND_FORMATS) / span;
+        let rows = if rows <= most { rows } else { 0 };
+        let columns = if columns <= most - rows { columns } else { 0 };
+        Self { rows, columns, span, further }
     }
 
     /// Numbers of the whole folder.
     pub const fn count(&self) -> u64 {
-        self.members() + (SPAN - FILES) * MEMBERS
+        self.first_further() + self.further * THINGS_AND_FORMATS
     }
 
-    /// Where the numbers of members start.
-    const fn members(&self) -> u64 {
-        (1 + self.rows + self.columns) * SPAN
+    /// Where the numbers of further members start.
+    const fn first_further(&self) -> u64 {
+        SINGLE + (self.rows + self.columns) * self.span
     }
 
-    /// The numbers of one scope: the first, and how many.
+    /// The numbers of one row or column, or those of the whole but its rows and columns: the first, and how
+    /// many.
     pub const fn scope(&self, of: Scope) -> (u64, u64) {
-        let scope = match of {
-            Scope::All => 0,
-            Scope::Row(i) => 1 + i,
-            Scope::Column(j) => 1 + self.rows + j,
+        let single = match of {
+            Scope::All => return (0, SINGLE),
+            Scope::Row(i) => i,
+            Scope::Column(j) => self.rows + j,
         };
-        (scope * SPAN, SPAN)
+        (SINGLE + single * self.span, self.span)
     }
 
-    /// The number of a node.
-    pub fn encode(&self, leaf: Leaf) -> u64 {
-        let node = match leaf.node {
-            Node::Folder => 0,
-            Node::Rows => 1,
-            Node::Columns => 2,
-            Node::Slices => 3,
-            Node::ByName => 4,
-            Node::NamedRows => 5,
-            Node::NamedColumns => 6,
-            Node::Link(format) => LINKS + format as u64,
-            Node::File(thing, format) => FILES + file(thing, format),
-            Node::Member(thing, format, member) => {
-                return self.members() + file(thing, format) * MEMBERS + member as u64;
-            }
-        };
-        self.scope(leaf.of).0 + node
+    /// The number of a node; none for what a row or column does not have.
+    pub fn encode(&self, leaf: Leaf) -> Option<u64> {
+        if let Node::Member(thing, format, member) = leaf.node
+            && let Some(further) = member.checked_sub(MEMBERS_EACH)
+        {
+            let is_numbered = leaf.of == Scope::All && further < self.further;
+            let file = file(thing, format).filter(|_| is_numbered)?;
+            return Some(self.first_further() + file * self.further + further);
+        }
+        let (first, count) = self.scope(leaf.of);
+        let node = if leaf.of == Scope::All { of_whole(leaf.node)? } else { of_one(leaf.node)? };
+        (node < count).then_some(first + node)
     }
 
     /// The node of a number.
     pub fn decode(&self, number: u64) -> Option<Leaf> {
-        if let Some(member) = number.checked_sub(self.members()) {
-            let (thing, format) = thing_and_format(member / MEMBERS)?;
-            let member = usize::try_from(member % MEMBERS).ok()?;
+        let Some(past) = number.checked_sub(SINGLE) else {
+            return Some(Leaf { of: Scope::All, node: node_of_whole(number)? });
+        };
+        if let Some(further) = number.checked_sub(self.first_further()) {
+            let (thing, format) = thing_and_format(further.checked_div(self.further)?)?;
+            let member = MEMBERS_EACH + further % self.further;
             return Some(Leaf { of: Scope::All, node: Node::Member(thing, format, member) });
         }
-        let (scope, node) = (number / SPAN, number % SPAN);
-        let of = match scope {
-            0 => Scope::All,
-            scope if scope <= self.rows => Scope::Row(scope - 1),
-            scope => Scope::Column(scope - self.rows - 1),
+        let single = past / self.span;
+        let of = match single.checked_sub(self.rows) {
+            None => Scope::Row(single),
+            Some(column) => Scope::Column(column),
         };
-        let node = match node {
-            0 => Node::Folder,
-            1 => Node::Rows,
-            2 => Node::Columns,
-            3 => Node::Slices,
-            4 => Node::ByName,
-            5 => Node::NamedRows,
-            6 => Node::NamedColumns,
-            LINKS..FILES => Node::Link(usize::try_from(node - LINKS).ok()?),
-            node => {
-                let (thing, format) = thing_and_format(node.checked_sub(FILES)?)?;
-                Node::File(thing, format)
-            }
-        };
-        Some(Leaf { of, node })
+        Some(Leaf { of, node: node_of_one(past % self.span)? })
     }
 }
 
-/// The number of a file among those of its scope.
-fn file(thing: Thing, format: usize) -> u64 {
-    let thing = Thing::ALL.iter().position(|other| *other == thing).unwrap_or(0);
-    thing as u64 * FORMATS + format as u64
+/// The folders of the whole, in the order of their numbers.
+const FOLDERS: [Node; 7] = [
+    Node::Folder,
+    Node::Rows,
+    Node::Columns,
+    Node::Slices,
+    Node::ByName,
+    Node::NamedRows,
+    Node::NamedColumns,
+];
+
+fn of_whole(node: Node) -> Option<u64> {
+    match node {
+        Node::File(thing, format) => Some(FILES + file(thing, format)?),
+        Node::Member(thing, format, member) => Some(MEMBERS + file(thing, format)? * MEMBERS_EACH + member),
+        node => FOLDERS.iter().position(|other| *other == node).map(|number| number as u64),
+    }
+}
+
+fn node_of_whole(number: u64) -> Option<Node> {
+    if let Some(member) = number.checked_sub(MEMBERS) {
+        let (thing, format) = thing_and_format(member / MEMBERS_EACH)?;
+        return Some(Node::Member(thing, format, member % MEMBERS_EACH));
+    }
+    match number.checked_sub(FILES) {
+        Some(file) => thing_and_format(file).map(|(thing, format)| Node::File(thing, format)),
+        None => FOLDERS.get(usize::try_from(number).ok()?).copied(),
+    }
+}
+
+fn of_one(node: Node) -> Option<u64> {
+    let (of, format) = match node {
+        Node::Folder => (Of::Folder, 0),
+        Node::Link(format) => (Of::Links, format),
+        Node::File(thing, format) => (Of::Things(thing), format),
+        _ => return None,
+    };
+    numbered(OF_ONE.iter().position(|other| *other == of)?, format)
+}
+
+fn node_of_one(number: u64) -> Option<Node> {
+    let (of, format) = (usize::try_from(number / FORMATS).ok()?, usize::try_from(number % FORMATS).ok()?);
+    match OF_ONE.get(of)? {
+        Of::Links => Some(Node::Link(format)),
+        Of::Things(thing) => Some(Node::File(*thing, format)),
+        Of::Folder => (format == 0).then_some(Node::Folder),
+    }
+}
+
+/// The number of a file among those of the whole.
+fn file(thing: Thing, format: usize) -> Option<u64> {
+    numbered(Thing::ALL.iter().position(|other| *other == thing)?, format)
+}
+
+fn numbered(thing: usize, format: usize) -> Option<u64> {
+    let format = format as u64;
+    (format < FORMATS).then_some(thing as u64 * FORMATS + format)
 }
 
 /// The thing and the format of a file's number.
@@ -156,45 +230,128 @@ fn thing_and_format(file: u64) -> Option<(Thing, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::StoredArray;
+    use crate::dtype::Dtype;
+    use crate::memory_mapping::create_memory_mapped_array;
+    use crate::part::tests::sparse_selection;
+    use crate::part::{Part, Selection};
+    use crate::store::Store;
+    use crate::view::VIEWS;
+    use std::path::Path;
+    use std::sync::Arc;
 
-    #[test]
-    fn numbers_read_back() {
-        let extent = Extent::new(700, 765);
-        let scopes = [Scope::All, Scope::Row(0), Scope::Row(699), Scope::Column(0), Scope::Column(764)];
-        let nodes = [
-            Node::Folder,
-            Node::Rows,
-            Node::Columns,
-            Node::Slices,
-            Node::ByName,
-            Node::NamedRows,
-            Node::NamedColumns,
-            Node::Link(0),
-            Node::Link(31),
-            Node::File(Thing::Meta, 1),
-            Node::File(Thing::TenX, 31),
-        ];
-        let members = [Node::Member(Thing::Meta, 0, 0), Node::Member(Thing::TenX, 31, 63)];
-        let members = members.map(|node| Leaf { of: Scope::All, node });
-        let leaves = scopes.into_iter().flat_map(|of| nodes.map(|node| Leaf { of, node })).chain(members);
-        for leaf in leaves {
-            assert!(extent.encode(leaf) < extent.count());
-            assert_eq!(extent.decode(extent.encode(leaf)), Some(leaf));
-        }
-        assert_eq!(extent.decode(extent.count()), None);
-        assert_eq!(extent.decode(7), None);
+    const WHOLE: [Node; 12] = [
+        Node::Folder,
+        Node::Rows,
+        Node::Columns,
+        Node::Slices,
+        Node::ByName,
+        Node::NamedRows,
+        Node::NamedColumns,
+        Node::File(Thing::Meta, 1),
+        Node::File(Thing::TenX, 31),
+        Node::Member(Thing::Meta, 0, 0),
+        Node::Member(Thing::TenX, 0, 63),
+        Node::Member(Thing::TenX, 31, 63),
+    ];
+
+    #[track_caller]
+    fn assert_reads_back(extent: Extent, leaf: Leaf) -> u64 {
+        let number = extent.encode(leaf).unwrap_or_else(|| panic!("{leaf:?} has no number"));
+        assert!(number < extent.count(), "{leaf:?}");
+        assert_eq!(extent.decode(number), Some(leaf));
+        number
+    }
+
+    /// The last row and column that have numbers, and one in the middle.
+    fn singles(extent: Extent) -> Vec<Scope> {
+        let of = |count: u64, scope: fn(u64) -> Scope| {
+            let mut places = vec![0, count / 2, count.saturating_sub(1)];
+            places.dedup();
+            places.into_iter().filter(move |i| *i < count).map(scope)
+        };
+        of(extent.rows, Scope::Row).chain(of(extent.columns, Scope::Column)).collect()
     }
 
     #[test]
-    fn what_is_too_large_is_not_numbered() {
-        assert_eq!(Extent::new(u64::MAX, 1).count(), Extent::new(0, 0).count());
-        assert!(Extent::new(MOST, MOST).count() < 1 << 62);
+    fn numbers_read_back_whatever_the_shape() {
+        let sizes = [0, 1, 700, 1 << 30, 1 << 44, (1 << 46) - 1024, 1 << 46, 1 << 53, 1 << 62, u64::MAX];
+        for (kind, file) in [(Kind::Dense, Thing::Array), (Kind::Sparse, Thing::Indices)] {
+            let pairs = sizes.into_iter().flat_map(|rows| sizes.map(|columns| (rows, columns)));
+            let members = [0, 66, 1 << 20, MOST_FURTHER, u64::MAX].into_iter().cycle();
+            for ((rows, columns), members) in pairs.zip(members) {
+                let extent = Extent::new(kind, rows, columns, members);
+                assert!([0, rows].contains(&extent.rows) && [0, columns].contains(&extent.columns));
+                assert!(extent.count() <= numbers::MOST);
+                let mut seen: Vec<_> =
+                    WHOLE.map(|node| assert_reads_back(extent, Leaf { of: Scope::All, node })).into();
+                for of in singles(extent) {
+                    for node in [Node::Link(0), Node::Link(31), Node::File(file, 31)] {
+                        seen.push(assert_reads_back(extent, Leaf { of, node }));
+                    }
+                }
+                for member in
+                    [MEMBERS_EACH, MEMBERS_EACH + extent.further / 2, MEMBERS_EACH + extent.further - 1]
+                {
+                    if extent.further > 2 {
+                        for (thing, format) in [(Thing::Meta, 0), (Thing::TenX, 31)] {
+                            let node = Node::Member(thing, format, member);
+                            seen.push(assert_reads_back(extent, Leaf { of: Scope::All, node }));
+                        }
+                    }
+                }
+                let beyond = Node::Member(Thing::Meta, 3, MEMBERS_EACH + extent.further);
+                assert_eq!(extent.encode(Leaf { of: Scope::All, node: beyond }), None);
+                seen.sort_unstable();
+                let before = seen.len();
+                seen.dedup();
+                assert_eq!(seen.len(), before);
+                for number in [7, FILES - 1, extent.count(), extent.count() + 1, u64::MAX] {
+                    assert_eq!(extent.decode(number), None, "{number}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn as_many_as_fit_are_numbered() {
+        let numbered = |kind, rows, columns| {
+            let extent = Extent::new(kind, rows, columns, 0);
+            (extent.rows, extent.columns)
+        };
+        assert_eq!(numbered(Kind::Dense, 1, 1 << 44), (1, 1 << 44));
+        assert_eq!(numbered(Kind::Dense, 3, 1 << 46), (3, 0));
+        assert_eq!(numbered(Kind::Dense, 1 << 62, 1), (0, 1));
+        assert_eq!(numbered(Kind::Sparse, 1 << 40, 0), (1 << 40, 0));
+        assert!(Extent::new(Kind::Dense, 1 << 40, 1 << 40, 0).count() < 1 << 48);
+        assert!(Extent::new(Kind::Dense, 1_000_000, 10_000, 0).count() < 1 << 28);
+        assert!(Extent::new(Kind::Dense, 100, 100, 0).count() <= 1 << 16);
+    }
+
+    fn all_parts_have_numbers(selection: &Selection, extent: Extent) {
+        for thing in Thing::ALL {
+            for of in [Scope::All].into_iter().chain(singles(extent)) {
+                if selection.has(Part { thing, of }) {
+                    for format in 0..VIEWS.len() {
+                        assert_reads_back(extent, Leaf { of, node: Node::File(thing, format) });
+                    }
+                }
+            }
+        }
     }
 
     #[test]
     fn all_things_and_formats_have_numbers() {
-        assert!(Thing::ALL.len() as u64 * FORMATS <= SPAN - FILES);
-        const { assert!(FORMATS <= FILES - LINKS) };
-        assert!(crate::view::VIEWS.len() as u64 <= FORMATS);
+        let dir = tempfile::tempdir().unwrap();
+        create_memory_mapped_array(dir.path().join("x"), &[3, 2], Dtype::Int16).unwrap();
+        let store = Arc::new(Store::open(dir.path()).unwrap());
+        let dense = Selection::whole(Arc::new(StoredArray::load(&store, Path::new("x")).unwrap()));
+        all_parts_have_numbers(&dense, Extent::new(Kind::Dense, 3, 2, 0));
+        let (_dir, sparse) = sparse_selection(&[1, 2, 0], 4);
+        let extent = Extent::new(Kind::Sparse, 3, 4, 0);
+        all_parts_have_numbers(&sparse, extent);
+        assert_reads_back(extent, Leaf { of: Scope::Row(2), node: Node::Folder });
+        assert!(Thing::ALL.len() as u64 * FORMATS <= MEMBERS - FILES);
+        assert!(VIEWS.len() as u64 <= FORMATS);
     }
 }

@@ -1,15 +1,22 @@
 //! Listing: the children of a folder, in order and from any place on, without making them.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::directory::Found;
+use super::content::{Content, key_of, slice_key};
+use super::directory::{Found, StoreDirectory};
 use super::folder::{Folder, Listed};
 use super::leaf::Leaf;
-use super::place::Key;
+use super::numbers::Key;
 use super::status::Report;
-use super::{Content, INNER, Ino, NodeKind, RESERVED, STATUS, Tree, key_of, slice_key};
+use super::{INNER, Ino, NodeKind, RESERVED, STATUS, Tree, report_key};
+use crate::catalog::Names;
 use crate::error::{Error, Result};
+use crate::task;
+
+/// What is listed as the number of a node that has none.
+const UNKNOWN: Ino = Ino(0xFFFF_FFFF);
 
 /// The children of a folder, at the moment it was opened.
 #[derive(Debug)]
@@ -22,14 +29,21 @@ pub struct Listing {
 #[derive(Debug)]
 enum Children {
     Known(Vec<(OsString, Ino, NodeKind)>),
+    /// Each is looked at when it is its turn.
+    Directory {
+        tree: Tree,
+        directory: Arc<StoreDirectory>,
+        names: Arc<Names>,
+        is_root: bool,
+    },
     Folder {
+        tree: Tree,
         folder: Arc<Folder>,
         leaf: Leaf,
         listed: Listed,
         base: u64,
         first: u64,
         key: Key,
-        is_linked: bool,
     },
 }
 
@@ -43,39 +57,59 @@ impl Tree {
     pub fn list(&self, ino: Ino) -> Result<Listing> {
         let place = self.place(ino)?;
         match &place.what {
+            // To fail would hide the way to where the reason is.
+            Content::Directory(_) if ino == Ino::ROOT && self.store().is_shut() => {
+                let children = Children::Known(vec![(RESERVED.into(), Ino(STATUS), NodeKind::Folder)]);
+                Ok(Listing { is_lasting: false, children })
+            }
             Content::Directory(directory) => {
-                let found = directory.list(self.store())?.into_iter();
-                let child = |(name, found): (OsString, Found)| {
-                    let (key, count) = key_of(&directory.directory.join(&name), &found);
-                    let kind =
-                        if matches!(found, Found::Plain(_)) { NodeKind::File } else { NodeKind::Folder };
-                    (name, key.likely(count), kind)
-                };
-                let mut children: Vec<_> = found.map(child).collect();
-                if ino == Ino::ROOT {
-                    children.insert(0, (RESERVED.into(), Ino(STATUS), NodeKind::Folder));
-                }
-                Ok(Listing { is_lasting: false, children: Children::Known(children) })
+                // The system is asked for the names.
+                task::begin_long()?;
+                let names = directory.list(self.store())?;
+                let (tree, directory, is_root) = (self.clone(), Arc::clone(directory), ino == Ino::ROOT);
+                let children = Children::Directory { tree, directory, names, is_root };
+                Ok(Listing { is_lasting: false, children })
             }
             Content::Plain { path, .. } => Err(Error::not_found(path)),
+            Content::Report(_) => Err(Error::not_found(RESERVED)),
             Content::Folder { folder, first, .. } => {
                 let leaf = self.leaf(&place, folder, *first, ino)?;
                 let listed = folder.listed(leaf).inspect_err(|error| self.note(folder, error))?;
+                // It may have been made without what was left undone.
+                task::finished()?;
                 let (folder, base) = (Arc::clone(folder), place.base);
-                let (first, key, is_linked) = (*first, place.key, self.is_linked);
-                let children = Children::Folder { folder, leaf, listed, base, first, key, is_linked };
+                let (tree, first, key) = (self.clone(), *first, place.key);
+                let children = Children::Folder { tree, folder, leaf, listed, base, first, key };
                 Ok(Listing { is_lasting: true, children })
             }
             Content::Status if ino.0 == INNER => {
                 Ok(Listing { is_lasting: false, children: Children::Known(Vec::new()) })
             }
             Content::Status => {
-                let child =
-                    |(number, report): (u64, &Report)| (report.name().into(), Ino(number), NodeKind::File);
+                let child = |(number, report): (u64, &Report)| {
+                    // The number it had last; before it was ever looked up one of its own.
+                    let last = self.shared.status.last(*report);
+                    let known = |text| self.shared.places.number(report_key(*report, &text), 1);
+                    let number = last.and_then(known).unwrap_or(Ino(number));
+                    (report.name().into(), number, NodeKind::File)
+                };
                 let children = (STATUS + 1..).zip(&Report::ALL).map(child).collect();
                 Ok(Listing { is_lasting: false, children: Children::Known(children) })
             }
         }
+    }
+
+    /// The number that something in a directory of the store has, or will have, and its kind.
+    fn listed(&self, path: &Path, found: &Found) -> (Ino, NodeKind) {
+        let (key, count) = key_of(path, found);
+        let kind = if matches!(found, Found::Plain(_)) { NodeKind::File } else { NodeKind::Folder };
+        (self.shared.places.number(key, count).unwrap_or(UNKNOWN), kind)
+    }
+
+    /// The number that the folder of a slice has, or will have.
+    fn slice_ino(&self, folder: &Folder, key: Key, name: &OsStr) -> Option<Ino> {
+        let selection = folder.selection.slice(name.as_encoded_bytes())?;
+        self.shared.places.number(slice_key(key, name), Folder::extent_of(&selection).count())
     }
 }
 
@@ -92,26 +126,31 @@ impl Listing {
                     }
                 }
             }
-            Children::Folder { folder, leaf, listed, base, first: origin, key, is_linked } => {
+            Children::Directory { tree, directory, names, is_root } => {
+                if first == 0 && *is_root && !visit(0, OsStr::new(RESERVED), Ino(STATUS), NodeKind::Folder) {
+                    return;
+                }
+                for (place, shown) in names.shown_from(first.saturating_sub(1)) {
+                    let Some(found) = directory.look(tree.store(), names, &shown) else { continue };
+                    let (ino, kind) = tree.listed(&directory.directory.join(&shown.name), &found);
+                    if !visit(place + 1, &shown.name, ino, kind) {
+                        return;
+                    }
+                }
+            }
+            Children::Folder { tree, folder, leaf, listed, base, first: origin, key } => {
                 folder.list(*leaf, listed, first, &mut |i, name, kind, child| {
                     let name = OsStr::new(name);
                     let is_link =
-                        *is_linked && child.is_some_and(|child| folder.path_of_parts(child).is_some());
+                        tree.is_linked && child.is_some_and(|child| folder.path_of_parts(child).is_some());
                     let kind = if is_link { NodeKind::Link } else { kind };
                     let ino = match child {
-                        Some(child) => Ino(base + folder.extent.encode(child) - origin),
-                        None => slice_ino(folder, *key, name),
+                        Some(child) => folder.extent.encode(child).map(|number| Ino(base + number - origin)),
+                        None => tree.slice_ino(folder, *key, name),
                     };
-                    visit(i, name, ino, kind)
+                    visit(i, name, ino.unwrap_or(UNKNOWN), kind)
                 });
             }
         }
     }
-}
-
-/// The number that the folder of a slice will have.
-fn slice_ino(folder: &Folder, key: Key, name: &OsStr) -> Ino {
-    let selection = folder.selection.slice(name.as_encoded_bytes());
-    let count = selection.map_or(1, |selection| Folder::extent_of(&selection).count());
-    slice_key(key, name).likely(count)
 }

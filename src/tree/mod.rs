@@ -2,10 +2,15 @@
 
 mod attr;
 mod by_name;
+mod changes;
+mod content;
 mod directory;
 mod folder;
+mod known;
 mod leaf;
 mod listing;
+mod numbers;
+mod path;
 mod place;
 mod read;
 mod status;
@@ -13,52 +18,39 @@ mod told;
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use attr::{Attr, Ino, Lasting, NodeKind};
-use directory::{Found, StoreDirectory};
+use content::{Content, Recipe, slice_key};
+use directory::{RecentArrays, StoreDirectory};
 use folder::{Child, Folder};
 use leaf::{Leaf, Node};
 pub use listing::Listing;
-use place::{Key, Place, Places};
+use numbers::Key;
+use place::{Place, Places};
 use read::Made;
 pub use read::{Answer, File};
-use status::{Report, Status};
+use status::{Report, Status, Text};
 use told::Told;
 
 use crate::catalog::{Directory, RESERVED};
 use crate::error::{Error, Result};
-use crate::part::{Formats, Scope, Selection};
-use crate::source::Source;
+use crate::part::{Formats, Scope};
 use crate::store::Store;
+use crate::task;
 
+/// Where the numbers start that are given by hand: that of the root is the next.
+const BY_HAND: u64 = 0;
 /// The number of `.arrayfs/`; its files follow.
-const STATUS: u64 = 2;
+const STATUS: u64 = 16;
 /// The number of the directory in `.arrayfs/` that a [linked](Tree::linked) tree points into.
 const INNER: u64 = STATUS + 1 + Report::ALL.len() as u64;
 /// Its name. No listing shows it, or else a walk would find everything twice.
 const INNER_NAME: &str = "tree";
 /// The most links that the way to one node may lead over.
 const MOST_LINKS: u32 = 40;
-
-/// What a place's numbers belong to.
-#[derive(Debug)]
-enum Content {
-    Directory(StoreDirectory),
-    Plain {
-        source: Arc<Source>,
-        file: Arc<File>,
-        path: PathBuf,
-    },
-    /// The nodes of a folder from its number `first` on.
-    Folder {
-        folder: Arc<Folder>,
-        first: u64,
-        made: Made,
-    },
-    Status,
-}
 
 /// The tree of one store. A clone shows the same nodes under the same numbers.
 #[derive(Clone, Debug)]
@@ -73,7 +65,10 @@ struct Shared {
     store: Arc<Store>,
     places: Places<Content>,
     status: Status,
+    recent: Arc<RecentArrays>,
     told: Told,
+    /// Whether the kernel hears of changes as they happen, so that it may take things for granted for long.
+    are_changes_told: AtomicBool,
 }
 
 impl Tree {
@@ -84,12 +79,12 @@ impl Tree {
     /// [`Error::Io`] or [`Error::Invalid`] when it is no directory that can be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let store = Arc::new(Store::open(path)?);
-        let root = Content::Directory(StoreDirectory::new(Directory::root()));
-        let places = Places::new([
-            (Ino::ROOT.0, 1, Key::new("root"), root),
-            (STATUS, INNER + 1 - STATUS, Key::new("status"), Content::Status),
-        ]);
-        let shared = Arc::new(Shared { store, places, status: Status::default(), told: Told::default() });
+        let recent = Arc::default();
+        let root = Recipe::Directory(Arc::new(StoreDirectory::new(Directory::root(), &recent)));
+        let places =
+            Places::new([(BY_HAND, Key::new("root"), root), (STATUS, Key::new("status"), Recipe::Status)]);
+        let (status, told, are_changes_told) = Default::default();
+        let shared = Arc::new(Shared { store, places, status, recent, told, are_changes_told });
         Ok(Self { shared, formats: Formats::ALL, is_linked: false })
     }
 
@@ -127,23 +122,42 @@ impl Tree {
     /// # Errors
     ///
     /// [`Error::NotFound`] where there is none or it is broken, and whatever reading the bounds of a
-    /// sparse matrix's rows gives.
+    /// sparse matrix's rows gives; [`Error::Unfinished`] on a thread that has not the time, or for nobody.
     pub fn lookup(&self, parent: Ino, name: &OsStr) -> Result<Attr> {
+        self.find(parent, name, false)
+    }
+
+    fn find(&self, parent: Ino, name: &OsStr, is_listed: bool) -> Result<Attr> {
+        let attr = self.find_child(parent, name, is_listed)?;
+        // What was found without what was left undone may be something else.
+        task::finished().inspect_err(|_| self.forget(attr.ino, 1))?;
+        Ok(attr)
+    }
+
+    fn find_child(&self, parent: Ino, name: &OsStr, is_listed: bool) -> Result<Attr> {
         let place = self.place(parent)?;
         match &place.what {
             Content::Directory(_) if parent == Ino::ROOT && name == RESERVED => self.attr(Ino(STATUS)),
-            Content::Directory(directory) => match directory.find(self.store(), name)? {
-                Some(found) => self.enter(&directory.directory.join(name), found),
-                None => Err(Error::not_found(directory.directory.join(name))),
-            },
+            Content::Directory(_) if parent == Ino::ROOT && self.store().is_shut() => Err(shut("look up")),
+            Content::Directory(directory) => {
+                // The system is asked for the names, and for each file of an array.
+                task::begin_long()?;
+                match directory.find(self.store(), name)? {
+                    Some(found) => {
+                        self.enter(&place, name, &directory.directory.join(name), found, is_listed)
+                    }
+                    None => Err(Error::not_found(directory.directory.join(name))),
+                }
+            }
             Content::Status if parent.0 == STATUS && self.is_linked && name == INNER_NAME => {
                 self.attr(Ino(INNER))
             }
             Content::Status => {
-                let report = Report::ALL.iter().position(|report| *report.name() == *name);
+                let report = Report::ALL.into_iter().find(|report| *report.name() == *name);
                 let report = report.filter(|_| parent.0 == STATUS).ok_or_else(|| Error::not_found(name))?;
-                self.attr(Ino(STATUS + 1 + report as u64))
+                self.enter_report(report)
             }
+            Content::Report(_) => Err(Error::not_found(name)),
             Content::Folder { folder, first, .. } => {
                 let found = self.lookup_in(&place, folder, *first, parent, name);
                 self.note_names(folder);
@@ -169,97 +183,124 @@ impl Tree {
                     // It may be read without being opened: from here on this version can be.
                     folder.selection.array().open()?;
                 }
-                let ino = Ino(place.base + folder.extent.encode(child) - first);
-                let attr = self.attr_in(folder, child, ino)?;
-                place.remember();
+                let number = folder.extent.encode(child).ok_or_else(not_found)?;
+                let attr = self.lookup_leaf(place, folder, child, number - first)?;
+                self.shared.places.remember(attr.ino);
                 Ok(attr)
             }
             Child::Row(row) => {
                 let (first, count) = folder.extent.scope(Scope::Row(row));
                 let key = place.key.within((first, name));
-                let content = || Content::Folder { folder: Arc::clone(folder), first, made: Made::default() };
-                let ino = Ino(self.shared.places.enter(key, count, content).base);
-                folder.attr(Leaf { of: Scope::Row(row), node: Node::Folder }, ino)
+                let leaf = Leaf { of: Scope::Row(row), node: Node::Folder };
+                let number = folder.extent.encode(leaf).ok_or_else(not_found)?;
+                let path = &folder.selection.array().path;
+                let base = self.enter_place(path, place.base, key, count, || Recipe::Row(row))?;
+                folder.attr(leaf, Ino(base + number - first))
             }
             Child::Slice(selection) => {
-                let slice = Arc::new(folder.slice(selection, name));
-                let (count, shown) = (slice.extent.count(), Arc::clone(&slice));
-                let content = || Content::Folder { folder: slice, first: 0, made: Made::default() };
-                let ino = Ino(self.shared.places.enter(slice_key(place.key, name), count, content).base);
-                shown.attr(Leaf { of: Scope::All, node: Node::Folder }, ino)
+                let (key, count) = (slice_key(place.key, name), Folder::extent_of(&selection).count());
+                let whole = if folder.is_slice() { place.within } else { place.base };
+                let array = selection.array();
+                let recipe = || Recipe::Slice(selection.rows());
+                let base = self.enter_place(&array.path, whole, key, count, recipe)?;
+                Ok(Attr::folder(Ino(base), &array.stat()))
             }
         }
     }
 
-    /// The place of something in a directory of the store.
-    fn enter(&self, path: &Path, found: Found) -> Result<Attr> {
-        let (key, count) = key_of(path, &found);
-        let enter = |content: &mut dyn FnMut() -> Content| self.shared.places.enter(key, count, content).base;
-        match found {
-            Found::Directory(directory) => {
-                let stat = directory.stat(self.store())?;
-                let ino = Ino(enter(&mut || Content::Directory(StoreDirectory::new(directory.clone()))));
-                Ok(Attr::directory(ino, &stat, Lasting::Moment))
-            }
-            Found::Plain(source) => {
-                let source = Arc::new(source);
-                let file = Arc::new(File::plain(&source, path)?);
-                let ino = Ino(enter(&mut || Content::Plain {
-                    source: Arc::clone(&source),
-                    file: Arc::clone(&file),
-                    path: path.to_owned(),
-                }));
-                Ok(Attr::file(ino, source.len(), source.stat(), Lasting::Moment))
-            }
-            Found::Array(array) => {
-                let stat = array.stat();
-                let folder = || Arc::new(Folder::whole(Arc::clone(&array), self.formats, path));
-                let ino =
-                    Ino(enter(&mut || Content::Folder { folder: folder(), first: 0, made: Made::default() }));
-                Ok(Attr { lasting: Lasting::Moment, ..Attr::folder(ino, &stat) })
-            }
-        }
+    /// A file of `.arrayfs/`: what it says now has a number of its own, so that who reads what it said before
+    /// reads on.
+    fn enter_report(&self, report: Report) -> Result<Attr> {
+        let text = self.shared.status.report(self.store(), report)?;
+        let recipe = || Recipe::Report(text.clone());
+        let base = self.enter_place(Path::new(RESERVED), STATUS, report_key(report, &text), 1, recipe)?;
+        self.attr(Ino(base))
     }
 
     /// What `stat` tells of a node.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`] for a number that is not known (any more).
+    /// [`Error::Stale`] for a number that is not known (any more); [`Error::Unfinished`] on a thread that has not
+    /// the time, or for nobody.
     pub fn attr(&self, ino: Ino) -> Result<Attr> {
         let place = self.place(ino)?;
         match &place.what {
+            Content::Directory(_) if ino == Ino::ROOT => Ok(self.root_attr()),
             Content::Directory(directory) => {
                 Ok(Attr::directory(ino, &directory.stat(self.store())?, Lasting::Moment))
             }
-            Content::Plain { source, .. } => {
-                Ok(Attr::file(ino, source.len(), source.stat(), Lasting::Moment))
+            Content::Plain { source, .. } => Ok(Attr::plain(ino, source)),
+            Content::Folder { folder, first, made, .. } => {
+                let leaf = self.leaf(&place, folder, *first, ino)?;
+                self.attr_in(folder, made, leaf, ino)
             }
-            Content::Folder { folder, first, .. } => {
-                self.attr_in(folder, self.leaf(&place, folder, *first, ino)?, ino)
+            Content::Status => {
+                Ok(Attr::directory(ino, &self.shared.status.stat(self.store()), Lasting::Version))
             }
-            Content::Status => match report(ino) {
-                None => Ok(Attr::directory(ino, &self.shared.status.stat(self.store())?, Lasting::Version)),
-                Some(report) => {
-                    let (text, stat) = self.shared.status.fresh(self.store(), report)?;
-                    Ok(Attr::file(ino, text.len() as u64, &stat, Lasting::No))
-                }
-            },
+            Content::Report(report) => {
+                let stat = self.shared.status.stat_of(self.store(), report);
+                Ok(Attr::file(ino, report.text.len() as u64, &stat, Lasting::No))
+            }
         }
     }
 
-    /// What `stat` tells of a node in the folder of an array.
-    fn attr_in(&self, folder: &Folder, leaf: Leaf, ino: Ino) -> Result<Attr> {
-        match self.target(folder, leaf) {
-            Some(target) => Ok(Attr::link(ino, target.as_os_str().len(), &folder.selection.array().stat())),
-            None => {
-                let attr = folder.attr(leaf, ino)?;
-                if attr.kind == NodeKind::File && folder.run(leaf).is_none() {
-                    self.shared.told.keep(ino, attr.size);
-                }
-                Ok(attr)
+    /// What `stat` tells of the root. Where the store is closed to who mounts, or gone, they and nobody else may
+    /// enter it, on their way to what `.arrayfs` says about that.
+    fn root_attr(&self) -> Attr {
+        let stat = match self.store().stat_root() {
+            Ok(stat) if stat.rights.let_us_in() => stat,
+            _ => {
+                let mut stat = self.shared.status.stat(self.store());
+                stat.rights.mode = 0o500;
+                stat
             }
+        };
+        Attr::directory(Ino::ROOT, &stat, Lasting::Moment)
+    }
+
+    /// What `stat` tells of a node in the folder of an array that is looked up.
+    fn lookup_leaf(&self, place: &Place<Content>, folder: &Folder, leaf: Leaf, number: u64) -> Result<Attr> {
+        let Content::Folder { made, told, .. } = &place.what else {
+            return Err(Error::not_found(&folder.selection.array().path));
+        };
+        // Before anything is told: what changes from here on is told too.
+        let is_kept = told.add(number);
+        if !folder.selection.array().is_settled() {
+            made.forget(leaf);
         }
+        let attr = self.attr_in(folder, made, leaf, Ino(place.base + number))?;
+        Ok(if is_kept { attr } else { Attr { lasting: attr.lasting.at_most_a_moment(), ..attr } })
+    }
+
+    /// What `stat` tells of a node in the folder of an array.
+    fn attr_in(&self, folder: &Folder, made: &Made, leaf: Leaf, ino: Ino) -> Result<Attr> {
+        let array = folder.selection.array();
+        let are_changes_told = self.shared.are_changes_told.load(Ordering::Relaxed);
+        let is_settled = array.is_settled() && (are_changes_told || array.is_current());
+        let attr = match self.target(folder, leaf) {
+            Some(target) => Attr::link(ino, target.as_os_str().len(), &array.stat()),
+            None if is_settled => folder.attr(leaf, ino)?,
+            None => {
+                let attr = folder.anew().attr(leaf, ino)?;
+                let size = match attr.kind {
+                    // As it will be read, until it is looked up again.
+                    NodeKind::File => self.made(folder, made, leaf)?.len(),
+                    NodeKind::Folder | NodeKind::Link => attr.size,
+                };
+                Attr { size, ..attr }
+            }
+        };
+        Ok(match (is_settled, are_changes_told) {
+            (true, true) => attr,
+            (true, false) => Attr { lasting: attr.lasting.at_most_a_moment(), ..attr },
+            (false, _) => attr.of_now(),
+        })
+        .inspect(|attr| {
+            if attr.kind == NodeKind::File && folder.run(leaf).is_none() {
+                self.shared.told.keep(ino, attr.size);
+            }
+        })
     }
 
     /// Where a link leads, relative to the folder that it is in.
@@ -271,7 +312,7 @@ impl Tree {
         let place = self.place(ino)?;
         let Content::Folder { folder, first, .. } = &place.what else { return Err(Error::not_found("")) };
         let leaf = self.leaf(&place, folder, *first, ino)?;
-        self.target(folder, leaf).ok_or_else(|| Error::not_found(&folder.path))
+        self.target(folder, leaf).ok_or_else(|| Error::not_found(&folder.selection.array().path))
     }
 
     /// Where a node leads that is a link.
@@ -283,62 +324,23 @@ impl Tree {
             return None;
         }
         let path = folder.path_of_parts(leaf)?;
-        let up = folder.path.components().map(|_| "..").collect::<PathBuf>();
+        let up = path.parent()?.components().map(|_| "..").collect::<PathBuf>();
         Some(up.join(Self::inner()).join(path))
     }
 
     /// As [`lookup`](Self::lookup) of a child that is listed; none where that would take long, and for
     /// what is not there any more.
     pub fn lookup_listed(&self, parent: Ino, name: &OsStr) -> Option<Attr> {
-        let place = self.place(parent).ok()?;
-        if let Content::Folder { folder, first, .. } = &place.what {
-            let leaf = self.leaf(&place, folder, *first, parent).ok()?;
-            // Of a row or column all files are alike.
-            let is_single = matches!(leaf.node, Node::Rows | Node::Columns | Node::Slices);
-            if !is_single
-                && let Some(Child::Leaf(child)) = folder.child(leaf, name).ok()?
-                && folder.is_dear(child)
-            {
-                return None;
-            }
-        }
-        self.lookup(parent, name).ok()
-    }
-
-    /// The directory of the store that a folder shows, opened; none for other nodes.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`] when it cannot be opened (any more).
-    pub fn open_directory(&self, ino: Ino) -> Result<Option<std::fs::File>> {
-        match &self.place(ino)?.what {
-            Content::Directory(found) => self.store().open_directory(&found.directory.real).map(Some),
-            _ => Ok(None),
+        match self.is_directory(parent) {
+            // All that is there has to be looked at: that is how long a listing of it takes.
+            true => self.find(parent, name, true).ok(),
+            false => task::quick(|| self.find(parent, name, true))?.ok(),
         }
     }
 
-    /// Whether the store shows another version by now of what the node is of, or none.
-    pub fn is_outdated(&self, ino: Ino) -> bool {
-        let Ok(place) = self.place(ino) else { return false };
-        match &place.what {
-            Content::Folder { folder, .. } => !folder.selection.array().is_current(),
-            Content::Plain { source, .. } => !source.is_current(),
-            Content::Directory(_) | Content::Status => false,
-        }
-    }
-
-    /// Forgets what was known of a name in a directory of the store that has changed.
-    pub fn forget_outdated(&self, directory: Ino, name: &OsStr) {
-        if let Ok(place) = self.place(directory)
-            && let Content::Directory(directory) = &place.what
-        {
-            directory.forget_outdated(name);
-        }
-    }
-
-    /// The first number of what a node is of: all nodes of it have the same.
-    pub fn origin(&self, ino: Ino) -> Ino {
-        self.place(ino).map_or(ino, |place| Ino(place.base))
+    /// Whether the node is a directory of the store: all that is asked of it is asked of the system.
+    pub fn is_directory(&self, ino: Ino) -> bool {
+        self.place(ino).is_ok_and(|place| matches!(place.what, Content::Directory(_)))
     }
 
     /// The kernel forgot that it looked up a node so many times.
@@ -353,9 +355,6 @@ impl Tree {
     /// [`Error::NotFound`] where there is none.
     pub fn resolve(&self, path: &Path) -> Result<Attr> {
         let not_found = || Error::not_found(path);
-        if path.components().any(|part| part == Component::ParentDir) {
-            return Err(not_found());
-        }
         // The folders on the way, of which the last is where we are.
         let mut way = vec![self.attr(Ino::ROOT)?];
         let mut ahead: VecDeque<_> = path.components().map(|part| part.as_os_str().to_owned()).collect();
@@ -364,11 +363,14 @@ impl Tree {
             let here = *way.last().ok_or_else(not_found)?;
             match name.as_encoded_bytes() {
                 b"." | b"/" => continue,
+                _ if here.kind != NodeKind::Folder => return Err(not_found()),
+                b".." if way.len() == 1 => {
+                    return Err(Error::refused(path, "a path in the tree cannot lead out of it"));
+                }
                 b".." => {
                     way.pop();
                     continue;
                 }
-                _ if here.kind != NodeKind::Folder => return Err(not_found()),
                 _ => {}
             }
             let attr = self.lookup(here.ino, &name).map_err(|error| match error {
@@ -397,10 +399,6 @@ impl Tree {
         }
     }
 
-    fn place(&self, ino: Ino) -> Result<Arc<Place<Content>>> {
-        self.shared.places.find(ino).ok_or_else(|| Error::Stale { path: format!("inode {}", ino.0).into() })
-    }
-
     fn leaf(&self, place: &Place<Content>, folder: &Folder, first: u64, ino: Ino) -> Result<Leaf> {
         let leaf = folder.extent.decode(ino.0 - place.base + first);
         leaf.ok_or_else(|| Error::Stale { path: folder.selection.array().path.clone() })
@@ -413,31 +411,17 @@ impl Tree {
     }
 
     fn note_at(&self, path: &Path, version: u64, error: &Error) {
-        if !matches!(error, Error::NotFound { .. } | Error::Stale { .. }) {
+        if !matches!(error, Error::NotFound { .. } | Error::Stale { .. } | Error::Unfinished) {
             self.shared.status.note(path, version, error);
         }
     }
 }
 
-fn slice_key(folder: Key, name: &OsStr) -> Key {
-    folder.within(("slice", name))
+/// The store is closed to who mounts.
+fn shut(action: &'static str) -> Error {
+    Error::io(".", action, std::io::Error::from_raw_os_error(libc::EACCES))
 }
 
-/// The key of something in a directory of the store, and how many numbers it takes.
-fn key_of(path: &Path, found: &Found) -> (Key, u64) {
-    match found {
-        Found::Directory(directory) => {
-            (Key::new(("directory", path.as_os_str(), directory.real.as_os_str())), 1)
-        }
-        Found::Plain(file) => (Key::new(("file", path.as_os_str(), file.stat().identity)), 1),
-        Found::Array(array) => {
-            let count = Folder::extent_of(&Selection::whole(Arc::clone(array))).count();
-            (Key::new(("array", path.as_os_str(), array.version())), count)
-        }
-    }
-}
-
-/// The report of a number, if it is not that of the folder.
-fn report(ino: Ino) -> Option<Report> {
-    Report::ALL.get(usize::try_from(ino.0.checked_sub(STATUS + 1)?).ok()?).copied()
+fn report_key(report: Report, text: &Text) -> Key {
+    Key::new(("report", report.name(), &*text.text))
 }

@@ -1,89 +1,113 @@
-//! Which inode numbers belong to what.
+//! What the kernel knows, and what of it is in use.
 //!
 //! A place is what has state: a directory or a file of the store, one version of an array, a slice of
-//! one. It takes a range of numbers, one for each of its nodes, from a point that is made of its
+//! one. It takes a block of [numbers](super::numbers), with one for each of its nodes, that is made of its
 //! path and version alone: so numbers are the same at every mount, and a file that was replaced has
-//! another. A place is kept for as long as the kernel knows one of its nodes.
+//! another.
+//!
+//! The kernel may know hundreds of thousands of places: of each is kept, for as long as it knows one of its
+//! nodes, what it takes to make the place anew. Only those that were used lately are there, and those that
+//! could not be made again, such as a file that is open and was deleted.
 
-use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 use arc_swap::ArcSwapWeak;
 
 use super::attr::Ino;
+use super::numbers::{Key, block_of};
 
-/// Numbers below this are given by hand.
-const FIRST: u64 = 1 << 20;
-/// Numbers above this are not used.
-const LAST: u64 = 1 << 63;
-
-/// What a place is known by: made of its path and version.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Key(u64, u64);
-
-impl Key {
-    /// The key of what `facts` describe.
-    pub fn new(facts: impl Hash) -> Self {
-        let half = |salt: u64| {
-            let mut hasher = DefaultHasher::new();
-            salt.hash(&mut hasher);
-            facts.hash(&mut hasher);
-            hasher.finish()
-        };
-        Self(half(0), half(1))
-    }
-
-    /// The key of what `facts` describe inside the place of this key.
-    pub fn within(self, facts: impl Hash) -> Self {
-        Self::new((self.0, self.1, facts))
-    }
-
-    /// Where a place of `count` numbers starts, at the `attempt`-th try.
-    fn base(self, count: u64, attempt: u64) -> u64 {
-        let point = if attempt == 0 { self.0 } else { self.within(attempt).0 };
-        FIRST + point % (LAST - FIRST - count)
-    }
-
-    /// The number that a place of this key will have first, if no other is in the way.
-    pub fn likely(self, count: u64) -> Ino {
-        Ino(self.base(count, 0))
-    }
-}
-
-/// A range of inode numbers, and what they belong to.
+/// A place that is in use.
 #[derive(Debug)]
 pub struct Place<T> {
     /// First number.
     pub base: u64,
-    count: u64,
+    /// First number of the place that it is within.
+    pub within: u64,
     /// What it is known by.
     pub key: Key,
-    /// How often the kernel was told of one of its nodes, less what it forgot.
-    lookups: AtomicU64,
     /// What the numbers belong to.
     pub what: T,
+    /// Whether it is the one in use under its number; if not, it has been made anew or goes.
+    is_there: AtomicBool,
+    /// Whether it was used since it was last thought of letting it go.
+    is_used: AtomicBool,
 }
 
-impl<T> Place<T> {
-    /// Counts one more lookup of a node.
-    pub fn remember(&self) {
-        self.lookups.fetch_add(1, Ordering::Relaxed);
-    }
+/// What the numbers of a place belong to.
+pub trait Renewable {
+    /// What it takes to make it anew, together with the place that it is within.
+    type Recipe: Clone + std::fmt::Debug;
 
-    fn holds(&self, number: u64) -> bool {
-        number >= self.base && number - self.base < self.count
-    }
+    /// Whether making it anew would give the same. May take a look at the store.
+    fn can_be_made_anew(&self) -> bool;
+
+    /// The nodes that the kernel was told of, by their places among the numbers: they are kept when it goes. None where
+    /// it has to stay.
+    fn told(&self) -> Option<Box<[u32]>>;
 }
 
-/// All places that the kernel knows of.
+/// What is kept of a place.
 #[derive(Debug)]
-pub struct Places<T> {
-    by_base: RwLock<BTreeMap<u64, Arc<Place<T>>>>,
+pub struct Kept<R> {
+    /// First number.
+    pub base: u64,
+    /// First number of the place that it is within, which stays known for as long as this one is.
+    pub within: u64,
+    /// What it is known by.
+    pub key: Key,
+    /// What it takes to make it anew.
+    pub recipe: R,
+    /// The nodes that the kernel was told of before, by their places among the numbers.
+    pub told: Box<[u32]>,
+}
+
+/// A place that the kernel knows.
+#[derive(Debug)]
+pub enum Found<T: Renewable> {
+    /// As it is.
+    InUse(Arc<Place<T>>),
+    /// To be made anew.
+    Kept(Kept<T::Recipe>),
+}
+
+/// All places that the kernel knows.
+#[derive(Debug)]
+pub struct Places<T: Renewable> {
+    all: RwLock<All<T>>,
     /// The place that was found last, for each of so many threads: finding it again takes no lock.
     recent: [ArcSwapWeak<Place<T>>; THREADS],
 }
+
+#[derive(Debug)]
+struct All<T: Renewable> {
+    by_block: BTreeMap<u64, Known<T>>,
+    /// Where those are that did not get the block of their first choice: when that is free again, they
+    /// stay where they are.
+    elsewhere: BTreeMap<Key, u64>,
+    /// The nodes that the kernel was told of, of those that are not in use and were.
+    told: BTreeMap<u64, Box<[u32]>>,
+    /// The blocks of those in use that can go, the longest known first.
+    in_use: VecDeque<u64>,
+}
+
+/// One of very many: see to it that it stays small.
+#[derive(Debug)]
+struct Known<T: Renewable> {
+    key: Key,
+    within: u64,
+    /// How often the kernel was told of one of the nodes, less what it forgot, and the number of places within.
+    lookups: AtomicU64,
+    recipe: T::Recipe,
+    place: Option<Arc<Place<T>>>,
+}
+
+/// Places that are in use at the most, apart from those that could not be made again.
+pub const MOST_IN_USE: usize = 2048;
+
+/// What those that nothing forgets are within.
+const NOWHERE: u64 = u64::MAX;
 
 /// Threads that remember a place of their own, before they share with others.
 const THREADS: usize = 64;
@@ -96,133 +120,412 @@ thread_local! {
     };
 }
 
-impl<T> Places<T> {
-    /// No places but these: (first number, count, key, what), never forgotten.
-    pub fn new(fixed: impl IntoIterator<Item = (u64, u64, Key, T)>) -> Self {
-        let place = |(base, count, key, what)| {
-            (base, Arc::new(Place { base, count, key, lookups: AtomicU64::new(1 << 32), what }))
-        };
-        let by_base = RwLock::new(fixed.into_iter().map(place).collect());
-        Self { by_base, recent: [const { Weak::new() }; THREADS].map(ArcSwapWeak::new) }
+impl<T> Place<T> {
+    fn mark_used(&self) {
+        // Looked at first, lest all threads write to one place.
+        if !self.is_used.load(Ordering::Relaxed) {
+            self.is_used.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<T: Renewable> Known<T> {
+    fn new(key: Key, within: u64, lookups: u64, recipe: T::Recipe) -> Self {
+        Self { key, within, lookups: AtomicU64::new(lookups), recipe, place: None }
     }
 
-    /// The place that a number belongs to.
-    pub fn find(&self, ino: Ino) -> Option<Arc<Place<T>>> {
-        let recent = &self.recent[THREAD.with(|number| *number)];
-        // Weak, so that nothing stays alive for having been found.
-        if let Some(place) = recent.load().upgrade()
-            && place.holds(ino.0)
-            && place.lookups.load(Ordering::Relaxed) > 0
-        {
-            return Some(place);
+    fn is_forgotten(&self) -> bool {
+        self.lookups.load(Ordering::Relaxed) == 0
+    }
+
+    fn remember(&self) {
+        self.lookups.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Forgets so many lookups: whether none are left.
+    fn forget(&self, lookups: u64) -> bool {
+        let less = |before: u64| Some(before.saturating_sub(lookups));
+        let before = self.lookups.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        before.is_ok_and(|before| before <= lookups)
+    }
+}
+
+impl<T: Renewable> All<T> {
+    /// The block where a place is or would be; none where there is no room.
+    fn block(&self, key: Key, count: u64) -> Option<u64> {
+        let is_for = |block: &u64| self.by_block.get(block).is_none_or(|known| known.key == key);
+        self.elsewhere.get(&key).copied().or_else(|| key.blocks(count).find(is_for))
+    }
+
+    fn holder(&self, ino: Ino) -> Option<&Known<T>> {
+        self.by_block.get(&block_of(ino)?)
+    }
+
+    /// Puts a place to use with this content, or leaves it as it is in use; none where it is not known.
+    fn put_to_use(&mut self, base: u64, key: Key, what: T) -> Option<Arc<Place<T>>> {
+        let known = self.by_block.get_mut(&base).filter(|known| known.key == key)?;
+        if let Some(place) = &known.place {
+            return Some(Arc::clone(place));
         }
-        let place = holder(&self.read(), ino.0).cloned()?;
-        recent.store(Arc::downgrade(&place));
+        let (is_there, is_used) = (AtomicBool::new(true), AtomicBool::new(false));
+        let place = Arc::new(Place { base, within: known.within, key, what, is_there, is_used });
+        known.place = Some(Arc::clone(&place));
+        self.in_use.push_back(base);
+        self.told.remove(&base);
         Some(place)
     }
 
-    /// The place of this key, made if it is new, and counts one more lookup of it.
-    pub fn enter(&self, key: Key, count: u64, make: impl FnOnce() -> T) -> Arc<Place<T>> {
-        let mut places = self.write();
-        let mut attempt = 0;
-        loop {
-            let base = key.base(count, attempt);
-            match places.get(&base) {
-                Some(place) if place.key == key => {
-                    place.lookups.fetch_add(1, Ordering::Relaxed);
-                    return Arc::clone(place);
-                }
-                _ if is_free(&places, base, count) => {
-                    let place =
-                        Arc::new(Place { base, count, key, lookups: AtomicU64::new(1), what: make() });
-                    places.insert(base, Arc::clone(&place));
-                    return place;
-                }
-                _ => attempt += 1,
+    /// Where too many are in use, some that were not used lately; they are not thought of again.
+    fn take_unused(&mut self) -> Vec<Arc<Place<T>>> {
+        let mut unused = Vec::new();
+        for _ in 0..2 * self.in_use.len() {
+            if self.in_use.len() <= MOST_IN_USE {
+                break;
             }
+            let Some(base) = self.in_use.pop_front() else { break };
+            // None where it was forgotten meanwhile.
+            let place = self.by_block.get(&base).and_then(|known| known.place.as_ref());
+            match place {
+                Some(place) if place.is_used.swap(false, Ordering::Relaxed) => self.in_use.push_back(base),
+                Some(place) => unused.push(Arc::clone(place)),
+                None => {}
+            }
+        }
+        unused
+    }
+
+    /// Lets go of a place that the caller holds, unless it has to stay, or somebody else uses it just now: then it is
+    /// thought of again.
+    fn let_go(&mut self, place: &Arc<Place<T>>) {
+        let base = place.base;
+        let known = self.by_block.get_mut(&base);
+        let Some(known) = known.filter(|known| known.place.as_ref().is_some_and(|it| Arc::ptr_eq(it, place)))
+        else {
+            return;
+        };
+        // Whoever finds it from here on without a lock sees that it is gone, and whoever has found it is counted.
+        place.is_there.store(false, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        let is_unused = Arc::strong_count(place) == 2;
+        match place.what.told().filter(|_| is_unused) {
+            Some(told) => {
+                known.place = None;
+                if !told.is_empty() {
+                    self.told.insert(base, told);
+                }
+            }
+            None => {
+                place.is_there.store(true, Ordering::SeqCst);
+                if !is_unused {
+                    self.in_use.push_back(base);
+                }
+            }
+        }
+    }
+
+    /// Removes a place if it is forgotten, and those that it is within if then they are; gives back what was in
+    /// use of them.
+    fn remove_forgotten(&mut self, mut base: u64) -> Vec<Arc<Place<T>>> {
+        let mut gone = Vec::new();
+        while self.by_block.get(&base).is_some_and(Known::is_forgotten) {
+            let Some(Known { key, within, place, .. }) = self.by_block.remove(&base) else { break };
+            self.elsewhere.remove(&key);
+            self.told.remove(&base);
+            if let Some(place) = place {
+                place.is_there.store(false, Ordering::SeqCst);
+                gone.push(place);
+            }
+            if let Some(outer) = self.by_block.get(&within) {
+                outer.forget(1);
+            }
+            base = within;
+        }
+        gone
+    }
+}
+
+impl<T: Renewable> Places<T> {
+    /// No places but these: (first number, key, recipe), never forgotten.
+    pub fn new(fixed: impl IntoIterator<Item = (u64, Key, T::Recipe)>) -> Self {
+        let known = |(base, key, recipe)| (base, Known::new(key, NOWHERE, 1 << 32, recipe));
+        let by_block = fixed.into_iter().map(known).collect();
+        let (elsewhere, told, in_use) = Default::default();
+        let all = All { by_block, elsewhere, told, in_use };
+        Self { all: RwLock::new(all), recent: [const { Weak::new() }; THREADS].map(ArcSwapWeak::new) }
+    }
+
+    /// The place that a number belongs to.
+    pub fn find(&self, ino: Ino) -> Option<Found<T>> {
+        let base = block_of(ino)?;
+        let recent = &self.recent[THREAD.with(|number| *number)];
+        // Weak, so that nothing stays alive for having been found.
+        if let Some(place) = recent.load().upgrade()
+            && place.base == base
+        {
+            // It is held before it is looked whether it is there: see `let_go`.
+            fence(Ordering::SeqCst);
+            if place.is_there.load(Ordering::SeqCst) {
+                place.mark_used();
+                return Some(Found::InUse(place));
+            }
+        }
+        let all = self.read();
+        let Known { key, within, recipe, place, .. } = all.by_block.get(&base)?;
+        Some(match place {
+            Some(place) => {
+                place.mark_used();
+                recent.store(Arc::downgrade(place));
+                Found::InUse(Arc::clone(place))
+            }
+            None => {
+                let told = all.told.get(&base).cloned().unwrap_or_default();
+                Found::Kept(Kept { base, within: *within, key: *key, recipe: recipe.clone(), told })
+            }
+        })
+    }
+
+    /// All places that are in use at this moment.
+    pub fn all_in_use(&self) -> Vec<Arc<Place<T>>> {
+        self.read().by_block.values().filter_map(|known| known.place.clone()).collect()
+    }
+
+    /// What `choose` makes of what is kept, of all places that the kernel knows.
+    pub fn choose<U>(&self, choose: impl FnMut(&T::Recipe) -> Option<U>) -> Vec<U> {
+        self.read().by_block.values().map(|known| &known.recipe).filter_map(choose).collect()
+    }
+
+    /// The place that a number belongs to, if it is in use.
+    pub fn in_use(&self, ino: Ino) -> Option<Arc<Place<T>>> {
+        self.read().holder(ino)?.place.clone()
+    }
+
+    /// Puts a place to use with what was made of its recipe, or else was at hand; as it is, if it is in use
+    /// by now. None where the kernel does not know it any more.
+    pub fn put_to_use(&self, base: u64, key: Key, what: T) -> Option<Arc<Place<T>>> {
+        let (place, unused) = {
+            let mut all = self.write();
+            (all.put_to_use(base, key, what)?, all.take_unused())
+        };
+        // Not while all others wait: to look at the store and to close files takes its time.
+        for unused in unused.iter().filter(|unused| unused.what.can_be_made_anew()) {
+            self.write().let_go(unused);
+        }
+        Some(place)
+    }
+
+    /// The first number that a place has, or would have if it were entered now; none where there is no room.
+    pub fn number(&self, key: Key, count: u64) -> Option<Ino> {
+        self.read().block(key, count).map(Ino)
+    }
+
+    /// The first number of a place, which counts as looked up once more; none where there is no room for it.
+    pub fn enter(
+        &self,
+        within: u64,
+        key: Key,
+        count: u64,
+        recipe: impl FnOnce() -> T::Recipe,
+    ) -> Option<u64> {
+        let mut all = self.write();
+        let base = all.block(key, count)?;
+        if let Some(known) = all.by_block.get(&base) {
+            known.remember();
+            return Some(base);
+        }
+        if key.blocks(count).next() != Some(base) {
+            all.elsewhere.insert(key, base);
+        }
+        if let Some(outer) = all.by_block.get(&within) {
+            outer.remember();
+        }
+        all.by_block.insert(base, Known::new(key, within, 1, recipe()));
+        Some(base)
+    }
+
+    /// Counts one more lookup of a node.
+    pub fn remember(&self, ino: Ino) {
+        if let Some(known) = self.read().holder(ino) {
+            known.remember();
         }
     }
 
     /// The kernel forgot `lookups` lookups of a node; a place that it knows nothing of any more goes.
     pub fn forget(&self, ino: Ino, lookups: u64) {
-        let left = |place: &Place<T>| place.lookups.load(Ordering::Relaxed);
-        {
-            let places = self.read();
-            let Some(place) = holder(&places, ino.0) else { return };
-            let before = place.lookups.fetch_sub(lookups.min(left(place)), Ordering::Relaxed);
-            if before > lookups {
-                return;
-            }
+        if !self.read().holder(ino).is_some_and(|known| known.forget(lookups)) {
+            return;
         }
-        let mut places = self.write();
-        let base = holder(&places, ino.0).filter(|place| left(place) == 0).map(|place| place.base);
-        if let Some(base) = base {
-            places.remove(&base);
-        }
+        // Files may close with it: not while all others wait.
+        let gone = block_of(ino).map(|base| self.write().remove_forgotten(base));
+        drop(gone);
     }
 
-    #[cfg(test)]
-    fn len(&self) -> usize {
-        self.read().len()
+    fn read(&self) -> RwLockReadGuard<'_, All<T>> {
+        self.all.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<u64, Arc<Place<T>>>> {
-        self.by_base.read().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> RwLockWriteGuard<'_, All<T>> {
+        self.all.write().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<u64, Arc<Place<T>>>> {
-        self.by_base.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn holder<T>(places: &BTreeMap<u64, Arc<Place<T>>>, number: u64) -> Option<&Arc<Place<T>>> {
-    let (_, place) = places.range(..=number).next_back()?;
-    place.holds(number).then_some(place)
-}
-
-fn is_free<T>(places: &BTreeMap<u64, Arc<Place<T>>>, base: u64, count: u64) -> bool {
-    holder(places, base).is_none() && places.range(base..base + count).next().is_none()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn numbers_depend_on_the_key_alone() {
-        let (one, two) = (Places::new([]), Places::new([]));
-        let a = one.enter(Key::new("a"), 100, || "a");
-        two.enter(Key::new("b"), 7, || "b");
-        assert_eq!(two.enter(Key::new("a"), 100, || "a").base, a.base);
-        assert_eq!(Key::new("a").likely(100), Ino(a.base));
-        assert_eq!(one.find(Ino(a.base + 99)).unwrap().what, "a");
-        assert!(one.find(Ino(a.base + 100)).is_none());
+    /// Can be made anew unless it is negative.
+    impl Renewable for i64 {
+        type Recipe = Self;
+
+        fn can_be_made_anew(&self) -> bool {
+            *self >= 0
+        }
+
+        fn told(&self) -> Option<Box<[u32]>> {
+            (*self >= 0).then(|| if *self == 1 { [1].into() } else { [].into() })
+        }
+    }
+
+    const ROOT: u64 = 0;
+
+    fn places() -> Places<i64> {
+        Places::new([(ROOT, Key::new("root"), 0)])
+    }
+
+    fn enter(places: &Places<i64>, within: u64, key: impl std::hash::Hash, count: u64, what: i64) -> u64 {
+        places.enter(within, Key::new(key), count, || what).unwrap()
+    }
+
+    /// What is kept or in use of a number, and whether it is in use.
+    fn found(places: &Places<i64>, number: u64) -> Option<(i64, bool)> {
+        places.find(Ino(number)).map(|found| match found {
+            Found::InUse(place) => (place.what, true),
+            Found::Kept(kept) => (kept.recipe, false),
+        })
+    }
+
+    fn count(places: &Places<i64>) -> usize {
+        places.read().by_block.len()
     }
 
     #[test]
-    fn places_in_the_way_of_each_other_give_way() {
-        let places = Places::new([]);
-        let huge = LAST - FIRST - 2;
-        let first = places.enter(Key::new("first"), 1, || 1);
-        // Hardly any range that long is free of the first number.
-        let second = places.enter(Key::new("second"), huge / 4, || 2);
-        let third = places.enter(Key::new("third"), huge / 4, || 3);
-        for place in [first, second, third] {
-            assert_eq!(places.find(Ino(place.base)).unwrap().what, place.what);
-            assert_eq!(places.find(Ino(place.base + place.count - 1)).unwrap().what, place.what);
+    fn numbers_depend_on_the_key_alone() {
+        let (one, two) = (places(), places());
+        let a = enter(&one, ROOT, "a", 100, 1);
+        assert_eq!(two.number(Key::new("a"), 100), Some(Ino(a)));
+        enter(&two, ROOT, "b", 7, 2);
+        assert_eq!(enter(&two, ROOT, "a", 100, 1), a);
+        assert_eq!(found(&one, a + 99), Some((1, false)));
+        assert_eq!(found(&one, a - 1), None);
+    }
+
+    #[test]
+    fn places_in_the_way_of_each_other_give_way_and_stay_there() {
+        // There are eight blocks of that size, and then others.
+        let size = 1 << 47;
+        let places = places();
+        let key = |place: i64| Key::new(("huge", place));
+        let bases: Vec<u64> =
+            (0..100).map(|place| places.enter(ROOT, key(place), size, || place).unwrap()).collect();
+        for (place, base) in (0..).zip(&bases) {
+            assert_eq!(found(&places, *base), Some((place, false)));
+            assert_eq!(found(&places, base + size - 1), Some((place, false)));
+        }
+        let first = |place: i64| key(place).blocks(size).next().unwrap();
+        let (moved, base) = (0..).zip(&bases).find(|(place, base)| first(*place) != **base).unwrap();
+        places.forget(Ino(first(moved)), 1);
+        assert_eq!(places.number(key(moved), size), Some(Ino(*base)));
+        assert_eq!(places.enter(ROOT, key(moved), size, || 0), Some(*base));
+        places.forget(Ino(*base), 2);
+        assert_eq!(places.number(key(moved), size), Some(Ino(first(moved))));
+    }
+
+    #[test]
+    fn where_there_is_no_room_there_is_no_place() {
+        let (places, most) = (places(), super::super::numbers::MOST);
+        let entered: Vec<_> = (0..5000)
+            .filter_map(|place| Some((place, places.enter(ROOT, Key::new(place), most, || place)?)))
+            .collect();
+        assert!((500..=1024).contains(&entered.len()), "{}", entered.len());
+        for (place, base) in entered {
+            assert_eq!(found(&places, base), Some((place, false)));
+        }
+        assert!(places.enter(ROOT, Key::new("small"), 1, || 0).is_some(), "others have room");
+    }
+
+    #[test]
+    fn a_place_goes_when_all_its_lookups_are_forgotten_and_nothing_is_within() {
+        let places = places();
+        let a = enter(&places, ROOT, "a", 10, 1);
+        places.remember(Ino(a + 3));
+        let b = enter(&places, a, "b", 10, 2);
+        let c = enter(&places, b, "c", 10, 3);
+        enter(&places, b, "c", 10, 3);
+        places.put_to_use(b, Key::new("b"), 2).unwrap();
+        assert_eq!(found(&places, b), Some((2, true)));
+        places.forget(Ino(a + 3), 1);
+        places.forget(Ino(a), 1);
+        places.forget(Ino(b + 9), 1);
+        assert_eq!((count(&places), found(&places, b)), (4, Some((2, true))));
+        places.forget(Ino(c), 1);
+        assert_eq!(count(&places), 4);
+        places.forget(Ino(c), 1);
+        assert_eq!((count(&places), found(&places, b)), (1, None));
+        places.forget(Ino(ROOT), 5);
+        places.forget(Ino(a), 5);
+        assert_eq!(count(&places), 1);
+        assert!(places.put_to_use(b, Key::new("b"), 2).is_none());
+    }
+
+    #[test]
+    fn those_used_lately_are_in_use_and_those_that_could_not_be_made_again() {
+        let places = places();
+        let most = i64::try_from(MOST_IN_USE).unwrap();
+        let use_it = |place: i64| {
+            let base = enter(&places, ROOT, place, 1, place);
+            places.put_to_use(base, Key::new(place), place).unwrap();
+            base
+        };
+        let lost = use_it(-1);
+        let often = use_it(0);
+        let bases: Vec<u64> = (1..3 * most)
+            .map(|place| {
+                assert_eq!(found(&places, often), Some((0, true)));
+                use_it(place)
+            })
+            .collect();
+        assert_eq!(found(&places, lost), Some((-1, true)));
+        let in_use = bases.iter().filter(|base| places.in_use(Ino(**base)).is_some()).count();
+        assert!(in_use <= MOST_IN_USE, "{in_use}");
+        assert_eq!(found(&places, bases[0]), Some((1, false)));
+        let told = |base: u64| match places.find(Ino(base)) {
+            Some(Found::Kept(kept)) => kept.told.to_vec(),
+            _ => Vec::new(),
+        };
+        assert_eq!((told(bases[0]), told(bases[1])), (vec![1], vec![]));
+        assert_eq!(found(&places, *bases.last().unwrap()), Some((3 * most - 1, true)));
+        // What is given for one that is in use is not taken.
+        assert_eq!(places.put_to_use(often, Key::new(0_i64), 7).unwrap().what, 0);
+        assert!(places.put_to_use(often, Key::new("another"), 7).is_none());
+        assert!(places.put_to_use(bases[0], Key::new(1_i64), 7).is_some());
+    }
+
+    #[test]
+    fn who_uses_a_place_keeps_it() {
+        let places = places();
+        let use_it = |place: i64| {
+            let base = enter(&places, ROOT, place, 1, place);
+            places.put_to_use(base, Key::new(place), place).unwrap()
+        };
+        let held: Vec<_> = (0..10).map(use_it).collect();
+        (10..3 * MOST_IN_USE).for_each(|place| drop(use_it(i64::try_from(place).unwrap())));
+        for (what, place) in (0..).zip(&held) {
+            assert_eq!(found(&places, place.base), Some((what, true)));
+            assert!(place.is_there.load(Ordering::Relaxed));
         }
     }
 
     #[test]
-    fn a_place_goes_when_all_its_lookups_are_forgotten() {
-        let places = Places::new([(1, 1, Key::new("root"), "root")]);
-        let a = places.enter(Key::new("a"), 10, || "a");
-        a.remember();
-        places.forget(Ino(a.base + 3), 1);
-        assert_eq!(places.len(), 2);
-        places.forget(Ino(a.base), 1);
-        assert_eq!(places.len(), 1);
-        places.forget(Ino(1), 5);
-        assert_eq!(places.len(), 1);
+    fn a_place_is_small() {
+        assert!(std::mem::size_of::<Known<super::super::content::Content>>() <= 80);
     }
 }

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::content::Content;
 use super::folder::Folder;
 use super::leaf::Leaf;
-use super::status::Report;
-use super::{Content, Ino, RESERVED, Tree, report};
+use super::{Ino, RESERVED, Tree};
 use crate::error::{Error, Result};
+use crate::mmap::Untouched;
 use crate::part::Scope;
-use crate::source::Source;
+use crate::source::{Source, Whence};
+use crate::task;
 use crate::vfile::{Extent, VirtualFile};
 
 /// A file of the tree, and what to name when reading it fails.
@@ -39,6 +41,11 @@ impl File {
         self.content.is_empty()
     }
 
+    /// Whether nobody was seen who writes in what it is made of since that was found.
+    pub fn is_settled(&self) -> bool {
+        self.content.sources().iter().all(|source| source.is_settled())
+    }
+
     /// The file of the store that this one is, byte for byte, if it is one.
     pub fn whole_source(&self) -> Option<&Arc<Source>> {
         self.content.whole_source()
@@ -59,6 +66,13 @@ impl Made {
         files.iter().find(|(other, _)| *other == leaf).map(|(_, file)| Arc::clone(file))
     }
 
+    /// Has a file made anew when it is next needed.
+    pub(super) fn forget(&self, leaf: Leaf) {
+        if self.get(leaf).is_some() {
+            self.0.rcu(|files| files.iter().filter(|(other, _)| *other != leaf).cloned().collect::<Vec<_>>());
+        }
+    }
+
     fn keep(&self, leaf: Leaf, file: &Arc<File>) {
         self.0.rcu(|files| {
             let mut files: Vec<_> = files.iter().filter(|(other, _)| *other != leaf).cloned().collect();
@@ -72,7 +86,7 @@ impl Made {
 /// How a read is to be answered.
 pub enum Answer<'a> {
     /// With these bytes of a map, to be passed to the kernel and not touched.
-    Mapped(&'a [u8]),
+    Mapped(Untouched<'a>),
     /// With so many bytes that have to be put together: see [`Tree::read_at`].
     Made {
         /// The file they are of.
@@ -93,11 +107,11 @@ impl Tree {
     pub fn open_file(&self, ino: Ino) -> Result<Arc<File>> {
         let place = self.place(ino)?;
         match &place.what {
-            Content::Plain { source, path, .. } if !source.is_current() => {
+            Content::Plain { source, path, .. } if !source.can_be_opened() => {
                 return Err(Error::Stale { path: path.clone() });
             }
             // A mix of two versions must not be: all files are looked at, not only those that will be read.
-            Content::Folder { folder, .. } if !folder.selection.array().is_current() => {
+            Content::Folder { folder, .. } if !folder.selection.array().can_be_opened() => {
                 return Err(Error::Stale { path: folder.selection.array().path.clone() });
             }
             Content::Folder { folder, first, .. }
@@ -123,39 +137,40 @@ impl Tree {
         match &place.what {
             Content::Directory(directory) => Err(Error::not_found(&directory.directory.path)),
             Content::Plain { file, .. } => Ok(Arc::clone(file)),
-            Content::Folder { folder, first, made } => {
+            Content::Folder { folder, first, made, .. } => {
                 let leaf = self.leaf(&place, folder, *first, ino)?;
-                if let Some(file) = made.get(leaf) {
-                    return Ok(file);
-                }
-                let file = Arc::new(self.make(folder, leaf, ino)?);
-                if leaf.of == Scope::All {
-                    made.keep(leaf, &file);
-                }
+                let file = self.made(folder, made, leaf)?;
+                let checked = self.check_told(folder, leaf, ino, file.len());
+                checked.inspect_err(|error| self.note(folder, error))?;
                 Ok(file)
             }
-            Content::Status => {
-                let report: Report = report(ino).ok_or_else(|| Error::not_found(RESERVED))?;
-                let text = self.shared.status.text(self.store(), report);
-                let content = VirtualFile::literal(text.as_bytes());
+            Content::Status => Err(Error::not_found(RESERVED)),
+            Content::Report(report) => {
+                let content = VirtualFile::literal(report.text.as_bytes());
                 Ok(Arc::new(File { content, subject: RESERVED.into(), version: 0 }))
             }
         }
     }
 
-    fn make(&self, folder: &Folder, leaf: Leaf, ino: Ino) -> Result<File> {
-        let array = folder.selection.array();
-        let content = folder.content(leaf).and_then(|content| {
-            let content = content.ok_or_else(|| Error::not_found(&array.path))?;
-            self.check_told(folder, leaf, ino, content.len())?;
-            Ok(content)
-        });
-        let content = content.inspect_err(|error| self.note(folder, error))?;
-        Ok(File { content, subject: array.path.clone(), version: array.version() })
+    /// A file of a folder, as it was made before, or made now.
+    pub(super) fn made(&self, folder: &Folder, made: &Made, leaf: Leaf) -> Result<Arc<File>> {
+        if let Some(file) = made.get(leaf) {
+            return Ok(file);
+        }
+        // What comes of data that were there before they were written over is worth nothing.
+        let is_settled = folder.selection.array().is_settled();
+        let file = if is_settled { self.make(folder, leaf) } else { self.make(&folder.anew(), leaf) };
+        let file = Arc::new(file?);
+        // It may have been made without what was left undone.
+        task::finished()?;
+        if leaf.of == Scope::All || !is_settled || folder.size_needs_data(leaf) {
+            made.keep(leaf, &file);
+        }
+        Ok(file)
     }
 
-    /// Refuses content that is not as long as was told of it. Where that is not known any more and its size follows
-    /// from data, files are refused that were written since they were found.
+    /// Refuses content that is not as long as was told of it. Where that is not known any more and follows from data,
+    /// files are refused that were written since they were found.
     fn check_told(&self, folder: &Folder, leaf: Leaf, ino: Ino, found: u64) -> Result<()> {
         let array = folder.selection.array();
         match self.shared.told.get(ino) {
@@ -167,6 +182,13 @@ impl Tree {
             }
             _ => Ok(()),
         }
+    }
+
+    fn make(&self, folder: &Folder, leaf: Leaf) -> Result<File> {
+        let content = folder.content(leaf).inspect_err(|error| self.note(folder, error))?;
+        let array = folder.selection.array();
+        let content = content.ok_or_else(|| Error::not_found(&array.path))?;
+        Ok(File { content, subject: array.path.clone(), version: array.version() })
     }
 
     /// Finds `length` bytes of a file from `offset` on, or as many as there are, and passes them to
@@ -187,7 +209,7 @@ impl Tree {
             && let Some(run) = folder.run(leaf)
         {
             match run.mapped(offset, length) {
-                Ok(Some(bytes)) => return reply(Ok(Answer::Mapped(&bytes))),
+                Ok(Some(bytes)) => return reply(Ok(Answer::Mapped(bytes.untouched()))),
                 Ok(None) => {}
                 Err(error) => {
                     self.note(folder, &error);
@@ -201,7 +223,7 @@ impl Tree {
         };
         let length = file.content.available(offset, length);
         match file.content.mapped(offset, length) {
-            Ok(Some(bytes)) => reply(Ok(Answer::Mapped(&bytes))),
+            Ok(Some(bytes)) => reply(Ok(Answer::Mapped(bytes.untouched()))),
             Ok(None) => {
                 let is_slow = file.content.is_generated(offset, length);
                 reply(Ok(Answer::Made { file: Arc::clone(&file), length, is_slow }))
@@ -211,6 +233,17 @@ impl Tree {
                 reply(Err(error))
             }
         }
+    }
+
+    /// Where data begin in a file, or a hole, at `offset` or after it; none where there is no such place.
+    ///
+    /// # Errors
+    ///
+    /// As [`file`](Self::file), and what looking at the store's files gives.
+    pub fn seek(&self, ino: Ino, offset: u64, whence: Whence) -> Result<Option<u64>> {
+        let file = self.file(ino)?;
+        let found = file.content.seek(offset, whence);
+        found.inspect_err(|error| self.note_at(&file.subject, file.version, error))
     }
 
     /// Fills `buffer` with the file's bytes from `offset` on, and returns how many there were: fewer

@@ -1,4 +1,4 @@
-//! `.csv` and `.tsv`, their cells found by `csv` and their numbers read by Rust's own parsers.
+//! `.csv`, `.tsv` and `.txt`, their cells found by `csv` and their numbers read by Rust's own parsers.
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
@@ -8,8 +8,8 @@ use super::reader::FileReader;
 use super::truth::{Stored, numbers, stored};
 use super::{Fault, Shown, Verified};
 use crate::dtype::Dtype;
+use crate::format::Shape;
 use crate::part::{Part, Scope, Thing};
-use crate::select::Rows;
 
 pub(super) fn verify_csv(shown: &Shown<'_>) -> Verified {
     verify(shown, b',')
@@ -17,6 +17,11 @@ pub(super) fn verify_csv(shown: &Shown<'_>) -> Verified {
 
 pub(super) fn verify_tsv(shown: &Shown<'_>) -> Verified {
     verify(shown, b'\t')
+}
+
+/// Numbers with blanks between them, and no header.
+pub(super) fn verify_txt(shown: &Shown<'_>) -> Verified {
+    verify(shown, b' ')
 }
 
 fn verify(shown: &Shown<'_>, separator: u8) -> Verified {
@@ -27,7 +32,7 @@ fn verify(shown: &Shown<'_>, separator: u8) -> Verified {
     let mut table = builder.from_reader(file);
     match shown.part.thing {
         Thing::Matrix => verify_stored(shown, &mut table)?,
-        _ => verify_cells(shown, &mut table)?,
+        _ => verify_cells(shown, &mut table, separator != b' ')?,
     }
     match table.read_byte_record(&mut ByteRecord::new())? {
         false => Ok(()),
@@ -58,8 +63,8 @@ fn verify_stored(shown: &Shown<'_>, table: &mut Reader<FileReader<'_>>) -> Verif
     Ok(())
 }
 
-/// Numbers in lines; in front of them names where those of both axes are known.
-fn verify_cells(shown: &Shown<'_>, table: &mut Reader<FileReader<'_>>) -> Verified {
+/// Numbers in lines; where there is a header, names of columns in it and names of rows in front of the lines.
+fn verify_cells(shown: &Shown<'_>, table: &mut Reader<FileReader<'_>>, has_header: bool) -> Verified {
     let Part { thing, of } = shown.part;
     let numbers = numbers(shown.selection, shown.part)?;
     let is_table = matches!(thing, Thing::Array | Thing::Dense);
@@ -68,35 +73,60 @@ fn verify_cells(shown: &Shown<'_>, table: &mut Reader<FileReader<'_>>) -> Verifi
         (true, Scope::All, [rows, columns]) => (*rows, *columns),
         (_, _, shape) => (shape.iter().product(), 1),
     };
-    let names = shown.selection.names()?;
-    let names =
-        names.rows.zip(names.columns).filter(|_| is_table && of == Scope::All && numbers.shape.len() == 2);
     let mut line = ByteRecord::new();
-    if let Some((_, columns)) = &names {
+    let names = if has_header && is_table { shown.selection.names()?.rows } else { None };
+    if has_header {
         table.read_byte_record(&mut line)?;
-        let found = line.iter().skip(1).eq((0..width).map(|j| columns.get(j).as_bytes()));
-        expect("names of columns", &found, &true)?;
+        verify_header(shown, &line, is_table)?;
     }
-    let rows: Rows = shown.selection.rows();
-    let dtype = numbers.dtype;
+    let (rows, dtype) = (shown.selection.rows(), numbers.dtype);
+    let row = |i| rows.row(if let Scope::Row(row) = of { row } else { i });
+    let is_padded = numbers.count() > most_short(dtype);
     let mut elements = numbers.elements();
     for i in 0..lines {
         table.read_byte_record(&mut line)?;
-        if let Some((names, _)) = &names {
-            expect("name", line.get(0).unwrap_or_default(), names.get(rows.row(i)).as_bytes())?;
+        if let Some(names) = &names {
+            expect("name", line.get(0).unwrap_or_default(), names.get(row(i)).as_bytes())?;
         }
-        let skip = usize::from(names.is_some());
-        expect(
-            "cells of a line",
-            &line.len().saturating_sub(skip),
-            &usize::try_from(width).unwrap_or(usize::MAX),
-        )?;
-        for (j, cell) in line.iter().skip(skip).enumerate() {
+        // Blanks in front of a number are empty cells where blanks are between them.
+        let cells = line.iter().skip(usize::from(names.is_some()));
+        let cells: Vec<_> = cells.filter(|cell| has_header || !is_padded || !cell.is_empty()).collect();
+        expect("cells of a line", &(cells.len() as u64), &width)?;
+        for (j, cell) in cells.into_iter().enumerate() {
             let wanted = elements.next().transpose()?.unwrap_or_default();
             expect_number(dtype, wanted, cell, i, j)?;
+            expect("spaces", &(cell.contains(&b' ') && !is_padded), &false)?;
         }
     }
     Ok(())
+}
+
+/// The most numbers of a table that are written with nothing around them.
+fn most_short(dtype: Dtype) -> u64 {
+    if dtype.name().starts_with("float") { 1 << 26 } else { 1 << 28 }
+}
+
+/// The names of the columns, or what stands for them; before them what the names of rows are.
+fn verify_header(shown: &Shown<'_>, line: &ByteRecord, is_table: bool) -> Verified {
+    let (names, array) = (shown.selection.names()?, shown.selection.array());
+    let axes = array.names.row_axis().zip(array.names.property());
+    let mut wanted = Vec::new();
+    if is_table && names.rows.is_some() {
+        wanted.push(axes.map_or("row", |(axis, _)| axis).as_bytes().to_vec());
+    }
+    let column = |j: u64| match &names.columns {
+        Some(names) => names.get(j).as_bytes().to_vec(),
+        None => format!("c{j}").into_bytes(),
+    };
+    match (array.metadata.shape(), shown.part.of) {
+        (Shape::Matrix(..), Scope::Column(j)) if is_table => wanted.push(column(j)),
+        (Shape::Matrix(_, columns), _) if is_table => wanted.extend((0..columns).map(column)),
+        _ => {
+            let property = axes.filter(|_| is_table && names.rows.is_some()).map(|(_, property)| property);
+            wanted.push(property.unwrap_or("value").as_bytes().to_vec());
+        }
+    }
+    expect("header", line, &ByteRecord::from(wanted))
 }
 
 fn expect_number(dtype: Dtype, wanted: Element, cell: &[u8], row: u64, column: usize) -> Verified {

@@ -122,12 +122,13 @@ fn whatever_byte_is_wrong_is_found_out() {
                 "mat",
                 "nrrd",
                 "nhdr",
-                "hdr",
+                "envi",
                 "h5",
                 "h5ad",
                 "npz",
                 "zarr",
-                "dataset.zarr",
+                "v2.zarr",
+                "xarray.zarr",
                 "10x",
             ];
             if case.part.of == Scope::All && case.folder.is_empty() && is_whole.contains(&case.format()) {
@@ -147,8 +148,7 @@ fn files(content: Content) -> Vec<(String, Vec<u8>)> {
     match content {
         Content::File(file) => vec![(String::new(), bytes(&file))],
         Content::Folder(members) => {
-            let nodes = (0..Members::MOST).filter_map(|i| members.get(i));
-            nodes.filter_map(|(name, file)| Some((name.to_owned(), bytes(file?)))).collect()
+            members.iter().filter_map(|member| Some((member.path, bytes(&member.file?)))).collect()
         }
     }
 }
@@ -247,10 +247,15 @@ fn numbers_that_a_format_has_not_are_refused() {
 fn text_is_held_against_the_store() {
     let (_dir, selection) = dense();
     let csv = |text: &str| said(&selection, Thing::Array, "csv", text.as_bytes());
-    assert_eq!(csv("     1,    -1,     3\n     4,-32768,     6\n"), None);
-    assert_eq!(csv("1,-1,3\n4,-32768,7\n").unwrap(), "cell 1, 2: expected 6, found 7");
-    assert!(csv("1,-1,3\n4,-32768\n").is_some() && csv("1,-1,3\n4,-32768,6\n1,2,3\n").is_some());
-    assert_eq!(said(&selection, Thing::Array, "tsv", b"1\t-1\t3\n4\t-32768\t6\n"), None);
+    assert_eq!(csv("c0,c1,c2\n1,-1,3\n4,-32768,6\n"), None);
+    assert_eq!(csv("c0,c1,c2\n1,-1,3\n4,-32768,7\n").unwrap(), "cell 1, 2: expected 6, found 7");
+    let header = "c0,c1,c2\n1,-1,3\n4,-32768";
+    assert!(csv(&format!("{header}\n")).is_some() && csv(&format!("{header},6\n1,2,3\n")).is_some());
+    assert!(csv(&format!("{header}, 6\n")).is_some(), "a space in front");
+    assert!(csv("1,-1,3\n4,-32768,6\n").unwrap().starts_with("header"));
+    assert_eq!(said(&selection, Thing::Array, "tsv", b"c0\tc1\tc2\n1\t-1\t3\n4\t-32768\t6\n"), None);
+    assert_eq!(said(&selection, Thing::Array, "txt", b"1 -1 3\n4 -32768 6\n"), None);
+    assert!(said(&selection, Thing::Array, "txt", b"1  -1 3\n4 -32768 6\n").is_some());
     let mtx =
         "%%MatrixMarket matrix coordinate integer general\n2 3 6\n1 1  1\n1 2 -1\n1 3 3\n2 1 4\n2 2 -32768\n";
     assert_eq!(said(&selection, Thing::Array, "mtx", format!("{mtx}2 3 6\n").as_bytes()), None);

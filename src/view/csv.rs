@@ -1,29 +1,38 @@
-//! Text tables: `.csv` has commas, `.tsv` tabs. Lines end with a newline alone.
+//! Text tables: `.csv` has commas, `.tsv` tabs, and both begin with a header; `.txt` has blanks, and numbers only.
+//! Lines end with a newline alone.
 //!
 //! ```text
-//! array, dense     a line for each row; each number a cell of its type's width, see `text::cell`:
-//!                  so any byte's cell is arithmetic, and files of any size can be read anywhere
-//! … with names     where the names of rows and columns are known: a line of the columns' names, the
-//!                  first cell of it empty, and the row's name at the start of every other line
-//! matrix           row,column,value: a line for each stored element, rows and columns counted from 0 as in
-//!                  NumPy, pandas, and the names of the folder's own rows/
-//! rows/17          one line of exact text, each number as short as it can be; cells where it is very wide
+//! array, dense     a line for each row, the numbers between separators
+//! rows/17          one such line, made whole where it is not very long
 //! cols/3, data, …  one number a line
+//! matrix           row,column,value: a line for each stored element, rows and columns counted from 0 as in
+//!                  NumPy, pandas, and the names of the folder's own rows/; not as .txt
 //! ```
 //!
-//! All floats read back to the same bits. NaN and infinities are `NaN`, `Inf` and `-Inf` behind spaces:
-//! NumPy, R, DuckDB and Arrow skip these, pandas where `skipinitialspace=True`, polars where a schema
-//! says that the column has numbers. Names are in quotes where they need them (RFC 4180), in `.tsv` too.
+//! The header has the names of the columns, or `c0`, `c1` and so on; of a vector `value`. Where rows have names
+//! these are the first column, headed by the name of their axis, or `row`. Names are in quotes where they need
+//! them (RFC 4180), in `.tsv` too.
+//!
+//! Numbers are [as short as they can be](crate::text::is_short) up to a size of the table; beyond it each is a cell
+//! of its type's width, spaces in front: so any byte's cell is arithmetic, and tables of any size can be read
+//! anywhere. All read back to the same bits.
 
 use std::sync::Arc;
 
 use super::View;
 use crate::error::{Error, Result};
-use crate::format::Shape;
-use crate::part::{Part, Scope, Selection, Thing};
+use crate::format::{Metadata, Shape};
+use crate::names::write_quoted;
+use crate::part::{Block, Part, Scope, Selection, Thing};
 use crate::select::Rows;
-use crate::text::{Axis, Coordinates, Layout, NameLines, NamedTable, Piece, Table, WIDEST_ROW, exact_row};
+use crate::text::{
+    Axis, Coordinates, Layout, NameLines, NamedTable, Piece, Separators, ShortCoordinates, ShortTable, Table,
+    Text, is_short,
+};
 use crate::vfile::{Extent, VirtualFile};
+
+/// The longest row that is made whole, in numbers.
+const LONGEST_ROW: u64 = 1 << 20;
 
 /// Text with separators of one kind.
 pub(super) struct Separated {
@@ -31,8 +40,24 @@ pub(super) struct Separated {
     separator: u8,
     is_listed: bool,
     about: &'static str,
-    header: &'static str,
-    column_name: &'static [Piece],
+    /// What a table begins with; nothing where there are numbers only.
+    header: Option<Header>,
+}
+
+struct Header {
+    /// Of a matrix by its elements.
+    of_elements: &'static str,
+    separator: &'static str,
+    /// A name that is not the last.
+    column: &'static [Piece],
+}
+
+/// What stands around the numbers of a table.
+#[derive(Default)]
+struct Frame {
+    header: Vec<Extent>,
+    /// In front of each line.
+    rows: Option<Axis>,
 }
 
 impl Separated {
@@ -41,9 +66,12 @@ impl Separated {
         format: "csv",
         separator: b',',
         is_listed: true,
-        about: "text with commas: spreadsheets, `cut`, DuckDB, `read.csv` in R, `pandas.read_csv(file, skipinitialspace=True)`",
-        header: "row,column,value\n",
-        column_name: &[Piece::Text(","), Piece::Name],
+        about: "a table with a header: spreadsheets, DuckDB, `polars.read_csv`, `pandas.read_csv`, `read.csv` in R",
+        header: Some(Header {
+            of_elements: "row,column,value\n",
+            separator: ",",
+            column: &[Piece::Name, Piece::Text(",")],
+        }),
     };
 
     /// `.tsv`.
@@ -51,48 +79,143 @@ impl Separated {
         format: "tsv",
         separator: b'\t',
         is_listed: false,
-        about: "text with tabs, else as `.csv`: `cut`, `read.delim` in R",
-        header: "row\tcolumn\tvalue\n",
-        column_name: &[Piece::Text("\t"), Piece::Name],
+        about: "a table with tabs, else as `.csv`: `cut`, `read.delim` in R",
+        header: Some(Header {
+            of_elements: "row\tcolumn\tvalue\n",
+            separator: "\t",
+            column: &[Piece::Name, Piece::Text("\t")],
+        }),
     };
 
-    fn elements(&self, selection: &Selection) -> Result<VirtualFile> {
-        let elements = Coordinates::new(selection, Layout::table(self.separator))?;
-        let length = elements.length();
-        let header = Extent::Literal(self.header.as_bytes().into());
-        VirtualFile::new([header, Extent::Generated { content: Arc::new(elements), length }])
-    }
+    /// `.txt`.
+    pub const TXT: Self = Self {
+        format: "txt",
+        separator: b' ',
+        is_listed: false,
+        about: "numbers only, blanks between them: `awk`, `sort`, gnuplot, `numpy.loadtxt`, `scan` in R",
+        header: None,
+    };
 
-    /// A row as exact text, made whole.
-    fn row(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        let block = selection.block(part)?;
-        let mut bytes = vec![0; usize::try_from(block.bytes.len()).unwrap_or(usize::MAX)];
-        block.bytes.read_exact_at(0, &mut bytes)?;
-        Ok(VirtualFile::literal(exact_row(block.dtype, &bytes, self.separator.into()).into_bytes()))
+    /// A matrix by its elements.
+    fn elements(&self, selection: &Selection, header: &Header) -> Result<VirtualFile> {
+        let elements = Coordinates::new(selection, Layout::table(self.separator))?;
+        let elements = match is_short(selection.array().metadata.dtype(), elements.count()) {
+            true => {
+                let elements = ShortCoordinates::new(selection, elements, self.separator)?;
+                let length = elements.length();
+                Extent::Generated { content: Arc::new(elements), length }
+            }
+            false => {
+                let length = elements.length();
+                Extent::Generated { content: Arc::new(elements), length }
+            }
+        };
+        VirtualFile::new([Extent::Literal(header.of_elements.as_bytes().into()), elements])
     }
 
     fn table(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        let columns = columns(selection, part);
-        let block = selection.block(part)?;
-        let table = Table::new(block, columns, self.separator);
-        let table = table.ok_or_else(|| Error::not_found(&selection.array().path))?;
-        match names(selection, part)? {
-            None => {
+        let Frame { mut header, rows } = self.frame(selection, part)?;
+        let (block, columns) = (selection.block(part)?, columns(selection, part));
+        header.push(match block.shape.elements() {
+            _ if is_whole_row(selection, part) => self.row(&block, rows)?,
+            cells if is_short(block.dtype, cells) => {
+                let table = ShortTable::new(selection, part, block, columns, self.separator, rows)?;
                 let length = table.length();
-                VirtualFile::new([Extent::Generated { content: Arc::new(table), length }])
+                Extent::Generated { content: Arc::new(table), length }
             }
-            Some([rows, columns]) => {
-                let header = NameLines::new(columns, self.column_name);
-                let table = NamedTable::new(rows, table);
-                let (header_length, length) = (header.length(), table.length());
-                VirtualFile::new([
-                    Extent::Generated { content: Arc::new(header), length: header_length },
-                    Extent::Literal(b"\n".to_vec().into()),
-                    Extent::Generated { content: Arc::new(table), length },
-                ])
+            _ => {
+                let table = Table::new(block, columns, self.separator);
+                let table = table.ok_or_else(|| Error::not_found(&selection.array().path))?;
+                wide(table, rows)
             }
+        });
+        VirtualFile::new(header)
+    }
+
+    /// A row, made whole.
+    fn row(&self, block: &Block, name: Option<Axis>) -> Result<Extent> {
+        let mut bytes = vec![0; usize::try_from(block.bytes.len()).unwrap_or(usize::MAX)];
+        block.bytes.read_exact_at(0, &mut bytes)?;
+        let mut text = Text::default();
+        if let Some(name) = name {
+            name.write(0, &mut text);
+            text.push(&[self.separator]);
+        }
+        let columns = block.shape.elements();
+        text.push_items(block.dtype, &bytes, &mut Separators::from(0, columns, self.separator));
+        Ok(Extent::Literal(text.bytes().into()))
+    }
+
+    /// The header, and the names of the lines.
+    fn frame(&self, selection: &Selection, part: Part) -> Result<Frame> {
+        let Some(header) = &self.header else { return Ok(Frame::default()) };
+        if !may_have_names(part) {
+            return Ok(Frame { header: vec![Extent::Literal(b"value\n".as_slice().into())], rows: None });
+        }
+        let names = selection.names()?;
+        let files = &selection.array().names;
+        let rows = names.rows.map(|rows| match part.of {
+            Scope::Row(i) => Axis::known(rows, selection.rows().only(i)).one(0),
+            _ => Axis::known(rows, selection.rows()),
+        });
+        let columns = match selection.shape() {
+            Shape::Vector(_) => {
+                let property = files.property().filter(|_| rows.is_some());
+                Axis::only(quoted(property.unwrap_or("value")))
+            }
+            Shape::Matrix(_, columns) => {
+                let all = match names.columns {
+                    Some(names) => Axis::known(names, Rows::all(columns)),
+                    None => Axis::counted("c", columns),
+                };
+                if let Scope::Column(j) = part.of { all.one(j) } else { all }
+            }
+        };
+        let corner = rows.is_some().then(|| quoted(files.row_axis().unwrap_or("row")));
+        Ok(Frame { header: header.line(corner, &columns), rows })
+    }
+}
+
+impl Header {
+    /// The line: what stands above the names of rows, if there are any, and the names of the columns.
+    fn line(&self, corner: Option<Vec<u8>>, columns: &Axis) -> Vec<Extent> {
+        let mut header = Vec::new();
+        if let Some(mut corner) = corner {
+            corner.extend_from_slice(self.separator.as_bytes());
+            header.push(Extent::Literal(corner.into()));
+        }
+        if let Some(columns) = columns.but_last() {
+            let lines = NameLines::new(columns, self.column);
+            let length = lines.length();
+            header.push(Extent::Generated { content: Arc::new(lines), length });
+        }
+        let mut last = Vec::new();
+        columns.append(columns.count() - 1, &mut last);
+        last.push(b'\n');
+        header.push(Extent::Literal(last.into()));
+        header
+    }
+}
+
+/// A table of cells of one width.
+fn wide(table: Table, rows: Option<Axis>) -> Extent {
+    match rows {
+        None => {
+            let length = table.length();
+            Extent::Generated { content: Arc::new(table), length }
+        }
+        Some(rows) => {
+            let table = NamedTable::new(rows, table);
+            let length = table.length();
+            Extent::Generated { content: Arc::new(table), length }
         }
     }
+}
+
+fn quoted(name: &str) -> Vec<u8> {
+    let mut text = Vec::new();
+    write_quoted(name, &mut text);
+    text
 }
 
 /// Numbers on a line.
@@ -105,23 +228,12 @@ fn columns(selection: &Selection, part: Part) -> u64 {
 
 /// Whether a table of the part shows names, should they be known.
 fn may_have_names(part: Part) -> bool {
-    part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Dense)
+    matches!(part.thing, Thing::Array | Thing::Dense)
 }
 
-/// The names of rows and columns, where a table of the part shows them: both are known.
-fn names(selection: &Selection, part: Part) -> Result<Option<[Axis; 2]>> {
-    if !may_have_names(part) {
-        return Ok(None);
-    }
-    let names = selection.names()?;
-    let (Some(rows), Some(columns)) = (names.rows, names.columns) else { return Ok(None) };
-    let all_columns = Rows::all(columns.len());
-    Ok(Some([Axis::known(rows, selection.rows()), Axis::known(columns, all_columns)]))
-}
-
-fn is_short_row(selection: &Selection, part: Part) -> bool {
+fn is_whole_row(selection: &Selection, part: Part) -> bool {
     matches!((part.of, part.thing), (Scope::Row(_), Thing::Array | Thing::Dense))
-        && selection.shape().columns() <= WIDEST_ROW
+        && selection.shape().columns() <= LONGEST_ROW
 }
 
 impl View for Separated {
@@ -133,7 +245,10 @@ impl View for Separated {
         let dtype = selection.array().metadata.dtype();
         let elements = selection.shape().elements();
         match part.thing {
-            Thing::Matrix => Coordinates::length_of(selection, Layout::table(self.separator)).is_some(),
+            Thing::Matrix => {
+                let length = || Coordinates::length_of(selection, Layout::table(self.separator));
+                self.header.is_some() && length().is_some()
+            }
             Thing::Array | Thing::Dense => Table::length_of(dtype, elements).is_some(),
             Thing::Data | Thing::Indices | Thing::Indptr => true,
             _ => false,
@@ -141,7 +256,7 @@ impl View for Separated {
     }
 
     fn is_listed(&self, part: Part) -> bool {
-        self.is_listed && may_have_names(part)
+        self.is_listed && part.of == Scope::All && may_have_names(part)
     }
 
     fn about(&self) -> &'static str {
@@ -149,19 +264,24 @@ impl View for Separated {
     }
 
     fn shows_names(&self, part: Part) -> bool {
-        may_have_names(part)
+        self.header.is_some() && may_have_names(part)
     }
 
-    fn is_sized_by_data(&self, selection: &Selection, part: Part) -> bool {
-        matches!((part.thing, part.of), (Thing::Data | Thing::Indices, Scope::Row(_)))
-            || is_short_row(selection, part)
+    fn size_needs_data(&self, selection: &Selection, part: Part) -> bool {
+        let cells = match (&selection.array().metadata, part.thing, part.of) {
+            (_, Thing::Array | Thing::Dense, Scope::All) => selection.shape().elements(),
+            (_, _, Scope::Column(_)) => selection.rows().count(),
+            // Of some of the rows nobody knows how many there are; all are no less.
+            (Metadata::Sparse(meta), Thing::Matrix | Thing::Data | Thing::Indices, _) => meta.nnz,
+            _ => 0,
+        };
+        is_short(selection.dtype_of(part).unwrap_or(selection.array().metadata.dtype()), cells)
     }
 
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        match part.thing {
+        match (part.thing, &self.header) {
             _ if !self.offers(selection, part) => Err(Error::not_found(&selection.array().path)),
-            Thing::Matrix => self.elements(selection),
-            _ if is_short_row(selection, part) => self.row(selection, part),
+            (Thing::Matrix, Some(header)) => self.elements(selection, header),
             _ => self.table(selection, part),
         }
     }
@@ -180,29 +300,153 @@ mod tests {
     fn tables_are_exact() {
         let (_dir, selection) = dense("int16", "[2, 3]", &[1, 0, 0xFF, 0xFF, 3, 0, 4, 0, 0, 0x80, 6, 0]);
         let csv = |of| read(&Separated::CSV, &selection, Thing::Array, of);
-        assert_eq!(csv(Scope::All), "     1,    -1,     3\n     4,-32768,     6\n");
-        assert_eq!(csv(Scope::Row(1)), "4,-32768,6\n");
-        assert_eq!(csv(Scope::Column(0)), "     1\n     4\n");
-        let tsv = read(&Separated::TSV, &selection, Thing::Array, Scope::All);
-        assert_eq!(tsv, csv(Scope::All).replace(',', "\t"));
+        assert_eq!(csv(Scope::All), "c0,c1,c2\n1,-1,3\n4,-32768,6\n");
+        assert_eq!(csv(Scope::Row(1)), "c0,c1,c2\n4,-32768,6\n");
+        assert_eq!(csv(Scope::Column(0)), "c0\n1\n4\n");
+        assert_eq!(csv(Scope::Column(2)), "c2\n3\n6\n");
+        let of_all = |view| read(view, &selection, Thing::Array, Scope::All);
+        assert_eq!(of_all(&Separated::TSV), csv(Scope::All).replace(',', "\t"));
+        assert_eq!(of_all(&Separated::TXT), "1 -1 3\n4 -32768 6\n");
+        assert_eq!(read(&Separated::TXT, &selection, Thing::Array, Scope::Row(0)), "1 -1 3\n");
         let last = selection.slice(b"1:").unwrap();
-        assert_eq!(read(&Separated::CSV, &last, Thing::Array, Scope::All), "     4,-32768,     6\n");
+        assert_eq!(read(&Separated::CSV, &last, Thing::Array, Scope::All), "c0,c1,c2\n4,-32768,6\n");
+        let (_dir, vector) = dense("float32", "[2]", &[0, 0, 0xC0, 0x3F, 0, 0, 0xC0, 0x7F]);
+        assert_eq!(read(&Separated::CSV, &vector, Thing::Array, Scope::All), "value\n1.5\nNaN\n");
+        assert_eq!(read(&Separated::TXT, &vector, Thing::Array, Scope::All), "1.5\nNaN\n");
     }
 
     #[test]
     fn sparse_tables_are_exact() {
         let (_dir, selection) = sparse([2, 3], &[1.5, f32::NAN], &[2, 0], &[0, 1, 2]);
         let csv = |thing, of| read(&Separated::CSV, &selection, thing, of);
-        assert_eq!(
-            csv(Thing::Matrix, Scope::All),
-            "row,column,value\n0,2,1.500000000e+00\n1,0,            NaN\n"
-        );
-        let zero = "0.000000000e+00";
-        assert_eq!(
-            csv(Thing::Dense, Scope::All),
-            format!("{zero},{zero},1.500000000e+00\n            NaN,{zero},{zero}\n")
-        );
-        assert_eq!(csv(Thing::Dense, Scope::Row(1)), "NaN,0.0,0.0\n");
-        assert_eq!(csv(Thing::Indices, Scope::All), "          2\n          0\n");
+        assert_eq!(csv(Thing::Matrix, Scope::All), "row,column,value\n0,2,1.5\n1,0,NaN\n");
+        assert_eq!(csv(Thing::Dense, Scope::All), "c0,c1,c2\n0.0,0.0,1.5\nNaN,0.0,0.0\n");
+        assert_eq!(csv(Thing::Dense, Scope::Row(1)), "c0,c1,c2\nNaN,0.0,0.0\n");
+        assert_eq!(csv(Thing::Indices, Scope::All), "value\n2\n0\n");
+        assert_eq!(csv(Thing::Indices, Scope::Row(1)), "value\n0\n");
+        assert_eq!(read(&Separated::TXT, &selection, Thing::Dense, Scope::All), "0.0 0.0 1.5\nNaN 0.0 0.0\n");
+        assert!(!Separated::TXT.offers(&selection, Part { thing: Thing::Matrix, of: Scope::All }));
+        let (_dir, none) = sparse([2, 3], &[], &[], &[0, 0, 0]);
+        assert_eq!(read(&Separated::CSV, &none, Thing::Matrix, Scope::All), "row,column,value\n");
+        assert_eq!(read(&Separated::CSV, &none, Thing::Data, Scope::All), "value\n");
+    }
+
+    #[test]
+    fn names_show_where_there_are_any() {
+        let (dir, selection) = dense("int8", "[2, 2]", &[1, 2, 3, 4]);
+        let again = || {
+            let store = Arc::new(crate::store::Store::open(dir.path()).unwrap());
+            let array = crate::catalog::StoredArray::load(&store, selection.array().path.as_path()).unwrap();
+            Selection::whole(Arc::new(array))
+        };
+        let csv = |of| read(&Separated::CSV, &again(), Thing::Array, of);
+        std::fs::write(dir.path().join("x.cols.txt"), "a,b\nc\n").unwrap();
+        assert_eq!(csv(Scope::All), "\"a,b\",c\n1,2\n3,4\n");
+        assert_eq!(csv(Scope::Column(0)), "\"a,b\"\n1\n3\n");
+        std::fs::write(dir.path().join("x.rows.txt"), "r\ns t\n").unwrap();
+        assert_eq!(csv(Scope::All), "row,\"a,b\",c\nr,1,2\ns t,3,4\n");
+        assert_eq!(csv(Scope::Row(1)), "row,\"a,b\",c\ns t,3,4\n");
+        assert_eq!(csv(Scope::Column(1)), "row,c\nr,2\ns t,4\n");
+        let last = again().slice(b"1:").unwrap();
+        assert_eq!(read(&Separated::TSV, &last, Thing::Array, Scope::All), "row\t\"a,b\"\tc\ns t\t3\t4\n");
+        assert_eq!(read(&Separated::TXT, &last, Thing::Array, Scope::All), "3 4\n");
+        std::fs::remove_file(dir.path().join("x.cols.txt")).unwrap();
+        assert_eq!(csv(Scope::All), "row,c0,c1\nr,1,2\ns t,3,4\n");
+    }
+
+    #[test]
+    fn axes_head_the_names() {
+        let (dir, _) = dense("int8", "[2, 2]", &[1, 2, 3, 4]);
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("__daf__.yaml"), "").unwrap();
+        std::fs::write(at("cell#.csv"), "cell\nA\nB\n").unwrap();
+        std::fs::rename(at("x.array"), at("cell,gene#X.array")).unwrap();
+        std::fs::rename(at("x.yaml"), at("cell,gene#X.yaml")).unwrap();
+        std::fs::write(at("cell#age.array"), [7, 8]).unwrap();
+        std::fs::write(at("cell#age.yaml"), "dtype: int8\nshape: [2]\nversion: [1, 0]\n").unwrap();
+        let csv = |name: &str, of| {
+            let store = Arc::new(crate::store::Store::open(dir.path()).unwrap());
+            let array = crate::catalog::StoredArray::load(&store, std::path::Path::new(name)).unwrap();
+            read(&Separated::CSV, &Selection::whole(Arc::new(array)), Thing::Array, of)
+        };
+        assert_eq!(csv("cell,gene#X", Scope::All), "cell,c0,c1\nA,1,2\nB,3,4\n");
+        assert_eq!(csv("cell,gene#X", Scope::Row(0)), "cell,c0,c1\nA,1,2\n");
+        assert_eq!(csv("cell,gene#X", Scope::Column(1)), "cell,c1\nA,2\nB,4\n");
+        assert_eq!(csv("cell#age", Scope::All), "cell,age\nA,7\nB,8\n");
+        std::fs::write(at("gene#.csv"), "gene\nx\ny\n").unwrap();
+        assert_eq!(csv("cell,gene#X", Scope::All), "cell,x,y\nA,1,2\nB,3,4\n");
+        std::fs::remove_file(at("cell#.csv")).unwrap();
+        assert_eq!(csv("cell#age", Scope::All), "value\n7\n8\n");
+    }
+
+    #[test]
+    fn long_tables_are_the_same_in_pieces_and_in_slices() {
+        let values: Vec<f32> = (0..30_000u16).map(|i| (f32::from(i) - 5e3).powi(5) * 0.37e-9).collect();
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let (_dir, selection) = dense("float32", "[10000, 3]", &bytes);
+        let all = read(&Separated::TXT, &selection, Thing::Array, Scope::All);
+        let found: Vec<f32> = all.split_whitespace().map(|cell| cell.parse().unwrap()).collect();
+        assert!(found == values && all.lines().count() == 10_000);
+        let lines: Vec<_> = all.lines().collect();
+        for (slice, first, last, step) in
+            [("17:9000", 17, 9000, 1), ("500:501", 500, 501, 1), ("::7", 0, 10_000, 7)]
+        {
+            // By what is known of the whole, or measured anew.
+            for selection in [&selection, &selection.anew()] {
+                let part = selection.slice(slice.as_bytes()).unwrap();
+                let found = read(&Separated::TXT, &part, Thing::Array, Scope::All);
+                assert!(found.lines().eq(lines[first..last].iter().step_by(step).copied()), "{slice}");
+            }
+        }
+        let column = read(&Separated::CSV, &selection, Thing::Array, Scope::Column(1));
+        assert!(column.lines().skip(1).eq(lines.iter().map(|line| line.split(' ').nth(1).unwrap())));
+    }
+
+    #[test]
+    fn what_has_another_length_by_now_is_an_error() {
+        let (dir, selection) = dense("int32", "[4000]", &7i32.to_le_bytes().repeat(4000));
+        let file = Separated::CSV.file(&selection, Part { thing: Thing::Array, of: Scope::All }).unwrap();
+        file.open().unwrap();
+        assert_eq!(file.len(), 6 + 2 * 4000);
+        let written = std::fs::File::options().write(true).open(dir.path().join("x.array")).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&written, &70i32.to_le_bytes(), 4 * 3000).unwrap();
+        let mut bytes = [0; 100];
+        // What comes before is as it was, and so is what comes after: where it was, and nowhere else.
+        for place in [0, 6 + 2 * 1500, 6 + 2 * 3500] {
+            file.read_at(place, &mut bytes).unwrap();
+            assert!(bytes.ends_with(b"7\n7\n7\n"), "{place}");
+        }
+        for place in [2900, 3000, 3050] {
+            let broken = file.read_at(6 + 2 * place, &mut bytes);
+            assert!(matches!(broken, Err(Error::Stale { .. })), "{place} {broken:?}");
+        }
+    }
+
+    #[test]
+    fn tables_beyond_the_limits_have_cells_of_one_width() {
+        let dir = tempfile::tempdir().unwrap();
+        let load = |dtype: &str, count: u64, item: u64| {
+            let file = std::fs::File::create(dir.path().join("x.array")).unwrap();
+            file.set_len(count * item).unwrap();
+            let yaml = format!("dtype: {dtype}\nshape: [{count}]\nversion: [1, 0]\n");
+            std::fs::write(dir.path().join("x.yaml"), yaml).unwrap();
+            let store = Arc::new(crate::store::Store::open(dir.path()).unwrap());
+            let array = crate::catalog::StoredArray::load(&store, std::path::Path::new("x")).unwrap();
+            let selection = Selection::whole(Arc::new(array));
+            let part = Part { thing: Thing::Array, of: Scope::All };
+            assert_eq!(Separated::CSV.size_needs_data(&selection, part), count <= 64 << 20);
+            (selection, part)
+        };
+        let (selection, part) = load("float32", (64 << 20) + 1, 4);
+        let file = Separated::CSV.file(&selection, part).unwrap();
+        assert_eq!(file.len(), 6 + ((64 << 20) + 1) * 16);
+        let mut end = [0; 17];
+        file.read_at(file.len() - 17, &mut end).unwrap();
+        assert_eq!(&end, b"\n0.000000000e+00\n");
+        let (selection, part) = load("uint8", (256 << 20) + 1, 1);
+        let file = Separated::TXT.file(&selection, part).unwrap();
+        assert_eq!(file.len(), ((256 << 20) + 1) * 4);
+        file.read_at(0, &mut end).unwrap();
+        assert_eq!(&end[..8], b"  0\n  0\n");
     }
 }

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::catalog::StoredArray;
+use crate::part::Thing;
 use crate::store::Store;
 
 /// Where files may have holes of almost any size; else the largest do not fit.
@@ -128,8 +129,12 @@ fn read_all(about: &str, selection: &Selection, only_listed: bool) -> usize {
                 if view.is_folder() {
                     let members =
                         view.members(selection, part).unwrap_or_else(|error| panic!("{what}: {error}"));
-                    for (path, file) in (0..Members::MOST).map_while(|number| members.get(number)) {
-                        file.iter().for_each(|file| read_ends(&format!("{what}: {path}"), file));
+                    // Of chunks there may be very many.
+                    let count = members.count();
+                    for number in (0..count.min(99)).chain(count.saturating_sub(3)..count) {
+                        let member = members.get(number).unwrap_or_else(|| panic!("{what}: {number}"));
+                        let what = format!("{what}: {}", member.path);
+                        member.file.iter().for_each(|file| read_ends(&what, file));
                     }
                 } else {
                     let file = view.file(selection, part).unwrap_or_else(|error| panic!("{what}: {error}"));

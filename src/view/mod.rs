@@ -28,11 +28,11 @@ mod tif;
 mod zarr;
 
 use crate::error::{Error, Result};
-use crate::part::{Formats, Part, Scope, Selection, Thing};
+use crate::part::{Formats, Part, Scope, Selection};
 use crate::source::Run;
 use crate::vfile::VirtualFile;
 
-pub use members::Members;
+pub use members::{Chunks, Members};
 
 /// A format that parts of an array can be read in.
 pub trait View: Sync {
@@ -64,11 +64,10 @@ pub trait View: Sync {
         true
     }
 
-    /// Whether the size of the part in this format follows from its data, and not only from its shape: it is another
-    /// when these are written.
-    fn is_sized_by_data(&self, selection: &Selection, part: Part) -> bool {
-        let _ = selection;
-        matches!((part.thing, part.of), (Thing::Data | Thing::Indices, Scope::Row(_)))
+    /// Whether to tell the size of the file takes a look at the data: that is for when it is asked for.
+    fn size_needs_data(&self, selection: &Selection, part: Part) -> bool {
+        let _ = (selection, part);
+        false
     }
 
     /// Whether the format is a folder of files.
@@ -123,7 +122,7 @@ pub static VIEWS: &[&dyn View] = &[
     &mtx::Mtx,
     &tenx::TenX::V3,
     &tenx::TenX::V2,
-    &zarr::Zarr,
+    &zarr::Zarr::V3,
     &zarr::Dataset,
     &rds::Rds,
     &mat::Mat,
@@ -131,6 +130,8 @@ pub static VIEWS: &[&dyn View] = &[
     &nrrd::Nrrd,
     &nrrd::Nhdr,
     &envi::Envi,
+    &csv::Separated::TXT,
+    &zarr::Zarr::V2,
 ];
 
 /// The most elements, rows or columns of which there is something in a file: whatever a format has for each, it ends

@@ -133,7 +133,7 @@ mod tests {
     const PART: Part = Part { thing: Thing::TenX, of: Scope::All };
 
     fn member(members: &Members, name: &str) -> VirtualFile {
-        members.get(members.child(None, name).unwrap()).unwrap().1.unwrap().clone()
+        members.get(members.child(None, name).unwrap()).unwrap().file.unwrap()
     }
 
     #[test]

@@ -1,16 +1,18 @@
 """Writes files of every kind that `arrayfs import` takes, and the arrays that they must become.
 
-FOLDER/files/NAME.npy (…)      what NumPy, SciPy and pandas write
+FOLDER/files/NAME.npy (…)      what NumPy, SciPy, pandas and R write
 FOLDER/expected/NAME.yaml      shape and types; beside it the bytes of the data files, and of the names
 """
 
 import gzip
 import json
 import pathlib
+import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import scipy.io
 import scipy.sparse
 import yaml
@@ -129,6 +131,7 @@ pd.DataFrame(numbers, columns=["a", "b", "c"]).to_csv(files / "header only.csv",
 expect_dense("header only", numbers, cols=["a", "b", "c"])
 pd.DataFrame(numbers, index=list("wxyz")).to_csv(files / "rows only.csv", header=False)
 expect_dense("rows only", numbers, rows="wxyz")
+options["rows only.csv"] = ["--header", "no"]
 # R's write.table has no cell above the names of rows.
 (files / "of R.tsv").write_text("a\tb\tc\n" + "".join(f"{n}\t{a}\t{b}\t{c}\n" for n, (a, b, c) in zip("wxyz", numbers)))
 expect_dense("of R", numbers, rows="wxyz", cols="abc")
@@ -136,10 +139,90 @@ expect_dense("of R", numbers, rows="wxyz", cols="abc")
 pd.DataFrame(numbers, index=[10, 20, 30, 40]).to_csv(files / "numbered.csv")
 expect_dense("numbered", numbers, rows=[10, 20, 30, 40], cols=[0, 1, 2])
 (files / "vector.csv.gz").write_bytes(gzip.compress(b"1.5\n-2\n\n1e300\n"))
-expect_dense("vector", np.array([1.5, -2, 1e300]))
+expect_dense("vector", np.array([1.5, -2, np.nan, 1e300]))
 (files / "large.csv").write_text("18446744073709551615,1\r\n2,3\r\n")
 expect_dense("large", np.array([[2**64 - 1, 1], [2, 3]], "uint64"))
 (files / "line.csv").write_text("1,2,3")
 expect_dense("line", np.array([[1, 2, 3]]))
+
+# Text of NumPy: numbers alone, blanks between, with comments that are names and that are none.
+table = np.array([[1.5, -2, 1e300], [np.nan, np.inf, 1e-300], [0.1, 3, 12345678.9]])
+for end in "txt", "txt.gz", "txt.bz2":
+    np.savetxt(files / f"savetxt {end}.{end}", table)
+    expect_dense(f"savetxt {end}", table)
+np.savetxt(files / "commas.csv", table[:, :2], delimiter=",", header="made by savetxt")
+expect_dense("commas", table[:, :2])
+np.savetxt(files / "comment.csv", table, delimiter=",", header="x,y,z")
+expect_dense("comment", table, cols="xyz")
+np.savetxt(files / "uncommented.csv", table, delimiter=",", header="x,y,z", comments="")
+expect_dense("uncommented", table, cols="xyz")
+np.savetxt(files / "counts.txt", numbers)
+expect_dense("counts", numbers.astype("int32"))
+options["counts.txt"] = ["--dtype", "int32"]
+with gzip.open(files / "packed matrix.npy.gz", "wb") as file:
+    np.save(file, np.asfortranarray(numbers))
+expect_dense("packed matrix", numbers)
+
+# pandas: other delimiters, decimal commas, columns of truth and of text, packed.
+frame = pd.DataFrame({"a": [1.5, 2, np.nan], "b": [True, False, True], "c": [3, 4, 5]}, ["x", "y", "z"])
+as_numbers = frame.to_numpy("float64")
+frame.to_csv(files / "continental.csv", sep=";", decimal=",")
+expect_dense("continental", as_numbers, rows="xyz", cols="abc")
+frame.to_csv(files / "squeezed.csv.bz2")
+expect_dense("squeezed", as_numbers, rows="xyz", cols="abc")
+frame.to_csv(files / "crushed.tsv.xz", sep="\t")
+expect_dense("crushed", as_numbers, rows="xyz", cols="abc")
+with pa.CompressedOutputStream(files / "ground.csv.zst", "zstd") as file:
+    frame.to_csv(file)
+expect_dense("ground", as_numbers, rows="xyz", cols="abc")
+frame.assign(kind=["u", "v", "w"]).to_csv(files / "with text.csv")
+expect_dense("with text", as_numbers, rows="xyz", cols="abc")
+options["with text.csv"] = ["--skip-text"]
+pd.DataFrame(table).to_csv(files / "numbers above.csv", index=False)
+expect_dense("numbers above", table, cols=[0, 1, 2])
+options["numbers above.csv"] = ["--header", "yes"]
+frame["a"].to_csv(files / "series.csv")
+expect_dense("series", frame["a"].to_numpy(), rows="xyz")
+years = pd.DataFrame(numbers, index=pd.Index(list("wxyz"), name="gene"), columns=[2010, 2011, 2012])
+years.to_csv(files / "years.csv")
+expect_dense("years", numbers, rows="wxyz", cols=[2010, 2011, 2012])
+
+# R: every usual way to write a data frame.
+(folder / "write.R").write_text("""
+x <- data.frame(a = c(1.5, NA, 3), b = c(TRUE, FALSE, NA), c = c(1L, 20L, 300L), row.names = c("r 1", "r2", "r,3"))
+setwd(commandArgs(TRUE)[1])
+write.csv(x, "R csv.csv")
+write.csv(x, "R nameless.csv", row.names = FALSE)
+write.csv(x, "R empty.csv", na = "")
+write.csv2(x, "R csv2.csv")
+write.table(x, "R table.txt")
+write.table(x, "R tabs.tsv", sep = "\\t", quote = FALSE, col.names = NA)
+write.table(x, "R shorter.tsv", sep = "\\t", quote = FALSE)
+write.table(data.frame(x = c(1, NA, 3)), "R column.csv", row.names = FALSE, na = "", quote = FALSE)
+write.csv(matrix(1:6, 2, dimnames = list(NULL, c("2010", "2011", "2012"))), "R years.csv", row.names = FALSE)
+invisible(Matrix::writeMM(Matrix::sparseMatrix(i = c(1, 2), j = c(1, 3), x = c(2, 1e5)), "R counts.mtx"))
+""")
+subprocess.run(["Rscript", folder / "write.R", files], check=True)
+of_r = np.array([[1.5, 1, 1], [np.nan, 0, 20], [3, np.nan, 300]])
+for name in "R csv", "R empty", "R csv2", "R table", "R tabs", "R shorter":
+    expect_dense(name, of_r, rows=["r 1", "r2", "r,3"], cols="abc")
+expect_dense("R nameless", of_r, cols="abc")
+expect_dense("R column", np.array([1, np.nan, 3]))
+expect_dense("R years", np.array([[1, 3, 5], [2, 4, 6]]), cols=[2010, 2011, 2012])
+expect_sparse("R counts", scipy.sparse.csr_matrix(([2, 100000], ([0, 1], [0, 2])), (2, 3), dtype="int32"))
+options["R counts.mtx"] = ["--dtype", "int32"]
+
+# SciPy: what it does not sort, and dense matrices of which it writes a half.
+left = scipy.sparse.random(30, 20, 0.3, "csr", random_state=random)
+product = left @ scipy.sparse.random(20, 30, 0.3, "csr", random_state=random)
+assert not product.has_sorted_indices
+scipy.sparse.save_npz(files / "product.npz", product)
+expect_sparse("product", product)
+half = random.random((6, 6))
+for name, dense in {"covariance": half + half.T, "rotation": half - half.T, "one": np.array([[7.5]])}.items():
+    scipy.io.mmwrite(files / f"{name}.mtx", dense, precision=17)
+    expect_dense(name, dense)
+np.savez(files / "three.npz", data=matrix.data, indices=matrix.indices, indptr=matrix.indptr, shape=matrix.shape)
+expect_sparse("three", matrix)
 
 (folder / "options.json").write_text(json.dumps(options))

@@ -1,0 +1,340 @@
+//! Files that are written in place: what tells their bytes of one moment from those of another.
+//!
+//! A program that writes through a memory map changes neither size nor times of a file with its second write to
+//! a page, so the times alone do not tell one version from another. What can be seen is whether anybody has the file
+//! open or mapped for writing: the kernel refuses a read lease (`F_RDLCK`, see fcntl(2)) for exactly as long. So each
+//! file that was opened has a generation: a number that is even while nobody was seen who writes, odd while
+//! somebody is, and larger by one with each change between the two.
+//!
+//! Leases are for the owner of the file and for who has `CAP_LEASE`, on file systems of this machine. Where there are
+//! none, only the writer's closing of the file moves the generation on, if the system tells of it.
+#![allow(unsafe_code)]
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+/// Device and inode number of a file.
+pub type FileId = (u64, u64);
+
+/// Who hears of files that others open and close, and is to hear when a generation moves on.
+pub trait Listener: Send + Sync {
+    /// From here on hears of whoever opens or closes this file; false where that is not to be had.
+    fn listen(&self, id: FileId, file: &File) -> bool;
+
+    /// Hears no more of this file.
+    fn leave(&self, id: FileId);
+
+    /// Some generation has moved on. May be called by any thread.
+    fn moved(&self);
+}
+
+/// The generation of one file that is, or was, open.
+pub struct Generation {
+    id: FileId,
+    number: AtomicU64,
+    /// The file, for as long as it is open here: a lease needs a descriptor.
+    file: Mutex<Weak<File>>,
+    /// How often others were heard to open the file.
+    opens: AtomicU64,
+    /// The number of opens at which nobody was writing, and one more; zero before that.
+    quiet_since: AtomicU64,
+    /// Who hears of openings, if somebody does.
+    listener: OnceLock<Weak<dyn Listener>>,
+}
+
+impl fmt::Debug for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Generation({} of {:?})", self.number(), self.id)
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        if let Some(listener) = self.listener.get().and_then(Weak::upgrade) {
+            listener.leave(self.id);
+        }
+    }
+}
+
+/// Whether somebody is writing in a file of this generation.
+pub const fn is_written(number: u64) -> bool {
+    number % 2 == 1
+}
+
+impl Generation {
+    fn new(id: FileId) -> Self {
+        let (number, opens, quiet_since) = Default::default();
+        Self { id, number, file: Mutex::new(Weak::new()), opens, quiet_since, listener: OnceLock::new() }
+    }
+
+    /// The number as it was last seen; nothing is looked at.
+    pub fn number(&self) -> u64 {
+        self.number.load(Ordering::Acquire)
+    }
+
+    /// The number as it is now: asks the system whether anybody is writing, unless nobody can have begun to.
+    pub fn look(&self) -> u64 {
+        let opens = self.opens.load(Ordering::Acquire);
+        if self.listener.get().is_some() && self.quiet_since.load(Ordering::Acquire) == opens + 1 {
+            return self.number();
+        }
+        let answer = {
+            let asking = lock(&self.file);
+            asking.upgrade().and_then(|file| has_writer(&file))
+        };
+        match answer {
+            Some(true) => self.set_written(true),
+            Some(false) => {
+                self.set_written(false);
+                // If somebody opened it meanwhile, the next look asks again.
+                self.quiet_since.store(opens + 1, Ordering::Release);
+            }
+            None => {}
+        }
+        self.number()
+    }
+
+    /// Somebody opened the file, perhaps to write in it.
+    pub fn was_opened(&self) {
+        self.opens.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Somebody who could write has closed the file: its bytes may be others.
+    pub fn was_written(&self) {
+        self.was_opened();
+        // Of an odd number the next look finds whether that was the last of them.
+        let _ = self.number.fetch_update(Ordering::AcqRel, Ordering::Acquire, |number| {
+            (!is_written(number)).then_some(number + 2)
+        });
+    }
+
+    fn set_written(&self, now: bool) {
+        let _ = self.number.fetch_update(Ordering::AcqRel, Ordering::Acquire, |number| {
+            (is_written(number) != now).then_some(number + 1)
+        });
+    }
+}
+
+/// Whether anybody has the file open or mapped for writing; none where the system does not tell us. Of one descriptor
+/// it may be asked by one thread at a time.
+///
+/// Whoever opens the file for writing in the instant between the last two calls waits for the last, or is told
+/// `EWOULDBLOCK` if they asked not to wait. We then get a signal: not the usual SIGIO, which ends a program that does
+/// not know it, but one that does nothing unless it is asked for. The end of a lease undoes that choice.
+fn has_writer(file: &File) -> Option<bool> {
+    // F_SETSIG of `linux/fcntl.h`, which the crate `libc` does not have for every system.
+    const F_SETSIG: libc::c_int = 10;
+    let file = file.as_raw_fd();
+    // SAFETY: these calls take a descriptor that is open and numbers, and touch no memory.
+    unsafe {
+        if libc::fcntl(file, F_SETSIG, libc::SIGURG) == -1 {
+            return None;
+        }
+        if libc::fcntl(file, libc::F_SETLEASE, libc::F_RDLCK) == -1 {
+            let is_refused = std::io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN);
+            return is_refused.then_some(true);
+        }
+        libc::fcntl(file, libc::F_SETLEASE, libc::F_UNLCK);
+        Some(false)
+    }
+}
+
+/// The generations of the files of a store that are in use.
+#[derive(Default)]
+pub struct Generations {
+    known: Mutex<HashMap<FileId, Weak<Generation>>>,
+    listener: OnceLock<Weak<dyn Listener>>,
+}
+
+impl fmt::Debug for Generations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Generations({})", lock(&self.known).len())
+    }
+}
+
+impl Generations {
+    /// The generation of a file that is in use, if it is.
+    pub fn get(&self, id: FileId) -> Option<Arc<Generation>> {
+        lock(&self.known).get(&id).and_then(Weak::upgrade)
+    }
+
+    /// The number of a file as it is now; zero of one that is not in use.
+    pub fn look(&self, id: FileId) -> u64 {
+        let Some(generation) = self.get(id) else { return 0 };
+        self.watch(&generation, Generation::look)
+    }
+
+    /// The generation of a file that was just opened.
+    pub fn opened(&self, id: FileId, file: &Arc<File>) -> Arc<Generation> {
+        let generation = self.enter(id);
+        *lock(&generation.file) = Arc::downgrade(file);
+        // Before the look: of who opens it from here on we hear.
+        if generation.listener.get().is_none()
+            && let Some(listener) = self.listener.get()
+            && listener.upgrade().is_some_and(|listener| listener.listen(id, file))
+        {
+            let _ = generation.listener.set(Weak::clone(listener));
+        }
+        self.watch(&generation, Generation::look);
+        generation
+    }
+
+    /// Somebody opened a file, perhaps to write in it.
+    pub fn was_opened(&self, id: FileId) {
+        let Some(generation) = self.get(id) else { return };
+        generation.was_opened();
+        self.watch(&generation, Generation::look);
+    }
+
+    /// Somebody who could write has closed a file.
+    pub fn was_written(&self, id: FileId) {
+        let Some(generation) = self.get(id) else { return };
+        self.watch(&generation, |generation| {
+            generation.was_written();
+            generation.look();
+        });
+    }
+
+    /// Looks at the files in which somebody was seen who writes, and tells whether there still are any.
+    pub fn look_at_written(&self) -> bool {
+        let known: Vec<_> = lock(&self.known).values().filter_map(Weak::upgrade).collect();
+        let mut is_any = false;
+        for generation in known.iter().filter(|generation| is_written(generation.number())) {
+            is_any |= is_written(self.watch(generation, Generation::look));
+        }
+        is_any
+    }
+
+    /// What happened was not told: any file may have been written.
+    pub fn were_lost(&self) {
+        let known: Vec<_> = lock(&self.known).values().filter_map(Weak::upgrade).collect();
+        for generation in known {
+            generation.was_written();
+            generation.look();
+        }
+        self.moved();
+    }
+
+    /// Has this listener hear of all files that are opened from here on. There can be one.
+    pub fn set_listener(&self, listener: Weak<dyn Listener>) {
+        let _ = self.listener.set(listener);
+    }
+
+    fn moved(&self) {
+        if let Some(listener) = self.listener.get().and_then(Weak::upgrade) {
+            listener.moved();
+        }
+    }
+
+    /// Does something that may move a generation on, and tells if it did.
+    fn watch<T>(&self, generation: &Generation, act: impl FnOnce(&Generation) -> T) -> T {
+        let before = generation.number();
+        let done = act(generation);
+        if generation.number() != before {
+            self.moved();
+        }
+        done
+    }
+
+    fn enter(&self, id: FileId) -> Arc<Generation> {
+        let mut known = lock(&self.known);
+        if let Some(generation) = known.get(&id).and_then(Weak::upgrade) {
+            return generation;
+        }
+        // Before the map grows, what nobody uses any more goes.
+        if known.len() == known.capacity() {
+            known.retain(|_, generation| generation.strong_count() > 0);
+        }
+        let generation = Arc::new(Generation::new(id));
+        known.insert(id, Arc::downgrade(&generation));
+        generation
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+    use std::path::Path;
+
+    fn opened(generations: &Generations, path: &Path) -> (Arc<File>, FileId, Arc<Generation>) {
+        let file = Arc::new(File::open(path).unwrap());
+        let meta = file.metadata().unwrap();
+        let id = (meta.dev(), meta.ino());
+        let generation = generations.opened(id, &file);
+        (file, id, generation)
+    }
+
+    #[test]
+    fn a_writer_is_seen_until_its_last_map_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        std::fs::write(&path, [1; 8192]).unwrap();
+        let generations = Generations::default();
+        let (_file, id, generation) = opened(&generations, &path);
+        assert_eq!((generation.number(), generations.look(id)), (0, 0));
+        let writer = File::options().read(true).write(true).open(&path).unwrap();
+        assert_eq!(generations.look(id), 1);
+        // SAFETY: nobody else has this file.
+        let map = unsafe { memmap2::MmapMut::map_mut(&writer) }.unwrap();
+        drop(writer);
+        assert_eq!(generations.look(id), 1, "the map alone");
+        drop(map);
+        assert_eq!(generations.look(id), 2);
+        assert_eq!(generations.look(id), 2, "a look changes nothing");
+    }
+
+    #[derive(Default)]
+    struct Counting {
+        left: AtomicU64,
+        moves: AtomicU64,
+    }
+
+    impl Listener for Counting {
+        fn listen(&self, _: FileId, _: &File) -> bool {
+            true
+        }
+
+        fn leave(&self, _: FileId) {
+            self.left.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn moved(&self) {
+            self.moves.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_is_heard_opening_is_asked_about_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        std::fs::write(&path, [1]).unwrap();
+        let (generations, listener) = (Generations::default(), Arc::new(Counting::default()));
+        generations.set_listener(Arc::downgrade(&listener) as Weak<dyn Listener>);
+        let (file, id, generation) = opened(&generations, &path);
+        assert_eq!(generations.look(id), 0);
+        let writer = File::options().write(true).open(&path).unwrap();
+        assert_eq!(generations.look(id), 0, "nobody was heard");
+        generations.was_opened(id);
+        assert_eq!(generations.look(id), 1);
+        drop(writer);
+        generations.was_written(id);
+        assert_eq!(generations.look(id), 2);
+        assert_eq!(listener.moves.load(Ordering::Relaxed), 2);
+        generations.was_written(id);
+        assert_eq!(generations.look(id), 4, "a writer that came and went between two looks");
+        generations.were_lost();
+        assert_eq!(generation.number(), 6);
+        drop((file, generation));
+        assert!(generations.get(id).is_none());
+        assert_eq!((generations.look(id), listener.left.load(Ordering::Relaxed)), (0, 1));
+    }
+}

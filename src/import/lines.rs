@@ -1,0 +1,70 @@
+//! The lines of a text, none of them too long to be kept.
+
+use std::io::BufRead;
+use std::path::Path;
+
+use super::input::{Input, failed, no_memory};
+use crate::error::{Error, Result};
+
+/// The longest line that is read, in bytes.
+pub(super) const LONGEST: usize = 256 << 20;
+
+/// Lines, one after the other, counted from 1.
+pub(super) struct Lines<'f> {
+    path: &'f Path,
+    text: Box<dyn BufRead + 'f>,
+    /// What ends a line.
+    end: u8,
+    /// Number of the line that was read last.
+    pub number: u64,
+}
+
+impl<'f> Lines<'f> {
+    /// The lines of the whole file.
+    pub fn open(input: &'f Input<'f>, end: u8) -> Result<Self> {
+        Ok(Self { path: &input.path, text: input.bytes()?, end, number: 0 })
+    }
+
+    /// The lines of a part that was read already.
+    pub fn of(path: &'f Path, text: &'f [u8], end: u8) -> Self {
+        Self { path, text: Box::new(text), end, number: 0 }
+    }
+
+    /// Appends the next line to `line`, without what ends it; false at the end of the text.
+    pub fn next(&mut self, line: &mut Vec<u8>) -> Result<bool> {
+        self.number += 1;
+        let mut is_there = false;
+        loop {
+            let text = self.text.fill_buf().map_err(failed(self.path))?;
+            if text.is_empty() {
+                return Ok(is_there);
+            }
+            is_there = true;
+            let stop = memchr::memchr(self.end, text);
+            let piece = &text[..stop.unwrap_or(text.len())];
+            if line.len() + piece.len() > LONGEST {
+                return Err(self.too_long());
+            }
+            line.try_reserve(piece.len()).map_err(|_| no_memory(self.path))?;
+            line.extend_from_slice(piece);
+            let used = piece.len() + usize::from(stop.is_some());
+            self.text.consume(used);
+            if stop.is_some() {
+                if line.last() == Some(&b'\r') && self.end == b'\n' {
+                    line.pop();
+                }
+                return Ok(true);
+            }
+        }
+    }
+
+    fn too_long(&self) -> Error {
+        let why = format!("line {} is longer than {} MiB", self.number, LONGEST >> 20);
+        Error::refused(self.path, why)
+    }
+
+    /// Why the line that was read last is refused.
+    pub fn refused(&self, why: impl std::fmt::Display) -> Error {
+        Error::refused(self.path, format!("line {}: {why}", self.number))
+    }
+}

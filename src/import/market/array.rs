@@ -1,0 +1,155 @@
+//! `.mtx` of a dense matrix: its values column after column, one a line.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use super::super::input::{Input, no_memory};
+use super::super::npy::{BLOCK, Header};
+use super::super::number::{Number, Numerals};
+use super::super::{Fill, Found, dense};
+use super::{Symmetry, Text, negative};
+use crate::dtype::Dtype;
+use crate::error::Result;
+
+/// What the file holds.
+pub(super) fn found<'f>(
+    input: &'f Input<'f>,
+    dtype: Dtype,
+    shape: [u64; 2],
+    symmetry: Symmetry,
+    numerals: Numerals<'static>,
+) -> Result<Found<'f>> {
+    let metadata = dense(&input.path, dtype, &shape)?;
+    let fill: Fill<'f> = Box::new(move |to| {
+        let (text, _) = Text::of_elements(input)?;
+        let mut values = Values { text, dtype, numerals };
+        match symmetry {
+            Symmetry::General => {
+                let header = Header::in_columns(dtype, shape);
+                header.copy(input, &mut |buffer| values.fill(buffer), to)?;
+            }
+            _ => triangle(input, &mut values, shape[0], symmetry, to)?,
+        }
+        values.text.end()
+    });
+    Ok(Found { metadata, fill: vec![fill], beside: Vec::new(), notes: Vec::new() })
+}
+
+/// The values of the file.
+struct Values<'f> {
+    text: Text<'f>,
+    dtype: Dtype,
+    numerals: Numerals<'static>,
+}
+
+impl Values<'_> {
+    fn width(&self) -> usize {
+        usize::try_from(self.dtype.itemsize()).unwrap_or(8)
+    }
+
+    /// Moves to the next one.
+    fn step(&mut self) -> Result<()> {
+        match self.text.next()? {
+            true => Ok(()),
+            false => Err(self.text.fault("as many values as the sizes say")),
+        }
+    }
+
+    /// The one it stands at.
+    fn element(&self, text: &[u8]) -> Result<Number> {
+        self.numerals.element(self.dtype, text).map_err(|why| self.text.unfit(why, self.dtype, text))
+    }
+
+    /// Fills a buffer of whole elements.
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<()> {
+        let width = self.width();
+        for item in buffer.chunks_exact_mut(width) {
+            self.step()?;
+            item.copy_from_slice(&self.element(&self.text.line)?[..width]);
+        }
+        Ok(())
+    }
+}
+
+/// Writes a matrix of which the file has the columns from the diagonal down, or from below it: what a column has
+/// there, a row has to the right.
+fn triangle(
+    input: &Input<'_>,
+    values: &mut Values<'_>,
+    side: u64,
+    symmetry: Symmetry,
+    to: &File,
+) -> Result<()> {
+    let width = values.width();
+    let item = values.dtype.itemsize();
+    let mut start = 0;
+    while start < side {
+        let block = Block::read(input, values, side, symmetry, start)?;
+        for column in start..block.end {
+            let right: Vec<u8> =
+                block.column(column).iter().flat_map(|[_, right]| &right[..width]).copied().collect();
+            let first = column + block.skip;
+            if first < side {
+                to.write_all_at(&right, (column * side + first) * item).map_err(input.not_written())?;
+            }
+        }
+        for row in start + 1..side {
+            let columns = start..block.end.min(row);
+            let below = columns.flat_map(|column| &block.get(row, column)[..width]);
+            let below: Vec<u8> = below.copied().collect();
+            to.write_all_at(&below, (row * side + start) * item).map_err(input.not_written())?;
+        }
+        start = block.end;
+    }
+    to.set_len(side * side * item).map_err(input.not_written())
+}
+
+/// Some columns: each value, and that on the other side of the diagonal.
+struct Block {
+    start: u64,
+    end: u64,
+    /// How far below the diagonal a column begins.
+    skip: u64,
+    /// Where each column begins.
+    starts: Vec<usize>,
+    values: Vec<[Number; 2]>,
+}
+
+impl Block {
+    fn read(
+        input: &Input<'_>,
+        values: &mut Values<'_>,
+        side: u64,
+        symmetry: Symmetry,
+        start: u64,
+    ) -> Result<Self> {
+        let skip = u64::from(symmetry == Symmetry::Skew);
+        let mut block = Self { start, end: start, skip, starts: Vec::new(), values: Vec::new() };
+        let most = usize::try_from(BLOCK).unwrap_or(usize::MAX) / size_of::<[Number; 2]>();
+        while block.end < side && block.values.len() < most {
+            block.starts.push(block.values.len());
+            for _ in block.end + skip..side {
+                values.step()?;
+                let text = &values.text.line;
+                let value = values.element(text)?;
+                let other = if skip == 0 { value } else { values.element(&negative(text.trim_ascii()))? };
+                block.values.try_reserve(1).map_err(|_| no_memory(&input.path))?;
+                block.values.push([value, other]);
+            }
+            block.end += 1;
+        }
+        block.starts.push(block.values.len());
+        Ok(block)
+    }
+
+    fn column(&self, column: u64) -> &[[Number; 2]] {
+        let i = usize::try_from(column - self.start).unwrap_or(usize::MAX);
+        &self.values[self.starts[i]..self.starts[i + 1]]
+    }
+
+    /// The value below the diagonal there.
+    fn get(&self, row: u64, column: u64) -> &Number {
+        let at = usize::try_from(row - column - self.skip).unwrap_or(usize::MAX);
+        &self.column(column)[at][0]
+    }
+}

@@ -1,0 +1,274 @@
+//! How a text writes its table: what stands between cells, and before fractions. Pure: records in, a choice out.
+//!
+//! 1. Of the delimiters that cut the lines into as many cells, two or more (the first line may have one fewer), the
+//!    first that leaves nothing but numbers in all columns after the first; else the one that leaves most numbers.
+//!    The first that is tried is that of the file's name; blanks come last.
+//! 2. The comma stands before fractions where it is no delimiter, makes numbers of cells that are none without, and
+//!    no cell has a point there. Where all such numbers could have been written with thousands (`1,234`), it cannot
+//!    be known.
+
+use super::super::number::{Numerals, Value};
+use super::record::{Cell, Delimiter, Record};
+use super::sample::Sample;
+
+/// How cells and numbers are told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dialect<'o> {
+    pub delimiter: Delimiter,
+    pub numerals: Numerals<'o>,
+}
+
+/// How the name of a file says that its cells are delimited.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Usual {
+    /// Is tried first.
+    pub first: Delimiter,
+    /// Is taken where nothing makes a table.
+    pub otherwise: Delimiter,
+}
+
+/// What may stand between cells, in the order of trial behind that of the file's name.
+const DELIMITERS: [Delimiter; 5] = [
+    Delimiter::Byte(b','),
+    Delimiter::Byte(b'\t'),
+    Delimiter::Byte(b';'),
+    Delimiter::Byte(b'|'),
+    Delimiter::Blanks,
+];
+
+/// The dialect of a text, as far as it is not given.
+///
+/// # Errors
+///
+/// What cannot be known.
+pub(super) fn choose<'o>(
+    sample: &Sample,
+    usual: Usual,
+    given: Option<Delimiter>,
+    decimal: Option<u8>,
+    numerals: Numerals<'o>,
+) -> Result<Dialect<'o>, String> {
+    let others = DELIMITERS.into_iter().filter(|delimiter| *delimiter != usual.first);
+    let tried: Vec<_> = match given {
+        Some(given) => vec![given],
+        None => [usual.first].into_iter().chain(others).collect(),
+    };
+    let tried =
+        tried.into_iter().filter(|delimiter| decimal.is_none_or(|mark| *delimiter != Delimiter::Byte(mark)));
+    let trials = tried.map(|delimiter| Trial::of(sample, delimiter, decimal, numerals));
+    let best = trials.reduce(|best, trial| if trial.is_better(&best) { trial } else { best });
+    let Some(best) = best else { return Err("the same stands between cells and before fractions".into()) };
+    let best = match given {
+        None if !best.is_table => Trial::of(sample, usual.otherwise, decimal, numerals),
+        _ => best,
+    };
+    if let (Some(b','), Some(text), None) = (best.decimal, &best.thousands, decimal) {
+        return Err(format!(
+            "{text} may be a number with a fraction or with thousands: --decimal , or --decimal ."
+        ));
+    }
+    let decimal = best.decimal.unwrap_or(b'.');
+    Ok(Dialect { delimiter: best.delimiter, numerals: Numerals { decimal, ..numerals } })
+}
+
+/// What a delimiter makes of a text.
+struct Trial {
+    delimiter: Delimiter,
+    /// What stands before fractions, where it shows.
+    decimal: Option<u8>,
+    /// A number that may be one with thousands, where all with commas may.
+    thousands: Option<String>,
+    is_table: bool,
+    is_clean: bool,
+    /// Whether the first line has as many cells as the others.
+    is_square: bool,
+    cells: u64,
+    numbers: u64,
+}
+
+impl Trial {
+    fn of(sample: &Sample, delimiter: Delimiter, decimal: Option<u8>, numerals: Numerals<'_>) -> Self {
+        let counts =
+            [b'.', b','].map(|decimal| Counts::of(sample, delimiter, Numerals { decimal, ..numerals }));
+        let [point, comma] = &counts;
+        // A comma makes more numbers than a point.
+        let has_commas = delimiter != Delimiter::Byte(b',') && comma.numbers > point.numbers;
+        let decimal = match decimal {
+            Some(decimal) => Some(decimal),
+            None if has_commas && point.fractions == 0 => Some(b','),
+            None => None,
+        };
+        let [point, comma] = counts;
+        let chosen = if decimal == Some(b',') { comma } else { point };
+        Self {
+            delimiter,
+            decimal,
+            thousands: chosen.thousands.filter(|_| !chosen.has_plain_fraction),
+            is_table: chosen.is_even && chosen.width > 1,
+            is_clean: chosen.is_clean,
+            is_square: chosen.is_square,
+            cells: chosen.cells,
+            numbers: chosen.numbers,
+        }
+    }
+
+    fn is_better(&self, other: &Self) -> bool {
+        let rank = |trial: &Self| match trial.is_table {
+            true => (true, trial.is_clean, trial.is_square),
+            false => (false, false, false),
+        };
+        let (own, its) = (rank(self), rank(other));
+        let makes_more = || {
+            let (own, its) = (u128::from(self.numbers), u128::from(other.numbers));
+            own * u128::from(other.cells) > its * u128::from(self.cells)
+        };
+        own > its || own == its && own.0 && !own.1 && self.delimiter != Delimiter::Blanks && makes_more()
+    }
+}
+
+/// What the cells of the sample are.
+#[derive(Default)]
+struct Counts {
+    width: usize,
+    /// Whether nearly all lines after the first have as many cells, and the first as many or one fewer.
+    is_even: bool,
+    is_square: bool,
+    /// Whether all cells after the first column and the first line are numbers, or missing.
+    is_clean: bool,
+    cells: u64,
+    numbers: u64,
+    /// Numbers with a point before a fraction.
+    fractions: u64,
+    thousands: Option<String>,
+    has_plain_fraction: bool,
+}
+
+impl Counts {
+    fn of(sample: &Sample, delimiter: Delimiter, numerals: Numerals<'_>) -> Self {
+        let mut counts = Self { is_clean: true, ..Self::default() };
+        let mut records = sample.records(delimiter);
+        let (mut record, mut first, mut lines, mut even) = (Record::default(), None, 0u64, 0u64);
+        while records.next(&mut record) {
+            let width = record.cells(delimiter).count();
+            let is_text = |cell: &Cell<'_>| numerals.value(&cell.text) == Value::Text;
+            let expected = if lines == 0 { first.unwrap_or(width) } else { counts.width };
+            if first.is_some() && sample.is_comment(&record, delimiter, expected, is_text) {
+                continue;
+            }
+            for (i, cell) in record.cells(delimiter).enumerate() {
+                counts.see(&cell.text, numerals, i == 0 || first.is_none());
+            }
+            if first.is_none() {
+                first = Some(width);
+                continue;
+            }
+            lines += 1;
+            counts.width = if counts.width == 0 { width } else { counts.width };
+            even += u64::from(counts.width == width);
+        }
+        let first = first.unwrap_or(0);
+        counts.width = if lines == 0 { first } else { counts.width };
+        counts.is_square = first == counts.width;
+        // One line that is out of order is told of later.
+        counts.is_even = even * 10 >= lines * 9 && (counts.is_square || first + 1 == counts.width);
+        counts
+    }
+
+    fn see(&mut self, text: &[u8], numerals: Numerals<'_>, may_be_name: bool) {
+        let value = numerals.value(text);
+        self.cells += 1;
+        self.numbers += u64::from(value != Value::Text);
+        self.is_clean &= may_be_name || value != Value::Text;
+        if value != Value::Text && text.contains(&b'.') {
+            self.fractions += 1;
+        }
+        if value != Value::Text && text.contains(&b',') {
+            if has_thousands(text) {
+                self.thousands.get_or_insert_with(|| String::from_utf8_lossy(text).into_owned());
+            } else {
+                self.has_plain_fraction = true;
+            }
+        }
+    }
+}
+
+/// Whether a number with a comma may be one with thousands: one to three digits, which are not 0, and three.
+fn has_thousands(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    let text = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
+    let Some(at) = text.iter().position(|byte| *byte == b',') else { return false };
+    let (whole, fraction) = (&text[..at], &text[at + 1..]);
+    (1..=3).contains(&whole.len())
+        && whole[0] != b'0'
+        && fraction.len() == 3
+        && fraction.iter().all(u8::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::super::lines::Lines;
+    use super::*;
+
+    const PLAIN: Numerals<'static> = Numerals { decimal: b'.', missing: &[], is_lossy: false };
+
+    fn chosen(text: &str, usual: u8) -> Result<(Delimiter, char), String> {
+        let sample = Sample::of(Lines::of(Path::new("t"), text.as_bytes(), b'\n'), None, 0).unwrap();
+        let usual = match usual {
+            b' ' => Usual { first: Delimiter::Byte(b'\t'), otherwise: Delimiter::Blanks },
+            byte => Usual { first: Delimiter::Byte(byte), otherwise: Delimiter::Byte(byte) },
+        };
+        let dialect = choose(&sample, usual, None, None, PLAIN)?;
+        Ok((dialect.delimiter, dialect.numerals.decimal.into()))
+    }
+
+    #[test]
+    fn delimiters_and_decimals_are_told_by_what_they_make() {
+        let comma = Delimiter::Byte(b',');
+        let (tab, semicolon) = (Delimiter::Byte(b'\t'), Delimiter::Byte(b';'));
+        let cases: [(&str, u8, Delimiter, char); 24] = [
+            ("a,b\n1,2\n", b',', comma, '.'),
+            ("1,5;2,5\n3,5;4,5\n", b',', semicolon, ','),
+            ("a;b\n1,5;2\n3;4\n", b',', semicolon, ','),
+            ("a;b\n1;2\n3;4\n", b',', semicolon, '.'),
+            ("a;b\n1.5;2\n3;4\n", b',', semicolon, '.'),
+            ("\"\";\"a\"\n\"r1\";1,25\n\"r2\";3,5\n", b',', semicolon, ','),
+            ("a\tb\n1\t2\n", b',', tab, '.'),
+            ("a\tb\n1,5\t2,25\n", b'\t', tab, ','),
+            ("1|2\n3|4\n", b',', Delimiter::Byte(b'|'), '.'),
+            ("1 2\n3 4\n", b',', Delimiter::Blanks, '.'),
+            ("1,5 2,5\n3,5 4,5\n", b' ', Delimiter::Blanks, ','),
+            ("  1.0   2.0\n -3.0   4.0\n", b' ', Delimiter::Blanks, '.'),
+            ("1, 2\n3, 4\n", b' ', comma, '.'),
+            ("gene\ts 1\ts 2\nA B\t1\t2\nC D\t3\t4\n", b' ', tab, '.'),
+            ("gene,a\n\"x;y\",1\n\"z;w\",2\n", b',', comma, '.'),
+            ("type,a\nx;y,1\nz;w,2\n", b',', comma, '.'),
+            ("1\n2\n", b',', comma, '.'),
+            ("1.5\n", b' ', Delimiter::Blanks, '.'),
+            ("x,1\n", b',', comma, '.'),
+            ("a b\n1 2\n", b' ', Delimiter::Blanks, '.'),
+            // R's write.table: no cell above the names.
+            ("\"a\" \"b\"\n\"x\" 1 2\n\"y\" 3 4\n", b' ', Delimiter::Blanks, '.'),
+            ("a;b\n1.234;2\n3.5;4,5\n", b',', semicolon, '.'),
+            ("x;type\n1,5;a b\n2,5;c d\n", b',', semicolon, ','),
+            ("a;b\n1,234;0,5\n", b',', semicolon, ','),
+        ];
+        for (text, usual, delimiter, decimal) in cases {
+            assert_eq!(chosen(text, usual), Ok((delimiter, decimal)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn thousands_are_not_taken_for_fractions() {
+        for text in ["a;b\n1,234;2\n", "1,234\t5,678\n12,345\t6,789\n"] {
+            let error = chosen(text, b'\t').unwrap_err();
+            assert!(error.contains("1,234 may be") && error.contains("--decimal"), "{error}");
+        }
+        for (text, is) in
+            [("1,234", true), ("-12,345", true), ("0,234", false), ("1,2345", false), ("1,23", false)]
+        {
+            assert_eq!(has_thousands(text.as_bytes()), is, "{text}");
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Lines cut into cells: quotes as RFC 4180 has them (section 2), any delimiter, or blanks of any number.
+
+use std::borrow::Cow;
+
+use super::super::lines::{LONGEST, Lines};
+use crate::error;
+
+/// What stands between two cells.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Delimiter {
+    /// This byte.
+    Byte(u8),
+    /// Spaces and tabs, as many as there are.
+    Blanks,
+}
+
+impl std::str::FromStr for Delimiter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "blanks" | " " => Ok(Self::Blanks),
+            "tab" | "\\t" => Ok(Self::Byte(b'\t')),
+            "comma" => Ok(Self::Byte(b',')),
+            "semicolon" => Ok(Self::Byte(b';')),
+            _ => match *text.as_bytes() {
+                [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(Self::Byte(byte)),
+                _ => Err("expected one character, tab or blanks".into()),
+            },
+        }
+    }
+}
+
+impl Delimiter {
+    fn is(self, byte: u8) -> bool {
+        match self {
+            Self::Byte(delimiter) => byte == delimiter,
+            Self::Blanks => is_blank(byte),
+        }
+    }
+
+    /// What is around a cell and means nothing.
+    fn is_padding(self, byte: u8) -> bool {
+        is_blank(byte) && self != Self::Byte(byte)
+    }
+}
+
+fn is_blank(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
+/// One row of the text: a line, or several where quotes hold the ends of lines.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Record {
+    bytes: Vec<u8>,
+    /// Number of its first line.
+    pub line: u64,
+}
+
+/// A cell of a record.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Cell<'r> {
+    /// What is in it, without quotes, or without the blanks around it.
+    pub text: Cow<'r, [u8]>,
+    pub is_quoted: bool,
+}
+
+impl Record {
+    /// The text of a comment, as if it were a row.
+    pub fn new(bytes: Vec<u8>, line: u64) -> Self {
+        Self { bytes, line }
+    }
+
+    /// Its bytes as they are.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Whether there is nothing in it but blanks.
+    pub fn is_blank(&self, delimiter: Delimiter) -> bool {
+        self.bytes
+            .iter()
+            .all(|byte| delimiter == Delimiter::Blanks && is_blank(*byte) || delimiter.is_padding(*byte))
+    }
+
+    /// Its cells; where nothing is in it, one that is empty.
+    pub fn cells(&self, delimiter: Delimiter) -> Cells<'_> {
+        Cells { rest: Some(&self.bytes), delimiter }
+    }
+}
+
+/// The cells of a record from the left to the right.
+pub(super) struct Cells<'r> {
+    rest: Option<&'r [u8]>,
+    delimiter: Delimiter,
+}
+
+impl<'r> Iterator for Cells<'r> {
+    type Item = Cell<'r>;
+
+    fn next(&mut self) -> Option<Cell<'r>> {
+        let delimiter = self.delimiter;
+        let mut rest = self.rest?;
+        while let [first, after @ ..] = rest
+            && (delimiter.is_padding(*first) || delimiter == Delimiter::Blanks && is_blank(*first))
+        {
+            rest = after;
+        }
+        let (cell, length) = match rest {
+            [b'"', quoted @ ..] => quoted_cell(quoted, delimiter),
+            _ => {
+                let length = rest.iter().position(|byte| delimiter.is(*byte)).unwrap_or(rest.len());
+                (Cell { text: trimmed(&rest[..length], delimiter).into(), is_quoted: false }, length)
+            }
+        };
+        self.rest = rest.get(length + 1..);
+        if delimiter == Delimiter::Blanks
+            && self.rest.is_some_and(|rest| rest.iter().all(|byte| is_blank(*byte)))
+        {
+            self.rest = None;
+        }
+        Some(cell)
+    }
+}
+
+fn trimmed(mut cell: &[u8], delimiter: Delimiter) -> &[u8] {
+    while let [before @ .., last] = cell
+        && delimiter.is_padding(*last)
+    {
+        cell = before;
+    }
+    cell
+}
+
+/// What is after a quote up to the end of the cell, and how long the cell is with both quotes. What stands behind the
+/// second quote is a part of the cell, as others read it too.
+fn quoted_cell(quoted: &[u8], delimiter: Delimiter) -> (Cell<'_>, usize) {
+    let mut text = Cow::Borrowed(&quoted[..0]);
+    let mut at = 0;
+    loop {
+        let length = memchr::memchr(b'"', &quoted[at..]).unwrap_or(quoted.len() - at);
+        append(&mut text, &quoted[at..at + length]);
+        at += length + 1;
+        match quoted.get(at) {
+            Some(b'"') => {
+                append(&mut text, b"\"");
+                at += 1;
+            }
+            _ => break,
+        }
+    }
+    let after = quoted.get(at..).unwrap_or_default();
+    let length = after.iter().position(|byte| delimiter.is(*byte)).unwrap_or(after.len());
+    append(&mut text, trimmed(&after[..length], delimiter));
+    (Cell { text, is_quoted: true }, (at + length + 1).min(quoted.len() + 1))
+}
+
+/// Joins what is mostly one piece.
+fn append<'t>(text: &mut Cow<'t, [u8]>, piece: &'t [u8]) {
+    if text.is_empty() {
+        *text = piece.into();
+    } else if !piece.is_empty() {
+        text.to_mut().extend_from_slice(piece);
+    }
+}
+
+/// The records of a text.
+pub(super) struct Records<'f> {
+    lines: Lines<'f>,
+    delimiter: Delimiter,
+}
+
+impl<'f> Records<'f> {
+    pub fn new(lines: Lines<'f>, delimiter: Delimiter) -> Self {
+        Self { lines, delimiter }
+    }
+
+    /// The next record in the place of `record`; false at the end.
+    pub fn next(&mut self, record: &mut Record) -> error::Result<bool> {
+        record.bytes.clear();
+        if !self.lines.next(&mut record.bytes)? {
+            return Ok(false);
+        }
+        record.line = self.lines.number;
+        let mut state = State::Start;
+        let mut seen = 0;
+        loop {
+            state = state.after(&record.bytes[seen..], self.delimiter);
+            if state != State::Quoted {
+                return Ok(true);
+            }
+            seen = record.bytes.len();
+            record.bytes.push(b'\n');
+            let first = record.line;
+            if record.bytes.len() >= LONGEST || !self.lines.next(&mut record.bytes)? {
+                self.lines.number = first;
+                return Err(self.lines.refused("a quote that does not end"));
+            }
+        }
+    }
+}
+
+/// Where in a record its bytes have led to.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum State {
+    Start,
+    Plain,
+    Quoted,
+    /// Behind a quote inside quotes: it ends them, or it is one of two.
+    Quote,
+}
+
+impl State {
+    fn after(self, bytes: &[u8], delimiter: Delimiter) -> Self {
+        if self != Self::Quoted && memchr::memchr(b'"', bytes).is_none() {
+            return Self::Plain;
+        }
+        bytes.iter().fold(self, |state, byte| match (state, byte) {
+            (Self::Start, b'"') => Self::Quoted,
+            (Self::Quoted, b'"') => Self::Quote,
+            (Self::Quoted, _) | (Self::Quote, b'"') => Self::Quoted,
+            (_, byte) if delimiter.is(*byte) => Self::Start,
+            (Self::Start, byte) if is_blank(*byte) => Self::Start,
+            _ => Self::Plain,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn records(text: &str, delimiter: Delimiter) -> Vec<(u64, Vec<String>)> {
+        let mut records = Records::new(Lines::of(Path::new("t"), text.as_bytes(), b'\n'), delimiter);
+        let (mut found, mut record) = (Vec::new(), Record::default());
+        while records.next(&mut record).unwrap() {
+            let cells = record.cells(delimiter).map(|cell| {
+                let text = String::from_utf8(cell.text.into_owned()).unwrap();
+                if cell.is_quoted { format!("<{text}>") } else { text }
+            });
+            found.push((record.line, cells.collect()));
+        }
+        found
+    }
+
+    #[test]
+    fn lines_are_cut_into_cells() {
+        const COMMA: Delimiter = Delimiter::Byte(b',');
+        const TAB: Delimiter = Delimiter::Byte(b'\t');
+        let cases: [(&str, Delimiter, &[&[&str]]); 16] = [
+            ("a,b\nc", COMMA, &[&["a", "b"], &["c"]]),
+            ("a,b\r\n\r\n,\n", COMMA, &[&["a", "b"], &[""], &["", ""]]),
+            (" a , b\t,c ", COMMA, &[&["a", "b", "c"]]),
+            ("\"a,b\", \" c \" ,d\n", COMMA, &[&["<a,b>", "< c >", "d"]]),
+            ("\"say \"\"hi\"\"\",\"\"\n", COMMA, &[&["<say \"hi\">", "<>"]]),
+            ("\"\"\"\",5\"\n", COMMA, &[&["<\">", "5\""]]),
+            ("\"two\nlines\",1\n2,3", COMMA, &[&["<two\nlines>", "1"], &["2", "3"]]),
+            ("\"two\n\"\"lines\"\"\n\",1\n2,3", COMMA, &[&["<two\n\"lines\"\n>", "1"], &["2", "3"]]),
+            ("\"a\"b,c\n", COMMA, &[&["<ab>", "c"]]),
+            ("5\" pipe,1\n6\" pipe,2\n", COMMA, &[&["5\" pipe", "1"], &["6\" pipe", "2"]]),
+            ("\t1\t\n\t\t", TAB, &[&["", "1", ""], &["", "", ""]]),
+            ("a b\t 1 \n", TAB, &[&["a b", "1"]]),
+            ("  1  2\t3 \n4 5 6\n", Delimiter::Blanks, &[&["1", "2", "3"], &["4", "5", "6"]]),
+            ("\"a b\" \"c\"\n", Delimiter::Blanks, &[&["<a b>", "<c>"]]),
+            ("\n  \n", Delimiter::Blanks, &[&[""], &[""]]),
+            ("", COMMA, &[]),
+        ];
+        for (text, delimiter, wanted) in cases {
+            let found: Vec<_> = records(text, delimiter).into_iter().map(|(_, cells)| cells).collect();
+            assert_eq!(found, wanted, "{text:?}");
+        }
+        let numbers: Vec<_> = records("a\n\"b\n\n\"\nc\n", COMMA).into_iter().map(|(line, _)| line).collect();
+        assert_eq!(numbers, [1, 2, 5]);
+    }
+
+    #[test]
+    fn a_quote_without_end_is_told_by_the_line_where_it_begins() {
+        let text = b"a,b\n\"c,d\ne,f\n";
+        let mut records = Records::new(Lines::of(Path::new("t"), text, b'\n'), Delimiter::Byte(b','));
+        let mut record = Record::default();
+        assert!(records.next(&mut record).unwrap());
+        let error = records.next(&mut record).unwrap_err().to_string();
+        assert_eq!(error, "t: line 2: a quote that does not end");
+    }
+}

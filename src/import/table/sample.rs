@@ -1,0 +1,170 @@
+//! The first lines of a text, by which its dialect and its header are told.
+
+use super::super::lines::Lines;
+use super::record::{Cell, Delimiter, Record, Records};
+use crate::error::Result;
+
+/// Lines and bytes of the table that are looked at, and lines that are however long they are.
+const MOST_LINES: u64 = 1000;
+const MOST_BYTES: usize = 1 << 20;
+const LEAST_LINES: u64 = 3;
+
+/// What begins a comment where nothing else is said: of most programs, and of GEO's series.
+const MARKS: [&str; 2] = ["#", "!"];
+
+/// Text before the table, and the first lines of the table.
+#[derive(Debug, Default)]
+pub(super) struct Sample {
+    /// The table's first lines, all with the same end.
+    text: Vec<u8>,
+    /// Lines of the file before them.
+    pub before: u64,
+    /// The last comment before the table: its line, and what it says.
+    pub comment: Option<(u64, Vec<u8>)>,
+    /// Comments before the table, and the line of the first.
+    pub comments: (u64, u64),
+    /// Whether a byte of the file is left.
+    is_cut: bool,
+    /// What begins a comment, if that is chosen.
+    mark: Option<String>,
+}
+
+impl Sample {
+    /// Skips so many lines, then those without anything and comments, and takes some.
+    pub fn of(mut lines: Lines<'_>, mark: Option<&str>, skip: u64) -> Result<Self> {
+        let mut sample = Self { mark: mark.map(str::to_owned), ..Self::default() };
+        let mut line = Vec::new();
+        while lines.next(&mut line)? {
+            if lines.number == 1 && line.starts_with(b"\xEF\xBB\xBF") {
+                line.drain(..3);
+            }
+            let is_before = sample.text.is_empty();
+            if lines.number <= skip || is_before && line.iter().all(|byte| *byte == b' ') {
+                sample.before = lines.number;
+            } else if let Some(says) = comment(&line, mark).filter(|_| is_before) {
+                sample.comment = Some((lines.number, says.to_vec()));
+                let (count, first) = sample.comments;
+                sample.comments = (count + 1, if count == 0 { lines.number } else { first });
+                sample.before = lines.number;
+            } else {
+                let taken = lines.number - sample.before;
+                sample.is_cut = taken > LEAST_LINES
+                    && (taken > MOST_LINES || sample.text.len() + line.len() > MOST_BYTES);
+                if sample.is_cut {
+                    break;
+                }
+                sample.text.append(&mut line);
+                sample.text.push(b'\n');
+            }
+            line.clear();
+        }
+        Ok(sample)
+    }
+
+    /// Whether there is no line but comments and empty ones.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// Whether a record begins like a comment, and has not so many cells or names more than its row.
+    pub fn is_comment(
+        &self,
+        record: &Record,
+        delimiter: Delimiter,
+        width: usize,
+        is_text: impl Fn(&Cell<'_>) -> bool,
+    ) -> bool {
+        let cells = || record.cells(delimiter);
+        comment(record.bytes(), self.mark.as_deref()).is_some()
+            && (self.mark.is_some()
+                || cells().count() != width
+                || cells().skip(usize::from(width > 1)).any(|cell| is_text(&cell)))
+    }
+
+    /// The records of the table, as this delimiter makes them, but for empty ones.
+    pub fn records(&self, delimiter: Delimiter) -> SampleRecords<'_> {
+        let lines = Lines::of(std::path::Path::new(""), &self.text, b'\n');
+        SampleRecords { records: Records::new(lines, delimiter), delimiter, before: self.before }
+    }
+}
+
+/// The records of a sample.
+pub(super) struct SampleRecords<'s> {
+    records: Records<'s>,
+    delimiter: Delimiter,
+    before: u64,
+}
+
+impl SampleRecords<'_> {
+    /// The next record in the place of `record`; false at the end, and where the sample ends within one.
+    pub fn next(&mut self, record: &mut Record) -> bool {
+        while self.records.next(record).unwrap_or(false) {
+            record.line += self.before;
+            if !record.is_blank(self.delimiter) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// What a line says behind the mark of a comment, if it is one.
+pub(super) fn comment<'l>(line: &'l [u8], mark: Option<&str>) -> Option<&'l [u8]> {
+    let line = line.trim_ascii_start();
+    let says = match mark {
+        Some("") => None,
+        Some(mark) => line.strip_prefix(mark.as_bytes()),
+        None => MARKS.iter().find_map(|mark| line.strip_prefix(mark.as_bytes())),
+    };
+    let mut says = says?;
+    // `##` and `#!` are comments of a comment.
+    while let Some(rest) = says.strip_prefix(b"#") {
+        says = rest;
+    }
+    Some(says)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_stands_before_the_table_is_no_part_of_it() {
+        let cases: [(&str, Option<&str>, u64, u64, Option<&str>, &str); 9] = [
+            ("a,b\n1,2\n", None, 0, 0, None, "a,b\n1,2\n"),
+            ("\u{FEFF}a,b\n", None, 0, 0, None, "a,b\n"),
+            ("# x,y\n1,2\n# z\n", None, 0, 1, Some(" x,y"), "1,2\n# z\n"),
+            ("\n\n## a\n#b\tc\n\n1\t2\n", None, 0, 5, Some("b\tc"), "1\t2\n"),
+            (
+                "!Series_title\t\"x\"\n\"ID_REF\"\t\"a\"\n",
+                None,
+                0,
+                1,
+                Some("Series_title\t\"x\""),
+                "\"ID_REF\"\t\"a\"\n",
+            ),
+            ("% a\n1\n", None, 0, 0, None, "% a\n1\n"),
+            ("% a\n# b\n1\n", Some("%"), 0, 1, Some(" a"), "# b\n1\n"),
+            ("# a\n1\n", Some(""), 0, 0, None, "# a\n1\n"),
+            ("title\n\nx\n1\n", None, 1, 2, None, "x\n1\n"),
+        ];
+        for (text, mark, skip, before, comment, table) in cases {
+            let sample = Sample::of(Lines::of(Path::new("t"), text.as_bytes(), b'\n'), mark, skip).unwrap();
+            let says = sample.comment.map(|(_, says)| String::from_utf8(says).unwrap());
+            assert_eq!((sample.before, says.as_deref()), (before, comment), "{text:?}");
+            assert_eq!(String::from_utf8(sample.text).unwrap(), table, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_table_is_not_read_to_its_end() {
+        let text = "1,2\n".repeat(5000);
+        let sample = Sample::of(Lines::of(Path::new("t"), text.as_bytes(), b'\n'), None, 0).unwrap();
+        assert!(sample.is_cut && sample.text.len() == 4000);
+        let text = format!("{}\n", "1,".repeat(1 << 20)).repeat(5);
+        let sample = Sample::of(Lines::of(Path::new("t"), text.as_bytes(), b'\n'), None, 0).unwrap();
+        assert!(sample.is_cut && sample.text.len() == (2 << 20) * 3 + 3);
+    }
+}

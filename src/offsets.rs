@@ -1,0 +1,328 @@
+//! Where text whose numbers have different lengths is: how long the text of every so many cells is.
+//!
+//! ```text
+//! cells   0 … 1023 | 1024 … 2047 | …        blocks of cells, the first and the last may have fewer
+//! text    0        | 7431        | 14712    where the text of a block starts
+//! ```
+//!
+//! To know this takes a look at every number. It is done once for a version of an array, and remembered as
+//! long as that is in use: 8 bytes for a thousand cells or more.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+
+use crate::error::Result;
+use crate::select::Rows;
+use crate::task::{self, Flight};
+
+/// The least cells of a block.
+const LEAST_CELLS: u64 = 1024;
+/// The most blocks, where there are so many cells that blocks have to be larger.
+const MOST_BLOCKS: u64 = 1 << 16;
+/// Blocks that a thread measures at once.
+const AT_ONCE: u64 = 64;
+
+/// The bytes that the text of every so many cells has.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Offsets {
+    cells: u64,
+    /// Cells of the first block.
+    lead: u64,
+    /// Cells of every other but the last.
+    block: u64,
+    /// Where the text of each block ends.
+    ends: Vec<u64>,
+}
+
+/// Measures the cells from one on up to, not including, another: appends the bytes of each block of so many.
+pub type Measure<'m> = dyn Fn(u64, u64, u64, &mut Vec<u64>) -> Result<()> + Sync + 'm;
+
+impl Offsets {
+    /// Has so many cells measured, by as many threads as there are cores.
+    ///
+    /// # Errors
+    ///
+    /// The first of `measure`.
+    pub fn measure(cells: u64, measure: &Measure<'_>) -> Result<Self> {
+        let block = cells.div_ceil(MOST_BLOCKS).max(LEAST_CELLS);
+        let share = block * AT_ONCE;
+        let lengths = by_all_cores(cells.div_ceil(share), &|i| {
+            let mut lengths = Vec::new();
+            measure(i * share, cells.min((i + 1) * share), block, &mut lengths)?;
+            Ok(lengths)
+        })?;
+        let ends = lengths.into_iter().flatten().scan(0, |end, length| {
+            *end += length;
+            Some(*end)
+        });
+        Ok(Self { cells, lead: block.min(cells), block, ends: ends.collect() })
+    }
+
+    /// Those of the cells from `first` on up to, not including, `last`: but for the ends nothing is measured.
+    ///
+    /// # Errors
+    ///
+    /// Those of `measure`, which counts the cells as these offsets do.
+    pub fn part(&self, first: u64, last: u64, measure: &Measure<'_>) -> Result<Self> {
+        let (from, to) = (self.block_of(first), self.block_of(last - 1));
+        let mut ends = Vec::new();
+        let lead = self.cell(from + 1).min(last) - first;
+        measure(first, first + lead, lead, &mut ends)?;
+        let mut end = ends.iter().sum();
+        for i in from + 1..=to {
+            let length = match self.cell(i + 1) <= last {
+                true => self.before(i + 1) - self.before(i),
+                false => {
+                    let mut length = Vec::new();
+                    measure(self.cell(i), last, self.block, &mut length)?;
+                    length.iter().sum()
+                }
+            };
+            end += length;
+            ends.push(end);
+        }
+        Ok(Self { cells: last - first, lead, block: self.block, ends })
+    }
+
+    /// Number of blocks.
+    pub fn blocks(&self) -> u64 {
+        self.ends.len() as u64
+    }
+
+    /// The first cell of a block; beyond the last the number of cells.
+    pub fn cell(&self, block: u64) -> u64 {
+        match block.checked_sub(1) {
+            None => 0,
+            Some(others) => (self.lead + others * self.block).min(self.cells),
+        }
+    }
+
+    /// Bytes of the cells before a block; beyond the last those of all.
+    pub fn before(&self, block: u64) -> u64 {
+        let Some(last) = block.checked_sub(1) else { return 0 };
+        let last = usize::try_from(last).unwrap_or(usize::MAX).min(self.ends.len().saturating_sub(1));
+        self.ends.get(last).copied().unwrap_or(0)
+    }
+
+    /// The block that a cell is in.
+    fn block_of(&self, cell: u64) -> u64 {
+        if cell < self.lead { 0 } else { 1 + (cell - self.lead) / self.block }
+    }
+}
+
+/// What `work` gives for each number below `count`, by as many threads as there are cores.
+fn by_all_cores<T: Send>(count: u64, work: &(dyn Fn(u64) -> Result<T> + Sync)) -> Result<Vec<T>> {
+    let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
+    let take = || {
+        let mut done = Vec::new();
+        while !failed.load(Ordering::Relaxed) {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            if i >= count {
+                break;
+            }
+            done.push((i, work(i).inspect_err(|_| failed.store(true, Ordering::Relaxed))?));
+        }
+        Ok(done)
+    };
+    let task = task::inherit();
+    let cores = thread::available_parallelism().map_or(1, Into::into);
+    let others = cores.min(usize::try_from(count).unwrap_or(usize::MAX));
+    let mut done = thread::scope(|scope| {
+        // Where there is no room for another thread, fewer do the work.
+        let start =
+            |_| thread::Builder::new().name("text".into()).spawn_scoped(scope, || task.help(take)).ok();
+        let others: Vec<_> = (1..others).filter_map(start).collect();
+        let own = take();
+        let join = |other: thread::ScopedJoinHandle<'_, _>| {
+            other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        let of_others: Vec<Result<Vec<_>>> = others.into_iter().map(join).collect();
+        of_others.into_iter().try_fold(own?, |mut all, other| {
+            all.extend(other?);
+            Ok(all)
+        })
+    })?;
+    done.sort_unstable_by_key(|(i, _)| *i);
+    Ok(done.into_iter().map(|(_, result)| result).collect())
+}
+
+/// Which text offsets are of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Key {
+    /// What the numbers are, by a name that no other has.
+    pub what: &'static str,
+    /// The rows of the array that it shows.
+    pub rows: Rows,
+    /// The column, where it shows but one.
+    pub column: Option<u64>,
+}
+
+/// The offsets that are known of one version of an array.
+#[derive(Debug, Default)]
+pub struct KnownOffsets {
+    /// Of all columns, and of single ones: who goes through the columns leaves the others alone.
+    slots: [Mutex<VecDeque<(Key, Arc<Slot>)>>; 2],
+}
+
+/// Offsets, once they are known.
+#[derive(Debug, Default)]
+struct Slot {
+    offsets: OnceLock<Arc<Offsets>>,
+    flight: Flight,
+}
+
+impl KnownOffsets {
+    /// The most texts of either kind whose offsets are remembered.
+    const MOST: usize = 16;
+
+    /// The offsets, if they are known.
+    pub fn get(&self, key: Key) -> Option<Arc<Offsets>> {
+        let mut slots = self.slots(key);
+        let at = slots.iter().position(|(other, slot)| *other == key && slot.offsets.get().is_some())?;
+        touch(&mut slots, at).offsets.get().cloned()
+    }
+
+    /// The offsets, measured if they are not known. Of several who ask at once one measures and the others
+    /// wait, or come back when they are there.
+    ///
+    /// # Errors
+    ///
+    /// What `measure` gives; that is not remembered. [`crate::Error::Unfinished`] on a thread that has not the time.
+    pub fn get_or_measure(
+        &self,
+        key: Key,
+        measure: impl FnOnce() -> Result<Offsets>,
+    ) -> Result<Arc<Offsets>> {
+        let slot = self.slot(key);
+        let measure = || {
+            task::begin_long()?;
+            measure().map(|offsets| Arc::clone(slot.offsets.get_or_init(|| Arc::new(offsets))))
+        };
+        slot.flight.run(|| slot.offsets.get().cloned(), measure)
+    }
+
+    fn slots(&self, key: Key) -> MutexGuard<'_, VecDeque<(Key, Arc<Slot>)>> {
+        self.slots[usize::from(key.column.is_some())].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(&self, key: Key) -> Arc<Slot> {
+        let mut slots = self.slots(key);
+        if let Some(at) = slots.iter().position(|(other, _)| *other == key) {
+            return touch(&mut slots, at);
+        }
+        slots.truncate(Self::MOST - 1);
+        let slot = Arc::new(Slot::default());
+        slots.push_front((key, Arc::clone(&slot)));
+        slot
+    }
+}
+
+/// Makes the slot at this place the first, which is the last to be forgotten.
+fn touch(slots: &mut VecDeque<(Key, Arc<Slot>)>, at: usize) -> Arc<Slot> {
+    slots.make_contiguous()[..=at].rotate_right(1);
+    Arc::clone(&slots[0].1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+    use crate::error::Error;
+
+    /// Cell `i` has `i % 7 + 1` bytes.
+    fn measured(cells: u64) -> Offsets {
+        Offsets::measure(cells, &measure).unwrap()
+    }
+
+    fn measure(first: u64, last: u64, block: u64, out: &mut Vec<u64>) -> Result<()> {
+        for start in (first..last).step_by(usize::try_from(block).unwrap()) {
+            out.push((start..last.min(start + block)).map(|i| i % 7 + 1).sum());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn blocks_add_up() {
+        for cells in [1, 7, LEAST_CELLS, LEAST_CELLS + 1, 5 * AT_ONCE * LEAST_CELLS + 3, 200_000] {
+            let offsets = measured(cells);
+            assert_eq!(offsets.blocks(), cells.div_ceil(LEAST_CELLS));
+            for i in 0..=offsets.blocks() {
+                let wanted: u64 = (0..offsets.cell(i)).map(|i| i % 7 + 1).sum();
+                assert_eq!(offsets.before(i), wanted, "{cells} {i}");
+            }
+            assert_eq!(offsets.cell(offsets.blocks()), cells);
+        }
+        assert!(measured(MOST_BLOCKS * LEAST_CELLS + 1).blocks() <= MOST_BLOCKS);
+    }
+
+    #[test]
+    fn a_part_is_as_if_it_were_measured() {
+        let all = measured(10_000);
+        let text = |first: u64, last: u64| (first..last).map(|i| i % 7 + 1).sum::<u64>();
+        for (first, last) in
+            [(0, 10_000), (0, 1), (5, 6), (1023, 1025), (1024, 2048), (1000, 9999), (9999, 10_000)]
+        {
+            for part in [all.part(first, last, &measure).unwrap()] {
+                assert_eq!(part.cell(part.blocks()), last - first);
+                for i in 0..=part.blocks() {
+                    assert_eq!(part.before(i), text(first, first + part.cell(i)), "{first}..{last} {i}");
+                }
+                // A part of a part, as of a slice of a slice.
+                if last - first > 2 {
+                    let inner = part.part(1, last - first - 1, &|a, b, block, out| {
+                        measure(first + a, first + b, block, out)
+                    });
+                    let inner = inner.unwrap();
+                    assert_eq!(inner.before(inner.blocks()), text(first + 1, last - 1));
+                }
+            }
+        }
+    }
+
+    fn key(rows: u64, column: Option<u64>) -> Key {
+        Key { what: "test", rows: Rows::all(rows), column }
+    }
+
+    #[test]
+    fn one_measures_and_the_others_wait() {
+        let (known, runs) = (KnownOffsets::default(), AtomicU32::new(0));
+        let measure = || {
+            thread::sleep(std::time::Duration::from_millis(20));
+            runs.fetch_add(1, Ordering::Relaxed);
+            Ok(measured(5))
+        };
+        thread::scope(|scope| {
+            let ask = || assert_eq!(*known.get_or_measure(key(1, None), measure).unwrap(), measured(5));
+            (0..8).for_each(|_| drop(scope.spawn(ask)));
+        });
+        assert_eq!(runs.load(Ordering::Relaxed), 1);
+        assert!(known.get(key(1, Some(0))).is_none());
+    }
+
+    #[test]
+    fn what_was_not_used_for_longest_goes_first_and_an_error_is_not_kept() {
+        let known = KnownOffsets::default();
+        assert!(known.get_or_measure(key(1, None), || Err(Error::not_found("x"))).is_err());
+        assert!(known.get(key(1, None)).is_none());
+        for i in 1..=20 {
+            known.get_or_measure(key(i, None), || Ok(measured(i))).unwrap();
+            for column in 0..20 {
+                known.get_or_measure(key(1, Some(column)), || Ok(measured(1))).unwrap();
+            }
+            assert!(known.get(key(1, None)).is_some(), "it is used all the time");
+        }
+        assert!(known.get(key(2, None)).is_none() && known.get(key(20, None)).is_some());
+    }
+
+    #[test]
+    fn the_first_error_is_that_of_the_whole() {
+        let failing = |first: u64, _, _, out: &mut Vec<u64>| match first {
+            0 => Err(Error::not_found("x")),
+            _ => measure(first, first + 1, 1, out),
+        };
+        assert!(Offsets::measure(1 << 20, &failing).is_err());
+    }
+}

@@ -1,0 +1,252 @@
+//! A directory that is written to, opened once: whoever renames it or puts a link in its place changes nothing
+//! any more. A name in it that is a link is never followed, and a file system that is mounted on one never
+//! entered: it may be another user's, and never answer.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{
+    AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, flock, mkdirat, open, openat2,
+    renameat, renameat_with, unlinkat,
+};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::store::{FileKind, Stat};
+
+/// How long a writer waits for others, which take moments.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many names are tried for a new directory; each is one of 2^64.
+const ATTEMPTS: usize = 100;
+
+#[derive(Debug)]
+pub(crate) struct Directory(OwnedFd);
+
+/// The lock of a directory, which keeps all other writers of arrays out of it, if there are locks.
+#[derive(Debug)]
+pub(crate) struct Lock<'d>(Option<&'d Directory>);
+
+impl Drop for Lock<'_> {
+    fn drop(&mut self) {
+        if let Some(directory) = self.0 {
+            let _ = flock(&directory.0, FlockOperation::Unlock);
+        }
+    }
+}
+
+impl Lock<'_> {
+    /// Whether nobody else has it.
+    pub fn is_held(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+impl Directory {
+    /// Opens the directory at `path`, which may lead through links: that is the caller's word.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match open(path, flags | OFlags::RDONLY, Mode::empty()) {
+            // Who may write to it and not list it can do without its lock and without looking for leftovers.
+            Err(Errno::ACCESS) => Ok(Self(open(path, flags | OFlags::PATH, Mode::empty())?)),
+            fd => Ok(Self(fd?)),
+        }
+    }
+
+    /// Waits for its lock, in order to write `file` in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] when others do not give it back.
+    pub fn lock(&self, file: &Path) -> Result<Lock<'_>> {
+        let start = Instant::now();
+        loop {
+            match flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Lock(Some(self))),
+                Err(Errno::INTR) => {}
+                Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => sleep(Duration::from_millis(1)),
+                Err(Errno::WOULDBLOCK) => {
+                    let seconds = PATIENCE.as_secs();
+                    let why =
+                        format!("another program keeps its directory locked, for {seconds} seconds now");
+                    return Err(Error::refused(file, why));
+                }
+                Err(_) => return Ok(Lock(None)),
+            }
+        }
+    }
+
+    /// Takes its lock until it is closed; false where somebody has it.
+    pub fn keep_locked(&self) -> bool {
+        flock(&self.0, FlockOperation::NonBlockingLockExclusive).is_ok()
+    }
+
+    /// The same directory once more, under the same lock.
+    pub fn again(&self) -> io::Result<Self> {
+        Ok(Self(self.0.try_clone()?))
+    }
+
+    /// Facts of the directory itself.
+    pub fn stat(&self) -> io::Result<Stat> {
+        stat(self.0.try_clone()?)
+    }
+
+    /// Whether nobody but this user may change what is in it.
+    pub fn is_ours(&self) -> io::Result<bool> {
+        Ok(self.stat()?.is_ours())
+    }
+
+    /// The names in it.
+    pub fn names(&self) -> io::Result<impl Iterator<Item = OsString> + use<>> {
+        let entries = Dir::read_from(&self.0)?.filter_map(std::result::Result::ok);
+        let names = entries.map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned());
+        Ok(names.filter(|name| name != "." && name != ".."))
+    }
+
+    /// Facts of what has this name, if there is something.
+    pub fn look(&self, name: &OsStr) -> io::Result<Option<Stat>> {
+        match self.open_at(name, OFlags::PATH) {
+            // Of the longest names there can be nothing.
+            Err(Errno::NOENT | Errno::NAMETOOLONG) => Ok(None),
+            fd => Ok(Some(stat(fd?)?)),
+        }
+    }
+
+    /// Opens a regular file for reading.
+    pub fn open_file(&self, name: &OsStr) -> io::Result<File> {
+        let file = File::from(self.open_at(name, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?);
+        match Stat::of(&file.metadata()?).kind {
+            FileKind::File => Ok(file),
+            other => Err(io::Error::other(other.name())),
+        }
+    }
+
+    /// Makes a file, where nothing has that name.
+    pub fn create(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        Ok(self.open_with(name, flags, Mode::from_raw_mode(0o666))?.into())
+    }
+
+    /// Adds to the end of a file.
+    pub fn append(&self, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
+        File::from(self.open_at(name, OFlags::WRONLY | OFlags::APPEND)?).write_all(bytes)
+    }
+
+    /// Makes a directory in it that nobody but this user may enter, its name beginning with `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says, and when somebody else has put another one in its place meanwhile.
+    pub fn make_private(&self, prefix: &str) -> io::Result<(OsString, Self)> {
+        for _ in 0..ATTEMPTS {
+            let name = OsString::from(format!("{prefix}{:016x}", RandomState::new().hash_one(())));
+            match mkdirat(&self.0, &name, Mode::RWXU) {
+                Err(Errno::EXIST) => {}
+                made => {
+                    made?;
+                    return Ok((name.clone(), self.open_made(&name)?));
+                }
+            }
+        }
+        Err(Errno::EXIST.into())
+    }
+
+    /// Opens the directory that was just made. Another that is empty does as well.
+    fn open_made(&self, name: &OsStr) -> io::Result<Self> {
+        let is_swapped = |error: &io::Error| {
+            let errno = error.raw_os_error().unwrap_or(libc::ELOOP);
+            [libc::ELOOP, libc::ENOENT, libc::ENOTDIR, libc::EXDEV].contains(&errno)
+        };
+        let swapped = || io::Error::other("another user changes the directory meanwhile");
+        let made = match self.open_ours(name) {
+            Err(error) if is_swapped(&error) => return Err(swapped()),
+            Err(error) => {
+                let _ = self.remove_directory(name);
+                return Err(error);
+            }
+            made => made?,
+        };
+        if made.names()?.next().is_some() { Err(swapped()) } else { Ok(made) }
+    }
+
+    /// Opens a directory in it in which nobody but this user may change anything.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says, and an error that says whose it is.
+    pub fn open_ours(&self, name: &OsStr) -> io::Result<Self> {
+        let directory = Self(self.open_at(name, OFlags::RDONLY | OFlags::DIRECTORY)?);
+        let stat = directory.stat()?;
+        match stat.is_ours() {
+            true => Ok(directory),
+            false => {
+                let (uid, mode) = (stat.rights.uid, stat.rights.mode);
+                let why = format!("a directory of user {uid} with mode {mode:03o} may be changed by others");
+                Err(io::Error::other(why))
+            }
+        }
+    }
+
+    /// Gives one of its files a name in another directory, in the place of what has it there, or only where
+    /// nothing has it.
+    pub fn rename(&self, name: &OsStr, to: &Self, replace: bool) -> io::Result<()> {
+        let renamed = match replace {
+            true => renameat(&self.0, name, &to.0, name),
+            false => match renameat_with(&self.0, name, &to.0, name, RenameFlags::NOREPLACE) {
+                // A file system that does not know how.
+                Err(Errno::INVAL | Errno::NOSYS) if to.look(name)?.is_none() => {
+                    renameat(&self.0, name, &to.0, name)
+                }
+                Err(Errno::INVAL | Errno::NOSYS) => Err(Errno::EXIST),
+                renamed => renamed,
+            },
+        };
+        Ok(renamed?)
+    }
+
+    /// Removes a file, or a link itself, if it is there.
+    pub fn remove(&self, name: &OsStr) -> io::Result<()> {
+        match unlinkat(&self.0, name, AtFlags::empty()) {
+            Err(Errno::NOENT | Errno::NAMETOOLONG) => Ok(()),
+            removed => Ok(removed?),
+        }
+    }
+
+    /// Removes a directory that is empty.
+    pub fn remove_directory(&self, name: &OsStr) -> io::Result<()> {
+        Ok(unlinkat(&self.0, name, AtFlags::REMOVEDIR)?)
+    }
+
+    fn open_at(&self, name: &OsStr, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        self.open_with(name, flags, Mode::empty())
+    }
+
+    fn open_with(&self, name: &OsStr, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        loop {
+            match openat2(self.0.as_fd(), name, flags, mode, resolve) {
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                opened => return opened,
+            }
+        }
+    }
+}
+
+fn stat(fd: OwnedFd) -> io::Result<Stat> {
+    Ok(Stat::of(&File::from(fd).metadata()?))
+}
+
+impl Stat {
+    /// Whether nobody but this user, and root, may write it.
+    pub(super) fn is_ours(&self) -> bool {
+        self.rights.uid == nix::unistd::geteuid().as_raw() && self.rights.mode & 0o022 == 0
+    }
+}

@@ -1,0 +1,238 @@
+//! What the numbers of a place belong to, and how that is made anew.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Tree;
+use super::attr::{Attr, Ino, Lasting};
+use super::directory::{Found as FoundName, StoreDirectory};
+use super::folder::Folder;
+use super::known::KnownNodes;
+use super::numbers::Key;
+use super::place::{Found, Kept, Place, Renewable};
+use super::read::{File, Made};
+use super::status::Text;
+use crate::error::{Error, Result};
+use crate::part::{Scope, Selection};
+use crate::select::Rows;
+use crate::source::Source;
+
+/// What a place's numbers belong to.
+#[derive(Debug)]
+pub(super) enum Content {
+    Directory(Arc<StoreDirectory>),
+    Plain {
+        source: Arc<Source>,
+        file: Arc<File>,
+        path: PathBuf,
+        told: KnownNodes,
+    },
+    /// The nodes of a folder from its number `first` on.
+    Folder {
+        folder: Arc<Folder>,
+        first: u64,
+        made: Made,
+        told: KnownNodes,
+    },
+    Status,
+    /// A file of `.arrayfs/`, as it was when it was looked up.
+    Report(Text),
+}
+
+/// What it takes to make it anew.
+#[derive(Clone, Debug)]
+pub(super) enum Recipe {
+    Directory(Arc<StoreDirectory>),
+    /// The file or array of this name in the directory that the place is within.
+    Named(Box<OsStr>),
+    /// These rows of the array that the place is within, however many slices led there.
+    Slice(Rows),
+    /// This row of the folder that the place is within, under another name.
+    Row(u64),
+    Status,
+    Report(Text),
+}
+
+impl Renewable for Content {
+    type Recipe = Recipe;
+
+    /// What was opened and then replaced stays for who goes on reading it.
+    fn can_be_made_anew(&self) -> bool {
+        match self {
+            Self::Directory(_) | Self::Status | Self::Report(_) => true,
+            Self::Plain { source, .. } => !source.was_opened() || source.is_current(),
+            Self::Folder { folder, .. } => {
+                let array = folder.selection.array();
+                !array.was_opened() || array.is_current() && array.names.is_current()
+            }
+        }
+    }
+
+    /// What was read stays, so that it is heard of when somebody writes in what the kernel keeps of it.
+    fn told(&self) -> Option<Box<[u32]>> {
+        match self {
+            Self::Directory(_) | Self::Status | Self::Report(_) => Some([].into()),
+            Self::Plain { source, .. } => (!source.was_read()).then(|| [].into()),
+            Self::Folder { folder, told, .. } => {
+                let was_read = || folder.selection.array().was_read();
+                told.whole().filter(|told| told.is_empty() || !was_read())
+            }
+        }
+    }
+}
+
+impl Content {
+    /// The nodes of a folder from its number `first` on, of which the kernel was told of some before.
+    fn folder(folder: Arc<Folder>, first: u64, before: &[u32]) -> Self {
+        let told = KnownNodes::new(folder.selection.array().found_generation());
+        before.iter().for_each(|number| _ = told.add((*number).into()));
+        Self::Folder { folder, first, made: Made::default(), told }
+    }
+
+    fn plain(source: Source, path: &Path) -> Result<Self> {
+        let source = Arc::new(source);
+        let file = Arc::new(File::plain(&source, path)?);
+        let told = KnownNodes::of_one(source.stat().identity.generation);
+        Ok(Self::Plain { source, file, path: path.to_owned(), told })
+    }
+}
+
+impl Tree {
+    /// The place that a number belongs to, as it is in use or made anew.
+    pub(super) fn place(&self, ino: Ino) -> Result<Arc<Place<Content>>> {
+        let stale = || Error::Stale { path: format!("inode {}", ino.0).into() };
+        match self.shared.places.find(ino).ok_or_else(stale)? {
+            Found::InUse(place) => Ok(place),
+            Found::Kept(kept) => {
+                let content = self.make_anew(&kept)?;
+                self.shared.places.put_to_use(kept.base, kept.key, content).ok_or_else(stale)
+            }
+        }
+    }
+
+    fn make_anew(&self, kept: &Kept<Recipe>) -> Result<Content> {
+        match &kept.recipe {
+            Recipe::Status => Ok(Content::Status),
+            Recipe::Report(text) => Ok(Content::Report(text.clone())),
+            Recipe::Directory(directory) => Ok(Content::Directory(Arc::clone(directory))),
+            Recipe::Named(name) => self.make_named(kept, name),
+            Recipe::Slice(rows) => {
+                let array = self.folder(kept.within)?;
+                let slice = Folder::slice(array.selection.of_rows(*rows));
+                Ok(Content::folder(Arc::new(slice), 0, &kept.told))
+            }
+            Recipe::Row(row) => {
+                let folder = self.folder(kept.within)?;
+                let (first, _) = folder.extent.scope(Scope::Row(*row));
+                Ok(Content::folder(folder, first, &kept.told))
+            }
+        }
+    }
+
+    /// What stands in the directory under this name, if it is what it was.
+    fn make_named(&self, kept: &Kept<Recipe>, name: &OsStr) -> Result<Content> {
+        let outer = self.place(Ino(kept.within))?;
+        let Content::Directory(directory) = &outer.what else { return Err(Error::not_found(name)) };
+        let path = directory.directory.join(name);
+        match directory.find(self.store(), name)? {
+            Some(found) if key_of(&path, &found).0 == kept.key => match found {
+                FoundName::Plain(source) => Content::plain(source, &path),
+                FoundName::Array(array) => {
+                    let folder = Arc::new(Folder::whole(array, self.formats, &path));
+                    Ok(Content::folder(folder, 0, &kept.told))
+                }
+                FoundName::Directory(_) => Err(Error::Stale { path }),
+            },
+            _ => Err(Error::Stale { path }),
+        }
+    }
+
+    /// The whole folder that a place is of.
+    fn folder(&self, base: u64) -> Result<Arc<Folder>> {
+        match &self.place(Ino(base))?.what {
+            Content::Folder { folder, .. } => Ok(Arc::clone(folder)),
+            _ => Err(Error::Stale { path: format!("inode {base}").into() }),
+        }
+    }
+
+    /// Counts a lookup of what was found in a directory of the store.
+    pub(super) fn enter(
+        &self,
+        directory: &Place<Content>,
+        name: &OsStr,
+        path: &Path,
+        found: FoundName,
+        is_listed: bool,
+    ) -> Result<Attr> {
+        let (key, count) = key_of(path, &found);
+        let named = || Recipe::Named(name.into());
+        match found {
+            FoundName::Directory(found) => {
+                let stat = found.stat(self.store())?;
+                let recipe = || Recipe::Directory(Arc::new(StoreDirectory::new(found, &self.shared.recent)));
+                let base = self.enter_place(path, directory.base, key, count, recipe)?;
+                Ok(Attr::directory(Ino(base), &stat, Lasting::Moment))
+            }
+            FoundName::Plain(source) => {
+                let base = self.enter_place(path, directory.base, key, count, named)?;
+                let attr = Attr::plain(Ino(base), &source);
+                if !is_listed {
+                    self.put_to_use(base, key, || Content::plain(source, path));
+                }
+                Ok(attr)
+            }
+            FoundName::Array(array) => {
+                let base = self.enter_place(path, directory.base, key, count, named)?;
+                let attr = Attr::array(Ino(base), &array);
+                if !is_listed || array.has_links() {
+                    let folder = || Arc::new(Folder::whole(array, self.formats, path));
+                    self.put_to_use(base, key, || Ok(Content::folder(folder(), 0, &[])));
+                }
+                Ok(attr)
+            }
+        }
+    }
+
+    /// The first number of a place, which counts as looked up once more.
+    pub(super) fn enter_place(
+        &self,
+        path: &Path,
+        within: u64,
+        key: Key,
+        count: u64,
+        recipe: impl FnOnce() -> Recipe,
+    ) -> Result<u64> {
+        let base = self.shared.places.enter(within, key, count, recipe);
+        base.ok_or_else(|| Error::refused(path, "no inode numbers are left for it"))
+    }
+
+    /// Puts a place to use for which all is at hand: when it is replaced before it is first used, it is the
+    /// version that was looked up all the same.
+    fn put_to_use(&self, base: u64, key: Key, content: impl FnOnce() -> Result<Content>) {
+        if self.shared.places.in_use(Ino(base)).is_none()
+            && let Ok(content) = content()
+        {
+            self.shared.places.put_to_use(base, key, content);
+        }
+    }
+}
+
+/// The key of something in a directory of the store, and how many numbers it takes.
+pub(super) fn key_of(path: &Path, found: &FoundName) -> (Key, u64) {
+    match found {
+        FoundName::Directory(directory) => {
+            (Key::new(("directory", path.as_os_str(), directory.real.as_os_str(), &directory.behind)), 1)
+        }
+        FoundName::Plain(file) => (Key::new(("file", path.as_os_str(), file.version())), 1),
+        FoundName::Array(array) => {
+            let count = Folder::extent_of(&Selection::whole(Arc::clone(array))).count();
+            (Key::new(("array", path.as_os_str(), array.version())), count)
+        }
+    }
+}
+
+/// The key of a slice of a folder, by its name there.
+pub(super) fn slice_key(folder: Key, name: &OsStr) -> Key {
+    folder.within(("slice", name))
+}

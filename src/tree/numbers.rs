@@ -1,0 +1,165 @@
+//! The inode numbers, and which of them are for what.
+//!
+//! A place takes a block of numbers. There are blocks of a few sizes, and all of one size lie in one
+//! region: so a number alone tells in which block it is, blocks never overlap, and the many small ones
+//! take no room from the few large ones.
+//!
+//! ```text
+//! region            blocks of   how many
+//! 0    .. 2^20      2^4                    given by hand: the root, `.arrayfs`
+//! 2^20 .. 2^50      1           2^50       files and directories of the store
+//! i * 2^50 ..       2^16        2^34       arrays, for i from 1 to 7
+//!                   2^20        2^30
+//!                   2^24        2^26
+//!                   2^28        2^22
+//!                   2^32        2^18
+//!                   2^40        2^10
+//!                   2^47        2^3
+//! 2^60 .. 2^61      2^47        2^13       where there was no room
+//! 2^62 .. 2^63      2^52        2^10       arrays of more columns than any disk holds
+//! ```
+//!
+//! Up to 2^53 a number is the same as a double, which is what JavaScript, Lua and R have for numbers: only
+//! what does not fit has others.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::attr::Ino;
+
+/// Blocks of one size.
+struct Region {
+    first: u64,
+    end: u64,
+    /// Numbers of a block.
+    size: u64,
+}
+
+impl Region {
+    const fn new(first: u64, end: u64, log: u32) -> Self {
+        Self { first, end, size: 1 << log }
+    }
+}
+
+/// The numbers that are given by hand, in blocks of sixteen.
+const BY_HAND: Region = Region::new(0, 1 << 20, 4);
+
+/// The others in order, of numbers and of sizes.
+const REGIONS: [Region; 10] = [
+    Region::new(1 << 20, 1 << 50, 0),
+    Region::new(1 << 50, 2 << 50, 16),
+    Region::new(2 << 50, 3 << 50, 20),
+    Region::new(3 << 50, 4 << 50, 24),
+    Region::new(4 << 50, 5 << 50, 28),
+    Region::new(5 << 50, 6 << 50, 32),
+    Region::new(6 << 50, 7 << 50, 40),
+    Region::new(7 << 50, 8 << 50, 47),
+    Region::new(1 << 60, 1 << 61, 47),
+    Region::new(1 << 62, 1 << 63, 52),
+];
+
+/// The most numbers that one place can have.
+pub const MOST: u64 = 1 << 52;
+
+/// Blocks of one region that a place tries before it goes to the next.
+const ATTEMPTS: u64 = 32;
+
+/// The first number of the block that a number is in.
+pub fn block_of(ino: Ino) -> Option<u64> {
+    let mut regions = std::iter::once(&BY_HAND).chain(&REGIONS);
+    let region = regions.find(|region| (region.first..region.end).contains(&ino.0))?;
+    Some(ino.0 & !(region.size - 1))
+}
+
+/// What a place is known by: made of its path and version.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Key(u64, u64);
+
+impl Key {
+    /// The key of what `facts` describe.
+    pub fn new(facts: impl Hash) -> Self {
+        let half = |salt: u64| {
+            let mut hasher = DefaultHasher::new();
+            salt.hash(&mut hasher);
+            facts.hash(&mut hasher);
+            hasher.finish()
+        };
+        Self(half(0), half(1))
+    }
+
+    /// The key of what `facts` describe inside the place of this key.
+    pub fn within(self, facts: impl Hash) -> Self {
+        Self::new((self.0, self.1, facts))
+    }
+
+    /// The blocks that a place of `count` numbers may take, the first choice first. They depend on the key
+    /// alone, so the number of a place is the same at every mount, unless another has its first choice.
+    ///
+    /// There are at most some hundred: where all are taken, there is no room.
+    pub fn blocks(self, count: u64) -> impl Iterator<Item = u64> {
+        let fitting = REGIONS.iter().filter(move |region| count <= region.size);
+        fitting.flat_map(move |region| (0..ATTEMPTS).map(move |attempt| self.block(region, attempt)))
+    }
+
+    fn block(self, region: &Region, attempt: u64) -> u64 {
+        let point = if attempt == 0 { self.0 } else { self.within(attempt).0 };
+        let count = (region.end - region.first) / region.size;
+        region.first + point % count * region.size
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a double holds exactly.
+    const DOUBLE: u64 = 1 << 53;
+
+    #[test]
+    fn regions_are_in_order_and_of_whole_blocks() {
+        let mut end = BY_HAND.end;
+        let mut size = 1;
+        for region in REGIONS {
+            assert!(region.first >= end && region.end > region.first);
+            assert!(region.first.is_multiple_of(region.size) && region.end.is_multiple_of(region.size));
+            assert!(region.size >= size);
+            (end, size) = (region.end, region.size);
+        }
+        assert!(i64::try_from(end - 1).is_ok(), "some programs have numbers with a sign");
+        assert_eq!(size, MOST);
+    }
+
+    #[test]
+    fn all_numbers_of_a_block_lead_to_it_and_no_others() {
+        for count in (0..=52).flat_map(|log| [1 << log, (1 << log) - 1, (1 << log) + 1]) {
+            for block in Key::new(count).blocks(count) {
+                for number in [block, block + count / 2, block + count.max(1) - 1] {
+                    assert_eq!(block_of(Ino(number)), Some(block), "{number} of {count}");
+                }
+                assert_ne!(block.checked_sub(1).and_then(|before| block_of(Ino(before))), Some(block));
+            }
+        }
+        assert_eq!(block_of(Ino(1)), Some(0));
+        for number in [DOUBLE, 1 << 59, 1 << 61, 1 << 63, u64::MAX] {
+            assert_eq!(block_of(Ino(number)), None, "{number}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_is_exact_as_a_double() {
+        for log in 0..=47 {
+            let first = Key::new(log).blocks(1 << log).next().unwrap();
+            assert!(first + (1 << log) <= DOUBLE, "2^{log}");
+        }
+        assert!(Key::new("huge").blocks(1 << 48).all(|block| block >= DOUBLE));
+        assert_eq!(Key::new("too huge").blocks(MOST + 1).count(), 0);
+    }
+
+    #[test]
+    fn few_have_the_same_first_choice() {
+        let mut firsts: Vec<_> =
+            (0..100_000).filter_map(|place| Key::new(place).blocks(900_000).next()).collect();
+        firsts.sort_unstable();
+        firsts.dedup();
+        assert!(firsts.len() > 99_950, "{}", firsts.len());
+    }
+}
