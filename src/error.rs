@@ -50,18 +50,17 @@ pub enum Error {
         /// Bytes that are left.
         found: u64,
     },
-    /// What is computed of a file turned out to have fewer bytes than its size said: the file was written
-    /// after the size was told.
+    /// What is computed of a file has not the bytes that its size said: the file was written after that was told.
     #[error(
-        "{}: what is made of it is too short: expected {expected} bytes, found {found}; was it written meanwhile?",
+        "{}: what is made of it is not as long as was told: expected {expected} bytes, found {found}",
         shown(path)
     )]
     Short {
         /// The file that the content comes of.
         path: PathBuf,
-        /// Bytes that the read was to reach to.
+        /// Bytes that there were to be.
         expected: u64,
-        /// Bytes that it could be given.
+        /// Bytes that there are.
         found: u64,
     },
     /// A symbolic link that the store must not follow.

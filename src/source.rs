@@ -313,13 +313,25 @@ impl Source {
     }
 
     /// Refuses when the file no longer reaches to `end`.
-    fn check_reaches(&self, file: &File, end: u64) -> Result<()> {
-        let found = file.metadata().map_err(|e| Error::io(&self.name, "look at", e))?.len();
+    fn check_reaches(&self, file: &File, end: u64) -> Result<Identity> {
+        let meta = file.metadata().map_err(|e| Error::io(&self.name, "look at", e))?;
+        let now = Stat::of(&meta).identity.at(self.stat.identity.generation);
+        let found = now.size;
         // Any loss counts: of what is left nobody knows which version it belongs to.
         if found < self.len() || found < end {
             return Err(Error::Truncated { path: self.name.clone(), expected: self.len().max(end), found });
         }
-        Ok(())
+        Ok(now)
+    }
+
+    /// Which version of the bytes the open file has at this moment, as far as anybody was seen who writes.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and [`Error::Truncated`] when the file has shrunk.
+    pub fn identity_now(&self) -> Result<Identity> {
+        let now = self.check_reaches(&self.opened()?.file, self.len())?;
+        Ok(now.at(self.store.generations().look(self.id())))
     }
 
     /// Whether what was read so far is all of the version that was found, and nobody was seen who writes: a file can
@@ -329,13 +341,10 @@ impl Source {
     ///
     /// [`Error::Truncated`] or [`Error::Stale`] when it is not.
     pub fn check_unchanged(&self) -> Result<()> {
-        let opened = self.opened()?;
-        self.check_reaches(&opened.file, self.len())?;
-        let meta = opened.file.metadata().map_err(|e| Error::io(&self.name, "look at", e))?;
-        let generation = self.store.generations().look(self.id());
-        let now = Stat::of(&meta).identity.at(generation);
+        let now = self.identity_now()?;
+        let is_same_generation = now.generation == self.stat.identity.generation;
         // The name may go meanwhile, or another take it: that is a change of the inode, not of the bytes.
-        match now.has_bytes_of(&self.stat.identity) && generation == self.stat.identity.generation {
+        match now.has_bytes_of(&self.stat.identity) && is_same_generation {
             true => Ok(()),
             false => Err(Error::Stale { path: self.name.clone() }),
         }
@@ -425,8 +434,9 @@ impl Source {
             }
         }
         // Afterwards, for what is cut off the last page reads as zeros, and no signal tells.
-        self.check_reaches(&opened.file, self.len())?;
-        Ok(is_whole)
+        let now = self.check_reaches(&opened.file, self.len())?;
+        // It may have been cut off, and all be there again by now: then a time tells, and reading is right.
+        Ok(is_whole && now == self.stat.identity)
     }
 
     /// The whole file, when it has at most `limit` bytes.

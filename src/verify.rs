@@ -39,7 +39,7 @@ use crate::catalog::StoredArray;
 use crate::error::Result;
 use crate::part::{Part, Scope, Selection, Thing};
 use crate::vfile::VirtualFile;
-use crate::view::{Members, VIEWS, View};
+use crate::view::{Members, View, offered};
 use reader::FileReader;
 
 /// Why the numbers of a file are not those of the store, in words.
@@ -158,8 +158,7 @@ fn cases_of(selection: &Arc<Selection>, folder: String, of: Scope) -> impl Itera
     let selection = Arc::clone(selection);
     Thing::ALL.into_iter().flat_map(move |thing| {
         let part = Part { thing, of };
-        let is_there = |view: &&&'static dyn View| selection.has(part) && view.offers(&selection, part);
-        let views: Vec<_> = VIEWS.iter().filter(is_there).copied().collect();
+        let views: Vec<_> = offered(&selection, part).map(|(_, view)| view).collect();
         let (selection, folder) = (Arc::clone(&selection), folder.clone());
         let case = move |view| Case { selection: Arc::clone(&selection), folder: folder.clone(), part, view };
         views.into_iter().map(case)

@@ -14,7 +14,7 @@ use crate::source::Source;
 use crate::vfile::{Fill, Generate};
 use order::{Block, distinct, lengths, read};
 
-pub(super) use order::{Order, Stored};
+pub(super) use order::{CsrParts, Order};
 
 /// Which of the three arrays.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,7 +27,7 @@ pub(super) enum Which {
 
 /// The elements of some rows in their order: one of the three arrays.
 pub(super) struct Rising {
-    pub stored: Stored,
+    pub stored: CsrParts,
     pub order: Arc<Order>,
     pub which: Which,
 }
@@ -151,7 +151,7 @@ impl Generate for Rising {
     }
 
     fn sources(&self) -> Vec<Arc<Source>> {
-        let Stored { data, indices, indptr, .. } = &self.stored;
+        let CsrParts { data, indices, indptr, .. } = &self.stored;
         let of_data = (self.which == Which::Data).then_some(data);
         [indices, &indptr.source].into_iter().chain(of_data).cloned().collect()
     }

@@ -11,6 +11,7 @@ use super::leaf::{Extent, Leaf, Node};
 use crate::catalog::StoredArray;
 use crate::error::{Error, Result};
 use crate::format::{Kind, Shape};
+use crate::names::Labels;
 use crate::part::{Formats, Part, Scope, Selection, Thing};
 use crate::select::{index_width, parse_index};
 use crate::source::Run;
@@ -52,6 +53,17 @@ pub enum Child {
     Row(u64),
     /// The folder of a slice.
     Slice(Selection),
+}
+
+/// What a listing needs that has to be read or made, and may fail: before any of it is told.
+#[derive(Debug)]
+pub enum Listed {
+    /// Nothing: shape and formats tell all.
+    Known,
+    /// The names of rows or columns.
+    Names(Arc<Labels>),
+    /// What is in a format that is a folder.
+    Members(Box<Members>),
 }
 
 impl Folder {
@@ -127,6 +139,12 @@ impl Folder {
         VIEWS.get(format).is_some_and(needs_data)
     }
 
+    /// Whether the size of a file that is not kept follows from data.
+    pub fn is_sized_by_data(&self, leaf: Leaf) -> bool {
+        let is_stored = matches!(leaf.node, Node::File(Thing::Data | Thing::Indices, _));
+        is_stored && leaf.of != Scope::All || self.size_needs_data(leaf)
+    }
+
     /// Whether to make a node takes reading names, and there are many.
     fn has_many_names(&self, leaf: Leaf) -> bool {
         !self.selection.array().names.are_small() && self.shows_names(leaf)
@@ -162,6 +180,11 @@ impl Folder {
         VIEWS.get(format)?.run(&self.selection, Part { thing, of: leaf.of })
     }
 
+    /// The files of a format that is a folder.
+    ///
+    /// # Errors
+    ///
+    /// As [`view::View::members`].
     fn members(&self, thing: Thing, format: usize) -> Result<Members> {
         let part = Part { thing, of: Scope::All };
         if self.has_many_names(Leaf { of: part.of, node: Node::File(thing, format) }) {
@@ -181,26 +204,30 @@ impl Folder {
     }
 
     /// The child of a folder of this name.
-    pub fn child(&self, folder: Leaf, name: &OsStr) -> Option<Child> {
+    ///
+    /// # Errors
+    ///
+    /// Whatever making a format that is a folder gives, and reading names.
+    pub fn child(&self, folder: Leaf, name: &OsStr) -> Result<Option<Child>> {
         let name = name.as_bytes();
-        match folder.node {
+        Ok(match folder.node {
             Node::Folder => self.named_folder(folder.of, name).or_else(|| self.named_file(folder.of, name)),
             Node::Rows => self.row(name),
             Node::Columns => {
                 let (index, format) = split_format(name);
-                let column = parse_index(index, self.extent.columns)?;
-                self.leaf(Scope::Column(column), Thing::Array, format)
+                let column = parse_index(index, self.extent.columns);
+                column.and_then(|column| self.leaf(Scope::Column(column), Thing::Array, format))
             }
             Node::Slices => self.selection.slice(name).map(Child::Slice),
             Node::ByName => {
-                let (_, node) = self.named_axes().find(|(other, _)| other.as_bytes() == name)?;
-                Some(Child::Leaf(Leaf { of: folder.of, node }))
+                let axis = self.named_axes().find(|(other, _)| other.as_bytes() == name);
+                axis.map(|(_, node)| Child::Leaf(Leaf { of: folder.of, node }))
             }
-            Node::NamedRows | Node::NamedColumns => self.named(folder, name),
+            Node::NamedRows | Node::NamedColumns => self.named(folder, name)?,
             Node::Link(_) => None,
-            Node::File(thing, format) => self.member(thing, format, None, name),
-            Node::Member(thing, format, member) => self.member(thing, format, Some(member), name),
-        }
+            Node::File(thing, format) => self.member(thing, format, None, name)?,
+            Node::Member(thing, format, member) => self.member(thing, format, Some(member), name)?,
+        })
     }
 
     /// `rows/`, `cols/`, `slices/` or `by-name/`.
@@ -250,10 +277,11 @@ impl Folder {
     }
 
     /// A file or folder in a format that is a folder.
-    fn member(&self, thing: Thing, format: usize, folder: Option<u64>, name: &[u8]) -> Option<Child> {
-        let members = self.members(thing, format).ok()?;
-        let member = members.child(folder, std::str::from_utf8(name).ok()?)?;
-        Some(Child::Leaf(Leaf { of: Scope::All, node: Node::Member(thing, format, member) }))
+    fn member(&self, thing: Thing, format: usize, folder: Option<u64>, name: &[u8]) -> Result<Option<Child>> {
+        let members = self.members(thing, format)?;
+        let member = std::str::from_utf8(name).ok().and_then(|name| members.child(folder, name));
+        let leaf = |member| Leaf { of: Scope::All, node: Node::Member(thing, format, member) };
+        Ok(member.map(|member| Child::Leaf(leaf(member))))
     }
 
     /// A row by its number: a file of a dense array, a folder of a sparse matrix; with a format the
@@ -290,8 +318,26 @@ impl Folder {
         }
     }
 
+    /// What a listing of the folder shows, made at once as far as that can fail.
+    ///
+    /// # Errors
+    ///
+    /// Whatever making a format that is a folder gives, and reading names; [`Error::NotFound`] where these turned out
+    /// to be none.
+    pub fn listed(&self, folder: Leaf) -> Result<Listed> {
+        match folder.node {
+            Node::File(thing, format) | Node::Member(thing, format, _) => {
+                self.members(thing, format).map(Box::new).map(Listed::Members)
+            }
+            Node::NamedRows | Node::NamedColumns => {
+                self.names_in(folder)?.map(Listed::Names).ok_or_else(|| self.not_found())
+            }
+            _ => Ok(Listed::Known),
+        }
+    }
+
     /// Calls `visit` with the children from `first` on, in order, until it says no.
-    pub fn list(&self, folder: Leaf, first: u64, visit: &mut Visit<'_>) {
+    pub fn list(&self, folder: Leaf, listed: &Listed, first: u64, visit: &mut Visit<'_>) {
         let sparse = self.selection.array().metadata.kind() == Kind::Sparse;
         let count = self.len(folder);
         match folder.node {
@@ -317,29 +363,17 @@ impl Folder {
                     }
                 }
             }
-            Node::NamedRows | Node::NamedColumns => self.list_named(folder, first, visit),
+            Node::NamedRows | Node::NamedColumns => {
+                if let Listed::Names(labels) = listed {
+                    self.list_named(folder, labels, first, visit);
+                }
+            }
             Node::Link(_) => {}
-            Node::File(thing, format) => self.list_members(thing, format, None, first, visit),
+            Node::File(thing, format) => listed.list_members(thing, format, None, first, visit),
             Node::Member(thing, format, member) => {
-                self.list_members(thing, format, Some(member), first, visit);
+                listed.list_members(thing, format, Some(member), first, visit);
             }
         }
-    }
-
-    fn list_members(
-        &self,
-        thing: Thing,
-        format: usize,
-        folder: Option<u64>,
-        first: u64,
-        visit: &mut Visit<'_>,
-    ) {
-        // What cannot be made now is not listed; looking it up says why.
-        let Ok(members) = self.members(thing, format) else { return };
-        members.list(folder, first, &mut |i, member, name, is_file| {
-            let kind = if is_file { NodeKind::File } else { NodeKind::Folder };
-            visit(i, name, kind, Some(Leaf { of: Scope::All, node: Node::Member(thing, format, member) }))
-        });
     }
 
     fn list_folder(&self, of: Scope, first: u64, visit: &mut Visit<'_>) {
@@ -407,6 +441,23 @@ impl Folder {
             offered.filter(move |(_, view)| view.is_listed(part)).map(move |(format, _)| (thing, format))
         };
         Thing::ALL.into_iter().flat_map(formats).collect()
+    }
+}
+
+impl Listed {
+    fn list_members(
+        &self,
+        thing: Thing,
+        format: usize,
+        folder: Option<u64>,
+        first: u64,
+        visit: &mut Visit<'_>,
+    ) {
+        let Self::Members(members) = self else { return };
+        members.list(folder, first, &mut |i, member, name, is_file| {
+            let kind = if is_file { NodeKind::File } else { NodeKind::Folder };
+            visit(i, name, kind, Some(Leaf { of: Scope::All, node: Node::Member(thing, format, member) }))
+        });
     }
 }
 

@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use super::content::{Content, key_of, slice_key};
 use super::directory::{Found, StoreDirectory};
-use super::folder::Folder;
+use super::folder::{Folder, Listed};
 use super::leaf::Leaf;
 use super::numbers::Key;
 use super::status::Report;
-use super::{INNER, Ino, Node, NodeKind, RESERVED, STATUS, Tree, report_key};
+use super::{INNER, Ino, NodeKind, RESERVED, STATUS, Tree, report_key};
 use crate::catalog::Names;
 use crate::error::{Error, Result};
-use crate::names::Labels;
 use crate::task;
 
 /// What is listed as the number of a node that has none.
@@ -41,11 +40,10 @@ enum Children {
         tree: Tree,
         folder: Arc<Folder>,
         leaf: Leaf,
+        listed: Listed,
         base: u64,
         first: u64,
         key: Key,
-        /// The names that are listed: held, lest they have to be read again in the middle.
-        _names: Option<Arc<Labels>>,
     },
 }
 
@@ -54,7 +52,8 @@ impl Tree {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] when a directory of the store cannot be listed.
+    /// [`Error::Io`] when a directory of the store cannot be listed; for a format that is a folder whatever making
+    /// it gives.
     pub fn list(&self, ino: Ino) -> Result<Listing> {
         let place = self.place(ino)?;
         match &place.what {
@@ -75,11 +74,13 @@ impl Tree {
             Content::Report(_) => Err(Error::not_found(RESERVED)),
             Content::Folder { folder, first, .. } => {
                 let leaf = self.leaf(&place, folder, *first, ino)?;
-                let names = folder.names_in(leaf)?;
+                let listed = folder.listed(leaf).inspect_err(|error| self.note(folder, error))?;
+                // It may have been made without what was left undone.
+                task::finished()?;
                 let (folder, base) = (Arc::clone(folder), place.base);
                 let (tree, first, key) = (self.clone(), *first, place.key);
-                let children = Children::Folder { tree, folder, leaf, base, first, key, _names: names };
-                Ok(Listing { is_lasting: true, children }.known_if_made(leaf)?)
+                let children = Children::Folder { tree, folder, leaf, listed, base, first, key };
+                Ok(Listing { is_lasting: true, children })
             }
             Content::Status if ino.0 == INNER => {
                 Ok(Listing { is_lasting: false, children: Children::Known(Vec::new()) })
@@ -113,27 +114,6 @@ impl Tree {
 }
 
 impl Listing {
-    /// Children of a format that are kept.
-    const MOST_KNOWN: usize = 256;
-
-    /// The same, made once: of a folder that is a format the members are made of the array anew at every look.
-    fn known_if_made(self, leaf: Leaf) -> Result<Self> {
-        if !matches!(leaf.node, Node::File(..) | Node::Member(..)) {
-            return Ok(self);
-        }
-        let mut children = Vec::new();
-        self.visit(0, &mut |_, name, ino, kind| {
-            children.push((name.to_owned(), ino, kind));
-            children.len() <= Self::MOST_KNOWN
-        });
-        task::finished()?;
-        // Very many are chunks, whose names are arithmetic.
-        if children.len() > Self::MOST_KNOWN {
-            return Ok(self);
-        }
-        Ok(Self { children: Children::Known(children), ..self })
-    }
-
     /// Calls `visit` with the children from the `first` on, in order, until it says no: their place in
     /// the listing, name, number and kind.
     pub fn visit(&self, first: u64, visit: &mut dyn FnMut(u64, &OsStr, Ino, NodeKind) -> bool) {
@@ -158,8 +138,8 @@ impl Listing {
                     }
                 }
             }
-            Children::Folder { tree, folder, leaf, base, first: origin, key, _names } => {
-                folder.list(*leaf, first, &mut |i, name, kind, child| {
+            Children::Folder { tree, folder, leaf, listed, base, first: origin, key } => {
+                folder.list(*leaf, listed, first, &mut |i, name, kind, child| {
                     let name = OsStr::new(name);
                     let is_link =
                         tree.is_linked && child.is_some_and(|child| folder.path_of_parts(child).is_some());

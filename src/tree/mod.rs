@@ -14,6 +14,7 @@ mod path;
 mod place;
 mod read;
 mod status;
+mod told;
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -32,6 +33,7 @@ use place::{Place, Places};
 use read::Made;
 pub use read::{Answer, File};
 use status::{Report, Status, Text};
+use told::Told;
 
 use crate::catalog::{Directory, RESERVED};
 use crate::error::{Error, Result};
@@ -64,6 +66,7 @@ struct Shared {
     places: Places<Content>,
     status: Status,
     recent: Arc<RecentArrays>,
+    told: Told,
     /// Whether the kernel hears of changes as they happen, so that it may take things for granted for long.
     are_changes_told: AtomicBool,
 }
@@ -80,8 +83,8 @@ impl Tree {
         let root = Recipe::Directory(Arc::new(StoreDirectory::new(Directory::root(), &recent)));
         let places =
             Places::new([(BY_HAND, Key::new("root"), root), (STATUS, Key::new("status"), Recipe::Status)]);
-        let (status, are_changes_told) = (Status::default(), AtomicBool::new(false));
-        let shared = Arc::new(Shared { store, places, status, recent, are_changes_told });
+        let (status, told, are_changes_told) = Default::default();
+        let shared = Arc::new(Shared { store, places, status, recent, told, are_changes_told });
         Ok(Self { shared, formats: Formats::ALL, is_linked: false })
     }
 
@@ -174,8 +177,7 @@ impl Tree {
     ) -> Result<Attr> {
         let not_found = || Error::not_found(folder.selection.array().path.join(name));
         let leaf = folder.extent.decode(parent.0 - place.base + first).ok_or_else(not_found)?;
-        folder.names_in(leaf)?;
-        match folder.child(leaf, name).ok_or_else(not_found)? {
+        match folder.child(leaf, name)?.ok_or_else(not_found)? {
             Child::Leaf(child) => {
                 if matches!(child.node, Node::File(..) | Node::Member(..)) {
                     // It may be read without being opened: from here on this version can be.
@@ -293,6 +295,11 @@ impl Tree {
             (true, true) => attr,
             (true, false) => Attr { lasting: attr.lasting.at_most_a_moment(), ..attr },
             (false, _) => attr.of_now(),
+        })
+        .inspect(|attr| {
+            if attr.kind == NodeKind::File && folder.run(leaf).is_none() {
+                self.shared.told.keep(ino, attr.size);
+            }
         })
     }
 

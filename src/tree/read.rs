@@ -138,7 +138,11 @@ impl Tree {
             Content::Directory(directory) => Err(Error::not_found(&directory.directory.path)),
             Content::Plain { file, .. } => Ok(Arc::clone(file)),
             Content::Folder { folder, first, made, .. } => {
-                self.made(folder, made, self.leaf(&place, folder, *first, ino)?)
+                let leaf = self.leaf(&place, folder, *first, ino)?;
+                let file = self.made(folder, made, leaf)?;
+                let checked = self.check_told(folder, leaf, ino, file.len());
+                checked.inspect_err(|error| self.note(folder, error))?;
+                Ok(file)
             }
             Content::Status => Err(Error::not_found(RESERVED)),
             Content::Report(report) => {
@@ -163,6 +167,21 @@ impl Tree {
             made.keep(leaf, &file);
         }
         Ok(file)
+    }
+
+    /// Refuses content that is not as long as was told of it. Where that is not known any more and follows from data,
+    /// files are refused that were written since they were found.
+    fn check_told(&self, folder: &Folder, leaf: Leaf, ino: Ino, found: u64) -> Result<()> {
+        let array = folder.selection.array();
+        match self.shared.told.get(ino) {
+            Some(expected) if expected != found => {
+                Err(Error::Short { path: array.path.clone(), expected, found })
+            }
+            None if folder.is_sized_by_data(leaf) => {
+                array.files.iter().try_for_each(|source| source.check_unchanged())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn make(&self, folder: &Folder, leaf: Leaf) -> Result<File> {

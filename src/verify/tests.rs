@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::Store;
+use crate::view::VIEWS;
 use std::fs;
 use std::path::Path;
 

@@ -145,9 +145,7 @@ impl View for Zarr {
         let tree = match part.thing {
             _ if !self.offers(selection, part) => return Err(Error::not_found(&selection.array().path)),
             Thing::Matrix => group::anndata(selection)?,
-            Thing::Array | Thing::Dense => {
-                array(selection, part, &group::axes(&selection.names().unwrap_or_default()))?
-            }
+            Thing::Array | Thing::Dense => array(selection, part, &group::axes(&selection.names()?))?,
             thing => array(selection, part, &[thing.name().to_owned()])?,
         };
         Ok(tree.members(self.0))

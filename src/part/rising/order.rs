@@ -21,7 +21,7 @@ const SHARE: u64 = 64 * 1024;
 
 /// The stored elements of some rows.
 #[derive(Clone)]
-pub(in super::super) struct Stored {
+pub(in super::super) struct CsrParts {
     pub data: Arc<Source>,
     pub indices: Arc<Source>,
     pub indptr: Indptr,
@@ -59,7 +59,7 @@ impl Order {
     ///
     /// Whatever reading them gives; [`Error::Invalid`] for a column that is none; [`Error::Refused`] where a row
     /// is out of order and too long to be put in order.
-    pub fn new(stored: &Stored) -> Result<Self> {
+    pub fn new(stored: &CsrParts) -> Result<Self> {
         let shares = stored.rows.count().div_ceil(SHARE);
         let next = AtomicU64::new(0);
         let work = || -> Result<Vec<Block>> {
@@ -124,7 +124,7 @@ impl Order {
     }
 }
 
-impl Stored {
+impl CsrParts {
     fn sources(&self) -> [&Arc<Source>; 2] {
         [&self.indices, &self.indptr.source]
     }
