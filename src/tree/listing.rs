@@ -10,12 +10,15 @@ use super::folder::Folder;
 use super::leaf::Leaf;
 use super::numbers::Key;
 use super::status::Report;
-use super::{INNER, Ino, NodeKind, RESERVED, STATUS, Tree};
+use super::{INNER, Ino, NodeKind, RESERVED, STATUS, Tree, trim};
 use crate::catalog::Names;
 use crate::error::{Error, Result};
 
 /// What is listed as the number of a node that has none.
 const UNKNOWN: Ino = Ino(0xFFFF_FFFF);
+
+/// So many names are many.
+const MANY: usize = 10_000;
 
 /// The children of a folder, at the moment it was opened.
 #[derive(Debug)]
@@ -29,8 +32,20 @@ pub struct Listing {
 enum Children {
     Known(Vec<(OsString, Ino, NodeKind)>),
     /// Each is looked at when it is its turn.
-    Directory { tree: Tree, directory: Arc<StoreDirectory>, names: Arc<Names>, is_root: bool },
+    Directory { tree: Tree, directory: Arc<StoreDirectory>, names: ListedNames, is_root: bool },
     Folder { tree: Tree, folder: Arc<Folder>, leaf: Leaf, base: u64, first: u64, key: Key },
+}
+
+/// The names of a directory, which take much memory where there are many: it is given back.
+#[derive(Debug)]
+struct ListedNames(Option<Arc<Names>>);
+
+impl Drop for ListedNames {
+    fn drop(&mut self) {
+        if self.0.take().is_some_and(|names| names.len() >= MANY) {
+            trim::give_back();
+        }
+    }
 }
 
 impl Tree {
@@ -43,7 +58,7 @@ impl Tree {
         let place = self.place(ino)?;
         match &place.what {
             Content::Directory(directory) => {
-                let names = directory.list(self.store())?;
+                let names = ListedNames(Some(directory.list(self.store())?));
                 let (tree, directory, is_root) = (self.clone(), Arc::clone(directory), ino == Ino::ROOT);
                 let children = Children::Directory { tree, directory, names, is_root };
                 Ok(Listing { is_lasting: false, children })
@@ -96,10 +111,11 @@ impl Listing {
                     }
                 }
             }
-            Children::Directory { tree, directory, names, is_root } => {
+            Children::Directory { tree, directory, names: ListedNames(names), is_root } => {
                 if first == 0 && *is_root && !visit(0, OsStr::new(RESERVED), Ino(STATUS), NodeKind::Folder) {
                     return;
                 }
+                let Some(names) = names else { return };
                 for (place, shown) in names.shown_from(first.saturating_sub(1)) {
                     let Some(found) = directory.look(tree.store(), names, &shown) else { continue };
                     let (ino, kind) = tree.listed(&directory.directory.join(&shown.name), &found);

@@ -13,6 +13,7 @@ mod numbers;
 mod place;
 mod read;
 mod status;
+mod trim;
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
