@@ -393,6 +393,16 @@ fn claims_an_array(store: &Arc<Store>, yaml: &Path) -> bool {
 }
 
 impl Names {
+    /// Number of names that were listed.
+    pub fn len(&self) -> usize {
+        if let Kinds::Listed(kinds) = &self.kinds { kinds.len() } else { 0 }
+    }
+
+    /// Whether none were.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// All names that the mount may show, in order: some may turn out to be part of an array.
     pub fn shown(&self) -> impl Iterator<Item = Shown> {
         self.shown_from(0).map(|(_, shown)| shown)

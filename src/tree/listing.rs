@@ -10,13 +10,16 @@ use super::folder::{Folder, Listed};
 use super::leaf::Leaf;
 use super::numbers::Key;
 use super::status::Report;
-use super::{INNER, Ino, NodeKind, RESERVED, STATUS, Tree, report_key};
+use super::{INNER, Ino, NodeKind, RESERVED, STATUS, Tree, report_key, trim};
 use crate::catalog::Names;
 use crate::error::{Error, Result};
 use crate::task;
 
 /// What is listed as the number of a node that has none.
 const UNKNOWN: Ino = Ino(0xFFFF_FFFF);
+
+/// So many names are many.
+const MANY: usize = 10_000;
 
 /// The children of a folder, at the moment it was opened.
 #[derive(Debug)]
@@ -33,7 +36,7 @@ enum Children {
     Directory {
         tree: Tree,
         directory: Arc<StoreDirectory>,
-        names: Arc<Names>,
+        names: ListedNames,
         is_root: bool,
     },
     Folder {
@@ -45,6 +48,18 @@ enum Children {
         first: u64,
         key: Key,
     },
+}
+
+/// The names of a directory, which take much memory where there are many: it is given back.
+#[derive(Debug)]
+struct ListedNames(Option<Arc<Names>>);
+
+impl Drop for ListedNames {
+    fn drop(&mut self) {
+        if self.0.take().is_some_and(|names| names.len() >= MANY) {
+            trim::give_back();
+        }
+    }
 }
 
 impl Tree {
@@ -65,7 +80,7 @@ impl Tree {
             Content::Directory(directory) => {
                 // The system is asked for the names.
                 task::begin_long()?;
-                let names = directory.list(self.store())?;
+                let names = ListedNames(Some(directory.list(self.store())?));
                 let (tree, directory, is_root) = (self.clone(), Arc::clone(directory), ino == Ino::ROOT);
                 let children = Children::Directory { tree, directory, names, is_root };
                 Ok(Listing { is_lasting: false, children })
@@ -126,10 +141,11 @@ impl Listing {
                     }
                 }
             }
-            Children::Directory { tree, directory, names, is_root } => {
+            Children::Directory { tree, directory, names: ListedNames(names), is_root } => {
                 if first == 0 && *is_root && !visit(0, OsStr::new(RESERVED), Ino(STATUS), NodeKind::Folder) {
                     return;
                 }
+                let Some(names) = names else { return };
                 for (place, shown) in names.shown_from(first.saturating_sub(1)) {
                     let Some(found) = directory.look(tree.store(), names, &shown) else { continue };
                     let (ino, kind) = tree.listed(&directory.directory.join(&shown.name), &found);

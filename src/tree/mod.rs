@@ -15,6 +15,7 @@ mod place;
 mod read;
 mod status;
 mod told;
+mod trim;
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
