@@ -203,7 +203,7 @@ pub enum Entry {
     /// A file that belongs to no array.
     Plain(Source),
     /// An array, shown as a folder.
-    Array(StoredArray),
+    Array(Box<StoredArray>),
 }
 
 /// The names in a directory of the store, before anything was looked at.
@@ -322,7 +322,7 @@ impl Directory {
             What::Array(stem) | What::LoneYaml(stem) => {
                 let mut array = StoredArray::load(store, &self.real.join(stem))?;
                 array.path = self.join(stem);
-                Ok(Some(Entry::Array(array)))
+                Ok(Some(Entry::Array(Box::new(array))))
             }
             What::Other(name) => match self.is_part_of_an_array(store, names, name) {
                 true => Ok(None),
@@ -543,7 +543,7 @@ pub fn walk(store: &Arc<Store>, report: &mut dyn FnMut(Finding)) {
                 return;
             }
             match directory.entry(store, &names, &shown) {
-                Ok(Some(Entry::Array(array))) => report(Finding::Array(Box::new(array))),
+                Ok(Some(Entry::Array(array))) => report(Finding::Array(array)),
                 Ok(Some(Entry::Directory(directory))) => below.push(directory),
                 Ok(Some(Entry::Plain(_)) | None) => {}
                 Err(error) => report(Finding::Broken(directory.join(shown.subject()), error)),

@@ -163,8 +163,11 @@ pub struct Key {
 #[derive(Debug, Default)]
 pub struct KnownOffsets {
     /// Of all columns, and of single ones: who goes through the columns leaves the others alone.
-    slots: [Mutex<VecDeque<(Key, Arc<Slot>)>>; 2],
+    slots: [Mutex<Slots>; 2],
 }
+
+/// The offsets of each text, the last that were used first.
+type Slots = VecDeque<(Key, Arc<Slot>)>;
 
 /// Offsets, once they are known.
 #[derive(Debug, Default)]
@@ -203,7 +206,7 @@ impl KnownOffsets {
         slot.flight.run(|| slot.offsets.get().cloned(), measure)
     }
 
-    fn slots(&self, key: Key) -> MutexGuard<'_, VecDeque<(Key, Arc<Slot>)>> {
+    fn slots(&self, key: Key) -> MutexGuard<'_, Slots> {
         self.slots[usize::from(key.column.is_some())].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -220,7 +223,7 @@ impl KnownOffsets {
 }
 
 /// Makes the slot at this place the first, which is the last to be forgotten.
-fn touch(slots: &mut VecDeque<(Key, Arc<Slot>)>, at: usize) -> Arc<Slot> {
+fn touch(slots: &mut Slots, at: usize) -> Arc<Slot> {
     slots.make_contiguous()[..=at].rotate_right(1);
     Arc::clone(&slots[0].1)
 }

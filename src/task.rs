@@ -22,6 +22,9 @@ use crate::error::{Error, Result};
 
 /// How often a thread that waits for another looks whether it should go on.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a flight goes on for nobody. Of several programs that look up one name the kernel asks for one at a
+/// time: when that one is killed, the next asks for the same.
+const GRACE: Duration = Duration::from_millis(300);
 
 /// What is done at the moment, and what became of it.
 #[derive(Clone, Copy, Default)]
@@ -72,7 +75,14 @@ pub struct Asker {
 enum Who {
     /// One, and whether it has gone.
     One(AtomicBool),
-    Several(Mutex<Vec<Arc<Asker>>>),
+    Several(Mutex<Several>),
+}
+
+#[derive(Debug)]
+struct Several {
+    all: Vec<Arc<Asker>>,
+    /// When the last of them was seen.
+    seen: Instant,
 }
 
 impl Asker {
@@ -81,15 +91,16 @@ impl Asker {
         Arc::new(Self { since: Instant::now(), who: Who::One(AtomicBool::new(false)) })
     }
 
-    fn several(first: Arc<Self>) -> Arc<Self> {
-        Arc::new(Self { since: first.since, who: Who::Several(Mutex::new(vec![first])) })
+    fn several(first: &Arc<Self>) -> Arc<Self> {
+        let several = Several { all: vec![Arc::clone(first)], seen: Instant::now() };
+        Arc::new(Self { since: first.since, who: Who::Several(Mutex::new(several)) })
     }
 
     /// Waits no longer.
     pub fn leave(&self) {
         match &self.who {
             Who::One(is_gone) => is_gone.store(true, Ordering::Relaxed),
-            Who::Several(all) => lock(all).clear(),
+            Who::Several(several) => lock(several).all.clear(),
         }
     }
 
@@ -97,17 +108,20 @@ impl Asker {
     pub fn is_waiting(&self) -> bool {
         match &self.who {
             Who::One(is_gone) => !is_gone.load(Ordering::Relaxed),
-            Who::Several(all) => {
-                let mut all = lock(all);
-                all.retain(|one| one.is_waiting());
-                !all.is_empty()
+            Who::Several(several) => {
+                let mut several = lock(several);
+                several.all.retain(|one| one.is_waiting());
+                if !several.all.is_empty() {
+                    several.seen = Instant::now();
+                }
+                several.seen.elapsed() < GRACE
             }
         }
     }
 
     fn join(&self, another: Arc<Self>) {
-        if let Who::Several(all) = &self.who {
-            lock(all).push(another);
+        if let Who::Several(several) = &self.who {
+            lock(several).all.push(another);
         }
     }
 }
@@ -260,7 +274,7 @@ impl Flight {
             state = self.wait_for_landing(state)?;
         }
         let own = CLIENT.with_borrow(|client| client.asker.clone());
-        let passengers = Asker::several(own.unwrap_or_else(Asker::new));
+        let passengers = Asker::several(&own.unwrap_or_else(Asker::new));
         state.passengers = Some(Arc::clone(&passengers));
         drop(state);
         let _landing = Landing(self);

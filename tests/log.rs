@@ -252,3 +252,19 @@ fn a_failure_that_cannot_be_told_is_one_all_the_same() {
         assert_eq!(arrayfs().args(command).stderr(full).status().unwrap().code(), Some(1), "{command:?}");
     }
 }
+
+#[test]
+fn what_failed_is_told_once_with_its_path_and_its_cause() {
+    let (store, bytes) = store();
+    let dir = tempdir().unwrap();
+    let log = dir.path().join("log");
+    let mut command = arrayfs();
+    // In no more words than usual.
+    command.env("RUST_LOG", "warn,fuser=off").stderr(File::create(&log).unwrap());
+    let mount = Foreground::new(store.path(), &mut command);
+    mount.serves_and_ends("a file", &bytes);
+    let text = fs::read_to_string(&log).unwrap();
+    let told: Vec<_> = text.lines().filter(|line| line.contains("broken/rows/0/dense")).collect();
+    assert_eq!(told.len(), 1, "{text}");
+    assert!(told[0].contains("cannot read broken/rows/0/dense: broken.indices: column: expected"), "{text}");
+}

@@ -329,3 +329,38 @@ fn a_directory_does_not_say_how_many_are_in_it() {
         }
     }
 }
+
+// Promise: A directory that is read again from its start shows what is there then.
+#[test]
+fn a_directory_that_is_read_again_shows_what_is_there_then() {
+    for options in MODES {
+        let store = tempdir().unwrap();
+        write_dense(&store.path().join("x"), "int8", &[5, 2]);
+        fs::create_dir(store.path().join("sub")).unwrap();
+        let mount = Mount::with(store.path(), options);
+        for (folder, before) in [("", vec![".arrayfs", "sub", "x"]), ("sub", vec![])] {
+            let mut dir = rustix::fs::Dir::new(File::open(mount.join(folder)).unwrap()).unwrap();
+            let mut names = || {
+                let entries =
+                    dir.by_ref().map(|entry| entry.unwrap().file_name().to_str().unwrap().to_owned());
+                let mut names: Vec<_> = entries.filter(|name| name != "." && name != "..").collect();
+                names.sort();
+                dir.rewind();
+                names
+            };
+            assert_eq!(names(), before, "{folder}");
+            fs::write(store.path().join(folder).join("added"), "").unwrap();
+            let mut with_it = [&["added"], before.as_slice()].concat();
+            with_it.sort_unstable();
+            assert_eq!(names(), with_it, "{folder}");
+            fs::remove_file(store.path().join(folder).join("added")).unwrap();
+            assert_eq!(names(), before, "{folder}");
+        }
+        // What cannot change is as it was.
+        let mut rows = rustix::fs::Dir::new(File::open(mount.join("x/rows")).unwrap()).unwrap();
+        for _ in 0..2 {
+            assert_eq!(rows.by_ref().count(), 7);
+            rows.rewind();
+        }
+    }
+}

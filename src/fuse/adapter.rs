@@ -106,11 +106,15 @@ impl ArrayFs {
         self
     }
 
-    /// Does something here and now; none where that would take long, or too few threads are left.
-    fn quickly<T>(&self, work: impl FnOnce() -> Result<T>) -> Option<Result<T>> {
+    /// Does something here and now; none where that would take long, or too few threads are left. What reads may
+    /// have to wait for a disk, and is never done by the last of them.
+    fn quickly<T>(&self, is_read: bool, work: impl FnOnce() -> Result<T>) -> Option<Result<T>> {
         let others = self.busy.fetch_add(1, Ordering::Relaxed);
         let _busy = Busy(&self.busy);
-        if others < self.most_busy { task::quick(work) } else { None }
+        match others < self.most_busy || !is_read && self.slow.is_full() {
+            true => task::quick(work),
+            false => None,
+        }
     }
 
     /// Has something done by a thread that has the time.
@@ -128,7 +132,7 @@ impl ArrayFs {
         work: impl Fn(&Serving) -> Result<T> + Send + Sync + 'static,
         answer: Answer<R, T>,
     ) {
-        guarded(request.operation, || match self.quickly(|| work(&self.serving)) {
+        guarded(request.operation, || match self.quickly(false, || work(&self.serving)) {
             Some(Ok(done)) => answer(&self.serving, request, Some(reply), done),
             Some(Err(error)) => reply.refuse(self.serving.errno(request, &error)),
             None => {
@@ -172,7 +176,7 @@ impl Filesystem for ArrayFs {
             return reply.error(Errno::ENAMETOOLONG);
         }
         let (request, parent) = (asked(request, LOOKUP, parent), ino(parent));
-        guarded(request.operation, || match self.quickly(|| self.serving.lookup(parent, name)) {
+        guarded(request.operation, || match self.quickly(false, || self.serving.lookup(parent, name)) {
             Some(Ok(attr)) => self.serving.answer_lookup(request, Some(reply), attr),
             Some(Err(error)) => reply.refuse(self.serving.errno(request, &error)),
             None => {
@@ -231,7 +235,7 @@ impl Filesystem for ArrayFs {
                     reply.data(bytes);
                 }
             };
-            let done = self.quickly(|| self.serving.read(request.node, offset, size, answer));
+            let done = self.quickly(true, || self.serving.read(request.node, offset, size, answer));
             let Some(reply) = reply else { return };
             match done {
                 Some(Ok(())) => reply.data(&[]),

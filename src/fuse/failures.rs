@@ -1,6 +1,6 @@
 //! Requests that failed, for the log: what was to be done with what, and why it could not be.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, shown};
 use crate::tree::Ino;
 
-/// How long what was said once is not said again.
+/// How long what was said once is not said again, at the most.
 const A_WHILE: Duration = Duration::from_secs(60);
 /// The most that is said in that time.
 const MOST: usize = 1000;
@@ -17,7 +17,14 @@ const MOST: usize = 1000;
 /// What was said lately: a reader that tries again and again, or reads a million broken rows, does not flood the
 /// log.
 #[derive(Debug, Default)]
-pub(super) struct Failures(Mutex<HashMap<u64, Instant>>);
+pub(super) struct Failures(Mutex<Said>);
+
+#[derive(Debug, Default)]
+struct Said {
+    what: HashSet<u64>,
+    /// When the first of it was said.
+    since: Option<Instant>,
+}
 
 impl Failures {
     /// Says that something could not be done with a node, which is at `path`, unless it was said lately.
@@ -35,14 +42,10 @@ impl Failures {
     /// How much was said lately with this, up to [`MOST`]; none where this was said, or too much.
     fn note(&self, what: u64) -> Option<usize> {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.len() >= MOST {
-            said.retain(|_, when| when.elapsed() < A_WHILE);
+        if said.since.is_none_or(|since| since.elapsed() >= A_WHILE) {
+            *said = Said { since: Some(Instant::now()), ..Said::default() };
         }
-        let is_new = said.get(&what).is_none_or(|when| when.elapsed() >= A_WHILE);
-        (is_new && said.len() < MOST).then(|| {
-            said.insert(what, Instant::now());
-            said.len()
-        })
+        (said.what.len() < MOST && said.what.insert(what)).then(|| said.what.len())
     }
 }
 
@@ -57,7 +60,7 @@ mod tests {
         let said = (10..1_000_000).filter(|what| failures.note(*what).is_some()).count();
         assert_eq!(said, MOST - 2);
         if let Some(old) = Instant::now().checked_sub(A_WHILE) {
-            failures.0.lock().unwrap().values_mut().for_each(|when| *when = old);
+            failures.0.lock().unwrap().since = Some(old);
             assert_eq!(failures.note(1), Some(1));
         }
     }

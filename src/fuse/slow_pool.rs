@@ -181,6 +181,12 @@ impl SlowPool {
         Self { shared: Arc::new(shared), clients: Arc::clone(clients) }
     }
 
+    /// Whether all threads there can be have something to do.
+    pub fn is_full(&self) -> bool {
+        let queues = self.shared.lock();
+        queues.threads >= Self::MOST && queues.idle == 0
+    }
+
     /// Has something done for a client.
     pub fn run(&self, key: Key, client: u32, work: Box<dyn Work>) {
         let job = Arc::new(Job {
@@ -241,7 +247,11 @@ impl Shared {
 
     /// Does jobs until there are none for a while, or the pool is closed.
     fn work(self: &Arc<Self>) {
-        while !self.is_closed.load(Ordering::Relaxed) && (self.do_next() || self.wait_for_more()) {}
+        loop {
+            if self.is_closed.load(Ordering::Relaxed) || !(self.do_next() || self.wait_for_more()) {
+                break;
+            }
+        }
         self.lock().threads -= 1;
     }
 

@@ -133,7 +133,7 @@ impl Folder {
             let name = labels.get(place);
             // One that is there again is listed once.
             let is_first = || {
-                let first = labels.find(name).and_then(|first| self.first_of(folder.node, &labels, first));
+                let first = labels.find(name).and_then(|first| self.first_of(folder.node, labels, first));
                 first == Some(of)
             };
             if name.is_empty() || labels.repeat() && !is_first() {

@@ -136,7 +136,7 @@ impl StoreDirectory {
         }
         match self.directory.entry(store, names, shown) {
             Ok(Some(Entry::Array(array))) => {
-                let array = Arc::new(array);
+                let array = Arc::from(array);
                 self.keep(&shown.name, &array);
                 Some(Found::Array(array))
             }

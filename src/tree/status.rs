@@ -79,6 +79,8 @@ pub struct Text {
 impl Status {
     /// The most faults that are kept.
     const MOST: usize = 10_000;
+    /// Lines that are put together in hardly any time.
+    const FEW: usize = 500;
 
     /// Keeps how the tree is mounted: with a feature of the system, or why without.
     pub fn describe_mount(&self, feature: &'static str, why_not: Option<&str>) {
@@ -131,14 +133,18 @@ impl Status {
         let text = match report {
             Report::Mount => self.mount(),
             Report::Errors => {
-                let mut broken = self.survey(store)?.broken.clone();
+                let survey = self.survey(store)?;
+                self.check_short(survey.broken.len())?;
+                let mut broken = survey.broken.clone();
                 for (path, (_, reason)) in &*lock(&self.faults) {
                     broken.entry(path.clone()).or_insert_with(|| reason.clone());
                 }
                 lines(&broken)
             }
             Report::Warnings => {
-                let mut warnings = self.survey(store)?.warnings.clone();
+                let survey = self.survey(store)?;
+                self.check_short(survey.warnings.len())?;
+                let mut warnings = survey.warnings.clone();
                 for (path, (_, reasons)) in &*lock(&self.names) {
                     if !warnings.get(path).is_some_and(|known| known.contains(reasons)) {
                         add(&mut warnings, path.clone(), reasons);
@@ -148,6 +154,12 @@ impl Status {
             }
         };
         Ok(self.tell(report, text))
+    }
+
+    /// To put very many lines together takes its time too.
+    fn check_short(&self, lines: usize) -> Result<()> {
+        let noted = lock(&self.faults).len() + lock(&self.names).len();
+        if lines + noted > Self::FEW { task::begin_long() } else { Ok(()) }
     }
 
     /// A report as it was last told, if it was.
