@@ -229,8 +229,7 @@ impl Source {
 
     /// Whether the path still shows the file that was found, whatever its bytes.
     fn is_in_place(&self) -> bool {
-        let found = &self.stat.identity;
-        self.store.identity(&self.path).is_ok_and(|now| (now.file(), now.size) == (found.file(), found.size))
+        self.store.identity(&self.path).is_ok_and(|now| now.is_same_file(&self.stat.identity))
     }
 
     /// Makes sure that the file is open: from here on this version can be read, whatever becomes of
@@ -287,7 +286,7 @@ impl Source {
             })?;
         let file = Arc::new(file);
         let generation = self.store.generations().opened(identity.file(), &file);
-        if (identity.file(), identity.size) != (self.id(), self.len()) {
+        if !identity.is_same_file(&self.stat.identity) {
             return Err(Error::Stale { path: self.name.clone() });
         }
         // Not its mode: a file that was closed for want of room is opened again for those who had it.

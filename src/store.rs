@@ -42,7 +42,11 @@ pub struct Time {
 impl Time {
     /// This moment.
     pub fn now() -> Self {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self::of(SystemTime::now())
+    }
+
+    fn of(time: SystemTime) -> Self {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self {
             seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
             nanoseconds: since.subsec_nanos(),
@@ -63,6 +67,9 @@ pub struct Identity {
     pub inode: u64,
     /// Length in bytes.
     pub size: u64,
+    /// When it was made, which tells it from another that was given its number later; zero where the file system does
+    /// not know.
+    pub born: Time,
     /// Last change of the bytes.
     pub modified: Time,
     /// Last change of the bytes, the owner or the mode.
@@ -84,7 +91,14 @@ impl Identity {
         }
     }
 
-    /// Which file it is, whatever its bytes.
+    /// Whether both are the same file at the same size, whatever became of its bytes.
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        let facts = |one: &Self| (one.file(), one.size, one.born);
+        let is_known = self.born != Time::default();
+        facts(self) == facts(other) && (is_known || self.has_bytes_of(other))
+    }
+
+    /// Which file it is, as long as it is there.
     pub fn file(&self) -> FileId {
         (self.device, self.inode)
     }
@@ -178,6 +192,7 @@ impl Stat {
                 device: meta.dev(),
                 inode: meta.ino(),
                 size: meta.size(),
+                born: meta.created().map_or(Time::default(), Time::of),
                 modified: Time::new(meta.mtime(), meta.mtime_nsec()),
                 changed: Time::new(meta.ctime(), meta.ctime_nsec()),
                 generation: 0,
