@@ -23,7 +23,9 @@ use crate::error::{Error, Result};
 use crate::vfile::{Extent, VirtualFile};
 use encode::{Header, Heap, NOWHERE, sealed};
 
-pub use content::{array, counts, csr, csr_blocks, left_out, names, names_or_numbers, parts, words};
+pub use content::{
+    array, counts, csr, csr_blocks, left_out, names, names_or_numbers, parts, wide_names, words,
+};
 
 /// The value of an attribute.
 #[derive(Clone, Debug)]
@@ -45,6 +47,9 @@ pub enum Type {
     Number(Dtype),
     /// UTF-8 in cells of so many bytes, zeros after it.
     Text(u32),
+    /// UTF-32 in cells of so many characters, zeros after it: what h5py has for text of NumPy's own type, which
+    /// HDF5 does not know.
+    Wide(u32),
 }
 
 /// Elements of one type.

@@ -9,7 +9,7 @@ use crate::select::Rows;
 use crate::source::Source;
 use crate::vfile::{Fill, Generate};
 
-/// A name for each of some rows, UTF-8, zeros after it.
+/// A name for each of some rows, zeros after it.
 pub(super) struct Cells {
     pub rows: Rows,
     /// Bytes of a cell: no name is longer.
@@ -19,8 +19,10 @@ pub(super) struct Cells {
 
 /// What is in the cell of a row.
 pub(super) enum Text {
-    /// Its name; these are the names of all rows of the array.
+    /// Its name, in UTF-8; these are the names of all rows of the array.
     Names(Arc<Labels>),
+    /// Its name, in UTF-32.
+    Wide(Arc<Labels>),
     /// Its number in the array, counted from 0.
     Numbers,
     /// The same for all.
@@ -39,8 +41,13 @@ impl Generate for Cells {
                 break;
             }
             let mut digits = [0; DIGITS];
+            let wide: Vec<u8>;
             let text = match &self.text {
                 Text::Names(labels) => labels.get(row).as_bytes(),
+                Text::Wide(labels) => {
+                    wide = labels.get(row).chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
+                    &wide
+                }
                 Text::Word(word) => word.as_bytes(),
                 Text::Numbers => {
                     let mut rest = &mut digits[..];
@@ -87,6 +94,15 @@ mod tests {
         let mut part = [0xFF; 4];
         read_at(&cells, 3, &mut part).unwrap();
         assert_eq!(&part, b"i\0\0\0");
+    }
+
+    #[test]
+    fn wide_names_have_a_number_for_each_character() {
+        let labels: Labels = ["é1", "漢"].into_iter().collect();
+        let cells = Cells { rows: Rows::all(2), width: 8, text: Text::Wide(Arc::new(labels)) };
+        let mut bytes = [0xFF; 16];
+        read_at(&cells, 0, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"\xE9\0\0\x001\0\0\0\x22\x6F\0\0\0\0\0\0");
     }
 
     proptest! {

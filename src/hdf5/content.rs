@@ -99,11 +99,10 @@ fn index_type(most: u64) -> Dtype {
 /// [`crate::Error::Refused`] for more bytes than a file can have.
 pub fn names(labels: &Arc<Labels>, rows: Rows) -> Result<Option<Node>> {
     let width = labels.longest().max(1);
-    let padding = u128::from(width) * u128::from(labels.len());
-    if padding.saturating_sub(labels.bytes().into()) > PADDING.into() {
-        return Ok(None);
+    match fit_in_cells(labels, width) {
+        true => text(Text::Names(Arc::clone(labels)), rows, width).map(Some),
+        false => Ok(None),
     }
-    text(Text::Names(Arc::clone(labels)), rows, width).map(Some)
 }
 
 /// The names of these rows (or columns); where there are none, their numbers in the array, counted from 0.
@@ -123,6 +122,30 @@ pub fn names_or_numbers(labels: Option<&Arc<Labels>>, rows: Rows) -> Result<Node
         Some(labels) => numbers.with("names", Value::Text(left_out(labels))),
         None => numbers,
     })
+}
+
+/// The names of these rows (or columns) once more, as text of NumPy's own type, for readers that have no other
+/// characters than ASCII in HDF5's. None where all are ASCII, or there are no [`names`].
+///
+/// # Errors
+///
+/// As [`names`].
+pub fn wide_names(labels: &Arc<Labels>, rows: Rows) -> Result<Option<Node>> {
+    let all = || (0..labels.len()).map(|i| labels.get(i));
+    if all().all(str::is_ascii) || !fit_in_cells(labels, labels.longest()) {
+        return Ok(None);
+    }
+    let longest = all().map(|name| name.chars().count() as u64).max().unwrap_or(0);
+    if !fit_in_cells(labels, longest * 4) {
+        return Ok(None);
+    }
+    text(Text::Wide(Arc::clone(labels)), rows, longest * 4).map(Some)
+}
+
+/// Whether cells of so many bytes are not mostly padding.
+fn fit_in_cells(labels: &Labels, width: u64) -> bool {
+    let all = u128::from(width.max(1)) * u128::from(labels.len());
+    all.saturating_sub(labels.bytes().into()) <= PADDING.into()
 }
 
 /// Why a file has no names although the store has.
@@ -151,10 +174,12 @@ pub fn counts(counts: &[u64]) -> Node {
 
 fn text(text: Text, rows: Rows, width: u64) -> Result<Node> {
     let length = rows.count().saturating_mul(width);
+    let is_wide = matches!(text, Text::Wide(_));
     let cells = Cells { rows, width: usize::try_from(width).unwrap_or(usize::MAX), text };
     let extent = Extent::Generated { content: Arc::new(cells), length };
     let bytes = VirtualFile::new([extent])?;
-    let kind = Type::Text(u32::try_from(width).unwrap_or(u32::MAX));
+    let width = u32::try_from(width).unwrap_or(u32::MAX);
+    let kind = if is_wide { Type::Wide(width / 4) } else { Type::Text(width) };
     Ok(Node::from(Dataset { kind, shape: vec![rows.count()], bytes }).encoded("string-array", "0.2.0"))
 }
 

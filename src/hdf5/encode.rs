@@ -108,6 +108,7 @@ fn datatype(kind: Type) -> Vec<u8> {
         Type::Number(dtype) => float(dtype),
         // Class 3: padded with zeros, UTF-8.
         Type::Text(width) => [&[0x13, 0x11, 0, 0][..], &width.to_le_bytes()].concat(),
+        Type::Wide(width) => wide(width),
     }
 }
 
@@ -137,6 +138,14 @@ fn float(dtype: Dtype) -> Vec<u8> {
 fn truth() -> Vec<u8> {
     let head = [0x18, 2, 0, 0, 1, 0, 0, 0];
     [&head[..], &integer(Dtype::Int8), b"FALSE\0\0\0TRUE\0\0\0\0\0\x01"].concat()
+}
+
+/// Class 5: opaque, with a tag that says what it is, zeros after it.
+fn wide(width: u32) -> Vec<u8> {
+    let mut tag = format!("NUMPY:<U{width}").into_bytes();
+    tag.resize(tag.len().next_multiple_of(8), 0);
+    let length = u8::try_from(tag.len()).expect("a tag is a word and a number");
+    [&[0x15, length, 0, 0][..], &width.saturating_mul(4).to_le_bytes(), &tag].concat()
 }
 
 /// Class 9: UTF-8 text of any length, which is in a global heap.

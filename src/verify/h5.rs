@@ -98,5 +98,13 @@ fn cell_ranger<'s>(selection: &'s Selection, names: &'s AxisNames) -> Result<Nod
     let shape = Numbers { dtype: Dtype::Uint64, shape: vec![2], pieces };
     let others =
         [("barcodes", names_or_numbers(&names.rows)), ("features", features), ("shape", Node::counts(shape))];
-    Ok(Node::group(csr(selection)?.into_iter().chain(others)))
+    // For readers that take text to be ASCII.
+    let wide = [("barcodes", &names.rows), ("id", &names.columns), ("name", &names.columns)];
+    let wide: Vec<_> = wide
+        .into_iter()
+        .filter(|(_, axis)| !axis.is_ascii())
+        .map(|(name, axis)| (name, Node::wide(axis.count, |i| axis.cell(i)).encoded("string-array", "0.2.0")))
+        .collect();
+    let wide = (!wide.is_empty()).then(|| ("wide", Node::group(wide)));
+    Ok(Node::group(csr(selection)?.into_iter().chain(others).chain(wide)))
 }

@@ -34,7 +34,42 @@ pub(super) enum Body<'s> {
     /// Numbers, in one of these types.
     Numbers(Numbers<'s>, Vec<Dtype>),
     /// So many texts.
-    Text(u64, Box<dyn Fn(u64) -> Vec<u8> + 's>),
+    Text(u64, Encoding, Box<dyn Fn(u64) -> Vec<u8> + 's>),
+}
+
+/// How text is encoded, in cells of one size.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Encoding {
+    Utf8,
+    /// As NumPy has it, which h5py makes an opaque type of.
+    Utf32,
+}
+
+impl Encoding {
+    /// The type of cells of so many bytes (HDF5 file format specification, IV.A.2.d).
+    fn datatype(self, width: u32) -> Vec<u8> {
+        match self {
+            // Of fixed size, padded with zeros, UTF-8.
+            Self::Utf8 => [&[0x13, 0x11, 0, 0][..], &width.to_le_bytes()].concat(),
+            Self::Utf32 => {
+                let mut tag = format!("NUMPY:<U{}", width / 4).into_bytes();
+                tag.resize(tag.len().next_multiple_of(8), 0);
+                let length = u8::try_from(tag.len()).unwrap_or(u8::MAX);
+                [&[0x15, length, 0, 0][..], &width.to_le_bytes(), &tag].concat()
+            }
+        }
+    }
+
+    /// The bytes of a text.
+    fn encode(self, text: Vec<u8>) -> Vec<u8> {
+        match self {
+            Self::Utf8 => text,
+            Self::Utf32 => {
+                let text = String::from_utf8_lossy(&text).into_owned();
+                text.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect()
+            }
+        }
+    }
 }
 
 /// The value of an attribute.
@@ -64,7 +99,12 @@ impl<'s> Node<'s> {
     }
 
     pub fn text(count: u64, text: impl Fn(u64) -> Vec<u8> + 's) -> Self {
-        Self { attributes: Vec::new(), body: Body::Text(count, Box::new(text)) }
+        Self { attributes: Vec::new(), body: Body::Text(count, Encoding::Utf8, Box::new(text)) }
+    }
+
+    /// The same in UTF-32.
+    pub fn wide(count: u64, text: impl Fn(u64) -> Vec<u8> + 's) -> Self {
+        Self { attributes: Vec::new(), body: Body::Text(count, Encoding::Utf32, Box::new(text)) }
     }
 
     pub fn with(mut self, name: &'static str, value: Value) -> Self {
@@ -174,11 +214,11 @@ fn expect_dataset(dataset: &Dataset, node: Node<'_>, progress: &dyn Fn()) -> Ver
             compare_as(&mut reader, dtype, numbers)?;
             expect_end(&mut reader)
         }
-        Body::Text(count, text) => {
+        Body::Text(count, encoding, text) => {
             expect("shape", dataset.shape(), &[count][..])?;
-            // Of fixed size, padded with zeros, UTF-8.
-            expect("type", found.get(..4).unwrap_or_default(), &[0x13, 0x11, 0, 0][..])?;
-            expect_texts(dataset, count, &*text, progress)
+            let width = u32::try_from(dataset.raw_element_size()?)?;
+            expect("type", &found[..], &encoding.datatype(width)[..])?;
+            expect_texts(dataset, count, &|i| encoding.encode(text(i)), progress)
         }
     }
 }

@@ -46,6 +46,11 @@ impl Called {
         (cells <= u128::from(labels.bytes()) + (1 << 30)).then_some(labels)
     }
 
+    /// Whether the names that are in cells, of the whole array, are ASCII.
+    pub fn is_ascii(&self) -> bool {
+        self.in_cells().is_none_or(|labels| (0..labels.len()).all(|i| labels.get(i).is_ascii()))
+    }
+
     /// Why the names are left out, if they are.
     pub fn left_out(&self) -> Option<String> {
         let longest = self.labels.as_ref().filter(|_| self.in_cells().is_none())?.longest();

@@ -7,7 +7,12 @@
 //! /matrix/barcodes                             names of the rows, or their numbers
 //! /matrix/features/id  name                    names of the columns, or their numbers
 //! /matrix/features/feature_type  genome        Gene Expression, unknown
+//! /matrix/wide/barcodes  id  name              the same names in UTF-32, where they are not ASCII
 //! ```
+//!
+//! Scanpy reads HDF5's text as ASCII and fails over others; it goes through all groups in the order of their names,
+//! and takes the last of one name: so it finds the text of NumPy's own type. Who asks for names by their full path,
+//! as Seurat does, has those in UTF-8.
 
 use super::View;
 use crate::error::{Error, Result};
@@ -55,7 +60,18 @@ impl View for H5TenX {
             ("features", features),
             ("shape", hdf5::counts(&[shape.columns(), shape.rows()])),
         ];
-        let matrix = Node::group(hdf5::parts(selection)?.into_iter().chain(others));
+        let mut wide = Vec::new();
+        let axes = [
+            ("barcodes", &names.rows, rows),
+            ("id", &names.columns, columns),
+            ("name", &names.columns, columns),
+        ];
+        for (name, labels, rows) in axes {
+            let names = labels.as_ref().map(|labels| hdf5::wide_names(labels, rows)).transpose()?;
+            wide.extend(names.flatten().map(|names| (name, names)));
+        }
+        let wide = (!wide.is_empty()).then(|| ("wide", Node::group(wide)));
+        let matrix = Node::group(hdf5::parts(selection)?.into_iter().chain(others).chain(wide));
         hdf5::file(&Node::group([("matrix", matrix)]))
     }
 }

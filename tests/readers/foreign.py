@@ -1,7 +1,7 @@
 """Readers in processes of their own: other languages, or versions that cannot be in one with those here.
 
-Such a program answers to lines on its standard input: a path, and a folder that it writes what it found into, as
-raw numbers by names of its own. It says on one line of JSON: {"NAME": [DTYPE, [AXIS...]], ...} of these files; else
+Such a program answers to lines on its standard input: a path, a folder that it writes what it found into, as
+raw numbers by names of its own, and an empty one. It says on one line of JSON: {"NAME": [DTYPE, [AXIS...]], ...} of these files; else
 {"error": WHY}.
 """
 
@@ -34,7 +34,8 @@ class Program:
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
             self.process = subprocess.Popen(self.command, env={**os.environ, **self.environment}, **pipes)
         with tempfile.TemporaryDirectory() as folder:
-            self.process.stdin.write(os.fsencode(f"{os.path.abspath(path)}\n{folder}\n"))
+            # Octave wants to see what comes after a line before it has read it.
+            self.process.stdin.write(os.fsencode(f"{os.path.abspath(path)}\n{folder}\n\n"))
             self.process.stdin.flush()
             line = self.process.stdout.readline()
             if not line:

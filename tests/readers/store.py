@@ -53,18 +53,36 @@ class Sparse:
         indices = np.concatenate([self.indices[run] for run in runs])
         return Sparse((len(chosen), self.shape[1]), data, indices, indptr)
 
-    def dense(self):
-        """The matrix with its zeros. SciPy knows no float16 and makes 0.0 of -0.0, so it is done here:
-        the first element of a place keeps its bits, those that repeat it are added in their order."""
+    def places(self):
+        """Where each stored element is among all of the matrix."""
         counts = np.diff(self.indptr.astype(np.int64))
-        places = np.repeat(np.arange(self.shape[0]), counts) * self.shape[1] + self.indices.astype(np.int64)
-        _, first = np.unique(places, return_index=True)
+        return np.repeat(np.arange(self.shape[0]), counts) * self.shape[1] + self.indices.astype(np.int64)
+
+    def summed(self):
+        """The places where an element is stored, in order, and what is there. SciPy knows no float16 and makes 0.0
+        of -0.0, so it is done here: the first element of a place keeps its bits, those that repeat it are added
+        in their order."""
+        places = self.places()
+        known, first = np.unique(places, return_index=True)
         again = np.setdiff1d(np.arange(len(places)), first)
-        flat = np.zeros(self.shape[0] * self.shape[1], self.data.dtype)
-        flat[places[first]] = self.data[first]
+        data = self.data[first]
         add = np.logical_or if self.data.dtype == bool else np.add
-        add.at(flat, places[again], self.data[again])
+        add.at(data, np.searchsorted(known, places[again]), self.data[again])
+        return known, data
+
+    def dense(self):
+        """The matrix with its zeros."""
+        places, data = self.summed()
+        flat = np.zeros(self.shape[0] * self.shape[1], self.data.dtype)
+        flat[places] = data
         return flat.reshape(self.shape)
+
+    def rising(self):
+        """The same matrix, of each row the columns in order and each once."""
+        places, data = self.summed()
+        rows, columns = np.divmod(places, self.shape[1])
+        indptr = np.searchsorted(rows, np.arange(self.shape[0] + 1))
+        return Sparse(self.shape, data, columns.astype(self.indices.dtype), indptr)
 
 
 def load(path):

@@ -74,9 +74,18 @@ def write_random_sparse(path, shape, share, dtypes):
     write_sparse(path, shape, data, indices.astype(dtypes[1]), indptr.astype(dtypes[2]))
 
 
+def write_names_beside(path, shape):
+    """Names of rows and columns, not all of them ASCII, of many lengths."""
+    for suffix, count, word in [("rows", shape[0], "Zelle 🦀"), ("cols", shape[1], "é")]:
+        with open(f"{path}.{suffix}.txt", "w", encoding="utf-8") as file:
+            file.writelines(f"{word * (i % 3)}{i}\n" for i in range(count))
+
+
 def write_all_sparse_dtypes(folder):
     for dtype in DTYPES:
         write_random_sparse(f"{folder}/data {dtype}", (13, 11), 0.4, [dtype, "int32", "int64"])
+    for dtype in ["float32", "uint16"]:
+        write_names_beside(f"{folder}/data {dtype}", (13, 11))
     for index in INTEGERS:
         for pointer in INTEGERS:
             write_random_sparse(f"{folder}/{index} {pointer}", (9, 7), 0.5, [chance.choice(DTYPES), index, pointer])

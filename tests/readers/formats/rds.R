@@ -18,10 +18,16 @@ describe <- function(x, folder) {
     text_file(folder, "rows", names[[1]])
     text_file(folder, "columns", names[[2]])
     if (sparse) {
+        validObject(x)
+        # Each element by its place.
+        raw_file(folder, "looked_up", as.double(if (length(x) < 10000) x[seq_along(x)] else c()))
         raw_file(folder, "i", x@i)
         raw_file(folder, "p", x@p)
         raw_file(folder, "x", x@x)
-    } else raw_file(folder, "x", as.vector(x))
+    } else {
+        if (is.integer(x) && anyNA(x)) stop("a number reads as NA")
+        raw_file(folder, "x", as.vector(x))
+    }
 }
 input <- file("stdin", "r")
 while (length(lines <- readLines(input, 2)) == 2) {

@@ -26,7 +26,7 @@ def r_reads(path):
 
 def in_r(array):
     """The type that R has for these numbers, and whether it holds them all."""
-    if array.dtype.kind in "iub" and array.dtype not in ["int64", "uint32", "uint64"]:
+    if array.dtype.kind in "iub" and array.dtype not in ["int32", "int64", "uint32", "uint64"]:
         return "logical" if array.dtype == bool else "integer", np.dtype("int32"), True
     with np.errstate(invalid="ignore"):
         back = [int(number) for number in array.astype("float64").ravel()] if array.dtype.kind in "iu" else []
@@ -94,17 +94,20 @@ def check_dense(folder, array, names, thing="array"):
 
 
 def check_sparse(folder, array, names):
-    path = f"{folder}/matrix.rds"
+    path, rising = f"{folder}/matrix.rds", array.rising()
 
     def check(out, kind, found, wanted):
         name, kind = ("lgCMatrix", kind) if wanted.dtype == bool else ("dgCMatrix", "double")
         check_head(path, out, [name, kind, *map(str, reversed(array.shape))])
         check_names(path, out, reversed(names))
-        for slot, part in [("i", array.indices), ("p", array.indptr)]:
+        for slot, part in [("i", rising.indices), ("p", rising.indptr)]:
             same_array(path, np.fromfile(f"{out}/{slot}", "int32"), part.astype("int32"))
         found = np.fromfile(f"{out}/x", "int32" if wanted.dtype == bool else "float64")
         same_numbers(path, found, wanted)
+        looked_up = np.fromfile(f"{out}/looked_up", "float64")
+        if len(looked_up):
+            same_numbers(f"{path} [i, j]", looked_up, rising.dense().astype("float64"))
 
-    check_file(path, array.data, check)
+    check_file(path, rising.data, check)
     if array.shape[0] * array.shape[1] < 1e6:
         check_dense(folder, array.dense(), names, "dense")

@@ -25,6 +25,7 @@ def arrays(path):
 def main():
     for path in sys.stdin:
         folder = sys.stdin.readline().rstrip("\n")
+        sys.stdin.readline()
         try:
             said = {}
             for name, array in arrays(path.rstrip("\n")).items():

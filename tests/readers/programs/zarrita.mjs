@@ -6,6 +6,7 @@ import * as zarr from 'zarrita';
 
 let path = null;
 for await (const line of createInterface({ input: process.stdin })) {
+  if (line === '') continue;
   if (path === null) { path = line; continue; }
   let said;
   try {
