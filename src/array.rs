@@ -79,7 +79,7 @@ fn row_range(path: &Path, meta: &SparseMeta, row: u64, pair: &[u8]) -> Result<st
     let mut bounds = Vec::with_capacity(2);
     decode_integers(meta.indptr_dtype, pair, &mut bounds);
     match bounds[..] {
-        [start, end] if start <= end && end <= meta.nnz => Ok(start..end),
+        [start, end] if meta.indptr_rule().holds(row, &bounds) => Ok(start..end),
         _ => {
             let text = |bound: &u64| integer_text(meta.indptr_dtype, *bound);
             let bounds: Vec<_> = bounds.iter().map(text).collect();

@@ -17,7 +17,8 @@ use crate::names::NameFiles;
 use crate::offsets::KnownOffsets;
 use crate::source::Source;
 use crate::staging::is_unfinished;
-use crate::store::{FileKind, Rights, Stat, Store, stem, with_suffix};
+use crate::store::{FileKind, Stat, Store, stem, with_suffix};
+use crate::task;
 use listed::Listed;
 
 /// What the mount adds to the root of the tree; a file of the store of that name steps aside.
@@ -148,8 +149,8 @@ impl StoredArray {
     /// A number that differs between versions of the array and of its names.
     pub fn version(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        self.sources().for_each(|source| source.stat().identity.hash(&mut hasher));
-        self.names.identities().hash(&mut hasher);
+        self.sources().for_each(|source| source.version().hash(&mut hasher));
+        self.names.versions().hash(&mut hasher);
         hasher.finish()
     }
 
@@ -190,8 +191,8 @@ pub struct Directory {
     pub real: PathBuf,
     /// The directories passed on the way, itself the last.
     passed: Vec<PathBuf>,
-    /// Rights of those that a link led past.
-    behind: Vec<Rights>,
+    /// Those that a link to it led past.
+    pub behind: Vec<PathBuf>,
 }
 
 /// What a name in the mount stands for.
@@ -202,7 +203,7 @@ pub enum Entry {
     /// A file that belongs to no array.
     Plain(Source),
     /// An array, shown as a folder.
-    Array(StoredArray),
+    Array(Box<StoredArray>),
 }
 
 /// The names in a directory of the store, before anything was looked at.
@@ -273,7 +274,9 @@ impl Directory {
             return store.stat_root();
         }
         let mut stat = store.stat(&self.real)?;
-        stat.rights = self.behind.iter().fold(stat.rights, |rights, directory| rights.behind(directory));
+        for directory in &self.behind {
+            stat.rights = stat.rights.behind(&store.stat(directory)?.rights);
+        }
         Ok(stat)
     }
 
@@ -319,7 +322,7 @@ impl Directory {
             What::Array(stem) | What::LoneYaml(stem) => {
                 let mut array = StoredArray::load(store, &self.real.join(stem))?;
                 array.path = self.join(stem);
-                Ok(Some(Entry::Array(array)))
+                Ok(Some(Entry::Array(Box::new(array))))
             }
             What::Other(name) => match self.is_part_of_an_array(store, names, name) {
                 true => Ok(None),
@@ -331,11 +334,11 @@ impl Directory {
     fn other(&self, store: &Arc<Store>, name: &OsStr, kind: Option<FileKind>) -> Result<Option<Entry>> {
         let path = self.real.join(name);
         match kind {
-            Some(FileKind::Directory) => self.step(store, name, path).map(Some),
+            Some(FileKind::Directory) => self.step(store, name, path, Vec::new()).map(Some),
             Some(FileKind::Link) => {
-                let target = store.resolve(&path)?;
-                match store.stat(&target)?.kind {
-                    FileKind::Directory => self.step(store, name, target).map(Some),
+                let way = store.resolve(&path)?;
+                match store.stat(&way.end)?.kind {
+                    FileKind::Directory => self.step(store, name, way.end, way.passed).map(Some),
                     _ => Source::find(store, &path).map(|file| Some(Entry::Plain(file))),
                 }
             }
@@ -343,16 +346,12 @@ impl Directory {
         }
     }
 
-    /// The sub-directory `name`, which is at `real`.
-    fn step(&self, store: &Store, name: &OsStr, real: PathBuf) -> Result<Entry> {
+    /// The sub-directory `name`, which is at `real`, where a link led past the directories `behind`.
+    fn step(&self, store: &Store, name: &OsStr, real: PathBuf, behind: Vec<PathBuf>) -> Result<Entry> {
         if self.passed.contains(&real) {
             return Err(Error::Link { path: self.join(name), why: "in a circle" });
         }
         store.stat(&real)?;
-        let mut behind = self.behind.clone();
-        if real.parent() != Some(&self.real) {
-            behind.extend(store.passage(&real)?);
-        }
         let passed = self.passed.iter().chain([&real]).cloned().collect();
         Ok(Entry::Directory(Self { path: self.join(name), real, passed, behind }))
     }
@@ -394,6 +393,16 @@ fn claims_an_array(store: &Arc<Store>, yaml: &Path) -> bool {
 }
 
 impl Names {
+    /// Number of names that were listed.
+    pub fn len(&self) -> usize {
+        if let Kinds::Listed(kinds) = &self.kinds { kinds.len() } else { 0 }
+    }
+
+    /// Whether none were.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// All names that the mount may show, in order: some may turn out to be part of an array.
     pub fn shown(&self) -> impl Iterator<Item = Shown> {
         self.shown_from(0).map(|(_, shown)| shown)
@@ -512,14 +521,16 @@ pub enum Finding {
     Clash(PathBuf, PathBuf),
 }
 
-/// Walks the whole store, in order, and reports the arrays and what is broken.
+/// Walks the whole store, in order, and reports the arrays and what is broken; not to the end where nobody waits
+/// for it any more.
 pub fn walk(store: &Arc<Store>, report: &mut dyn FnMut(Finding)) {
     let mut ahead = vec![Directory::root()];
     while let Some(directory) = ahead.pop() {
         let names = match directory.names(store) {
             Ok(names) => names,
             Err(error) => {
-                report(Finding::Broken(directory.path, error));
+                let is_root = directory.path.as_os_str().is_empty();
+                report(Finding::Broken(if is_root { ".".into() } else { directory.path }, error));
                 continue;
             }
         };
@@ -528,8 +539,11 @@ pub fn walk(store: &Arc<Store>, report: &mut dyn FnMut(Finding)) {
         }
         let mut below = Vec::new();
         for shown in names.shown() {
+            if task::check().is_err() {
+                return;
+            }
             match directory.entry(store, &names, &shown) {
-                Ok(Some(Entry::Array(array))) => report(Finding::Array(Box::new(array))),
+                Ok(Some(Entry::Array(array))) => report(Finding::Array(array)),
                 Ok(Some(Entry::Directory(directory))) => below.push(directory),
                 Ok(Some(Entry::Plain(_)) | None) => {}
                 Err(error) => report(Finding::Broken(directory.join(shown.subject()), error)),

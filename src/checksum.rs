@@ -16,6 +16,7 @@ use crate::catalog::StoredArray;
 use crate::error::Result;
 use crate::memo::Key;
 use crate::source::Source;
+use crate::task;
 use crate::vfile::{Extent, Fill, Generate, VirtualFile};
 
 /// Bytes that a thread reads at once, and so the memory it takes.
@@ -67,7 +68,7 @@ impl Generate for Field {
     }
 }
 
-/// The CRC-32 of a whole file, read by as many threads as there are cores.
+/// The CRC-32 of a whole file, read by as many threads as there are cores, for as long as anybody waits for it.
 ///
 /// # Errors
 ///
@@ -83,14 +84,19 @@ pub fn crc32_of(file: &VirtualFile) -> Result<u32> {
         done: Mutex::new(vec![None; count]),
     };
     let cores = thread::available_parallelism().map_or(1, Into::into);
+    let task = task::inherit();
     thread::scope(|scope| {
         let others: Vec<_> = (1..cores.min(count))
             // Where there is no room for another thread, fewer do the work.
             .filter_map(|_| {
-                thread::Builder::new().name("crc32".into()).spawn_scoped(scope, || pass.work()).ok()
+                thread::Builder::new()
+                    .name("crc32".into())
+                    .spawn_scoped(scope, || task.help(|| pass.work()))
+                    .ok()
             })
             .collect();
-        let own = pass.work();
+        // As a helper as well: a pass that is half done waits for what others are at.
+        let own = task.help(|| pass.work());
         let of_others = others
             .into_iter()
             .map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
@@ -135,6 +141,7 @@ impl Pass<'_> {
         let mut hasher = Hasher::new();
         let mut at = start;
         while at < end {
+            task::check()?;
             buffer.resize(usize::try_from(end - at).unwrap_or(BUFFER).min(BUFFER), 0);
             self.file.read_exact_at(at, buffer)?;
             hasher.update(buffer);

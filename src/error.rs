@@ -50,18 +50,17 @@ pub enum Error {
         /// Bytes that are left.
         found: u64,
     },
-    /// What is computed of a file turned out to have fewer bytes than its size said: the file was written
-    /// after the size was told.
+    /// What is computed of a file has not the bytes that its size said: the file was written after that was told.
     #[error(
-        "{}: what is made of it is too short: expected {expected} bytes, found {found}; was it written meanwhile?",
+        "{}: what is made of it is not as long as was told: expected {expected} bytes, found {found}",
         shown(path)
     )]
     Short {
         /// The file that the content comes of.
         path: PathBuf,
-        /// Bytes that the read was to reach to.
+        /// Bytes that there were to be.
         expected: u64,
-        /// Bytes that it could be given.
+        /// Bytes that there are.
         found: u64,
     },
     /// A symbolic link that the store must not follow.
@@ -86,6 +85,9 @@ pub enum Error {
         /// Its kind, type and shape, or the names of its files.
         found: String,
     },
+    /// It was not done: whoever it is for waits no longer, or it takes longer than the thread may take.
+    #[error("left unfinished")]
+    Unfinished,
     /// The caller asked for something that this array cannot give.
     #[error("{}: {why}", shown(path))]
     Refused {

@@ -4,12 +4,14 @@
 //! `data_dtype`, `indices_dtype`, `indptr_dtype`, `shape` and `nnz`. Keys may stand in any order
 //! and any YAML style; other keys are ignored.
 
+mod indptr;
 mod keys;
 
 use std::fmt;
 
 use crate::dtype::Dtype;
 
+pub use indptr::{Broken, IndptrRule};
 pub use keys::Keys;
 
 /// The longest metadata that is read, in bytes: nothing in the format needs more, and a parser
@@ -149,6 +151,13 @@ pub struct SparseMeta {
     pub shape: [u64; 2],
     /// Number of stored elements.
     pub nnz: u64,
+}
+
+impl SparseMeta {
+    /// What the numbers of `indptr` must be.
+    pub const fn indptr_rule(&self) -> IndptrRule {
+        IndptrRule { rows: self.shape[0], nnz: self.nnz }
+    }
 }
 
 /// The metadata of an array of either kind.

@@ -9,37 +9,42 @@
 
 mod adapter;
 mod changes;
+mod clients;
 mod confine;
 mod convert;
 mod entries;
+mod failures;
 mod gate;
-mod lane;
+mod mounted;
 mod notifier;
 mod passthrough;
+mod request;
+mod room;
+mod serving;
+mod slow_pool;
 mod watch;
 
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Weak, mpsc};
-use std::thread::JoinHandle;
 
 use fuser::{Config, MountOption, Session, SessionACL};
 
 use crate::generation::Listener;
-use crate::mountpoint;
+use crate::mountpoint::{self, Device};
 use crate::tree::Tree;
 use adapter::ArrayFs;
 use confine::confine;
-use entries::Entries;
 use gate::Gate;
-use notifier::{Connection, Notifier};
+use mounted::{Ending, Event, Inner, Served, Side};
+use notifier::Connection;
 use passthrough::Backings;
 use watch::{Watch, Watching};
 
 pub use convert::MOMENT;
+pub use mounted::{Mounted, Teller};
 
 /// How to mount.
 #[derive(Clone, Copy, Debug)]
@@ -62,60 +67,6 @@ impl Default for Options {
 /// Bytes that the kernel reads ahead, where we may tell it.
 const READ_AHEAD_KIB: u32 = 1024;
 
-/// A mounted tree, served by threads of its own.
-#[derive(Debug)]
-pub struct Mounted {
-    served: Vec<JoinHandle<io::Result<()>>>,
-    teller: Teller,
-}
-
-/// What tells the kernel of changes in the store.
-#[derive(Clone, Debug)]
-pub struct Teller(Arc<Notifier>);
-
-impl Teller {
-    /// Tells nothing any more. To be called before the process ends while the tree is mounted, lest the kernel
-    /// waits for ever for a process that is gone.
-    pub fn stop(&self) {
-        self.0.stop();
-    }
-}
-
-impl Mounted {
-    /// What these connections serve; from here on they are told of changes in the store.
-    fn new<const N: usize>(tree: &Tree, served: [Served; N], watch: Option<Arc<Watching>>) -> Self {
-        let (mut threads, mut connections, mut entries) = (Vec::new(), Vec::new(), Vec::new());
-        for served in served {
-            threads.push(served.thread);
-            connections.push(served.connection);
-            entries.push(served.entries);
-        }
-        let notifier = Arc::new(Notifier::new(connections));
-        if let Some(watching) = &watch {
-            match changes::Teller::start(tree, &watching.0, &notifier, entries) {
-                Ok(()) => drop(tree.set_changes_told(true)),
-                Err(error) => log::warn!("changes in the store show after a moment only: {error}"),
-            }
-        }
-        Self { served: threads, teller: Teller(notifier) }
-    }
-
-    /// What tells the kernel of changes.
-    pub fn teller(&self) -> Teller {
-        self.teller.clone()
-    }
-
-    /// Waits until the tree is unmounted, by whomever, and nobody reads it any more.
-    ///
-    /// # Errors
-    ///
-    /// What the connection to the kernel ended with, if not an unmount.
-    pub fn wait(self) -> io::Result<()> {
-        let panicked = |_| Err(io::Error::other("a thread that served has panicked"));
-        self.served.into_iter().try_for_each(|served| served.join().unwrap_or_else(panicked))
-    }
-}
-
 /// Mounts a tree on the directory `mountpoint`: read-only, without devices, set-id bits and programs.
 /// When this returns, the mount is ready.
 ///
@@ -129,24 +80,33 @@ pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Mou
         true => Some("only root may use it"),
         false => Some("switched off by --no-passthrough"),
     };
+    let connections = if why_not.is_none() { 2 } else { 1 };
+    room::check(connections * options.threads)?;
     if let Some(why) = why_not {
         return mount_single(tree, mountpoint, options, why);
     }
-    let linked = tree.linked();
-    let watch = watch(tree);
-    let outer = ArrayFs::new(linked.clone(), Some(Backings::new(linked)), watch.clone());
+    let (linked, watch, events) = (tree.linked(), watch(tree), mpsc::channel());
+    let backings = Backings::new(linked.clone());
+    let inner = Inner {
+        tree: tree.clone(),
+        options,
+        watch: watch.as_ref().map(Arc::downgrade).unwrap_or_default(),
+        entries: Arc::default(),
+        is_passthrough: backings.is_possible(),
+    };
+    let outer = ArrayFs::new(linked, Some(backings), watch.clone(), options.threads);
     // Whoever comes early must not find links that lead nowhere yet.
     let links = Arc::new(Gate::default());
-    let outer = serve(outer.with_links_behind(&links), tree, mountpoint, options)?;
-    let inner = ArrayFs::new(tree.clone(), None, watch.clone());
-    match serve(inner, tree, &mountpoint.join(Tree::inner()), options) {
-        Ok(inner) => {
+    let outer = outer.with_links_behind(&links);
+    let outer = serve(outer, tree, mountpoint, options, Ending::new(&events.0, 0))?;
+    match inner.mount(mountpoint, &events.0, 1) {
+        Ok(served) => {
             links.open();
-            Ok(Mounted::new(tree, [outer, inner], watch))
+            Ok(Mounted::new(tree, [outer, served], Some(inner), watch.as_deref(), events))
         }
         Err(error) => {
             mountpoint::unmount(mountpoint).map_err(io::Error::other)?;
-            let _ = outer.thread.join();
+            while events.1.recv().is_ok_and(|event| !matches!(event, Event::Ended(0, _))) {}
             log::warn!("no second mount inside the first, so no passthrough: {error}");
             mount_single(tree, mountpoint, options, "the system does not let one mount be inside another")
         }
@@ -159,9 +119,10 @@ fn mount_single(tree: &Tree, mountpoint: &Path, options: Options, why: &str) -> 
         log::warn!("no passthrough: {why}; all else works");
     }
     passthrough::describe(tree, Some(why));
-    let watch = watch(tree);
-    let single = serve(ArrayFs::new(tree.clone(), None, watch.clone()), tree, mountpoint, options)?;
-    Ok(Mounted::new(tree, [single], watch))
+    let (watch, events) = (watch(tree), mpsc::channel());
+    let single = ArrayFs::new(tree.clone(), None, watch.clone(), options.threads);
+    let single = serve(single, tree, mountpoint, options, Ending::new(&events.0, 0))?;
+    Ok(Mounted::new(tree, [single], None, watch.as_deref(), events))
 }
 
 /// A watch for changes in the store, if the system has one for us.
@@ -172,31 +133,40 @@ fn watch(tree: &Tree) -> Option<Arc<Watching>> {
     Some(Arc::new(Watching(watch)))
 }
 
-/// A connection that is served.
-struct Served {
-    thread: JoinHandle<io::Result<()>>,
-    connection: Connection,
-    entries: Arc<Entries>,
-}
-
-fn serve(fs: ArrayFs, tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Served> {
-    let entries = fs.entries();
+fn serve(
+    fs: ArrayFs,
+    tree: &Tree,
+    mountpoint: &Path,
+    options: Options,
+    ending: Ending,
+) -> io::Result<Served> {
+    let (entries, number) = (fs.entries(), ending.number);
     let session = Session::new(fs, mountpoint, &config(tree, options))?;
     let device = File::from(session.as_fd().try_clone_to_owned()?);
-    let store = tree.store().path().to_owned();
+    let store = Arc::clone(tree.store());
     let (say, is_confined) = mpsc::channel();
-    // Not `Session::spawn`: that unmounts where it is dropped, and this mount outlives its maker.
-    let thread = std::thread::Builder::new().name("serve".into()).spawn(move || {
+    std::thread::Builder::new().name("serve".into()).spawn(move || {
         let _ = say.send(confine(&store));
-        session.run()
+        ending.with(run(session));
     })?;
     describe_rights(tree, is_confined.recv().map_err(io::Error::other)?);
-    if let Err(error) = read_ahead(mountpoint) {
+    let side = Side::new(mountpoint, number).inspect_err(|_| drop(mountpoint::unmount(mountpoint)))?;
+    if let Err(error) = read_ahead(side.device()) {
         log::debug!("the kernel keeps its own read-ahead: {error}");
     }
     // What the system calls the connection is the device's number of what is mounted.
-    let number = fs::metadata(mountpoint).ok().map(|meta| nix::sys::stat::minor(meta.dev()));
-    Ok(Served { thread, connection: Connection { device, number }, entries })
+    let connection = Connection { device, number: Some(side.device().minor()) };
+    Ok(Served { connection, entries, side })
+}
+
+/// Serves a connection until it ends. What is mounted then is left alone: where this one was, there may be
+/// another by now, and `fuser` would unmount whatever it finds.
+fn run(session: Session<ArrayFs>) -> io::Result<()> {
+    let nobody = std::thread::Builder::new().spawn(|| Ok(()))?;
+    let mut served = session.spawn()?;
+    let thread = std::mem::replace(&mut served.guard, nobody);
+    std::mem::forget(served);
+    thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread that served has panicked")))
 }
 
 /// Puts down for `.arrayfs/mount.yaml` whether the threads that serve are held to what they need.
@@ -234,8 +204,6 @@ fn config(tree: &Tree, options: Options) -> Config {
 }
 
 /// Makes the kernel read ahead by more than the 128 KiB that a connection can ask for.
-fn read_ahead(mountpoint: &Path) -> io::Result<()> {
-    let device = fs::metadata(mountpoint)?.dev();
-    let (major, minor) = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
-    fs::write(format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb"), READ_AHEAD_KIB.to_string())
+fn read_ahead(device: Device) -> io::Result<()> {
+    fs::write(format!("/sys/class/bdi/{device}/read_ahead_kb"), READ_AHEAD_KIB.to_string())
 }

@@ -202,9 +202,11 @@ impl Generations {
     /// Looks at the files in which somebody was seen who writes, and tells whether there still are any.
     pub fn look_at_written(&self) -> bool {
         let known: Vec<_> = lock(&self.known).values().filter_map(Weak::upgrade).collect();
-        let written = known.iter().filter(|generation| is_written(generation.number()));
-        written
-            .fold(false, |is_any, generation| is_written(self.watch(generation, Generation::look)) || is_any)
+        let mut is_any = false;
+        for generation in known.iter().filter(|generation| is_written(generation.number())) {
+            is_any |= is_written(self.watch(generation, Generation::look));
+        }
+        is_any
     }
 
     /// What happened was not told: any file may have been written.

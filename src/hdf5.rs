@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::vfile::{Extent, VirtualFile};
 use encode::{Header, Heap, NOWHERE, sealed};
 
-pub use content::{array, counts, csr, left_out, names, names_or_numbers, parts, words};
+pub use content::{array, counts, csr, csr_blocks, left_out, names, names_or_numbers, parts, words};
 
 /// The value of an attribute.
 #[derive(Clone, Debug)]

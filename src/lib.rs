@@ -35,7 +35,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Data flows one way, and so do the imports: [`error`], [`dtype`], [`format`](mod@format), [`select`],
+//! Data flows one way, and so do the imports: [`error`], `task`, [`dtype`], [`format`](mod@format), [`select`],
 //! [`open_files`], [`generation`], [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`staging`], [`memory_mapping`],
 //! `import`, [`memo`], [`offsets`], [`catalog`], [`check`], [`vfile`], [`checksum`], [`gzip`], [`cast`], [`grid`], [`strings`], [`part`],
 //! [`hdf5`], [`text`], [`view`], `verify`, [`tree`], [`mountpoint`], [`fuse`].
@@ -69,6 +69,7 @@ pub mod source;
 pub mod staging;
 pub mod store;
 pub mod strings;
+mod task;
 pub mod text;
 pub mod tree;
 #[cfg(feature = "verify")]

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::error::Result;
 use crate::select::Rows;
+use crate::task::Flight;
 
 /// What a number was computed of.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -32,8 +33,7 @@ struct Slots {
 #[derive(Debug, Default)]
 struct Slot {
     number: OnceLock<u32>,
-    /// Held by whoever computes it.
-    computing: Mutex<()>,
+    flight: Flight,
 }
 
 impl Memo {
@@ -47,21 +47,16 @@ impl Memo {
     }
 
     /// The number, computed if it is not known. Of several who ask at once one computes and the others
-    /// wait.
+    /// wait, or come back when it is there.
     ///
     /// # Errors
     ///
-    /// What `compute` gives; that is not remembered, and the next who asks tries again.
+    /// What `compute` gives; that is not remembered, and the next who asks tries again. [`crate::Error::Unfinished`]
+    /// where another computes and this thread has better things to do than to wait.
     pub fn get_or_compute(&self, key: Key, compute: impl FnOnce() -> Result<u32>) -> Result<u32> {
         let slot = self.slot(key);
-        if let Some(number) = slot.number.get() {
-            return Ok(*number);
-        }
-        let _computing = slot.computing.lock().unwrap_or_else(PoisonError::into_inner);
-        match slot.number.get() {
-            Some(number) => Ok(*number),
-            None => compute().map(|number| *slot.number.get_or_init(|| number)),
-        }
+        let compute = || compute().map(|number| *slot.number.get_or_init(|| number));
+        slot.flight.run(|| slot.number.get().copied(), compute)
     }
 
     fn slot(&self, key: Key) -> Arc<Slot> {

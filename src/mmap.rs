@@ -263,37 +263,55 @@ impl MmapCache {
         let identity = Stat::of(&meta).identity;
         let wanted = part(path, offset, size, identity.size)?;
         let whole = wanted.offset == 0 && wanted.size == identity.size;
-        let mut mappings = self.lock();
-        let mut find = |mode, offset, size| {
-            let key = Key { path: path.to_owned(), mode, offset, size };
-            let mapping = mappings.get(&key)?.upgrade()?;
-            if !mapping.shows(&identity) {
-                mappings.remove(&key);
-                return None;
-            }
-            Some(mapping)
-        };
-        let modes = if mode == Mode::Read { &[Mode::ReadWrite, Mode::Read][..] } else { &[Mode::ReadWrite] };
-        for &existing in modes {
-            if let Some(mapping) = find(existing, 0, 0) {
-                return Ok(handle(mapping, wanted.offset, wanted, mode));
-            }
-            if let Some(mapping) = find(existing, wanted.offset, wanted.size) {
-                return Ok(handle(mapping, 0, wanted, mode));
-            }
+        // Those that are found and not used may be the last of theirs: let go of, as everything that the system is
+        // asked for is done, while others may look.
+        let mut unused = Vec::new();
+        if let Some(found) = find(&mut self.lock(), path, mode, &wanted, &identity, &mut unused) {
+            return Ok(found);
         }
         let mapping = Arc::new(Mapping::new(path, mode, file, &wanted, identity)?);
+        let mut mappings = self.lock();
+        // Another may have been quicker.
+        if let Some(found) = find(&mut mappings, path, mode, &wanted, &identity, &mut unused) {
+            drop(mappings);
+            return Ok(found);
+        }
         let key = Key { path: path.to_owned(), mode, offset, size: if whole { 0 } else { wanted.size } };
         if mappings.len() == mappings.capacity() {
             mappings.retain(|_, mapping| mapping.strong_count() > 0);
         }
         mappings.insert(key, Arc::downgrade(&mapping));
+        drop(mappings);
         Ok(handle(mapping, 0, wanted, mode))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Weak<Mapping>>> {
         self.mappings.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The wanted part of a mapping that is there already; `unused` are those of other versions.
+fn find(
+    mappings: &mut HashMap<Key, Weak<Mapping>>,
+    path: &Path,
+    mode: Mode,
+    wanted: &Range,
+    identity: &Identity,
+    unused: &mut Vec<Arc<Mapping>>,
+) -> Option<MmapBytes> {
+    let modes = if mode == Mode::Read { &[Mode::ReadWrite, Mode::Read][..] } else { &[Mode::ReadWrite] };
+    for &existing in modes {
+        for (offset, size, start) in [(0, 0, wanted.offset), (wanted.offset, wanted.size, 0)] {
+            let key = Key { path: path.to_owned(), mode: existing, offset, size };
+            let Some(mapping) = mappings.get(&key).and_then(Weak::upgrade) else { continue };
+            if mapping.shows(identity) {
+                return Some(handle(mapping, start, *wanted, mode));
+            }
+            mappings.remove(&key);
+            unused.push(mapping);
+        }
+    }
+    None
 }
 
 /// The part of a file of `file_size` bytes that was asked for; a size of zero reaches to its end.
@@ -341,6 +359,19 @@ pub fn allow_maximal_open_files() -> Result<u64> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(fail)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(fail)?;
     Ok(hard)
+}
+
+/// Has all threads share one heap, where the addresses of this process are limited (`ulimit -v`): each would
+/// otherwise take 64 MiB of them for a heap of its own.
+pub fn spare_addresses() {
+    if getrlimit(Resource::RLIMIT_AS).is_ok_and(|(soft, _)| soft == libc::RLIM_INFINITY) {
+        return;
+    }
+    // SAFETY: this sets a number in the allocator, before there are threads.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
 }
 
 /// Has large buffers mapped one by one, so that a part of one that is never used takes no memory.

@@ -1,55 +1,31 @@
 //! Where a tree may be mounted, what is mounted there already, and how to take it away.
 
-use std::fs;
+mod place;
+mod server;
+mod table;
+
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use nix::mount::{MntFlags, umount2};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::{Error, Result};
+use place::locate;
+use server::Server;
+pub use server::Sign;
+pub use table::Device;
+use table::{Mount, Table};
 
-/// What the mounts of this program are called in the system's table.
-const TYPE: &str = "fuse.arrayfs";
+/// How long what is mounted is waited for to answer, before it is called dead.
+const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A line of the system's table of mounts.
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct Mount {
-    target: PathBuf,
-    kind: String,
-}
-
-/// The mounts of this process's file tree, in the order they were made.
-fn mounts() -> Result<Vec<Mount>> {
-    let table = "/proc/self/mountinfo";
-    let text = fs::read(table).map_err(|e| Error::io(table, "read", e))?;
-    Ok(text.split(|byte| *byte == b'\n').filter_map(parse_mount).collect())
-}
-
-/// `36 35 98:0 /root /target options … - type source options`, see proc(5).
-fn parse_mount(line: &[u8]) -> Option<Mount> {
-    let mut fields = line.split(|byte| *byte == b' ');
-    let target = unescape(fields.nth(4)?);
-    fields.find(|field| *field == b"-")?;
-    let kind = String::from_utf8_lossy(fields.next()?).into_owned();
-    Some(Mount { target, kind })
-}
-
-/// Blanks, newlines and backslashes stand in the table as `\040` and the like.
-fn unescape(field: &[u8]) -> PathBuf {
-    let mut bytes = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let [first, after @ ..] = rest {
-        let octal = after.get(..3).filter(|_| *first == b'\\');
-        let value = octal.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
-        bytes.push(value.unwrap_or(*first));
-        rest = if value.is_some() { &after[3..] } else { after };
-    }
-    std::ffi::OsString::from_vec(bytes).into()
-}
-
-/// The absolute path of a mountpoint, the last name not followed into what is mounted there: a mount
+/// The absolute path of a directory to mount on, the last name not followed into what is mounted there: a mount
 /// whose server is gone answers nothing.
 fn absolute(path: &Path) -> Result<PathBuf> {
     let fail = |e| Error::io(path, "find", e);
@@ -58,7 +34,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
         (Some(parent), Some(name)) => {
             let found = fs::canonicalize(parent).map_err(fail)?.join(name);
             // A link to the mountpoint is as good as the mountpoint.
-            let is_link = fs::symlink_metadata(&found).is_ok_and(|meta| meta.is_symlink());
+            let is_link = fs::read_link(&found).is_ok();
             if is_link { fs::canonicalize(&found).map_err(fail) } else { Ok(found) }
         }
         _ => fs::canonicalize(&whole).map_err(fail),
@@ -83,8 +59,7 @@ pub enum Ground {
 pub fn prepare(path: &Path, store: &Path) -> Result<Ground> {
     let target = absolute(path)?;
     let refuse = |why: &str| Err(Error::refused(path, why));
-    // Not `stat`, which the kernel may answer by itself.
-    let dead = matches!(fs::read_dir(&target), Err(e) if e.raw_os_error() == Some(libc::ENOTCONN));
+    let dead = Table::read()?.is_ours(&target) && is_dead(&target)?;
     if dead {
         detach(&target)?;
     }
@@ -100,7 +75,7 @@ pub fn prepare(path: &Path, store: &Path) -> Result<Ground> {
     if target.starts_with(store) {
         return refuse("inside the store that is to be mounted; mount it somewhere else");
     }
-    if mounts()?.iter().any(|mount| mount.target == target) {
+    if Table::read()?.on(&target).is_some() {
         return refuse("something is mounted there already; unmount it first, or choose another directory");
     }
     let mut entries = fs::read_dir(&target).map_err(|e| Error::io(path, "look into", e))?;
@@ -110,16 +85,64 @@ pub fn prepare(path: &Path, store: &Path) -> Result<Ground> {
     Ok(if dead { Ground::Cleared } else { Ground::Empty })
 }
 
+/// Whether nobody serves any more what is mounted there.
+///
+/// # Errors
+///
+/// [`Error::Refused`] when whoever serves it does not answer.
+fn is_dead(target: &Path) -> Result<bool> {
+    let (say, answer) = mpsc::channel();
+    let asked = target.to_owned();
+    // Not `stat`, which the kernel may answer by itself.
+    let ask = move || say.send(fs::read_dir(asked).map(drop));
+    std::thread::Builder::new()
+        .name("ask".into())
+        .spawn(ask)
+        .map_err(|e| Error::io(target, "look into", e))?;
+    match answer.recv_timeout(PATIENCE) {
+        Ok(answer) => Ok(answer.is_err_and(|e| e.raw_os_error() == Some(libc::ENOTCONN))),
+        Err(_) => Err(Error::refused(
+            target,
+            "an arrayfs is mounted there already, and does not answer; `arrayfs unmount` takes it away",
+        )),
+    }
+}
+
 /// Takes away the tree that is mounted on `path`, alive or dead; programs that have files of it
-/// open go on with them.
+/// open go on with them. Nobody who serves it is asked, so none can hold this up.
 ///
 /// # Errors
 ///
 /// [`Error::Refused`] when no tree of this program is mounted there.
 pub fn unmount(path: &Path) -> Result<()> {
-    let target = absolute(path)?;
-    match mounts()?.iter().rfind(|mount| mount.target == target) {
-        Some(mount) if mount.kind == TYPE => detach(&target),
+    take_away(path).map(drop)
+}
+
+/// As [`unmount`], and waits until the store's file system is free, unless that may take long: for programs
+/// that have files open, or for a server that is stopped or waits for a disk.
+///
+/// Not for whoever serves the tree itself.
+///
+/// # Errors
+///
+/// As [`unmount`].
+pub fn unmount_and_wait(path: &Path) -> Result<()> {
+    let (servers, mounts) = take_away(path)?;
+    servers.into_iter().for_each(|server| server.wait(&mounts));
+    Ok(())
+}
+
+/// Takes a tree away, and returns who served it by which mounts.
+fn take_away(path: &Path) -> Result<(Vec<Server>, Vec<Mount>)> {
+    let table = Table::read()?;
+    let target = locate(path, &table)?;
+    match table.on(&target) {
+        Some(mount) if mount.is_ours() => {
+            let mounts: Vec<_> = table.ours_below(&target).cloned().collect();
+            let servers = Server::of(&mounts);
+            detach(&target)?;
+            Ok((servers, mounts))
+        }
         Some(mount) => {
             Err(Error::refused(path, format!("a mount of another kind ({}), not of arrayfs", mount.kind)))
         }
@@ -127,9 +150,39 @@ pub fn unmount(path: &Path) -> Result<()> {
     }
 }
 
+/// Tells of each time that something was mounted or unmounted, anywhere.
+#[derive(Debug)]
+pub struct Changes(File);
+
+impl Changes {
+    /// From here on.
+    ///
+    /// # Errors
+    ///
+    /// When the table of mounts cannot be read.
+    pub fn new() -> io::Result<Self> {
+        File::open(table::PATH).map(Self)
+    }
+
+    /// Waits for the next.
+    ///
+    /// # Errors
+    ///
+    /// When the table of mounts cannot be watched.
+    pub fn wait(&self) -> io::Result<()> {
+        let mut wanted = [PollFd::new(self.0.as_fd(), PollFlags::POLLPRI)];
+        loop {
+            match poll(&mut wanted, PollTimeout::NONE) {
+                Err(nix::Error::EINTR) => {}
+                done => return done.map(drop).map_err(io::Error::from),
+            }
+        }
+    }
+}
+
 /// Detaches what is mounted on `target` at once; what is in use goes on until it is done with.
 fn detach(target: &Path) -> Result<()> {
-    match umount2(target, MntFlags::MNT_DETACH) {
+    match umount2(target, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
         Ok(()) => Ok(()),
         Err(nix::Error::EPERM) => detach_as_user(target),
         Err(errno) => Err(Error::io(target, "unmount", errno.into())),
@@ -145,20 +198,5 @@ fn detach_as_user(target: &Path) -> Result<()> {
         Some(output) if output.status.success() => Ok(()),
         Some(output) => Err(Error::refused(target, String::from_utf8_lossy(&output.stderr).trim())),
         None => Err(Error::refused(target, "unmounting needs fusermount3: install the package fuse3")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_of_mounts_is_read() {
-        let line = b"36 35 98:0 / /mnt/a\\040b\\134 rw,noatime master:1 - fuse.arrayfs /data/x rw,user_id=0";
-        let mount = parse_mount(line).unwrap();
-        assert_eq!(mount, Mount { target: "/mnt/a b\\".into(), kind: TYPE.into() });
-        assert_eq!(parse_mount(b""), None);
-        assert_eq!(unescape(b"a\\0"), Path::new("a\\0"));
-        assert!(mounts().unwrap().iter().any(|mount| mount.target == Path::new("/proc")));
     }
 }

@@ -13,13 +13,16 @@ mod text;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use crate::error::one_line;
+use crate::error::{Result, one_line};
 pub use daf::{idle_axes, idle_words};
 pub use files::{COLUMN_NAMES, NameFiles, ROW_NAMES};
 use index::Index;
 use quoted::Gain;
 pub use quoted::write_quoted;
 pub use text::LONGEST_NAME;
+
+/// Names that are looked at before it is asked again whether anybody waits for them.
+const MANY: u64 = 1 << 16;
 
 /// The names along one axis of an array, in order.
 #[derive(Debug, Default)]
@@ -39,10 +42,14 @@ pub struct Labels {
 
 impl Labels {
     /// The names that end there in the text; so many of them had bytes that are no UTF-8.
-    fn new(source: PathBuf, text: String, ends: Vec<u32>, mended: u64) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Unfinished`] when nobody waits for them any more.
+    fn new(source: PathBuf, text: String, ends: Vec<u32>, mended: u64) -> Result<Self> {
         let mut labels = Self { source, text, ends, mended, ..Self::default() };
-        labels.index = Index::new(&labels);
-        labels
+        labels.index = Index::new(&labels)?;
+        Ok(labels)
     }
 
     /// What is odd about them, in words.

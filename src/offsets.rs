@@ -15,6 +15,7 @@ use std::thread;
 
 use crate::error::Result;
 use crate::select::Rows;
+use crate::task::{self, Flight};
 
 /// The least cells of a block.
 const LEAST_CELLS: u64 = 1024;
@@ -125,11 +126,13 @@ fn by_all_cores<T: Send>(count: u64, work: &(dyn Fn(u64) -> Result<T> + Sync)) -
         }
         Ok(done)
     };
+    let task = task::inherit();
     let cores = thread::available_parallelism().map_or(1, Into::into);
     let others = cores.min(usize::try_from(count).unwrap_or(usize::MAX));
     let mut done = thread::scope(|scope| {
         // Where there is no room for another thread, fewer do the work.
-        let start = |_| thread::Builder::new().name("text".into()).spawn_scoped(scope, take).ok();
+        let start =
+            |_| thread::Builder::new().name("text".into()).spawn_scoped(scope, || task.help(take)).ok();
         let others: Vec<_> = (1..others).filter_map(start).collect();
         let own = take();
         let join = |other: thread::ScopedJoinHandle<'_, _>| {
@@ -160,15 +163,17 @@ pub struct Key {
 #[derive(Debug, Default)]
 pub struct KnownOffsets {
     /// Of all columns, and of single ones: who goes through the columns leaves the others alone.
-    slots: [Mutex<VecDeque<(Key, Arc<Slot>)>>; 2],
+    slots: [Mutex<Slots>; 2],
 }
+
+/// The offsets of each text, the last that were used first.
+type Slots = VecDeque<(Key, Arc<Slot>)>;
 
 /// Offsets, once they are known.
 #[derive(Debug, Default)]
 struct Slot {
     offsets: OnceLock<Arc<Offsets>>,
-    /// Held by whoever measures.
-    measuring: Mutex<()>,
+    flight: Flight,
 }
 
 impl KnownOffsets {
@@ -183,28 +188,25 @@ impl KnownOffsets {
     }
 
     /// The offsets, measured if they are not known. Of several who ask at once one measures and the others
-    /// wait.
+    /// wait, or come back when they are there.
     ///
     /// # Errors
     ///
-    /// What `measure` gives; that is not remembered.
+    /// What `measure` gives; that is not remembered. [`crate::Error::Unfinished`] on a thread that has not the time.
     pub fn get_or_measure(
         &self,
         key: Key,
         measure: impl FnOnce() -> Result<Offsets>,
     ) -> Result<Arc<Offsets>> {
         let slot = self.slot(key);
-        if let Some(offsets) = slot.offsets.get() {
-            return Ok(Arc::clone(offsets));
-        }
-        let _measuring = slot.measuring.lock().unwrap_or_else(PoisonError::into_inner);
-        match slot.offsets.get() {
-            Some(offsets) => Ok(Arc::clone(offsets)),
-            None => measure().map(|offsets| Arc::clone(slot.offsets.get_or_init(|| Arc::new(offsets)))),
-        }
+        let measure = || {
+            task::begin_long()?;
+            measure().map(|offsets| Arc::clone(slot.offsets.get_or_init(|| Arc::new(offsets))))
+        };
+        slot.flight.run(|| slot.offsets.get().cloned(), measure)
     }
 
-    fn slots(&self, key: Key) -> MutexGuard<'_, VecDeque<(Key, Arc<Slot>)>> {
+    fn slots(&self, key: Key) -> MutexGuard<'_, Slots> {
         self.slots[usize::from(key.column.is_some())].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -221,7 +223,7 @@ impl KnownOffsets {
 }
 
 /// Makes the slot at this place the first, which is the last to be forgotten.
-fn touch(slots: &mut VecDeque<(Key, Arc<Slot>)>, at: usize) -> Arc<Slot> {
+fn touch(slots: &mut Slots, at: usize) -> Arc<Slot> {
     slots.make_contiguous()[..=at].rotate_right(1);
     Arc::clone(&slots[0].1)
 }

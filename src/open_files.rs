@@ -5,7 +5,7 @@
 //! reads it on.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use nix::sys::resource::{Resource, getrlimit};
 
@@ -28,39 +28,86 @@ pub trait Closable: std::fmt::Debug + Send + Sync {
 /// What is open, the longest known first.
 #[derive(Debug, Default)]
 pub struct OpenFiles {
-    open: Mutex<VecDeque<Weak<dyn Closable>>>,
+    known: Mutex<Known>,
+    /// Whoever looked at something is through with it.
+    is_back: Condvar,
     most: OnceLock<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    open: VecDeque<Weak<dyn Closable>>,
+    /// How many are out of the queue while they are looked at: the system is asked for each, which may take its
+    /// time, and others open files meanwhile.
+    out: usize,
 }
 
 impl OpenFiles {
     /// Remembers that something was opened, and closes something else where there are too many.
     pub fn opened(&self, what: Weak<dyn Closable>) {
         let most = *self.most.get_or_init(most);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.len() >= most {
-            make_room(&mut open);
+        let is_full = {
+            let known = self.lock();
+            known.open.len() + known.out >= most
+        };
+        if is_full {
+            self.make_room();
         }
-        open.push_back(what);
+        self.lock().open.push_back(what);
     }
 
     /// Closes something that can be opened again; false where there is nothing.
     pub fn make_room(&self) -> bool {
-        make_room(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
+        // What was used gets a second chance, so nothing is found in the first round at worst.
+        let mut left = {
+            let known = self.lock();
+            2 * (known.open.len() + known.out)
+        };
+        while left > 0
+            && let Some(next) = self.take()
+        {
+            left -= 1;
+            let (is_closed, kept) = match next.upgrade() {
+                // Nobody has it any more.
+                None => (true, None),
+                Some(found) if !found.was_used() && found.close() => (true, None),
+                Some(_) => (false, Some(next)),
+            };
+            self.put_back(kept);
+            if is_closed {
+                return true;
+            }
+        }
+        false
     }
-}
 
-/// Gives what was used a second chance, so nothing is found in the first round at worst.
-fn make_room(open: &mut VecDeque<Weak<dyn Closable>>) -> bool {
-    for _ in 0..2 * open.len() {
-        let Some(next) = open.pop_front() else { break };
-        match next.upgrade() {
-            // Nobody has it any more.
-            None => return true,
-            Some(found) if !found.was_used() && found.close() => return true,
-            Some(_) => open.push_back(next),
+    /// The longest known; none where there is nothing, here or in other hands.
+    fn take(&self) -> Option<Weak<dyn Closable>> {
+        let mut known = self.lock();
+        loop {
+            if let Some(next) = known.open.pop_front() {
+                known.out += 1;
+                return Some(next);
+            }
+            if known.out == 0 {
+                return None;
+            }
+            known = self.is_back.wait(known).unwrap_or_else(PoisonError::into_inner);
         }
     }
-    false
+
+    /// Is through with something that was taken.
+    fn put_back(&self, kept: Option<Weak<dyn Closable>>) {
+        let mut known = self.lock();
+        known.out -= 1;
+        known.open.extend(kept);
+        drop(known);
+        self.is_back.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// As many as the limit of this process leaves room for.
@@ -72,8 +119,9 @@ fn most() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, mpsc};
+    use std::thread;
 
     use super::*;
 
@@ -98,6 +146,47 @@ mod tests {
         fn close(&self) -> bool {
             !self.is_lost && self.is_open.swap(false, Ordering::Relaxed)
         }
+    }
+
+    /// Something that takes its time to close, and tells of it.
+    #[derive(Debug)]
+    struct Slow {
+        begun: mpsc::Sender<()>,
+        go_on: Mutex<mpsc::Receiver<()>>,
+    }
+
+    impl Closable for Slow {
+        fn was_used(&self) -> bool {
+            false
+        }
+
+        fn close(&self) -> bool {
+            self.begun.send(()).unwrap();
+            self.go_on.lock().unwrap().recv().is_ok()
+        }
+    }
+
+    #[test]
+    fn what_takes_its_time_to_close_holds_nobody_up() {
+        let files = OpenFiles { most: OnceLock::from(2), ..OpenFiles::default() };
+        let ((begun, has_begun), (go, go_on)) = (mpsc::channel(), mpsc::channel());
+        let slow = Arc::new(Slow { begun, go_on: Mutex::new(go_on) });
+        files.opened(Arc::downgrade(&slow) as Weak<dyn Closable>);
+        let things: Vec<_> = (0..10).map(|_| Thing::new(false, false)).collect();
+        thread::scope(|scope| {
+            let closing = scope.spawn(|| files.make_room());
+            has_begun.recv().unwrap();
+            for thing in &things {
+                files.opened(Arc::downgrade(thing) as Weak<dyn Closable>);
+            }
+            assert_eq!(things.iter().filter(|thing| thing.is_open.load(Ordering::Relaxed)).count(), 1);
+            assert!(files.make_room());
+            // Nothing is left but what another is at: that is waited for.
+            let waiting = scope.spawn(|| files.make_room());
+            go.send(()).unwrap();
+            assert!(closing.join().unwrap());
+            assert!(!waiting.join().unwrap(), "and then there is nothing");
+        });
     }
 
     #[test]

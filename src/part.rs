@@ -4,6 +4,7 @@ mod bounds;
 mod dense;
 mod gather;
 mod indptr;
+mod rising;
 mod strided;
 
 use std::sync::{Arc, OnceLock};
@@ -16,12 +17,17 @@ use crate::names::Names;
 use crate::select::Rows;
 use crate::source::{Run, Source};
 use crate::store::Stat;
+use crate::task::{self, Flight};
 use crate::vfile::{Extent, VirtualFile};
 pub use bounds::RowBounds;
 use dense::Densified;
 use gather::Gathered;
-use indptr::{Indptr, Rebased, RowSums};
+use indptr::{Indptr, Rebased, RowSums, Stored};
+use rising::{CsrParts, Order, Rising, Which};
 use strided::Strided;
+
+/// Rows whose bounds are read in hardly any time, wherever they are.
+const FEW_ROWS: u64 = 256;
 
 /// What of an array a file shows.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -141,8 +147,11 @@ pub struct Selection {
     array: Arc<StoredArray>,
     rows: Rows,
     formats: Formats,
-    /// Of a sparse matrix, where the selected rows start when they are put together.
-    sums: OnceLock<Arc<RowSums>>,
+    /// Of a sparse matrix, where the elements of the selected rows are: once found, sizes hold.
+    stored: OnceLock<Stored>,
+    finding: Flight,
+    /// Of a sparse matrix, in which order the elements of the selected rows are stored.
+    order: OnceLock<Arc<Order>>,
 }
 
 impl Selection {
@@ -153,7 +162,8 @@ impl Selection {
     }
 
     fn new(array: Arc<StoredArray>, rows: Rows) -> Self {
-        Self { array, rows, formats: Formats::ALL, sums: OnceLock::new() }
+        let (stored, finding, order) = Default::default();
+        Self { array, rows, formats: Formats::ALL, stored, finding, order }
     }
 
     /// The same selection, of which nothing is known yet that comes of the data.
@@ -215,6 +225,9 @@ impl Selection {
     /// Whether the part makes sense for this array; no data is looked at.
     pub fn has(&self, part: Part) -> bool {
         let matrix = matches!(self.shape(), Shape::Matrix(..));
+        if self.needs_sums(part) && self.rows.count() > RowSums::MOST {
+            return false;
+        }
         match (self.array.metadata.kind(), part.thing, part.of) {
             (_, Thing::Meta | Thing::Readme, of) => of == Scope::All,
             (_, Thing::TenX, of) => of == Scope::All && matrix,
@@ -227,6 +240,34 @@ impl Selection {
             (Kind::Sparse, Thing::Data | Thing::Indices, _) => true,
             (Kind::Sparse, Thing::Indptr, of) => of == Scope::All,
             (Kind::Sparse, Thing::Dense, _) => self.shape().bytes(self.array.metadata.dtype()).is_some(),
+        }
+    }
+
+    /// Whether all rows of `indptr` have to be read to know where the part's elements are.
+    fn needs_sums(&self, part: Part) -> bool {
+        let is_stored =
+            matches!(part.thing, Thing::Data | Thing::Indices | Thing::Indptr | Thing::Matrix | Thing::TenX);
+        let is_sparse = self.array.metadata.kind() == Kind::Sparse;
+        is_sparse && is_stored && part.of == Scope::All && !self.rows.is_contiguous()
+    }
+
+    /// How many elements, or rows, a format has to do with that shows the part: of `indptr` one more than there are
+    /// rows, of what a sparse matrix stores no less than there are.
+    pub fn count(&self, part: Part) -> u64 {
+        let shape = self.shape();
+        let nnz = match &self.array.metadata {
+            Metadata::Sparse(meta) => meta.nnz,
+            Metadata::Dense(_) => 0,
+        };
+        match (part.thing, part.of) {
+            (Thing::Meta | Thing::Readme, _) => 0,
+            (Thing::Data | Thing::Indices, _) => nnz,
+            (Thing::Indptr, _) => shape.rows() + 1,
+            (Thing::Matrix, _) => nnz.max(shape.rows() + 1),
+            (Thing::TenX, _) if self.array.metadata.kind() == Kind::Sparse => nnz.max(shape.rows() + 1),
+            (Thing::Array | Thing::Dense | Thing::Transposed | Thing::TenX, Scope::All) => shape.elements(),
+            (Thing::Array | Thing::Dense | Thing::Transposed | Thing::TenX, Scope::Row(_)) => shape.columns(),
+            (Thing::Array | Thing::Dense | Thing::Transposed | Thing::TenX, Scope::Column(_)) => shape.rows(),
         }
     }
 
@@ -344,14 +385,17 @@ impl Selection {
         let (count, extent) = if rows == self.rows && self.is_whole() {
             let length = source.len();
             (length / item, Extent::Slice { source, offset: 0, length })
-        } else if rows.is_contiguous() {
-            let (start, end) = self.indptr().run(rows.start(), rows.count())?;
-            (end - start, Extent::Slice { source, offset: start * item, length: (end - start) * item })
         } else {
-            let sums = self.sums()?;
-            let count = sums.total();
-            let content = Gathered { source, item, indptr: self.indptr(), rows, sums };
-            (count, Extent::Generated { content: Arc::new(content), length: count * item })
+            let stored = if rows == self.rows { self.stored()? } else { self.find_stored(rows)? };
+            let (count, indptr) = (stored.count(), self.indptr());
+            let extent = match stored {
+                Stored::Run(run) => Extent::Slice { source, offset: run.start * item, length: count * item },
+                Stored::Apart(sums) => {
+                    let content = Arc::new(Gathered { source, item, indptr, rows, sums });
+                    Extent::Generated { content, length: count * item }
+                }
+            };
+            (count, extent)
         };
         Ok(Block { dtype, shape: Shape::Vector(count), bytes: VirtualFile::new([extent])? })
     }
@@ -363,8 +407,7 @@ impl Selection {
         let extent = if self.is_whole() {
             Extent::Slice { source: Arc::clone(&self.array.files[2]), offset: 0, length }
         } else {
-            let sums = if self.rows.is_contiguous() { None } else { Some(self.sums()?) };
-            let content = Rebased { indptr: self.indptr(), rows: self.rows, sums };
+            let content = Rebased { indptr: self.indptr(), rows: self.rows, stored: self.stored()? };
             Extent::Generated { content: Arc::new(content), length }
         };
         Ok(Block { dtype, shape: Shape::Vector(count), bytes: VirtualFile::new([extent])? })
@@ -390,6 +433,55 @@ impl Selection {
         Ok(Block { dtype: meta.data_dtype, shape, bytes: VirtualFile::new([extent])? })
     }
 
+    /// `data`, `indices` and `indptr` of a sparse matrix, of each row the columns rising and each there once:
+    /// elements that are stored more than once are summed. `indptr` may be of another type then.
+    ///
+    /// To know how many there are takes a look at all `indices`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] for a dense array; whatever reading `indptr` and `indices` gives; [`Error::Refused`]
+    /// where a row that is out of order is too long to be put in order.
+    pub fn rising(&self) -> Result<[Block; 3]> {
+        let Metadata::Sparse(meta) = &self.array.metadata else {
+            return Err(Error::not_found(&self.array.path));
+        };
+        let stored = CsrParts {
+            data: Arc::clone(&self.array.files[0]),
+            indices: Arc::clone(&self.array.files[1]),
+            indptr: self.indptr(),
+            data_dtype: meta.data_dtype,
+            indices_dtype: meta.indices_dtype,
+            columns: meta.shape[1],
+            rows: self.rows,
+        };
+        let order = self.order(&stored)?;
+        if order.is_rising() {
+            let block = |thing| self.block(Part { thing, of: Scope::All });
+            return Ok([block(Thing::Data)?, block(Thing::Indices)?, block(Thing::Indptr)?]);
+        }
+        let block = |which, dtype: Dtype, count: u64| {
+            let content = Rising { stored: stored.clone(), order: Arc::clone(&order), which };
+            let extent = Extent::Generated { content: Arc::new(content), length: count * dtype.itemsize() };
+            Ok(Block { dtype, shape: Shape::Vector(count), bytes: VirtualFile::new([extent])? })
+        };
+        Ok([
+            block(Which::Data, meta.data_dtype, order.total())?,
+            block(Which::Indices, meta.indices_dtype, order.total())?,
+            block(Which::Indptr, Dtype::Uint64, self.rows.count() + 1)?,
+        ])
+    }
+
+    /// Made once for a selection: it reads `indices` of all selected rows.
+    fn order(&self, stored: &CsrParts) -> Result<Arc<Order>> {
+        if let Some(order) = self.order.get() {
+            return Ok(Arc::clone(order));
+        }
+        task::begin_long()?;
+        let order = Arc::new(Order::new(stored)?);
+        Ok(Arc::clone(self.order.get_or_init(|| order)))
+    }
+
     /// The rows' ranges; the array is sparse.
     fn indptr(&self) -> Indptr {
         let Metadata::Sparse(meta) = &self.array.metadata else {
@@ -398,18 +490,29 @@ impl Selection {
         Indptr {
             source: Arc::clone(&self.array.files[2]),
             dtype: meta.indptr_dtype,
-            rows: meta.shape[0],
-            nnz: meta.nnz,
+            rule: meta.indptr_rule(),
         }
     }
 
-    /// Made once for a selection: it reads `indptr` of all selected rows.
-    fn sums(&self) -> Result<Arc<RowSums>> {
-        if let Some(sums) = self.sums.get() {
-            return Ok(Arc::clone(sums));
+    /// Where the elements of the selected rows are: found once, and then the same for all that is made of them.
+    fn stored(&self) -> Result<Stored> {
+        let find = || {
+            let stored = self.find_stored(self.rows)?;
+            Ok(self.stored.get_or_init(|| stored).clone())
+        };
+        self.finding.run(|| self.stored.get().cloned(), find)
+    }
+
+    /// Where the elements of these rows are, of which `indptr` is read: the ends, or all where the rows are apart.
+    fn find_stored(&self, rows: Rows) -> Result<Stored> {
+        let indptr = self.indptr();
+        if rows.is_contiguous() {
+            return Ok(Stored::Run(indptr.run(rows.start(), rows.count())?));
         }
-        let sums = Arc::new(RowSums::new(&self.indptr(), self.rows)?);
-        Ok(Arc::clone(self.sums.get_or_init(|| sums)))
+        if rows.count() > FEW_ROWS {
+            task::begin_long()?;
+        }
+        Ok(Stored::Apart(Arc::new(RowSums::new(&indptr, rows)?)))
     }
 }
 

@@ -20,7 +20,13 @@ use crate::error::{Error, Result};
 use crate::generation::{FileId, Generation, is_written};
 use crate::mmap::{GuardedMap, MmapBytes, Mode, Untouched, mmap_file};
 use crate::open_files::Closable;
-use crate::store::{FileKind, Identity, Stat, Store};
+use crate::store::{FileKind, Identity, Rights, Stat, Store};
+use crate::task;
+
+/// Elements that are picked, and bytes of a whole file that are read, before it is asked again whether anybody
+/// waits for them: each of the first may be a read of its own from a disk.
+const GATHERED: usize = 256;
+const PIECE: usize = 4 << 20;
 
 /// A run of bytes of a file of the store.
 #[derive(Clone, Copy, Debug)]
@@ -132,16 +138,17 @@ struct Opened {
 impl Source {
     /// The file at `path` of the store, links inside the store followed. It is not opened yet.
     ///
-    /// Its rights are narrowed by those of the directories that a link to it leads past.
+    /// Its rights are narrowed by those of the directories that a link to it leads past, as they are now.
     pub fn find(store: &Arc<Store>, path: &Path) -> Result<Self> {
         let mut stat = store.stat(path)?;
         let mut target = path.to_owned();
         if stat.kind == FileKind::Link {
-            target = store.resolve(path)?;
-            stat = store.stat(&target)?;
-            for directory in store.passage(&target)? {
-                stat.rights = stat.rights.behind(&directory);
+            let way = store.resolve(path)?;
+            stat = store.stat(&way.end)?;
+            for directory in &way.passed {
+                stat.rights = stat.rights.behind(&store.stat(directory)?.rights);
             }
+            target = way.end;
         }
         if stat.kind != FileKind::File {
             return Err(Error::invalid(path, "kind of file", FileKind::File.name(), stat.kind.name()));
@@ -205,10 +212,19 @@ impl Source {
         self.is_current() || (!self.is_settled() && self.is_in_place())
     }
 
-    /// Whether the path still shows the version that was found.
+    /// Whether the path still shows the version that was found, to whom it was shown then.
     pub fn is_current(&self) -> bool {
-        self.store.identity(&self.path).is_ok_and(|identity| identity == self.stat.identity)
-            && (self.path == self.name || self.store.resolve(&self.name).is_ok_and(|path| path == self.path))
+        if self.path == self.name {
+            return self.store.identity(&self.path).is_ok_and(|identity| identity == self.stat.identity);
+        }
+        // A link: it may lead elsewhere by now, or past directories that let others through.
+        let now = Self::find(&self.store, &self.name);
+        now.is_ok_and(|now| now.path == self.path && now.version() == self.version())
+    }
+
+    /// What tells this version from others: which bytes they are, and who may read them.
+    pub fn version(&self) -> (Identity, Rights) {
+        (self.stat.identity, self.stat.rights)
     }
 
     /// Whether the path still shows the file that was found, whatever its bytes.
@@ -297,13 +313,25 @@ impl Source {
     }
 
     /// Refuses when the file no longer reaches to `end`.
-    fn check_reaches(&self, file: &File, end: u64) -> Result<()> {
-        let found = file.metadata().map_err(|e| Error::io(&self.name, "look at", e))?.len();
+    fn check_reaches(&self, file: &File, end: u64) -> Result<Identity> {
+        let meta = file.metadata().map_err(|e| Error::io(&self.name, "look at", e))?;
+        let now = Stat::of(&meta).identity.at(self.stat.identity.generation);
+        let found = now.size;
         // Any loss counts: of what is left nobody knows which version it belongs to.
         if found < self.len() || found < end {
             return Err(Error::Truncated { path: self.name.clone(), expected: self.len().max(end), found });
         }
-        Ok(())
+        Ok(now)
+    }
+
+    /// Which version of the bytes the open file has at this moment, as far as anybody was seen who writes.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and [`Error::Truncated`] when the file has shrunk.
+    pub fn identity_now(&self) -> Result<Identity> {
+        let now = self.check_reaches(&self.opened()?.file, self.len())?;
+        Ok(now.at(self.store.generations().look(self.id())))
     }
 
     /// Whether what was read so far is all of the version that was found, and nobody was seen who writes: a file can
@@ -313,13 +341,10 @@ impl Source {
     ///
     /// [`Error::Truncated`] or [`Error::Stale`] when it is not.
     pub fn check_unchanged(&self) -> Result<()> {
-        let opened = self.opened()?;
-        self.check_reaches(&opened.file, self.len())?;
-        let meta = opened.file.metadata().map_err(|e| Error::io(&self.name, "look at", e))?;
-        let generation = self.store.generations().look(self.id());
-        let now = Stat::of(&meta).identity.at(generation);
+        let now = self.identity_now()?;
+        let is_same_generation = now.generation == self.stat.identity.generation;
         // The name may go meanwhile, or another take it: that is a change of the inode, not of the bytes.
-        match now.has_bytes_of(&self.stat.identity) && generation == self.stat.identity.generation {
+        match now.has_bytes_of(&self.stat.identity) && is_same_generation {
             true => Ok(()),
             false => Err(Error::Stale { path: self.name.clone() }),
         }
@@ -372,6 +397,7 @@ impl Source {
     ///
     /// [`Error::Truncated`] when the file does not reach so far any more.
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        task::check()?;
         let opened = self.opened_to_read()?;
         match opened.file.read_exact_at(buffer, offset) {
             Ok(()) => Ok(()),
@@ -397,10 +423,20 @@ impl Source {
         let (Ok(offset), Ok(stride)) = (usize::try_from(offset), usize::try_from(stride)) else {
             return Ok(false);
         };
-        let is_whole = map.gather(offset, stride, out);
+        let mut is_whole = true;
+        for (i, piece) in out.chunks_mut(GATHERED).enumerate() {
+            task::check()?;
+            let skipped = (i * GATHERED).checked_mul(stride);
+            let at = skipped.and_then(|skipped| offset.checked_add(skipped));
+            is_whole = at.is_some_and(|at| map.gather(at, stride, piece));
+            if !is_whole {
+                break;
+            }
+        }
         // Afterwards, for what is cut off the last page reads as zeros, and no signal tells.
-        self.check_reaches(&opened.file, self.len())?;
-        Ok(is_whole)
+        let now = self.check_reaches(&opened.file, self.len())?;
+        // It may have been cut off, and all be there again by now: then a time tells, and reading is right.
+        Ok(is_whole && now == self.stat.identity)
     }
 
     /// The whole file, when it has at most `limit` bytes.
@@ -415,7 +451,10 @@ impl Source {
         if identity != self.stat.identity {
             return Err(Error::Stale { path: self.name.clone() });
         }
-        file.read_exact_at(&mut bytes, 0).map_err(|e| Error::io(&self.name, "read", e))?;
+        for (i, piece) in (0..).zip(bytes.chunks_mut(PIECE)) {
+            task::check()?;
+            file.read_exact_at(piece, i * PIECE as u64).map_err(|e| Error::io(&self.name, "read", e))?;
+        }
         Ok(bytes)
     }
 }

@@ -1,12 +1,14 @@
 //! The store on disk: listing it and opening its files without ever leaving it or being held up.
 //!
-//! Every path is relative to the store's root and free of symbolic links: links are resolved here
-//! once, by [`Store::resolve`], and followed only inside the store. The kernel then enforces it at
+//! Every path is relative to the store's root and free of symbolic links: links are followed by hand, by
+//! [`Store::resolve`], and only inside the store. The kernel then enforces it at
 //! every opening (`openat2`: beneath the root, no links, no other file system, which also keeps a
 //! mount inside its own store from waiting for itself), so that a link put in place later leads
 //! nowhere.
 
+mod above;
 mod rights;
+mod way;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -18,12 +20,15 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use rustix::fs::{Dir, FileType};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::generation::{FileId, Generations, is_written};
 use crate::open_files::OpenFiles;
+use above::Above;
 pub use rights::Rights;
+pub use way::Way;
 
 /// A moment, as the file system keeps it.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -124,6 +129,20 @@ impl FileKind {
         }
     }
 
+    /// The kind that a listing tells; none where it does not.
+    fn listed(kind: FileType) -> Option<Self> {
+        Some(match kind {
+            FileType::RegularFile => Self::File,
+            FileType::Directory => Self::Directory,
+            FileType::Symlink => Self::Link,
+            FileType::Fifo => Self::Special("a FIFO"),
+            FileType::Socket => Self::Special("a socket"),
+            FileType::BlockDevice => Self::Special("a block device"),
+            FileType::CharacterDevice => Self::Special("a character device"),
+            FileType::Unknown => return None,
+        })
+    }
+
     /// The kind in words, for messages.
     pub const fn name(self) -> &'static str {
         match self {
@@ -198,7 +217,11 @@ pub struct Name {
 pub struct Store {
     root: OwnedFd,
     path: PathBuf,
-    above: Vec<Rights>,
+    /// The path that it was opened by, absolute: links in it may have it too.
+    given: PathBuf,
+    above: Above,
+    /// What the root was when it was opened.
+    found: Stat,
     open_files: OpenFiles,
     generations: Generations,
 }
@@ -212,13 +235,19 @@ impl Store {
         if !meta.is_dir() {
             return Err(Error::invalid(given, "store", "a directory", FileKind::of(meta.file_type()).name()));
         }
-        let root = File::open(&path).map_err(|e| Error::io(given, "open the store", e))?.into();
-        let rights = |above: &Path| {
-            let stat = Stat::of(&fs::metadata(above).ok()?);
-            Some(narrowed(stat.rights, stat.kind, above))
-        };
-        let above = path.ancestors().skip(1).filter_map(rights).collect();
-        Ok(Self { root, path, above, open_files: OpenFiles::default(), generations: Generations::default() })
+        let fail = |e| Error::io(given, "open the store", e);
+        let root = OwnedFd::from(File::open(&path).map_err(fail)?);
+        let above = Above::new(root.as_fd()).map_err(fail)?;
+        let (given, found) = (std::path::absolute(given).map_err(fail)?, Stat::of(&meta));
+        Ok(Self {
+            root,
+            path,
+            given,
+            above,
+            found,
+            open_files: OpenFiles::default(),
+            generations: Generations::default(),
+        })
     }
 
     /// The store's directory, absolute and free of links.
@@ -242,13 +271,32 @@ impl Store {
     }
 
     /// Facts of the root directory; its rights are narrowed by those of the directories above it,
-    /// which whoever reads the store has to pass.
+    /// which whoever reads the store has to pass, as they are now.
     pub fn stat_root(&self) -> Result<Stat> {
         let mut stat = self.stat(Path::new(""))?;
-        for above in &self.above {
-            stat.rights = stat.rights.behind(above);
+        let Ok(above) = self.above.rights(self.root.as_fd()) else {
+            stat.rights.mode = 0;
+            return Ok(stat);
+        };
+        let own = stat.rights;
+        stat.rights = above.iter().fold(own, |rights, above| rights.behind(above));
+        // Of who mounts it is known that all of them let them through, whichever class they are of there.
+        if own.is_own() {
+            stat.rights.mode |= own.mode & 0o700;
         }
         Ok(stat)
+    }
+
+    /// Facts of the root directory, or what was known of it at first where it cannot be looked at any more.
+    pub fn last_known_root(&self) -> Stat {
+        self.stat(Path::new("")).unwrap_or(self.found)
+    }
+
+    /// Whether the way to the store is closed to this program's user: by its root, or by a directory above.
+    pub fn is_shut(&self) -> bool {
+        let is_open = || self.stat_root().is_ok_and(|stat| stat.rights.let_us_in());
+        // Nothing is closed to root.
+        !nix::unistd::geteuid().is_root() && self.above.is_shut(|| !is_open())
     }
 
     /// Facts of a file or directory of the store, without opening it. Its rights are narrowed by its
@@ -303,39 +351,44 @@ impl Store {
 
     /// The names in a directory of the store, in no order.
     pub fn list(&self, path: &Path) -> Result<Vec<Name>> {
-        let fd = self.open_directory(path)?;
-        let fail = |e| Error::io(path, "list", e);
-        let entries = fs::read_dir(descriptor_path(&fd)).map_err(fail)?;
-        entries
-            .map(|entry| {
-                let entry = entry.map_err(fail)?;
-                let kind = FileKind::of(entry.file_type().map_err(fail)?);
-                Ok(Name { name: entry.file_name(), kind })
-            })
-            .collect()
+        let fail = |e: Errno| Error::io(path, "list", e.into());
+        // Not by the standard library, which may look at a name that another file system is mounted on.
+        let mut entries = Dir::new(self.open_directory(path)?).map_err(fail)?;
+        let mut names = Vec::new();
+        while let Some(entry) = entries.read() {
+            let entry = entry.map_err(fail)?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes()).to_owned();
+            if name == "." || name == ".." {
+                continue;
+            }
+            match self.kind_of(&path.join(&name), entry.file_type()) {
+                Ok(kind) => names.push(Name { name, kind }),
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(names)
     }
 
-    /// Where the link at `path` leads: a path inside the store that is free of links.
-    pub fn resolve(&self, path: &Path) -> Result<PathBuf> {
-        let link = |why| Error::Link { path: path.to_owned(), why };
-        let target = fs::canonicalize(self.path.join(path)).map_err(|e| match e.raw_os_error() {
-            Some(libc::ENOENT) => link("that leads nowhere"),
-            Some(libc::ELOOP) => link("in a circle"),
-            _ => Error::io(path, "follow the link", e),
-        })?;
-        let inside = target.strip_prefix(&self.path).map_err(|_| link("that leads out of the store"))?;
-        Ok(inside.to_owned())
-    }
-
-    /// The directories that a reader has to pass from the root to the file `path`.
-    pub fn passage(&self, path: &Path) -> Result<Vec<Rights>> {
-        let above = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
-        above.map(|above| Ok(self.stat(above)?.rights)).collect()
+    /// The kind of what stands there, which some file systems do not tell in a listing.
+    fn kind_of(&self, path: &Path, listed: FileType) -> Result<FileKind> {
+        match FileKind::listed(listed) {
+            Some(kind) => Ok(kind),
+            None => match self.look_at(path) {
+                // Something is mounted there; looking at it again says so.
+                Err(Error::Refused { .. }) => Ok(FileKind::Directory),
+                found => Ok(found?.1.kind),
+            },
+        }
     }
 
     /// What is there, not opened, and its facts without regard to access control lists.
     fn look_at(&self, path: &Path) -> Result<(File, Stat)> {
-        let file = self.open_beneath(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, "look at")?;
+        let file = match path.as_os_str().is_empty() {
+            // Even where nobody may search it.
+            true => File::from(self.root.try_clone().map_err(|e| Error::io(".", "look at", e))?),
+            false => self.open_beneath(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, "look at")?,
+        };
         let mut stat = stat_of(&file, path)?;
         stat.identity = self.at_generation(stat.identity);
         Ok((file, stat))
@@ -360,7 +413,7 @@ impl Store {
                 Err(nix::Error::EXDEV) => {
                     return Err(Error::refused(path, "another file system is mounted there"));
                 }
-                Err(errno) => return Err(Error::io(path, action, io::Error::from(errno))),
+                Err(errno) => return Err(Error::io(beneath, action, io::Error::from(errno))),
             }
         }
     }

@@ -23,6 +23,7 @@ mod raw;
 mod rds;
 mod reader;
 mod readme;
+mod rising;
 mod safetensors;
 mod tenx;
 mod tif;
@@ -38,7 +39,7 @@ use crate::catalog::StoredArray;
 use crate::error::Result;
 use crate::part::{Part, Scope, Selection, Thing};
 use crate::vfile::VirtualFile;
-use crate::view::{Members, VIEWS, View};
+use crate::view::{Members, View, offered};
 use reader::FileReader;
 
 /// Why the numbers of a file are not those of the store, in words.
@@ -69,7 +70,8 @@ static VERIFIERS: &[(&str, Verify)] = &[
     ("txt", csv::verify_txt),
     ("mtx", mtx::verify),
     ("zarr", zarr::verify),
-    ("dataset.zarr", zarr::verify_dataset),
+    ("v2.zarr", zarr::verify_v2),
+    ("xarray.zarr", zarr::verify_dataset),
     ("h5", h5::verify),
     ("h5ad", h5ad::verify),
     ("10x", tenx::verify),
@@ -80,7 +82,7 @@ static VERIFIERS: &[(&str, Verify)] = &[
     ("mat", mat::verify),
     ("nrrd", nrrd::verify),
     ("nhdr", nrrd::verify_header),
-    ("hdr", envi::verify),
+    ("envi", envi::verify),
     ("md", readme::verify),
 ];
 
@@ -102,7 +104,7 @@ impl Shown<'_> {
     /// The file, for a format that is one.
     fn file(&self) -> std::result::Result<FileReader<'_>, Fault> {
         match &self.content {
-            Content::File(file) => Ok(FileReader::new(file, self.progress)),
+            Content::File(file) => Ok(FileReader::new(file.clone(), self.progress)),
             Content::Folder(_) => Err(Fault("a folder where there should be a file".into())),
         }
     }
@@ -156,8 +158,7 @@ fn cases_of(selection: &Arc<Selection>, folder: String, of: Scope) -> impl Itera
     let selection = Arc::clone(selection);
     Thing::ALL.into_iter().flat_map(move |thing| {
         let part = Part { thing, of };
-        let is_there = |view: &&&'static dyn View| selection.has(part) && view.offers(&selection, part);
-        let views: Vec<_> = VIEWS.iter().filter(is_there).copied().collect();
+        let views: Vec<_> = offered(&selection, part).map(|(_, view)| view).collect();
         let (selection, folder) = (Arc::clone(&selection), folder.clone());
         let case = move |view| Case { selection: Arc::clone(&selection), folder: folder.clone(), part, view };
         views.into_iter().map(case)
@@ -179,7 +180,7 @@ impl Case {
         Ok(match self.content()? {
             Content::File(file) => file.len(),
             Content::Folder(members) => {
-                let lengths = (0..Members::MOST).filter_map(|i| Some(members.get(i)?.1?.len()));
+                let lengths = members.iter().filter_map(|member| Some(member.file?.len()));
                 lengths.fold(0, u64::saturating_add)
             }
         })

@@ -4,6 +4,7 @@
 //! cannot disagree.
 
 mod fill;
+mod part;
 mod repeated;
 
 use std::fmt;
@@ -278,7 +279,8 @@ impl VirtualFile {
         let mut filled = 0;
         while filled < buffer.len() {
             let at = offset.saturating_add(filled as u64);
-            let (extent, start) = self.find(at).ok_or_else(|| self.short(offset, buffer.len()))?;
+            let (extent, start) =
+                self.find(at).ok_or_else(|| self.short(offset.saturating_add(buffer.len() as u64)))?;
             let left = start + extent.len() - at;
             let take = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len() - filled);
             extent.read_at(at - start, &mut buffer[filled..filled + take])?;
@@ -287,10 +289,10 @@ impl VirtualFile {
         Ok(())
     }
 
-    fn short(&self, offset: u64, length: usize) -> Error {
+    fn short(&self, expected: u64) -> Error {
         let sources = self.sources();
         let path = sources.first().map(|source| source.name().to_owned()).unwrap_or_default();
-        Error::Short { path, expected: offset.saturating_add(length as u64), found: self.len() }
+        Error::Short { path, expected, found: self.len() }
     }
 
     /// How many of `length` bytes from `offset` on the file has.

@@ -480,3 +480,48 @@ fn errors_come_and_go_with_what_is_wrong() {
     fs::write(store.path().join("bad.yaml"), DENSE).unwrap();
     assert!(mount.errors().contains("bad"));
 }
+
+// Promise: A format that is a folder and cannot be made gives `EIO` where it is listed, never an empty folder; once it can be made, it is there.
+#[test]
+fn a_folder_that_cannot_be_made_fails_to_list_until_it_can() {
+    let copy = |from: &Path| {
+        let to = tempdir().unwrap();
+        let done = std::process::Command::new("cp").arg("-r").arg(from).arg(to.path()).output().unwrap();
+        (done.status.success(), to)
+    };
+    let sound = five_rows([0, 2, 4, 6, 8, 10]);
+    for options in [&[][..], &["--no-passthrough"]] {
+        let store = tempdir().unwrap();
+        five_rows([0, 2, 4, 60, 8, 10]).write(&store.path().join("s"));
+        let mount = Mount::with(store.path(), options);
+        let folders = ["s/slices/2:4/matrix.zarr", "s/slices/::3/matrix.zarr", "s/slices/2:4/10x"];
+        for folder in folders {
+            let path = mount.join(folder);
+            let parent = mount.list(path.parent().unwrap().strip_prefix(mount.path()).unwrap());
+            assert!(parent.contains(&path.file_name().unwrap().to_str().unwrap().to_owned()), "{folder}");
+            for _ in 0..2 {
+                let listed = fs::read_dir(&path).map(Iterator::count).map_err(|e| e.raw_os_error());
+                assert_eq!(listed, Err(Some(libc::EIO)), "{folder}");
+                let (is_done, to) = copy(&path);
+                assert!(!is_done, "{folder}: copied {:?}", common::names(to.path()));
+            }
+            for member in ["zarr.json", "X", "matrix.mtx.gz", "no-such-name"] {
+                let found = fs::metadata(path.join(member)).map(|_| ()).map_err(|e| e.raw_os_error());
+                assert_eq!(found, Err(Some(libc::EIO)), "{folder}/{member}");
+            }
+        }
+        let faults = mount.faults();
+        assert!(faults["s"].contains("s.indptr") && faults["s"].contains("60 at 3"), "{faults:?}");
+        sound.write(&store.path().join("s"));
+        wait_until("what was mended is listed", || {
+            folders.iter().all(|folder| fs::read_dir(mount.join(folder)).is_ok_and(|names| names.count() > 2))
+        });
+        for folder in folders {
+            let (is_done, to) = copy(&mount.join(folder));
+            assert!(is_done, "{folder}");
+            let name = Path::new(folder).file_name().unwrap();
+            assert_eq!(common::names(&to.path().join(name)), mount.list(folder), "{folder}");
+        }
+        assert_eq!(mount.faults().len(), 0);
+    }
+}

@@ -212,3 +212,40 @@ fn a_slow_disk_holds_up_only_who_reads_it() {
         assert_eq!(fs::metadata(mount.join("x/array")).unwrap().len(), ROWS * ROW);
     }
 }
+
+// Promise: What is slow holds up nobody else, and a reader of it can be killed.
+#[test]
+fn rows_on_a_slow_disk_never_have_all_threads() {
+    for options in MODES {
+        let goes_on = Arc::new(AtomicBool::new(false));
+        let setup = Setup::new(Fault::Waits(Arc::clone(&goes_on)), options);
+        let mount = setup.mount();
+        assert_eq!(mount.read("x/rows/000"), [7; ROW as usize], "by now the file is open");
+        // Each is answered straight from the map, and whoever answers waits for the disk.
+        let row = |row: u64| {
+            let mut cat = Command::new("cat");
+            cat.arg(mount.join(format!("x/rows/{row}"))).stdout(Stdio::null()).stderr(Stdio::null());
+            cat.spawn().unwrap()
+        };
+        let mut waiting: Vec<_> = (BAD + 10..BAD + 110).map(row).collect();
+        std::thread::sleep(Duration::from_millis(500));
+        let start = Instant::now();
+        for row in 0..50 {
+            assert_eq!(mount.read(format!("x/rows/{row:03}")), [7; ROW as usize]);
+            assert_eq!(fs::metadata(mount.join(format!("x/rows/{row:03}.npy"))).unwrap().len(), 128 + ROW);
+        }
+        assert!(mount.read("x/meta.yaml").len() > 10 && mount.list("x/rows").len() as u64 == ROWS);
+        assert!(mount.list("").contains(&"x".to_owned()));
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+        assert!(waiting.iter_mut().all(|cat| cat.try_wait().unwrap().is_none()), "they wait");
+        for cat in waiting.iter_mut().take(50) {
+            cat.kill().unwrap();
+        }
+        wait_until("the killed are let go", || {
+            waiting.iter_mut().take(50).all(|cat| cat.try_wait().unwrap().is_some())
+        });
+        goes_on.store(true, Ordering::Relaxed);
+        let ended: Vec<_> = waiting.iter_mut().map(|cat| cat.wait().unwrap().success()).collect();
+        assert_eq!(ended.iter().filter(|is_well| **is_well).count(), 50, "{ended:?}");
+    }
+}

@@ -139,19 +139,39 @@ fn what_cannot_be_mapped_is_read() {
     }
 }
 
+// Promise: A mount that cannot be is refused in one line, with exit status 1, and nothing is mounted.
 #[test]
-fn a_server_that_cannot_start_leaves_no_mount() {
+fn a_server_that_has_no_room_to_start_says_so_in_a_line() {
     let (store, tree) = (tempdir().unwrap(), tempdir().unwrap());
-    write_arrays(store.path());
-    let output = Command::new("sh")
-        .args(["-c", "ulimit -v 500000 && exec \"$0\" mount \"$1\" \"$2\""])
-        .arg(env!("CARGO_BIN_EXE_arrayfs"))
-        .args([store.path(), tree.path()])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(!output.stderr.is_empty());
-    assert_eq!(names(tree.path()), [] as [&str; 0], "{output:?}");
-    // Not merely empty: there is nothing to take away.
-    assert!(!run(["unmount".as_ref(), tree.path().as_os_str()]).status.success());
+    write_dense(&store.path().join("x"), "uint8", &[50, 20]);
+    let mut mounted = 0;
+    // From what the program itself does not fit into, to where it can serve.
+    for kibibytes in [100_000, 200_000, 300_000, 400_000, 500_000, 700_000, 1_000_000, 1_500_000, 3_000_000] {
+        for options in ["", "--no-passthrough", "--threads=1", "--threads=256"] {
+            let line = format!("ulimit -v {kibibytes} && exec \"$0\" mount {options} \"$1\" \"$2\"");
+            let output = Command::new("timeout")
+                .args(["-k", "5", "60", "sh", "-c", &line, env!("CARGO_BIN_EXE_arrayfs")])
+                .args([store.path(), tree.path()])
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            if output.status.success() {
+                assert_eq!(fs::read(tree.path().join("x/array.npy")).unwrap().len(), 5096, "{kibibytes}");
+                assert!(fs::read(tree.path().join("x/cols/03.csv")).unwrap().len() > 50, "{kibibytes}");
+                assert!(run(["unmount".as_ref(), tree.path().as_os_str()]).status.success());
+                mounted += 1;
+                continue;
+            }
+            assert_eq!(output.status.code(), Some(1), "{kibibytes} {options}: {said}");
+            assert_eq!(said.lines().count(), 1, "{kibibytes} {options}: {said}");
+            assert!(
+                said.contains("ulimit -v") && said.contains("--threads"),
+                "{kibibytes} {options}: {said}"
+            );
+            assert_eq!(names(tree.path()), [] as [&str; 0], "{output:?}");
+            // Not merely empty: there is nothing to take away.
+            assert!(!run(["unmount".as_ref(), tree.path().as_os_str()]).status.success());
+        }
+    }
+    assert!(mounted >= 6, "{mounted}");
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// The modules of the library, in the order that data flows; the command line comes after them all.
 const ORDER: &[&str] = &[
     "error",
+    "task",
     "dtype",
     "format",
     "select",

@@ -86,10 +86,10 @@ fn a_format_that_cannot_hold_an_array_is_left_out() {
     write_dense(&store.path().join("half"), "float16", &[3, 2]);
     write_dense(&store.path().join("single"), "float32", &[3, 2]);
     let mount = Mount::new(store.path());
-    for path in ["large/array.mat", "half/array.nrrd", "half/array.nhdr", "half/array.hdr"] {
+    for path in ["large/array.mat", "half/array.nrrd", "half/array.nhdr", "half/array.envi"] {
         assert_eq!(fs::metadata(mount.join(path)).unwrap_err().raw_os_error(), Some(libc::ENOENT), "{path}");
     }
-    for path in ["large/array.nrrd", "half/array.mat", "single/array.nrrd", "single/array.hdr"] {
+    for path in ["large/array.nrrd", "half/array.mat", "single/array.nrrd", "single/array.envi/array.hdr"] {
         assert!(fs::metadata(mount.join(path)).unwrap().len() > 0, "{path}");
     }
 }
@@ -215,4 +215,75 @@ fn eight_readers_seek_in_a_listing_of_a_million_rows() {
             .find_map(|line| line.strip_prefix("RssAnon:")?.strip_suffix("kB")?.trim().parse().ok());
         assert!(own.is_some_and(|kib: u64| kib < 64 << 10), "{own:?} KiB");
     }
+}
+
+/// Files below a folder, but of numbered folders only the first.
+fn listed_files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+    let is_numbered = ["rows", "cols", "slices"].iter().any(|name| folder.ends_with(name));
+    let names = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    for name in names.take(if is_numbered { 1 } else { usize::MAX }) {
+        let path = name.unwrap().path();
+        let kind = fs::metadata(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        if kind.is_dir() { listed_files(&path, found) } else { found.push(path) }
+    }
+}
+
+// Promise: What a listing shows can be opened: formats that cannot hold an array of that shape are left out.
+#[test]
+fn what_is_listed_of_extreme_arrays_can_be_read_from_end_to_end() {
+    use std::os::unix::fs::FileExt;
+    // Where a file may have a hole of any size.
+    let store = tempfile::tempdir_in("/dev/shm").or_else(|_| tempdir()).unwrap();
+    let large = 1u64 << 62;
+    for (name, shape, bounds) in
+        [("wide", [1, large], 2), ("tall", [large, 1], large + 1), ("few", [1, 1], 2)]
+    {
+        let yaml = format!(
+            "{{version: [1, 0], data_dtype: float32, indices_dtype: int8, indptr_dtype: int8, nnz: 0, shape: {shape:?}}}"
+        );
+        write_files(&store.path().join(name), &yaml, &[("data", b""), ("indices", b""), ("indptr", b"")]);
+        let indptr = File::options().write(true).open(store.path().join(format!("{name}.indptr"))).unwrap();
+        if let Err(error) = indptr.set_len(bounds) {
+            common::say_skipped(&format!("there is no room for a hole of {bounds} bytes: {error}"));
+            fs::remove_file(store.path().join(format!("{name}.yaml"))).unwrap();
+        }
+    }
+    let holes = || {
+        write_hole(&store.path().join("row"), "uint8", &[1, 1 << 44]);
+        write_hole(&store.path().join("column"), "float64", &[1 << 44, 1]);
+        write_hole(&store.path().join("vector"), "bool", &[1 << 50]);
+    };
+    if std::panic::catch_unwind(holes).is_err() {
+        common::say_skipped("there is no room for holes of so many bytes");
+    }
+    let path = store.path().to_owned();
+    common::within(120, "reading extreme arrays", move || {
+        let mount = Mount::with(&path, &["--no-passthrough"]);
+        assert!(mount.list("").len() > 2);
+        for array in mount.list("").iter().filter(|name| *name != ".arrayfs") {
+            let mut files = Vec::new();
+            listed_files(&mount.join(array), &mut files);
+            assert!(files.len() > 3, "{array}: {files:?}");
+            for path in files {
+                let (file, size) = (File::open(&path).unwrap(), path.metadata().unwrap().len());
+                // They have checksums at the end, or the start too, for which all is read.
+                let kind = path.extension().filter(|_| size > 1 << 20);
+                let places = match kind.and_then(|kind| kind.to_str()) {
+                    Some("gz") => [0, size / 2],
+                    Some("npz") => [size / 2, size / 2],
+                    _ => [0, size.saturating_sub(1)],
+                };
+                for at in places {
+                    let mut byte = [0; 1];
+                    let read = file
+                        .read_at(&mut byte, at)
+                        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                    assert_eq!(read as u64, size.min(1), "{}", path.display());
+                }
+            }
+        }
+        assert_eq!(mount.faults().len(), 0, "{:?}", mount.faults());
+        let names = mount.list("wide");
+        assert!(names.contains(&"matrix.npz".into()) && !names.contains(&"matrix.h5ad".into()), "{names:?}");
+    });
 }

@@ -7,9 +7,10 @@ mod common;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use common::{arrayfs, run, wait_until, within, write_dense, write_files};
 use nix::sys::signal::{Signal, kill};
@@ -130,10 +131,140 @@ fn a_mount_in_the_background_needs_nobody_to_hear_it() {
     assert!(run(["unmount".as_ref(), dir.path().as_os_str()]).status.success());
 }
 
+/// Looks at what is broken, each time a word for the log.
+fn read_what_is_broken(mountpoint: &Path) {
+    let error = fs::read(mountpoint.join("broken/rows/0/dense")).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EIO));
+}
+
+// Promise: What a mount in the background has to say is in the file that `--log-file` names, or in the system's log.
+#[test]
+fn a_mount_in_the_background_logs_to_a_file() {
+    let (store, _) = store();
+    let work = tempdir().unwrap();
+    // How much is said, and what is said of it.
+    for (options, is_told) in [(&[][..], [false, false]), (&["-v"], [true, false]), (&["-vv"], [true, true])]
+    {
+        let (mountpoint, file) = (tempdir().unwrap(), work.path().join(format!("log{}", options.len())));
+        fs::write(&file, "before\n").unwrap();
+        let started = arrayfs()
+            .args(options)
+            .args(["mount", "--no-passthrough", "--log-file"])
+            // A file of the directory that it is started in.
+            .arg(file.file_name().unwrap())
+            .args([store.path(), mountpoint.path()])
+            .current_dir(work.path())
+            .output()
+            .unwrap();
+        assert!(started.status.success(), "{started:?}");
+        read_what_is_broken(mountpoint.path());
+        assert!(fs::read(mountpoint.path().join("nothing")).is_err());
+        assert!(run(["unmount".as_ref(), mountpoint.path().as_os_str()]).status.success());
+        let log = fs::read_to_string(&file).unwrap();
+        assert!(log.starts_with("before\n"), "it is added to: {log}");
+        let lines: Vec<_> = log.lines().skip(1).collect();
+        let has = |words: &str| lines.iter().any(|line| line.contains(words));
+        assert_eq!([has("broken.indices"), has("DEBUG")], is_told, "{options:?}: {log}");
+        assert_eq!(has("is mounted on") && has("the mount has ended"), is_told[0], "{options:?}: {log}");
+        let is_dated = |line: &&&str| line.starts_with("[20") && line.contains("Z ") && line.contains("] ");
+        assert_eq!(lines.iter().filter(is_dated).count(), lines.len(), "{log}");
+        fs::remove_file(file).unwrap();
+    }
+    let mountpoint = tempdir().unwrap();
+    let refused = arrayfs()
+        .args(["mount", "--log-file", "/nowhere/log"])
+        .args([store.path(), mountpoint.path()])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(1) && said.contains("/nowhere/log"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+// Promise: A log that is full, closed or read by nobody stops nothing.
+#[test]
+fn a_log_file_that_is_full_or_read_by_nobody_stops_nothing() {
+    let (store, bytes) = store();
+    let work = tempdir().unwrap();
+    let pipe = work.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let keep_open = File::options().read(true).write(true).open(&pipe).unwrap();
+    for file in [Path::new("/dev/full"), &pipe] {
+        let mountpoint = tempdir().unwrap();
+        let mut command = arrayfs();
+        command.args(["-vv", "mount", "--log-file"]).arg(file).args([store.path(), mountpoint.path()]);
+        let started = within(60, "mounting", move || command.stderr(Stdio::null()).status().unwrap());
+        assert!(started.success(), "{}", file.display());
+        let (path, bytes) = (mountpoint.path().to_owned(), bytes.clone());
+        within(60, "reading", move || {
+            for round in 0..1000 {
+                assert_eq!(fs::read(path.join("x/array")).unwrap(), bytes);
+                assert!(fs::read(path.join(format!("x/none{round}"))).is_err());
+                read_what_is_broken(&path);
+            }
+        });
+        assert!(run(["unmount".as_ref(), mountpoint.path().as_os_str()]).status.success());
+    }
+    drop(keep_open);
+}
+
+// Promise: What a mount in the background has to say is in the file that `--log-file` names, or in the system's log.
+#[test]
+fn a_mount_in_the_background_logs_to_the_systems_log() {
+    if !nix::unistd::geteuid().is_root() {
+        common::say_skipped("a log of the system's that others do not see needs root");
+        return;
+    }
+    let (store, _) = store();
+    let (work, mountpoint) = (tempdir().unwrap(), tempdir().unwrap());
+    let log = UnixDatagram::bind(work.path().join("log")).unwrap();
+    log.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    // In a namespace of its own, in which this is the system's log.
+    let lines = "set -e; cd \"$1\"; mkdir dev; mount -t tmpfs dev dev
+        for file in null zero full random urandom tty fuse; do : > dev/$file; mount --bind /dev/$file dev/$file; done
+        ln -s \"$1/log\" dev/log; mount --rbind dev /dev
+        \"$0\" mount -v --no-passthrough \"$2\" \"$3\"
+        ! cat \"$3/broken/rows/0/dense\" 2> /dev/null
+        \"$0\" unmount \"$3\"";
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c", lines, env!("CARGO_BIN_EXE_arrayfs")])
+        .args([work.path(), store.path(), mountpoint.path()])
+        .env_remove("RUST_LOG")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let mut told = Vec::new();
+    while !told.iter().any(|line: &String| line.contains("the mount has ended")) {
+        let mut message = [0; 4096];
+        let length = log.recv(&mut message).expect("the last word is said");
+        told.push(String::from_utf8(message[..length].to_vec()).unwrap());
+    }
+    // Of a daemon, by severity: information here.
+    assert!(told.iter().all(|line| line.starts_with("<30>arrayfs[")), "{told:#?}");
+    let fault = told.iter().find(|line| line.contains("broken.indices")).expect("the fault is told");
+    assert!(!fault.contains('\n'), "{fault}");
+}
+
 #[test]
 fn a_failure_that_cannot_be_told_is_one_all_the_same() {
     for command in [&["check", "/nowhere"][..], &["ls", "/nowhere"], &["mount", "/nowhere", "/tmp"]] {
         let full = File::options().write(true).open("/dev/full").unwrap();
         assert_eq!(arrayfs().args(command).stderr(full).status().unwrap().code(), Some(1), "{command:?}");
     }
+}
+
+#[test]
+fn what_failed_is_told_once_with_its_path_and_its_cause() {
+    let (store, bytes) = store();
+    let dir = tempdir().unwrap();
+    let log = dir.path().join("log");
+    let mut command = arrayfs();
+    // In no more words than usual.
+    command.env("RUST_LOG", "warn,fuser=off").stderr(File::create(&log).unwrap());
+    let mount = Foreground::new(store.path(), &mut command);
+    mount.serves_and_ends("a file", &bytes);
+    let text = fs::read_to_string(&log).unwrap();
+    let told: Vec<_> = text.lines().filter(|line| line.contains("broken/rows/0/dense")).collect();
+    assert_eq!(told.len(), 1, "{text}");
+    assert!(told[0].contains("cannot read broken/rows/0/dense: broken.indices: column: expected"), "{text}");
 }

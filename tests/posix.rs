@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use common::{Mount, write_dense};
@@ -218,5 +218,149 @@ fn a_mount_cannot_be_made_writable() {
         let file = File::open(mount.join("x/array")).unwrap();
         assert!(file.as_raw_fd() > 0 && file.set_len(0).is_err() && file.write_at(b"x", 0).is_err());
         assert_eq!(mount.read("x/array"), bytes);
+    }
+}
+
+/// Where the data of a file begin and end, as the file system says.
+fn data_of(path: &Path) -> Vec<(i64, i64)> {
+    let file = File::open(path).unwrap();
+    let (mut found, mut at) = (Vec::new(), 0);
+    loop {
+        match lseek(&file, at, Whence::SeekData) {
+            Ok(start) => {
+                at = lseek(&file, start, Whence::SeekHole).unwrap();
+                found.push((start, at));
+            }
+            Err(error) => {
+                assert_eq!(error, nix::errno::Errno::ENXIO);
+                return found;
+            }
+        }
+    }
+}
+
+/// An array of 64 rows of a mebibyte with data in the rows 8 and 40 only; false where the file system has no holes.
+fn write_with_holes(store: &Path) -> bool {
+    common::write_hole(&store.join("x"), "uint8", &[64, 1 << 20]);
+    let array = File::options().write(true).open(store.join("x.array")).unwrap();
+    array.write_all_at(&[1; 10_000], 8 << 20).unwrap();
+    array.write_all_at(&[2; 4096], 40 << 20).unwrap();
+    array.sync_all().unwrap();
+    File::create(store.join("plain")).unwrap().set_len(1 << 30).unwrap();
+    array.metadata().unwrap().blocks() < 1000
+}
+
+// Promise: Holes of the store are holes in the mount, for `SEEK_HOLE` and in the blocks that `stat` tells, so that copies have them; what is computed has one block.
+#[test]
+fn holes_of_the_store_are_holes_in_the_mount() {
+    let store = tempdir().unwrap();
+    if !write_with_holes(store.path()) {
+        common::say_skipped("the file system of the temporary directory has no holes");
+        return;
+    }
+    let source = data_of(&store.path().join("x.array"));
+    assert_eq!(source.len(), 2);
+    let part = |from: i64, to: i64, by: i64| -> Vec<_> {
+        let inside = source.iter().map(|(start, end)| ((*start).max(from), (*end).min(to)));
+        inside.filter(|(start, end)| start < end).map(|(start, end)| (start - by, end - by)).collect()
+    };
+    let blocks = |path: &Path| fs::metadata(path).unwrap().blocks();
+    let of_source = blocks(&store.path().join("x.array"));
+    for options in MODES {
+        let mount = Mount::with(store.path(), options);
+        let data = |path: &str| data_of(&mount.join(path));
+        assert_eq!(data("x/array"), source);
+        assert_eq!(data("plain"), []);
+        for (row, is_hole) in [(8, false), (40, false), (0, true), (63, true)] {
+            let found = data(&format!("x/rows/{row:02}"));
+            assert_eq!(found, part(row << 20, (row + 1) << 20, row << 20), "{row}");
+            assert_eq!(found.is_empty(), is_hole);
+        }
+        assert_eq!(data("x/slices/7:41/array"), part(7 << 20, 41 << 20, 7 << 20));
+        let npy = size(&mount.join("x/array.npy"));
+        let header = npy - (64 << 20);
+        let shifted = part(0, 64 << 20, -header);
+        assert_eq!(data("x/array.npy"), [&[(0, header)], &shifted[..]].concat(), "the header is none");
+        let whole = |path: &str| vec![(0, size(&mount.join(path)))];
+        for made in ["x/slices/::2/array", "x/cols/0000007", "x/meta.yaml", "x/README.md"] {
+            assert_eq!((data(made), blocks(&mount.join(made))), (whole(made), 1), "{made}");
+        }
+        assert_eq!((blocks(&mount.join("x/array")), blocks(&mount.join("plain"))), (of_source, 0));
+        assert!(blocks(&mount.join("x/rows/08")) <= of_source);
+        copies_keep_holes(&mount, of_source);
+    }
+}
+
+fn copies_keep_holes(mount: &Mount, blocks: u64) {
+    let copies = tempdir().unwrap();
+    let copy = copies.path().join("copy");
+    let archive = copies.path().join("archive");
+    let run = |program: &str, args: &[&std::ffi::OsStr]| {
+        assert!(
+            std::process::Command::new(program).args(args).status().unwrap().success(),
+            "{program} {args:?}"
+        );
+    };
+    for path in ["x/array", "x/array.npy", "x/slices/7:41/array", "plain"] {
+        let source = mount.join(path);
+        run("cp", &["--sparse=auto".as_ref(), source.as_os_str(), copy.as_os_str()]);
+        let taken = fs::metadata(&copy).unwrap().blocks();
+        assert!(taken <= blocks + 64, "{path}: a copy takes {taken} blocks");
+        run(
+            "tar",
+            &["-cSf".as_ref(), archive.as_os_str(), "-C".as_ref(), mount.path().as_os_str(), path.as_ref()],
+        );
+        assert!(fs::metadata(&archive).unwrap().len() < 1 << 20, "{path}");
+        assert_eq!(size(&copy), size(&mount.join(path)));
+    }
+    fs::copy(mount.join("x/array"), &copy).unwrap();
+    assert!(fs::read(&copy).unwrap() == mount.read("x/array"));
+}
+
+#[test]
+fn a_directory_does_not_say_how_many_are_in_it() {
+    for options in MODES {
+        let store = tempdir().unwrap();
+        write_dense(&store.path().join("x"), "int32", &[10, 4]);
+        fs::create_dir(store.path().join("sub")).unwrap();
+        let mount = Mount::with(store.path(), options);
+        for folder in ["", ".arrayfs", "sub", "x", "x/rows", "x/slices", "x/slices/1:3", "x/array.zarr"] {
+            assert_eq!(fs::metadata(mount.join(folder)).unwrap().nlink(), 1, "{folder}");
+        }
+    }
+}
+
+// Promise: A directory that is read again from its start shows what is there then.
+#[test]
+fn a_directory_that_is_read_again_shows_what_is_there_then() {
+    for options in MODES {
+        let store = tempdir().unwrap();
+        write_dense(&store.path().join("x"), "int8", &[5, 2]);
+        fs::create_dir(store.path().join("sub")).unwrap();
+        let mount = Mount::with(store.path(), options);
+        for (folder, before) in [("", vec![".arrayfs", "sub", "x"]), ("sub", vec![])] {
+            let mut dir = rustix::fs::Dir::new(File::open(mount.join(folder)).unwrap()).unwrap();
+            let mut names = || {
+                let entries =
+                    dir.by_ref().map(|entry| entry.unwrap().file_name().to_str().unwrap().to_owned());
+                let mut names: Vec<_> = entries.filter(|name| name != "." && name != "..").collect();
+                names.sort();
+                dir.rewind();
+                names
+            };
+            assert_eq!(names(), before, "{folder}");
+            fs::write(store.path().join(folder).join("added"), "").unwrap();
+            let mut with_it = [&["added"], before.as_slice()].concat();
+            with_it.sort_unstable();
+            assert_eq!(names(), with_it, "{folder}");
+            fs::remove_file(store.path().join(folder).join("added")).unwrap();
+            assert_eq!(names(), before, "{folder}");
+        }
+        // What cannot change is as it was.
+        let mut rows = rustix::fs::Dir::new(File::open(mount.join("x/rows")).unwrap()).unwrap();
+        for _ in 0..2 {
+            assert_eq!(rows.by_ref().count(), 7);
+            rows.rewind();
+        }
     }
 }

@@ -61,6 +61,14 @@ fn every_format_opens_in_its_readers() {
     }
 }
 
+/// Arrays of several chunks, and rows that are chunks by themselves.
+#[test]
+fn chunks_are_read_by_their_readers() {
+    let store = written_by_numpy().join("chunks");
+    let mount = Mount::new(&store);
+    python("check_formats.py", &[&store, mount.path(), Path::new("zarr_")]);
+}
+
 // ------------------------------------------------------------------------------------------------ cat
 
 /// The paths below `path` in the mount that a walk finds, only so many of each directory.
@@ -90,6 +98,8 @@ fn unlisted(array: &Path, is_sparse: bool) -> Vec<PathBuf> {
         "cols/0.npy",
         "cols/0.csv",
         "array.tsv",
+        "array.txt",
+        "rows/0.txt",
         "array.mtx",
         "10x.v2/genes.tsv",
         "slices/1:/array.npy",
@@ -101,6 +111,7 @@ fn unlisted(array: &Path, is_sparse: bool) -> Vec<PathBuf> {
         "rows/-1/dense.csv",
         "matrix.csv",
         "matrix.tsv",
+        "dense.txt",
         "10x.v2/matrix.mtx",
         "rows/0.npy",
         "slices/:2/indptr",

@@ -5,12 +5,15 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use common::{Mount, Sparse, all_files, write_dense};
+use common::{Mount, Sparse, all_files, wait_until, write_dense};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rustix::fs::{XattrFlags, setxattr};
 use tempfile::{TempDir, tempdir};
 
@@ -144,6 +147,88 @@ fn others_read_nothing_of_what_the_store_keeps_from_them() {
     }
 }
 
+/// A store below two directories, with an array in each place that links can lead past.
+fn store_of_ways() -> TempDir {
+    let dir = tempdir().unwrap();
+    set_mode(dir.path(), 0o755);
+    let path = |name: &str| dir.path().join("above/between/store").join(name);
+    for directory in ["direct", "far/deep/d", "files", "middle", "names", "plain"] {
+        fs::create_dir_all(path(directory)).unwrap();
+    }
+    let link = |name: &str, target: &str| symlink(target, path(name)).unwrap();
+    for name in ["direct/x", "files/secret", "far/deep/d/x", "named"] {
+        write_dense(&path(name), "int32", &[3, 3]);
+    }
+    for suffix in ["yaml", "array"] {
+        link(&format!("linked.{suffix}"), &format!("files/secret.{suffix}"));
+        // By way of another link, which is in a directory of its own.
+        link(&format!("twice.{suffix}"), &format!("middle/hop.{suffix}"));
+        link(&format!("middle/hop.{suffix}"), &format!("../direct/x.{suffix}"));
+    }
+    link("directory", "far/deep/d");
+    fs::write(path("names/rows"), "zero\none\ntwo\n").unwrap();
+    link("named.rows.txt", "names/rows");
+    fs::write(path("plain/notes"), "notes").unwrap();
+    link("notes", "plain/notes");
+    dir
+}
+
+// Promise: Where rights are taken away, of a file or of any directory on any way to it, also above the store and behind links, it is shut within a second.
+#[test]
+fn what_is_closed_after_it_was_read_is_shut() {
+    if !is_root() {
+        return;
+    }
+    let whole = ["array", "array.npy", "rows/1", "cols/2.csv", "slices/1:/array", "array.zarr/zarr.json"];
+    let named = ["by-name/rows/one", "by-name/rows/two.csv"];
+    let views = |name: &str, views: &[&str]| -> Vec<String> {
+        views.iter().map(|view| format!("{name}/{view}")).collect()
+    };
+    let all = [views("direct/x", &whole), views("linked", &whole), views("directory/x", &whole)].concat();
+    // What is closed, in the order of the store's directories, and what is shut by that.
+    let cases: [(&str, Vec<String>); 12] = [
+        ("above", all.clone()),
+        ("above/between", all.clone()),
+        ("above/between/store", all),
+        ("above/between/store/direct", [views("direct/x", &whole), views("twice", &whole)].concat()),
+        ("above/between/store/direct/x.array", [views("direct/x", &whole), views("twice", &whole)].concat()),
+        ("above/between/store/files", views("linked", &whole)),
+        ("above/between/store/middle", views("twice", &whole)),
+        ("above/between/store/far", views("directory/x", &whole)),
+        ("above/between/store/far/deep", views("directory/x", &whole)),
+        ("above/between/store/far/deep/d", views("directory/x", &whole)),
+        ("above/between/store/names", views("named", &named)),
+        ("above/between/store/plain", vec!["notes".to_owned()]),
+    ];
+    std::thread::scope(|scope| {
+        for options in MODES {
+            scope.spawn(|| cases.iter().for_each(|(closed, files)| close_and_open(options, closed, files)));
+        }
+    });
+}
+
+/// Closes something of a store that is mounted, and looks whether nobody can read these files then.
+fn close_and_open(options: &[&str], closed: &str, files: &[String]) {
+    let dir = store_of_ways();
+    let mount = Mount::with(&dir.path().join("above/between/store"), options);
+    let path = dir.path().join(closed);
+    let ways = |file: &String| {
+        let ways = [mount.join(file), mount.join(".arrayfs/tree").join(file)];
+        ways.into_iter().take(if options.len() == 1 { 2 } else { 1 })
+    };
+    let are_readable =
+        |wanted: bool| files.iter().flat_map(ways).all(|path| nobody_reads(&path).is_some() == wanted);
+    assert!(are_readable(true), "{closed} is open");
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    set_mode(&path, 0o700);
+    // Twice the promised time, for the system's own.
+    std::thread::sleep(Duration::from_secs(2));
+    let open: Vec<_> = files.iter().flat_map(ways).filter(|path| nobody_reads(path).is_some()).collect();
+    assert!(open.is_empty(), "{closed} is closed, {options:?}: {open:#?}");
+    set_mode(&path, mode);
+    wait_until("all is open again", || are_readable(true));
+}
+
 /// Those of the files that a user who is nobody can read.
 #[cfg(feature = "verify")]
 fn readable_by_nobody(files: &[PathBuf]) -> BTreeSet<PathBuf> {
@@ -262,5 +347,26 @@ fn the_threads_that_serve_are_confined() {
             .map(|thread| told(&thread, "status").contains("NoNewPrivs:\t1"))
             .collect();
         assert!(serving.len() >= 8 && serving.iter().all(|is_confined| *is_confined), "{serving:?}");
+    }
+}
+
+// Promise: Who mounts may look into `.arrayfs` even when the store is closed to them, or gone.
+#[test]
+fn the_reports_are_readable_when_the_store_is_gone() {
+    let bottom = tempdir().unwrap();
+    fs::create_dir(bottom.path().join("inside")).unwrap();
+    fs::write(bottom.path().join("inside/plain"), "plain").unwrap();
+    for options in [&[][..], &["--no-passthrough"]] {
+        let below = Mount::with(bottom.path(), options);
+        let mount = Mount::with(&below.join("inside"), options);
+        assert_eq!(mount.read("plain"), b"plain");
+        // From here on whatever is asked about the store is an error.
+        kill(Pid::from_raw(below.server().cast_signed()), Signal::SIGKILL).unwrap();
+        wait_until("the store is gone", || fs::metadata(below.join("inside")).is_err());
+        wait_until("what was there is not found", || fs::read(mount.join("plain")).is_err());
+        let faults = mount.faults();
+        assert!(faults["."].contains("not connected"), "{faults:?}");
+        assert!(mount.read(".arrayfs/mount.yaml").starts_with(b"passthrough: "));
+        assert_eq!(mount.list(".arrayfs"), ["errors.yaml", "mount.yaml", "warnings.yaml"]);
     }
 }

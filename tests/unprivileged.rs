@@ -90,3 +90,40 @@ fn what_is_missing_is_told_in_a_line_with_what_to_do() {
         assert!(words.len() == 1 && words[0].contains(told), "{line}: {said}");
     }
 }
+
+// Promise: Who mounts may look into `.arrayfs` even when the store is closed to them, or gone.
+#[test]
+fn the_reports_are_readable_when_the_store_is_closed() {
+    let lines = "mkdir $W/above; mv $S $W/above/store; S=$W/above/store; chown -R 65534:65534 $S
+        nobody $A mount $S $M
+        nobody cmp $M/x/array $S/x.array
+        nobody cmp $M/x/rows/03.npy $M/x/rows/03.npy
+        for closed in $W/above $S; do
+            chmod 0 $closed; sleep 2
+            ! nobody cat $M/x/array > /dev/null 2>&1
+            ! nobody cat $M/x/rows/03.npy > /dev/null 2>&1
+            nobody ls -A $M
+            nobody cat $M/.arrayfs/mount.yaml > /dev/null
+            nobody cat $M/.arrayfs/errors.yaml
+            chmod 755 $closed; sleep 2
+            nobody cat $M/x/array | cmp - $S/x.array
+        done
+        nobody $A unmount $M";
+    let Some((_work, output)) = shell(lines) else { return };
+    assert!(output.status.success(), "{output:?}");
+    let said: Vec<_> = text(&output.stdout).lines().collect();
+    let [".arrayfs", above, ".arrayfs", own] = said[..] else { panic!("{said:?}") };
+    assert_eq!(above, "{}", "the daemon itself is in the store, and sees it");
+    assert!(own.contains("cannot list") && own.contains("Permission denied"), "{own}");
+}
+
+#[test]
+fn who_mounts_by_the_right_of_a_group_reads() {
+    let lines = "mkdir $W/group; mv $S $W/group/store; S=$W/group/store
+        chown 0:65534 $W/group; chmod 2770 $W/group; chown -R 65534:65534 $S
+        nobody $A mount $S $M
+        nobody cmp $M/x/array $S/x.array
+        nobody $A unmount $M";
+    let Some((_work, output)) = shell(lines) else { return };
+    assert!(output.status.success(), "{output:?}");
+}

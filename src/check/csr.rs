@@ -64,29 +64,25 @@ impl<'a> Csr<'a> {
     pub fn check_bounds(&self, items: Range<u64>, buffers: &mut Buffers, rules: &mut Rules) -> Result<()> {
         let from = items.start.saturating_sub(1);
         buffers.read_numbers(self.indptr, self.meta.indptr_dtype, from..items.end)?;
-        let (bounds, nnz) = (&buffers.numbers[..], self.meta.nnz);
-        if let ([first, ..], 0) = (bounds, items.start) {
-            if *first != 0 {
-                rules.ends.add(0, *first, 0);
-            }
-            if *first > nnz {
-                rules.beyond.add(0, *first, 0);
-            }
-        }
-        if let (Some(last), true) = (bounds.last(), items.end == self.meta.shape[0] + 1)
-            && *last != nnz
-        {
-            rules.ends.add(items.end - 1, *last, 0);
-        }
-        if falls(bounds, |before, bound| bound < before || bound > nnz) == 0 {
+        let (rule, bounds) = (self.meta.indptr_rule(), &buffers.numbers[..]);
+        if rule.holds(from, bounds) {
             return Ok(());
         }
-        for (row, pair) in (from + 1..).zip(bounds.windows(2)) {
-            if pair[1] > nnz {
-                rules.beyond.add(row, pair[1], pair[0]);
-            } else if pair[1] < pair[0] && pair[0] <= nnz {
-                rules.falls.add(row, pair[1], pair[0]);
+        let mut before = 0;
+        for (at, bound) in (from..).zip(bounds.iter().copied()) {
+            let broken = rule.broken(at, before, bound);
+            // The one before them is verified with others.
+            let is_new = at >= items.start;
+            for (rule, before, is_broken) in [
+                (&mut rules.ends, 0, broken.is_end),
+                (&mut rules.beyond, before, broken.is_beyond),
+                (&mut rules.falls, before, broken.is_fall),
+            ] {
+                if is_new && is_broken {
+                    rule.add(at, bound, before);
+                }
             }
+            before = bound;
         }
         Ok(())
     }
@@ -185,10 +181,4 @@ impl<'a> Csr<'a> {
         ];
         faults.into_iter().flatten().collect()
     }
-}
-
-/// How often a number and the one before it are so.
-fn falls(numbers: &[u64], is_so: impl Fn(u64, u64) -> bool) -> usize {
-    let after = numbers.get(1..).unwrap_or_default();
-    numbers.iter().zip(after).map(|(before, number)| usize::from(is_so(*before, *number))).sum()
 }

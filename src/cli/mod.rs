@@ -11,6 +11,7 @@ mod info;
 mod interrupt;
 mod ls;
 mod mount;
+mod mount_log;
 mod progress;
 mod remove;
 mod say;
@@ -26,8 +27,7 @@ use arrayfs::Error;
 use arrayfs::catalog::StoredArray;
 use arrayfs::tree::Tree;
 use clap::{Parser, Subcommand};
-use env_logger::Target;
-use say::{Log, say};
+use say::say;
 
 /// Mounts a store of memory-mapped numeric arrays as a folder tree that any program can read.
 #[derive(Parser)]
@@ -53,6 +53,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(Subcommand)]
 enum Command {
     Mount(mount::Args),
+    #[command(visible_alias = "umount")]
     Unmount(unmount::Args),
     Ls(ls::Args),
     Info(info::Args),
@@ -70,9 +71,13 @@ enum Command {
 /// Runs the command line: 0 when all went well, 1 when something failed, 2 for a wrong usage.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    start_log(cli.verbose, matches!(cli.command, Command::Mount(_)));
+    let verbose = cli.verbose;
+    // A mount's log is one of its own.
+    if !matches!(cli.command, Command::Mount(_)) {
+        log_of(verbose).init();
+    }
     let done = match cli.command {
-        Command::Mount(args) => mount::run(&args),
+        Command::Mount(args) => mount::run(&args, verbose),
         Command::Unmount(args) => unmount::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Info(args) => info::run(&args),
@@ -108,23 +113,22 @@ fn in_words(error: &anyhow::Error) -> String {
 
 /// A better reason for a path that is not in the tree, where it leads into an array that is broken.
 fn why_missing(tree: &Tree, path: &Path, error: Error) -> Error {
+    if !error.is_not_found() {
+        return error;
+    }
     let load =
         |path: &Path| StoredArray::load(tree.store(), path).err().filter(|error| !error.is_not_found());
     path.ancestors().find_map(load).unwrap_or(error)
 }
 
-fn start_log(verbose: u8, is_server: bool) {
+/// The log that was asked for, on standard error.
+fn log_of(verbose: u8) -> env_logger::Builder {
     let level = match verbose {
         0 => "warn,fuser=off",
-        1 => "info,fuser=warn",
+        1 => "info,fuser=error",
         _ => "debug",
     };
-    let mut log = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level));
-    // Whoever reads the mount must not wait for whoever reads the log.
-    if let Some(Ok(served)) = is_server.then(Log::start) {
-        log.target(Target::Pipe(Box::new(served)));
-    }
-    log.init();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level))
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use arrayfs::fuse::{self, Mounted, Options};
 use arrayfs::memory_mapping::allow_maximal_open_files;
-use arrayfs::mmap::map_large_buffers;
+use arrayfs::mmap::{map_large_buffers, spare_addresses};
 use arrayfs::mountpoint::{self, Ground};
 use arrayfs::names::{idle_axes, idle_words};
 use arrayfs::part::Formats;
@@ -18,6 +18,7 @@ use arrayfs::tree::Tree;
 use arrayfs::view;
 use nix::sys::signal::{SigSet, Signal};
 
+use super::mount_log;
 use super::say::say;
 
 /// Mount a store as a folder tree; returns when it is ready
@@ -27,6 +28,7 @@ use super::say::say;
   arrayfs mount --views npy,csv data/pbmc68k /tmp/a   no other formats
   arrayfs mount --foreground data/pbmc68k /tmp/a      until Ctrl-C
   arrayfs mount --allow-other data/pbmc68k /mnt/data  for all users, as far as the store's modes let them
+  arrayfs -v mount --log-file a.log data/pbmc68k /tmp/a
 
 Unmount with `arrayfs unmount /tmp/a`. What is broken in the store, and why, is in
 /tmp/a/.arrayfs/errors.yaml; mount.yaml beside it says whether the kernel reads raw files by itself.")]
@@ -41,9 +43,9 @@ pub struct Args {
     /// Let other users in; modes and owners are those of the store, and are enforced
     #[arg(long)]
     allow_other: bool,
-    /// Threads that serve [default: two for each core, 8 to 32]
-    #[arg(long)]
-    threads: Option<usize>,
+    /// Threads that serve, 1 to 256 [default: two for each core, 8 to 32]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
     /// Formats to offer, with commas between, such as npy,csv; raw files, meta.yaml and README.md are
     /// always there [default: all]
     #[arg(long, value_name = "FORMATS", value_delimiter = ',')]
@@ -51,6 +53,10 @@ pub struct Args {
     /// Have no file read by the kernel itself, as for whoever is not root; the tree then has no links
     #[arg(long)]
     no_passthrough: bool,
+    /// Append what the mount has to say to this file (-v and -vv: more); without it a mount in the
+    /// foreground says it on standard error, and one in the background tells the system's log
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
     /// The mount's own process: say on standard output when it is ready, then let go of the terminal
     #[arg(long, hide = true)]
     background_child: bool,
@@ -62,15 +68,19 @@ const READY: &[u8] = b"ready\n";
 /// How long a mount that was told to end waits for those who are reading.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-pub fn run(args: &Args) -> Result<ExitCode> {
-    if args.foreground || args.background_child { serve(args) } else { start(args) }
+pub fn run(args: &Args, verbose: u8) -> Result<ExitCode> {
+    if args.foreground || args.background_child { serve(args, verbose) } else { start(args, verbose) }
 }
 
 /// Starts the process that serves, and waits until it is ready or has said why it is not.
-fn start(args: &Args) -> Result<ExitCode> {
+fn start(args: &Args, verbose: u8) -> Result<ExitCode> {
     let program = std::env::current_exe().context("cannot find the program itself")?;
     let mut child = Command::new(program);
     child.arg("mount").arg("--background-child");
+    child.args((0..verbose).map(|_| "-v"));
+    if let Some(file) = &args.log_file {
+        child.arg("--log-file").arg(std::path::absolute(file)?);
+    }
     child.args(args.allow_other.then_some("--allow-other"));
     child.args(args.views.as_ref().map(|views| format!("--views={}", views.join(","))));
     child.args(args.no_passthrough.then_some("--no-passthrough"));
@@ -92,28 +102,37 @@ fn start(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn serve(args: &Args) -> Result<ExitCode> {
+fn serve(args: &Args, verbose: u8) -> Result<ExitCode> {
     map_large_buffers();
+    spare_addresses();
     ignore_broken_leases();
     if args.background_child {
         nix::unistd::setsid().context("cannot leave the terminal")?;
     }
     // Blocked before any thread starts, so that all of them leave the signals to `wait`.
     let signals = block_signals()?;
+    let log = mount_log::start(super::log_of(verbose).build(), args.log_file.as_deref())?;
+    // A fault of this program costs one request: it is a word for the log, as others are.
+    std::panic::set_hook(Box::new(|panic| log::error!("{}", panic.to_string().replace('\n', " "))));
     let mut options = Options { allow_other: args.allow_other, ..Options::default() };
     options.passthrough = !args.no_passthrough;
-    options.threads = args.threads.unwrap_or(options.threads);
+    options.threads = args.threads.map_or(options.threads, usize::from);
     let formats = args.views.as_deref().map_or(Ok(Formats::ALL), view::formats)?;
     let tree = Tree::open(&args.store)?.in_formats(formats);
     let mounted = mount(&tree, &args.mountpoint, options)?;
     if args.background_child {
+        log.settle();
         say_ready().context("cannot tell that the mount is ready")?;
     } else {
+        if args.log_file.is_some() {
+            log.settle();
+        }
         let words = format!("arrayfs: mounted on {}; Ctrl-C unmounts", args.mountpoint.display());
         // Not here, where signals are waited for.
         std::thread::Builder::new().name("say".into()).spawn(|| say(words))?;
     }
-    wait(mounted, &args.mountpoint, &signals)
+    log::info!("{} is mounted on {}", tree.store().path().display(), args.mountpoint.display());
+    wait(mounted, &args.mountpoint, &signals, !args.background_child)
 }
 
 /// Mounts a tree, after every check that can be made beforehand.
@@ -137,6 +156,10 @@ fn explain(error: &io::Error) -> anyhow::Error {
         _ if !device.exists() => "there is no /dev/fuse here; load the kernel's module with `modprobe fuse`",
         _ if error.to_string().contains("user_allow_other") => {
             "add the line user_allow_other to /etc/fuse.conf, or mount without --allow-other"
+        }
+        io::ErrorKind::OutOfMemory => {
+            "the system gives too little memory for the threads that serve, or too few of them; raise its limits \
+             (`ulimit -v`, `ulimit -u`), or have fewer (`--threads`)"
         }
         io::ErrorKind::NotFound => "mounting without root needs fusermount3; install the package fuse3",
         io::ErrorKind::PermissionDenied => "the system does not let this user use /dev/fuse",
@@ -171,18 +194,24 @@ fn say_ready() -> io::Result<()> {
     Ok(())
 }
 
-/// Waits for a signal, or for someone else's unmount.
-fn wait(mounted: Mounted, mountpoint: &Path, signals: &SigSet) -> Result<ExitCode> {
+/// Waits for a signal, or for someone else's unmount. What goes wrong is said where that is heard, or else
+/// put in the log.
+fn wait(mounted: Mounted, mountpoint: &Path, signals: &SigSet, is_heard: bool) -> Result<ExitCode> {
     let (target, teller) = (std::path::absolute(mountpoint)?, mounted.teller());
     // The thread that waits for the kernel ends the process; this one waits for signals.
     std::thread::Builder::new().name("end".into()).spawn(move || {
         let code = match mounted.wait() {
             Ok(()) => 0,
             Err(error) => {
-                say(format_args!("arrayfs: {error}"));
+                match is_heard {
+                    true => say(format_args!("arrayfs: {error}")),
+                    false => log::error!("{error}"),
+                }
                 1
             }
         };
+        log::info!("the mount has ended");
+        log::logger().flush();
         std::process::exit(code);
     })?;
     signals.wait().context("cannot wait for signals")?;

@@ -1,150 +1,152 @@
 //! The handlers: each asks the tree one thing and replies; what the tree gives as an error becomes an
 //! errno in one place.
+//!
+//! Each is tried on the thread that took the request. What takes longer than that thread may take goes to a pool,
+//! and so does everything while few threads are left that take requests: the next one always finds one.
 
-use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 use fuser::{
-    AccessFlags, BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
-    IoctlFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
-    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
-    ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    AccessFlags, BsdFileFlags, Errno, FileHandle, Filesystem, INodeNo, InitFlags, IoctlFlags, KernelConfig,
+    LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
+    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite,
+    ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
-use super::convert::{bare_attr, errno, file_attr, file_type, ino, time_to_live};
+use super::clients::{Clients, has_gone};
+use super::convert::ino;
 use super::entries::Entries;
+use super::failures::Failures;
 use super::gate::Gate;
-use super::lane::Lane;
 use super::passthrough::Backings;
+use super::request::{self, Answer, Pooled, PooledRead, Reply, guarded};
+use super::serving::{LONGEST_NAME, LOOKUP, READ, SEEK, Serving};
+use super::slow_pool::{Key, SlowPool, Work};
 use super::watch::Watching;
-use crate::error::Error;
+use crate::error::Result;
 use crate::handles::Handles;
 use crate::source::Whence;
-use crate::tree::{Answer, Attr, File, Ino, Lasting, Listing, NodeKind, Tree};
+use crate::task;
+use crate::tree::Tree;
 
-/// What the parent of a folder is numbered in a listing, where nobody asks.
-const UNKNOWN_INO: u64 = 0xFFFF_FFFF;
+/// Reads that the kernel asks for ahead, or of pages that several want, of all files together: more than can be
+/// slow at once, lest these hold up all others.
+const MOST_BACKGROUND: u16 = 4096;
 
-/// Names of one listing that are kept in mind: those at the first places, of which an array takes some.
-const MOST_KEPT: u64 = 4096;
-
-/// Bytes of the longest file name; the kernel passes on longer ones.
-const LONGEST_NAME: usize = 255;
+/// Threads that are left for what is quick.
+const LEFT: usize = 2;
 
 /// One connection to the kernel.
 pub(super) struct ArrayFs {
-    tree: Tree,
-    folders: Handles<Listing>,
-    /// What is open by way of the kernel; none where files are not opened at all: then the kernel is
-    /// told once that there is nothing to do, and reads by number without another word.
-    backings: Option<Backings>,
-    slow: Lane,
-    watch: Option<Arc<Watching>>,
-    /// What the kernel was told of, with the connection to it.
-    entries: Arc<Entries>,
-    /// Open when there is something where links lead; none where there always is.
-    links: Option<Arc<Gate>>,
+    serving: Arc<Serving>,
+    /// What has to be read or computed.
+    slow: SlowPool,
+    /// What the system has to be asked for many times: not behind what is computed.
+    directories: SlowPool,
+    /// Threads that are at a request, and how many may be before the rest is left for what is quick.
+    busy: AtomicUsize,
+    most_busy: usize,
 }
 
-thread_local! {
-    /// Where a thread makes what has to be made.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+/// One of the threads that are at a request.
+struct Busy<'a>(&'a AtomicUsize);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl ArrayFs {
-    pub fn new(tree: Tree, backings: Option<Backings>, watch: Option<Arc<Watching>>) -> Self {
+    /// A tree that so many threads serve.
+    pub fn new(tree: Tree, backings: Option<Backings>, watch: Option<Arc<Watching>>, threads: usize) -> Self {
+        let (folders, entries) = (Handles::default(), Arc::default());
+        let clients = Clients::new(has_gone);
         Self {
-            tree,
-            folders: Handles::default(),
-            backings,
-            slow: Lane::new(),
-            watch,
-            entries: Arc::default(),
-            links: None,
+            serving: Arc::new(Serving {
+                tree,
+                folders,
+                backings,
+                watch,
+                entries,
+                links: None,
+                failures: Failures::default(),
+            }),
+            slow: SlowPool::new(&clients),
+            directories: SlowPool::new(&clients),
+            busy: AtomicUsize::new(0),
+            most_busy: threads.saturating_sub(LEFT).max(1),
         }
     }
 
     /// The names that the kernel will have been told of.
     pub fn entries(&self) -> Arc<Entries> {
-        Arc::clone(&self.entries)
+        Arc::clone(&self.serving.entries)
+    }
+
+    /// The same, but that the names that the kernel is told of are kept here.
+    pub fn with_entries(self, entries: &Arc<Entries>) -> Self {
+        let mut serving = self.serving;
+        if let Some(serving) = Arc::get_mut(&mut serving) {
+            serving.entries = Arc::clone(entries);
+        }
+        Self { serving, ..self }
     }
 
     /// The same, but that links are told of when this gate is open.
-    pub fn with_links_behind(self, gate: &Arc<Gate>) -> Self {
-        Self { links: Some(Arc::clone(gate)), ..self }
+    pub fn with_links_behind(mut self, gate: &Arc<Gate>) -> Self {
+        if let Some(serving) = Arc::get_mut(&mut self.serving) {
+            serving.links = Some(Arc::clone(gate));
+        }
+        self
     }
 
-    /// Sees to it that the kernel is told of changes in a directory of the store, before it knows it.
-    fn watch(&self, attr: &Attr, parent: Ino, name: &OsStr) {
-        let may_change = attr.kind == NodeKind::Folder && attr.lasting != Lasting::Version;
-        let Some(Watching(watch)) = self.watch.as_deref().filter(|_| may_change) else { return };
-        let is_watched =
-            watch.add_directory(&self.tree, attr.ino) && watch.add_links(&self.tree, attr.ino, parent, name);
-        if !is_watched && self.tree.set_changes_told(false) {
-            log::warn!(
-                "the system watches no more directories for us: changes in the store show after a moment only"
-            );
+    /// Does something here and now; none where that would take long, or too few threads are left. What reads may
+    /// have to wait for a disk, and is never done by the last of them.
+    fn quickly<T>(&self, is_read: bool, work: impl FnOnce() -> Result<T>) -> Option<Result<T>> {
+        let others = self.busy.fetch_add(1, Ordering::Relaxed);
+        let _busy = Busy(&self.busy);
+        match others < self.most_busy || !is_read && self.slow.is_full() {
+            true => task::quick(work),
+            false => None,
         }
     }
 
-    fn reply_read(&self, number: Ino, offset: u64, size: usize, reply: ReplyData) {
-        self.tree.read(number, offset, size, |answer| match answer {
-            Ok(Answer::Mapped(bytes)) => bytes.pass_to_kernel(|bytes| reply.data(bytes)),
-            Ok(Answer::Made { file, length, is_slow: false }) => {
-                reply_made(&self.tree, &file, offset, length, reply);
+    /// Has something done by a thread that has the time.
+    fn slowly(&self, request: request::Request, key: Key, work: Box<dyn Work>) {
+        let is_of_directory = self.serving.tree.is_directory(request.node);
+        let pool = if is_of_directory { &self.directories } else { &self.slow };
+        pool.run(key, request.client, work);
+    }
+
+    /// Does what is asked and answers: at once, or later.
+    fn serve<R: Reply, T: 'static>(
+        &self,
+        request: request::Request,
+        reply: R,
+        work: impl Fn(&Serving) -> Result<T> + Send + Sync + 'static,
+        answer: Answer<R, T>,
+    ) {
+        guarded(request.operation, || match self.quickly(false, || work(&self.serving)) {
+            Some(Ok(done)) => answer(&self.serving, request, Some(reply), done),
+            Some(Err(error)) => reply.refuse(self.serving.errno(request, &error)),
+            None => {
+                let key = Key::new((request.operation, request.node));
+                let work = Pooled::new(&self.serving, request, reply, work, answer);
+                self.slowly(request, key, Box::new(work));
             }
-            Ok(Answer::Made { file, length, is_slow: true }) => {
-                let tree = self.tree.clone();
-                self.slow.run(number, Box::new(move || reply_made(&tree, &file, offset, length, reply)));
-            }
-            Err(error) => reply.error(read_errno(&error)),
         });
     }
-
-    /// Visits a listing with the entries for the folder itself and its parent in front.
-    fn visit(
-        listing: &Listing,
-        folder: Ino,
-        first: u64,
-        visit: &mut dyn FnMut(u64, &OsStr, Ino, NodeKind) -> bool,
-    ) {
-        let parent = if folder == Ino::ROOT { folder } else { Ino(UNKNOWN_INO) };
-        for (i, name, number) in [(0, ".", folder), (1, "..", parent)] {
-            if first <= i && !visit(i, OsStr::new(name), number, NodeKind::Folder) {
-                return;
-            }
-        }
-        listing.visit(first.saturating_sub(2), &mut |i, name, number, kind| visit(i + 2, name, number, kind));
-    }
 }
 
-/// Puts bytes together and replies with them.
-fn reply_made(tree: &Tree, file: &File, offset: u64, length: usize, reply: ReplyData) {
-    SCRATCH.with_borrow_mut(|scratch| {
-        // Without memory it is this read that fails, and not this program.
-        if scratch.try_reserve(length.saturating_sub(scratch.len())).is_err() {
-            return reply.error(Errno::ENOMEM);
-        }
-        scratch.resize(length, 0);
-        match tree.read_at(file, offset, scratch) {
-            Ok(filled) => reply.data(&scratch[..filled]),
-            Err(error) => reply.error(read_errno(&error)),
-        }
-    });
-}
-
-/// The errno of a read that failed.
-fn read_errno(error: &Error) -> Errno {
-    match error {
-        // ESTALE would say that looking the name up again helps this reader: it does not.
-        Error::Stale { .. } => Errno::EIO,
-        error => errno(error),
-    }
+/// What is asked of a node.
+fn asked(request: &Request, operation: &'static str, number: INodeNo) -> request::Request {
+    request::Request { operation, node: ino(number), client: request.pid() }
 }
 
 impl Filesystem for ArrayFs {
@@ -161,67 +163,62 @@ impl Filesystem for ArrayFs {
         ] {
             let _ = config.add_capabilities(capability);
         }
-        if let Some(backings) = &self.backings {
+        if let Some(backings) = &self.serving.backings {
             backings.init(config);
         }
-        let _ = config.set_max_background(64);
+        let _ = config.set_max_background(MOST_BACKGROUND);
         let _ = config.set_max_write(1 << 20);
         Ok(())
     }
 
-    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+    fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         if name.len() > LONGEST_NAME {
             return reply.error(Errno::ENAMETOOLONG);
         }
-        match self.tree.lookup(ino(parent), name) {
-            Ok(attr) => {
-                self.watch(&attr, ino(parent), name);
-                self.entries.keep(ino(parent), attr.ino, name);
-                // Whoever began to write before the name was kept may have been told of without it.
-                let attr = if self.tree.is_settled(attr.ino) { attr } else { attr.of_now() };
-                reply.entry(&time_to_live(attr.lasting), &file_attr(&attr), Generation(0));
+        let (request, parent) = (asked(request, LOOKUP, parent), ino(parent));
+        guarded(request.operation, || match self.quickly(false, || self.serving.lookup(parent, name)) {
+            Some(Ok(attr)) => self.serving.answer_lookup(request, Some(reply), attr),
+            Some(Err(error)) => reply.refuse(self.serving.errno(request, &error)),
+            None => {
+                let (key, name) = (Key::new((request.operation, parent, name)), name.to_owned());
+                let work = move |serving: &Serving| serving.lookup(parent, &name);
+                let work = Pooled::new(&self.serving, request, reply, work, Serving::answer_lookup);
+                self.slowly(request, key, Box::new(work));
             }
-            Err(error) => reply.error(errno(&error)),
-        }
+        });
     }
 
     fn forget(&self, _: &Request, number: INodeNo, lookups: u64) {
-        self.tree.forget(ino(number), lookups);
+        guarded("forget", || self.serving.tree.forget(ino(number), lookups));
     }
 
-    fn getattr(&self, _: &Request, number: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        match self.tree.attr(ino(number)) {
-            Ok(attr) => reply.attr(&time_to_live(attr.lasting), &file_attr(&attr)),
-            Err(error) => reply.error(errno(&error)),
+    fn getattr(&self, request: &Request, number: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        let request = asked(request, "look at", number);
+        let work = move |serving: &Serving| serving.tree.attr(request.node);
+        self.serve(request, reply, work, Serving::answer_getattr);
+    }
+
+    fn readlink(&self, request: &Request, number: INodeNo, reply: ReplyData) {
+        let request = asked(request, "follow", number);
+        let work = move |serving: &Serving| serving.tree.read_link(request.node);
+        self.serve(request, reply, work, Serving::answer_readlink);
+    }
+
+    fn open(&self, request: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        if self.serving.backings.is_none() {
+            return reply.error(Errno::ENOSYS);
         }
-    }
-
-    fn readlink(&self, _: &Request, number: INodeNo, reply: ReplyData) {
-        let target = self.tree.read_link(ino(number));
-        let answer = move || match target {
-            Ok(target) => reply.data(target.as_os_str().as_bytes()),
-            Err(error) => reply.error(errno(&error)),
-        };
-        match &self.links {
-            Some(gate) => gate.pass(answer),
-            None => answer(),
-        }
-    }
-
-    fn open(&self, _: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let Some(backings) = &self.backings else { return reply.error(Errno::ENOSYS) };
         if flags.acc_mode() != OpenAccMode::O_RDONLY {
             return reply.error(Errno::EROFS);
         }
-        match self.tree.open_file(ino(number)) {
-            Ok(file) => backings.reply_open(number, &file, reply),
-            Err(error) => reply.error(errno(&error)),
-        }
+        let request = asked(request, "open", number);
+        let work = move |serving: &Serving| serving.tree.open_file(request.node);
+        self.serve(request, reply, work, Serving::answer_open);
     }
 
     fn read(
         &self,
-        _: &Request,
+        request: &Request,
         number: INodeNo,
         _: FileHandle,
         offset: u64,
@@ -230,12 +227,31 @@ impl Filesystem for ArrayFs {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.reply_read(ino(number), offset, size as usize, reply);
+        let (request, size) = (asked(request, READ, number), size as usize);
+        guarded(request.operation, || {
+            let mut reply = Some(reply);
+            let answer = &mut |bytes: &[u8]| {
+                if let Some(reply) = reply.take() {
+                    reply.data(bytes);
+                }
+            };
+            let done = self.quickly(true, || self.serving.read(request.node, offset, size, answer));
+            let Some(reply) = reply else { return };
+            match done {
+                Some(Ok(())) => reply.data(&[]),
+                Some(Err(error)) => reply.refuse(self.serving.errno(request, &error)),
+                None => {
+                    let work = PooledRead::new(&self.serving, request, offset, size, reply);
+                    let key = Key::new((request.operation, request.node));
+                    self.slowly(request, key, Box::new(work));
+                }
+            }
+        });
     }
 
     fn lseek(
         &self,
-        _: &Request,
+        request: &Request,
         number: INodeNo,
         _: FileHandle,
         offset: i64,
@@ -248,13 +264,9 @@ impl Filesystem for ArrayFs {
             _ => return reply.error(Errno::EINVAL),
         };
         let Ok(offset) = u64::try_from(offset) else { return reply.error(Errno::ENXIO) };
-        match self.tree.seek(ino(number), offset, whence) {
-            Ok(found) => match found.and_then(|found| i64::try_from(found).ok()) {
-                Some(found) => reply.offset(found),
-                None => reply.error(Errno::ENXIO),
-            },
-            Err(error) => reply.error(read_errno(&error)),
-        }
+        let request = asked(request, SEEK, number);
+        let work = move |serving: &Serving| serving.tree.seek(request.node, offset, whence);
+        self.serve(request, reply, work, Serving::answer_lseek);
     }
 
     fn release(
@@ -267,84 +279,74 @@ impl Filesystem for ArrayFs {
         _: bool,
         reply: ReplyEmpty,
     ) {
-        if let Some(backings) = &self.backings {
-            backings.release(number, handle);
-        }
-        reply.ok();
+        guarded("release", || {
+            if let Some(backings) = &self.serving.backings {
+                backings.release(number, handle);
+            }
+            reply.ok();
+        });
     }
 
-    fn opendir(&self, _: &Request, number: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        match self.tree.list(ino(number)) {
-            Ok(listing) => {
-                let cached = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
-                let flags = if listing.is_lasting { cached } else { FopenFlags::empty() };
-                reply.opened(FileHandle(self.folders.open(listing)), flags);
-            }
-            Err(error) => reply.error(errno(&error)),
-        }
+    fn opendir(&self, request: &Request, number: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        let request = asked(request, "list", number);
+        let work = move |serving: &Serving| serving.tree.list(request.node);
+        self.serve(request, reply, work, Serving::answer_opendir);
     }
 
     fn readdir(
         &self,
-        _: &Request,
+        request: &Request,
         number: INodeNo,
         handle: FileHandle,
         offset: u64,
-        mut reply: ReplyDirectory,
+        reply: ReplyDirectory,
     ) {
-        let Some(listing) = &*self.folders.get(handle.0) else { return reply.error(Errno::EBADF) };
-        Self::visit(listing, ino(number), offset, &mut |i, name, child, kind| {
-            !reply.add(INodeNo(child.0), i + 1, file_type(kind), name)
-        });
-        reply.ok();
+        let Some(folder) = self.serving.folders.get(handle.0).clone() else {
+            return reply.error(Errno::EBADF);
+        };
+        let request = asked(request, "read the folder", number);
+        let is_anew = folder.is_begun_anew(offset);
+        let work = move |serving: &Serving| Ok((serving.listing(&folder, request.node, is_anew)?, offset));
+        self.serve(request, reply, work, Serving::answer_readdir);
     }
 
     fn readdirplus(
         &self,
-        _: &Request,
+        request: &Request,
         number: INodeNo,
         handle: FileHandle,
         offset: u64,
-        mut reply: ReplyDirectoryPlus,
+        reply: ReplyDirectoryPlus,
     ) {
-        let Some(listing) = &*self.folders.get(handle.0) else { return reply.error(Errno::EBADF) };
-        Self::visit(listing, ino(number), offset, &mut |i, name, child, kind| {
-            let found = if i < 2 { None } else { self.tree.lookup_listed(ino(number), name) };
-            // An entry without a node: the kernel lists the name, and looks it up when asked.
-            let Some(attr) = found else {
-                let bare = bare_attr(child, kind);
-                return !reply.add(INodeNo(0), i + 1, name, &Duration::ZERO, &bare, Generation(0));
-            };
-            self.watch(&attr, ino(number), name);
-            // The first of very many, lest they take the place of all else.
-            if i < MOST_KEPT {
-                self.entries.keep(ino(number), attr.ino, name);
+        let Some(folder) = self.serving.folders.get(handle.0).clone() else {
+            return reply.error(Errno::EBADF);
+        };
+        let request = asked(request, "read the folder", number);
+        let is_anew = folder.is_begun_anew(offset);
+        let work = move |serving: &Serving| {
+            if serving.tree.is_directory(request.node) {
+                // Each child is looked at.
+                task::begin_long()?;
             }
-            let lasting = time_to_live(attr.lasting);
-            let is_full =
-                reply.add(INodeNo(attr.ino.0), i + 1, name, &lasting, &file_attr(&attr), Generation(0));
-            if is_full {
-                self.tree.forget(attr.ino, 1);
-            }
-            !is_full
-        });
-        reply.ok();
+            Ok((serving.listing(&folder, request.node, is_anew)?, offset))
+        };
+        self.serve(request, reply, work, Serving::answer_readdirplus);
     }
 
     fn releasedir(&self, _: &Request, _: INodeNo, handle: FileHandle, _: OpenFlags, reply: ReplyEmpty) {
-        self.folders.close(handle.0);
-        reply.ok();
+        guarded("releasedir", || {
+            self.serving.folders.close(handle.0);
+            reply.ok();
+        });
     }
 
-    fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
-        match nix::sys::statvfs::fstatvfs(self.tree.store().as_fd()) {
-            Ok(fs) => {
-                let size = u32::try_from(fs.fragment_size()).unwrap_or(4096);
-                let namelen = u32::try_from(LONGEST_NAME).unwrap_or(255);
-                reply.statfs(fs.blocks(), 0, 0, fs.files(), 0, size, namelen, size);
-            }
-            Err(error) => reply.error(Errno::from_i32(error as i32)),
-        }
+    fn statfs(&self, request: &Request, number: INodeNo, reply: ReplyStatfs) {
+        self.serve(
+            asked(request, "look at the file system of", number),
+            reply,
+            Serving::statfs,
+            Serving::answer_statfs,
+        );
     }
 
     fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {

@@ -6,36 +6,36 @@
 //! thread that mounted keeps its rights, for it has to unmount, and shares their memory. The rights of root
 //! remain as well, for passthrough needs them, and so does a store that only root may read.
 
-use std::path::Path;
+use std::os::fd::AsFd;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetError, RulesetStatus,
 };
 
+use crate::store::Store;
+
 /// The kernel's interface that is used where it is there; of older ones, what they have.
 const NEWEST: ABI = ABI::V5;
 
-/// Confines the calling thread, and those that it starts from here on, to reading what is in the directory
-/// `store`, and to the device by which the kernel is answered. Tells whether the kernel holds it to that.
+/// Confines the calling thread, and those that it starts from here on, to reading what is in the store, and to the device by which the kernel is answered. Tells whether the kernel holds it to that.
 ///
 /// # Errors
 ///
 /// What the kernel says, where it has Landlock and refuses.
-pub(super) fn confine(store: &Path) -> Result<bool, RulesetError> {
+pub(super) fn confine(store: &Store) -> Result<bool, RulesetError> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let answer = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
-    let beneath = |path: &Path, access| PathFd::new(path).map(|path| PathBeneath::new(path, access));
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?
         .handle_access(AccessNet::from_all(NEWEST))?
-        .create()?;
-    for (path, access) in [(store, read), (Path::new("/dev/fuse"), answer)] {
-        // What cannot be opened cannot be read either: there is nothing to allow.
-        if let Ok(rule) = beneath(path, access) {
-            rules = rules.add_rule(rule)?;
-        }
+        .create()?
+        // The directory that is open, wherever its path leads by now.
+        .add_rule(PathBeneath::new(store.as_fd().as_fd(), read))?;
+    // What cannot be opened cannot be answered by either: there is nothing to allow.
+    if let Ok(device) = PathFd::new("/dev/fuse") {
+        rules = rules.add_rule(PathBeneath::new(device, answer))?;
     }
     Ok(rules.restrict_self()?.ruleset != RulesetStatus::NotEnforced)
 }
@@ -55,7 +55,7 @@ mod tests {
         fs::write(store.join("sub/x"), "inside").unwrap();
         fs::write(&outside, "outside").unwrap();
         let confined = move || {
-            let is_confined = confine(&store).unwrap();
+            let is_confined = confine(&Store::open(&store).unwrap()).unwrap();
             let denied =
                 |result: std::io::Result<()>| result.is_err_and(|error| error.kind() == PermissionDenied);
             assert_eq!(fs::read(store.join("sub/x")).unwrap(), b"inside");

@@ -18,6 +18,8 @@ pub(super) fn errno(error: &Error) -> Errno {
     match error {
         Error::NotFound { .. } => Errno::ENOENT,
         Error::Stale { .. } => Errno::ESTALE,
+        // Only who waits no longer gets to hear it.
+        Error::Unfinished => Errno::EINTR,
         Error::Io { source, .. } => match source.raw_os_error() {
             Some(code @ (libc::ENOENT | libc::EACCES | libc::EPERM | libc::ENOMEM | libc::ENAMETOOLONG)) => {
                 Errno::from_i32(code)

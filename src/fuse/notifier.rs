@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, IoSlice, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::tree::Ino;
@@ -29,9 +29,17 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Tells the kernel by each of the connections to it.
 #[derive(Debug)]
 pub(super) struct Notifier {
-    connections: Vec<Connection>,
+    connections: RwLock<Connections>,
     sending: Mutex<Sending>,
     is_done: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    /// Of each mount of the tree, the one that it has now.
+    current: Vec<Arc<Connection>>,
+    /// Those of mounts that were taken away and made anew: there may be some who read by them still.
+    replaced: Vec<Arc<Connection>>,
 }
 
 /// A connection to the kernel.
@@ -50,35 +58,64 @@ struct Sending {
 }
 
 impl Notifier {
-    pub fn new(connections: Vec<Connection>) -> Self {
+    pub fn new(connections: impl IntoIterator<Item = Connection>) -> Self {
+        let current = connections.into_iter().map(Arc::new).collect();
+        let connections = RwLock::new(Connections { current, ..Connections::default() });
         Self { connections, sending: Mutex::default(), is_done: Condvar::new() }
+    }
+
+    /// Puts a connection in the place of the last one, which is told of changes on until it is
+    /// [forgotten](Self::forget).
+    pub fn replace_last(&self, connection: Connection) {
+        let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = connections.current.pop() {
+            connections.replaced.push(before);
+        }
+        connections.current.push(Arc::new(connection));
+    }
+
+    /// Forgets a connection that was replaced, by its number: it has ended.
+    pub fn forget(&self, number: u64) {
+        let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
+        connections.replaced.retain(|connection| connection.number != Some(number));
     }
 
     /// Has a name in a folder asked for anew, when it is next walked over.
     pub fn expire(&self, parent: Ino, name: &OsStr) {
-        (0..self.connections.len()).for_each(|connection| {
+        self.all().iter().for_each(|connection| {
             let _ = self.send_entry(connection, parent, name, EXPIRE_ONLY);
         });
     }
 
     /// Has all names asked for anew; false where the kernel does not know how.
     pub fn expire_all(&self) -> bool {
-        (0..self.connections.len()).all(|connection| self.send(connection, INC_EPOCH, &[]).is_ok())
+        self.current().iter().all(|connection| self.send(connection, INC_EPOCH, &[]).is_ok())
     }
 
-    /// Takes a name from the connection of this number; what it stands for goes with its last user.
+    /// Takes a name from the connection of this place; what it stands for goes with its last user.
     pub fn take_back(&self, connection: usize, parent: Ino, name: &OsStr) {
-        // A name that the kernel does not know needs no telling.
-        let _ = self.send_entry(connection, parent, name, 0);
+        if let Some(connection) = self.current().get(connection) {
+            // A name that the kernel does not know needs no telling.
+            let _ = self.send_entry(connection, parent, name, 0);
+        }
     }
 
     /// Has the kernel let go of the pages and attributes that it keeps of a node.
     pub fn forget_content(&self, node: Ino) {
         let whole = [node.0.to_ne_bytes(), [0; 8], [0; 8]];
         let body = whole.as_flattened();
-        (0..self.connections.len()).for_each(|connection| {
+        self.all().iter().for_each(|connection| {
             let _ = self.send(connection, INVAL_INODE, &[body]);
         });
+    }
+
+    fn current(&self) -> Vec<Arc<Connection>> {
+        self.connections.read().unwrap_or_else(PoisonError::into_inner).current.clone()
+    }
+
+    fn all(&self) -> Vec<Arc<Connection>> {
+        let connections = self.connections.read().unwrap_or_else(PoisonError::into_inner);
+        connections.current.iter().chain(&connections.replaced).cloned().collect()
     }
 
     /// Tells nothing any more, and returns when the kernel has heard what it was being told. If that takes long, for
@@ -90,12 +127,12 @@ impl Notifier {
         let waited = self.is_done.wait_timeout_while(sending, PATIENCE, is_busy);
         let (sending, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() {
-            self.connections.iter().for_each(Connection::abort);
+            self.all().iter().for_each(|connection| connection.abort());
             drop(self.is_done.wait_timeout_while(sending, PATIENCE, is_busy));
         }
     }
 
-    fn send_entry(&self, connection: usize, parent: Ino, name: &OsStr, flags: u32) -> io::Result<()> {
+    fn send_entry(&self, connection: &Connection, parent: Ino, name: &OsStr, flags: u32) -> io::Result<()> {
         let length = u32::try_from(name.len()).map_err(io::Error::other)?;
         let mut head = [0; 16];
         head[..8].copy_from_slice(&parent.0.to_ne_bytes());
@@ -105,9 +142,9 @@ impl Notifier {
     }
 
     /// Sends a message of this kind, unless there are to be none. `fuser` does not know all of them.
-    fn send(&self, connection: usize, kind: i32, body: &[&[u8]]) -> io::Result<()> {
+    fn send(&self, connection: &Connection, kind: i32, body: &[&[u8]]) -> io::Result<()> {
         self.begin()?;
-        let sent = self.connections[connection].send(kind, body);
+        let sent = connection.send(kind, body);
         self.lock().count -= 1;
         self.is_done.notify_all();
         sent

@@ -3,26 +3,36 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use fuser::{BackingId, FileHandle, FopenFlags, INodeNo, InitFlags, KernelConfig, ReplyOpen};
 
 use crate::source::Source;
 use crate::tree::{File, Tree};
 
-/// File systems that may lie one above the other, the store's own among them.
-const STACK_DEPTH: u32 = 2;
+/// File systems that may lie on others, as `linux/magic.h` numbers them: overlayfs, eCryptfs, FUSE.
+const STACKED: [i64; 3] = [0x794c_7630, 0xf15f, 0x6573_5546];
+
+/// How many file systems lie one above the other where a store is read through this mount. The kernel allows two,
+/// so what asks for no more than it needs can have another put on top, such as overlayfs.
+fn stack_depth(tree: &Tree) -> u32 {
+    let kind = rustix::fs::fstatfs(tree.store().as_fd()).map_or(0, |fs| fs.f_type);
+    if STACKED.contains(&kind) { 2 } else { 1 }
+}
 
 /// The files that are open in the kernel, by the number of their node: all that have one node open must
 /// share one file.
 pub(super) struct Backings {
     tree: Tree,
-    is_possible: AtomicBool,
+    is_possible: Arc<AtomicBool>,
     open: Mutex<Open>,
 }
 
-/// The kernel's file of each node, if it took one, and how often the node is open.
-type Open = HashMap<INodeNo, (Option<Arc<BackingId>>, u64)>;
+/// The kernel's file of each node, and how often the node is open.
+type Open = HashMap<INodeNo, (Arc<Backing>, u64)>;
+
+/// The kernel's file of a node once it was asked, if it took one: asked outside the lock of all.
+type Backing = OnceLock<Option<Arc<BackingId>>>;
 
 /// The handle of files that no file of the store is, and that are not counted.
 const CACHED: FileHandle = FileHandle(0);
@@ -31,13 +41,18 @@ const COUNTED: FileHandle = FileHandle(1);
 
 impl Backings {
     pub fn new(tree: Tree) -> Self {
-        Self { tree, is_possible: AtomicBool::new(false), open: Mutex::default() }
+        Self { tree, is_possible: Arc::default(), open: Mutex::default() }
+    }
+
+    /// Whether the kernel reads whole files by itself, from the moment on that it was asked.
+    pub fn is_possible(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_possible)
     }
 
     /// Asks the kernel for passthrough.
     pub fn init(&self, config: &mut KernelConfig) {
         let is_there = config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok()
-            && config.set_max_stack_depth(STACK_DEPTH).is_ok();
+            && config.set_max_stack_depth(stack_depth(&self.tree)).is_ok();
         self.is_possible.store(is_there, Ordering::Relaxed);
         describe(&self.tree, (!is_there).then_some("this kernel has none (it came with Linux 6.9)"));
     }
@@ -59,10 +74,13 @@ impl Backings {
     /// The kernel's file for a node, which counts as opened once more. While a node is open it stays as
     /// it was opened first: the kernel allows no mix.
     fn acquire(&self, number: INodeNo, source: &Source, reply: &ReplyOpen) -> Option<Arc<BackingId>> {
-        let mut open = self.lock();
-        let (id, count) = open.entry(number).or_insert_with(|| (self.register(source, reply), 0));
-        *count += 1;
-        id.clone()
+        let backing = {
+            let mut open = self.lock();
+            let (backing, count) = open.entry(number).or_default();
+            *count += 1;
+            Arc::clone(backing)
+        };
+        backing.get_or_init(|| self.register(source, reply)).clone()
     }
 
     fn register(&self, source: &Source, reply: &ReplyOpen) -> Option<Arc<BackingId>> {
@@ -80,12 +98,14 @@ impl Backings {
             return;
         }
         let mut open = self.lock();
-        if let Some((_, count)) = open.get_mut(&number) {
+        let is_last = open.get_mut(&number).is_some_and(|(_, count)| {
             *count -= 1;
-            if *count == 0 {
-                open.remove(&number);
-            }
-        }
+            *count == 0
+        });
+        let gone = if is_last { open.remove(&number) } else { None };
+        drop(open);
+        // The kernel is told to close it.
+        drop(gone);
     }
 
     /// Goes on without, where the kernel refuses: said once.

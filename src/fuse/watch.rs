@@ -124,7 +124,7 @@ impl Watch {
     /// What the system says, and that the store is on a file system of which it does not hear.
     pub fn new(tree: &Tree) -> io::Result<Self> {
         let kind = nix::sys::statfs::fstatfs(tree.store().as_fd())?.filesystem_type().0;
-        if SHARED.contains(&i64::from(kind)) {
+        if SHARED.contains(&kind) {
             return Err(io::Error::other(
                 "the store's file system does not tell of what other machines write",
             ));

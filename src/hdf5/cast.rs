@@ -7,6 +7,7 @@ use half::f16;
 
 use crate::dtype::{Dtype, decode_integers, encode_integer, integer_text};
 use crate::error::{Error, Result};
+use crate::format::IndptrRule;
 use crate::source::Source;
 use crate::vfile::{Extent, Fill, Generate, VirtualFile};
 
@@ -68,22 +69,17 @@ impl Cast {
     }
 
     fn check(&self, first: u64, numbers: &[u64]) -> Result<()> {
-        let count = self.bytes.len() / self.from.itemsize();
-        let mut least = 0;
-        for (at, number) in (first..).zip(numbers) {
-            let most = if self.rising && at == 0 { 0 } else { self.most };
-            if self.rising && at + 1 == count {
-                least = self.most;
-            }
-            if !(least..=most).contains(number) {
+        if self.rising {
+            let rows = (self.bytes.len() / self.from.itemsize()).saturating_sub(1);
+            return IndptrRule { rows, nnz: self.most }.check(&self.name, self.from, first, numbers);
+        }
+        match (first..).zip(numbers).find(|(_, number)| **number > self.most) {
+            None => Ok(()),
+            Some((at, number)) => {
                 let found = format!("{} at {at}", integer_text(self.from, *number));
-                return Err(Error::invalid(&self.name, "number", format!("{least} to {most}"), found));
-            }
-            if self.rising {
-                least = *number;
+                Err(Error::invalid(&self.name, "number", format!("0 to {}", self.most), found))
             }
         }
-        Ok(())
     }
 }
 

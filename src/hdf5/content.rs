@@ -41,6 +41,15 @@ pub fn csr(selection: &Selection) -> Result<Node> {
     Ok(Node::group(parts(selection)?).encoded("csr_matrix", "0.1.0").with("shape", Value::Integers(shape)))
 }
 
+/// `data`, `indices` and `indptr` of a sparse matrix, as datasets.
+///
+/// # Errors
+///
+/// As [`csr_blocks`].
+pub fn parts(selection: &Selection) -> Result<[(&'static str, Node); 3]> {
+    Ok(csr_blocks(selection)?.map(|(thing, block)| (thing.name(), numbers(block))))
+}
+
 /// `data`, `indices` and `indptr` of a sparse matrix.
 ///
 /// `indices` and `indptr` are of one type, int32 or int64, as SciPy has them: others are cast, `indices`
@@ -50,7 +59,7 @@ pub fn csr(selection: &Selection) -> Result<Node> {
 /// # Errors
 ///
 /// As [`Selection::block`].
-pub fn parts(selection: &Selection) -> Result<[(&'static str, Node); 3]> {
+pub fn csr_blocks(selection: &Selection) -> Result<[(Thing, Block); 3]> {
     let block = |thing| selection.block(Part { thing, of: Scope::All });
     let (data, indices, indptr) = (block(Thing::Data)?, block(Thing::Indices)?, block(Thing::Indptr)?);
     let columns = selection.shape().columns();
@@ -62,16 +71,16 @@ pub fn parts(selection: &Selection) -> Result<[(&'static str, Node); 3]> {
     let pointer = if index == Dtype::Int32 { index_type(nnz) } else { index };
     let value = if data.dtype == Dtype::Float16 { Dtype::Float32 } else { data.dtype };
     // Which of the array's files, its elements, their type, the largest that makes sense.
-    let cast = |file: usize, block: Block, to: Dtype, most: u64| -> Result<Node> {
+    let cast = |file: usize, block: Block, to: Dtype, most: u64| -> Result<Block> {
         let name = selection.array().files[file].name().to_owned();
         let (from, sources) = (block.dtype, selection.array().files.clone());
         let cast = Cast { bytes: block.bytes, from, to, most, rising: file == 2, name, sources };
-        Ok(numbers(Block { dtype: to, shape: block.shape, bytes: cast.file()? }))
+        Ok(Block { dtype: to, shape: block.shape, bytes: cast.file()? })
     };
     Ok([
-        ("data", cast(0, data, value, 0)?),
-        ("indices", cast(1, indices, index, columns - 1)?),
-        ("indptr", cast(2, indptr, pointer, nnz)?),
+        (Thing::Data, cast(0, data, value, 0)?),
+        (Thing::Indices, cast(1, indices, index, columns - 1)?),
+        (Thing::Indptr, cast(2, indptr, pointer, nnz)?),
     ])
 }
 

@@ -173,9 +173,12 @@ struct Coordinates<'f> {
     numerals: Numerals<'static>,
 }
 
+/// Is shown a line: the text and what its head says, for messages, and the row, column and value.
+type SeeLine<'s> = dyn FnMut(&Text<'_>, &Banner, [u64; 2], &[u8]) -> Result<()> + 's;
+
 impl Coordinates<'_> {
     /// Shows each line's row, column and value to `see`.
-    fn lines(&self, see: &mut dyn FnMut(&Text<'_>, &Banner, [u64; 2], &[u8]) -> Result<()>) -> Result<()> {
+    fn lines(&self, see: &mut SeeLine<'_>) -> Result<()> {
         let (mut text, banner) = Text::of_elements(self.input)?;
         for before in 0..self.count {
             if !text.next()? {

@@ -274,7 +274,8 @@ mod tests {
 
     #[test]
     fn sums_are_those_of_the_type_or_told() {
-        let cases: [(Dtype, Vec<u8>, Vec<u8>, Vec<u8>, bool); 8] = [
+        type Case = (Dtype, Vec<u8>, Vec<u8>, Vec<u8>, bool);
+        let cases: [Case; 8] = [
             (Dtype::Int8, vec![100], vec![27], vec![127], true),
             (Dtype::Int8, vec![100], vec![28], vec![127], false),
             (Dtype::Int8, vec![0x80], vec![0xFF], vec![0x80], false),

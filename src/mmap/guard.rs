@@ -4,26 +4,35 @@
 //! with SIGBUS. Reading with `pread` is safe, but for single elements that lie far apart a system
 //! call each takes ten times as long as the memory does. So here the signal is caught: its handler puts zeros
 //! in the place of what is lost, the loop that touched it goes on to its end, and then knows that what
-//! it has is worth nothing. Such a map serves for nothing else, and is not touched again.
+//! it has is worth nothing: it, and any other that touches the same map meanwhile. Such a map serves for
+//! nothing else, and is not touched again.
 
 use std::cell::Cell;
 use std::fs::File;
 use std::ptr;
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, compiler_fence, fence};
 
 use bytemuck::Pod;
 use libc::{c_int, c_void, siginfo_t};
 use memmap2::{Mmap, MmapOptions};
 
-/// Bytes of the smallest page there is; a fault is rounded down to it, or to a larger page's start.
-const PAGE: usize = 4096;
+/// Bytes of a page: a fault is rounded down to its start. Known before a handler needs it.
+static PAGE: AtomicUsize = AtomicUsize::new(0);
+
+/// The addresses that a thread may touch at this moment, and the mark of the map that they are of.
+#[derive(Clone, Copy)]
+struct Touched {
+    start: usize,
+    end: usize,
+    is_lost: *const AtomicBool,
+}
+
+const NOTHING: Touched = Touched { start: 0, end: 0, is_lost: ptr::null() };
 
 thread_local! {
-    /// The addresses that this thread may touch at this moment, and whether some were lost. No
-    /// destructor and no lazy start, so that a signal handler may use it.
-    static TOUCHED: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
-    static IS_LOST: Cell<bool> = const { Cell::new(false) };
+    /// What this thread touches. No destructor and no lazy start, so that a signal handler may use it.
+    static TOUCHED: Cell<Touched> = const { Cell::new(NOTHING) };
 }
 
 /// What was done about SIGBUS before.
@@ -56,19 +65,20 @@ impl GuardedMap {
             return false;
         }
         let start = self.map.as_ptr();
-        TOUCHED.set((start as usize, start as usize + self.map.len()));
+        let (from, to) = (start as usize, start as usize + self.map.len());
+        TOUCHED.set(Touched { start: from, end: to, is_lost: &raw const self.is_lost });
+        // The handler runs in this thread: to it the order of the program is enough.
+        compiler_fence(Ordering::SeqCst);
         for (i, item) in out.iter_mut().enumerate() {
             // SAFETY: the element lies inside the map and is aligned, which was checked above; if its page
             // is gone, the handler puts another there. Volatile, for others may write the file meanwhile.
             *item = unsafe { ptr::read_volatile(start.add(offset + i * stride).cast::<T>()) };
         }
-        TOUCHED.set((0, 0));
-        let is_lost = IS_LOST.replace(false);
-        if is_lost {
-            self.is_lost.store(true, Ordering::Release);
-        }
-        // Another thread may have put zeros in place meanwhile.
-        !self.is_lost.load(Ordering::Acquire)
+        compiler_fence(Ordering::SeqCst);
+        TOUCHED.set(NOTHING);
+        // Whoever saw a zero that was put in place sees the mark as well, for that was set before.
+        fence(Ordering::SeqCst);
+        !self.is_lost.load(Ordering::SeqCst)
     }
 }
 
@@ -76,6 +86,9 @@ impl GuardedMap {
 fn catch_sigbus() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
+        // SAFETY: it only tells a number.
+        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        PAGE.store(usize::try_from(page).unwrap_or(4096), Ordering::SeqCst);
         // SAFETY: an all-zero sigaction is a valid one; the handler is installed once, after what
         // it needs, and does only what a handler may.
         unsafe {
@@ -94,15 +107,17 @@ fn catch_sigbus() {
 extern "C" fn on_sigbus(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a valid siginfo.
     let address = unsafe { (*info).si_addr() } as usize;
-    let (start, end) = TOUCHED.get();
+    let Touched { start, end, is_lost } = TOUCHED.get();
     if (start..end).contains(&address) {
-        let page = (address - address % PAGE).max(start);
+        let page = (address - address % PAGE.load(Ordering::Relaxed).max(1)).max(start);
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+        // Before, for other threads read the same map, and see the zeros at once.
+        // SAFETY: this thread is inside `gather`, which holds the map and its mark.
+        unsafe { &*is_lost }.store(true, Ordering::SeqCst);
         // SAFETY: the range lies inside a map that this thread is touching, and that nothing but such
         // touching uses; mmap is safe to call in a handler.
         let put = unsafe { libc::mmap(page as *mut c_void, end - page, libc::PROT_READ, flags, -1, 0) };
         if put != libc::MAP_FAILED {
-            IS_LOST.set(true);
             return;
         }
     }
@@ -152,5 +167,53 @@ mod tests {
         assert!(!map.gather(8, 400, &mut out[..1]), "a map that lost something is not used again");
         let again = GuardedMap::new(&file).unwrap();
         assert!(again.gather(8, 400, &mut out[..200]));
+    }
+
+    /// What one of the threads puts in the place of lost pages, the other must not take for what the file holds.
+    #[test]
+    fn of_two_threads_on_one_map_neither_takes_zeros_for_elements() {
+        const ELEMENTS: usize = 1 << 20;
+        const ROUNDS: usize = 60;
+        let ones = vec![u8::MAX; ELEMENTS * 4];
+        let (mut right, mut lost) = (0, 0);
+        for round in 0..ROUNDS {
+            let file = tempfile::tempfile().unwrap();
+            file.write_all_at(&ones, 0).unwrap();
+            let map = GuardedMap::new(&file).unwrap();
+            let is_over = AtomicBool::new(false);
+            // One takes long, the other goes over the end of the map again and again.
+            let pick = |offset: usize, stride: usize, count: usize| {
+                let (mut out, mut right, mut lost) = (vec![7u32; count], 0, 0);
+                while !is_over.load(Ordering::Relaxed) && lost == 0 {
+                    match map.gather(offset, stride, &mut out) {
+                        true => {
+                            assert!(
+                                out.iter().all(|item| *item == u32::MAX),
+                                "round {round}: zeros are right"
+                            );
+                            right += 1;
+                        }
+                        false => lost += 1,
+                    }
+                }
+                (right, lost)
+            };
+            let counts = std::thread::scope(|scope| {
+                let long = scope.spawn(|| pick(0, 4, ELEMENTS));
+                let short = scope.spawn(|| pick(ELEMENTS * 4 - 64 * 4096, 4096, 64));
+                std::thread::sleep(std::time::Duration::from_micros(500 + 37 * (round as u64 % 50)));
+                file.set_len(0).unwrap();
+                std::thread::sleep(std::time::Duration::from_micros(100 * (round as u64 % 4)));
+                file.write_all_at(&ones, 0).unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(2));
+                is_over.store(true, Ordering::Relaxed);
+                [long.join().unwrap(), short.join().unwrap()]
+            });
+            for (was_right, was_lost) in counts {
+                right += was_right;
+                lost += was_lost;
+            }
+        }
+        assert!(right > ROUNDS && lost > ROUNDS / 2, "{right} were right, {lost} were lost");
     }
 }

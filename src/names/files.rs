@@ -18,7 +18,8 @@ use super::{Labels, Names};
 use crate::error::{Error, Result};
 use crate::format::Shape;
 use crate::source::Source;
-use crate::store::{Identity, Store, with_suffix};
+use crate::store::{Identity, Rights, Store, with_suffix};
+use crate::task::{self, Flight};
 
 /// What follows an array's name in the file of its rows' names.
 pub const ROW_NAMES: &str = ".rows.txt";
@@ -65,6 +66,8 @@ struct NameFile {
     count: u64,
     /// The names, as long as someone holds them.
     labels: Mutex<Weak<Labels>>,
+    /// In which they are read; once for all arrays that share them.
+    flight: OnceLock<Arc<Flight>>,
 }
 
 impl NameFiles {
@@ -76,7 +79,13 @@ impl NameFiles {
         let mut file = |suffix, axis: Option<PathBuf>, count| {
             let found = locate(store, with_suffix(path, suffix), axis)?;
             let (source, style) = found.map_err(|error| flaws.push(error)).ok()?;
-            Some(Box::new(NameFile { source, style, count, labels: Mutex::default() }))
+            Some(Box::new(NameFile {
+                source,
+                style,
+                count,
+                labels: Mutex::default(),
+                flight: OnceLock::new(),
+            }))
         };
         let rows = file(ROW_NAMES, row_axis, shape.rows());
         let columns = match shape {
@@ -108,16 +117,16 @@ impl NameFiles {
     }
 
     /// Which versions of which files they are.
-    pub fn identities(&self) -> [Option<(&Path, Identity)>; 2] {
+    pub fn versions(&self) -> [Option<(&Path, (Identity, Rights))>; 2] {
         [&self.rows, &self.columns].map(|file| {
             let source = &file.as_ref()?.source;
-            Some((source.name(), source.stat().identity))
+            Some((source.name(), source.version()))
         })
     }
 
     /// Whether the store still has these versions, and no others that would win over them.
     pub fn is_current(&self) -> bool {
-        Self::find(&self.store, &self.path, self.shape).identities() == self.identities()
+        Self::find(&self.store, &self.path, self.shape).versions() == self.versions()
     }
 
     /// The file that names the rows, if there is one; one that is small is known to fit.
@@ -137,7 +146,7 @@ impl NameFiles {
             return Some(file.source.name());
         }
         if self.verdict.get().is_none() {
-            // What cannot be read at the moment may fit.
+            // What cannot be read at the moment may fit; what was left undone is told by the thread.
             let _ = self.names();
         }
         self.verdict.get().is_none_or(fits).then(|| file.source.name())
@@ -223,7 +232,7 @@ fn is_absent(error: &Error) -> bool {
 fn is_flaw(error: &Error) -> bool {
     match error {
         Error::Io { source, .. } => source.kind() == ErrorKind::PermissionDenied,
-        Error::Stale { .. } | Error::Truncated { .. } => false,
+        Error::Stale { .. } | Error::Truncated { .. } | Error::Unfinished => false,
         _ => true,
     }
 }
@@ -234,54 +243,83 @@ type Key = (PathBuf, Identity, u64, Style);
 /// Names that are in memory: arrays that share an axis share its names.
 #[derive(Default)]
 struct Known {
-    held: HashMap<Key, Weak<Labels>>,
+    lists: HashMap<Key, List>,
     /// Kept for who asks next, the latest first.
     recent: VecDeque<Arc<Labels>>,
+}
+
+/// The names of one file, as long as anybody holds them, and the flight in which they are read.
+#[derive(Default)]
+struct List {
+    labels: Weak<Labels>,
+    flight: Weak<Flight>,
 }
 
 static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
 
 impl Known {
-    /// Lists that are kept however long they are, and bytes that may be kept in all.
-    const MOST: (usize, usize) = (4, 64 << 20);
+    /// Lists that are kept however long they are: the rows' and the columns' of one array. And bytes that may be
+    /// kept in all.
+    const MOST: (usize, usize) = (2, 64 << 20);
 
     fn get(&self, key: &Key) -> Option<Arc<Labels>> {
-        self.held.get(key).and_then(Weak::upgrade)
+        self.lists.get(key).and_then(|list| list.labels.upgrade())
     }
 
-    fn keep(&mut self, key: Key, labels: &Arc<Labels>) {
+    /// The flight in which these names are read.
+    fn flight(&mut self, key: Key) -> Arc<Flight> {
+        // Before the map grows, what nobody holds any more goes.
+        if self.lists.len() == self.lists.capacity() {
+            self.lists.retain(|_, list| list.labels.strong_count() > 0 || list.flight.strong_count() > 0);
+        }
+        let list = self.lists.entry(key).or_default();
+        list.flight.upgrade().unwrap_or_else(|| {
+            let flight = Arc::new(Flight::default());
+            list.flight = Arc::downgrade(&flight);
+            flight
+        })
+    }
+
+    /// Keeps names, and returns those that are kept no longer: to let go of a gigabyte takes its time.
+    fn keep(&mut self, key: Key, labels: &Arc<Labels>) -> Vec<Arc<Labels>> {
         self.recent.push_front(Arc::clone(labels));
         let mut bytes: usize = self.recent.iter().map(|labels| labels.memory()).sum();
+        let mut gone = Vec::new();
         while self.recent.len() > Self::MOST.0 && bytes > Self::MOST.1 {
-            bytes -= self.recent.pop_back().map_or(0, |labels| labels.memory());
+            let Some(last) = self.recent.pop_back() else { break };
+            bytes -= last.memory();
+            gone.push(last);
         }
-        // Before the map grows, what nobody holds any more goes.
-        if self.held.len() == self.held.capacity() {
-            self.held.retain(|_, labels| labels.strong_count() > 0);
-        }
-        self.held.insert(key, Arc::downgrade(labels));
+        self.lists.entry(key).or_default().labels = Arc::downgrade(labels);
+        gone
     }
 }
 
 impl NameFile {
     fn labels(&self) -> Result<Arc<Labels>> {
-        // Whoever else wants the same waits, and need not read them again.
-        let mut held = lock(&self.labels);
-        if let Some(labels) = held.upgrade() {
+        if let Some(labels) = lock(&self.labels).upgrade() {
             return Ok(labels);
         }
-        let key = (self.source.name().to_owned(), self.source.stat().identity, self.count, self.style);
-        let known = lock(&KNOWN).get_or_insert_default().get(&key);
-        let labels = match known {
-            Some(labels) => labels,
-            None => {
-                let bytes = self.source.read_all(MOST_BYTES.min(most_bytes(self.count)))?;
-                let labels = Arc::new(parse(self.source.name(), bytes, self.count, self.style)?);
-                lock(&KNOWN).get_or_insert_default().keep(key, &labels);
-                labels
-            }
-        };
-        *held = Arc::downgrade(&labels);
+        let flight = self.flight.get_or_init(|| lock(&KNOWN).get_or_insert_default().flight(self.key()));
+        let known = || lock(&KNOWN).get_or_insert_default().get(&self.key());
+        let labels = flight.run(known, || self.read())?;
+        *lock(&self.labels) = Arc::downgrade(&labels);
+        Ok(labels)
+    }
+
+    fn key(&self) -> Key {
+        (self.source.name().to_owned(), self.source.stat().identity, self.count, self.style)
+    }
+
+    /// Reads the names, and keeps them.
+    fn read(&self) -> Result<Arc<Labels>> {
+        if self.source.len() > SMALL {
+            task::begin_long()?;
+        }
+        let bytes = self.source.read_all(MOST_BYTES.min(most_bytes(self.count)))?;
+        let labels = Arc::new(parse(self.source.name(), bytes, self.count, self.style)?);
+        let gone = lock(&KNOWN).get_or_insert_default().keep(self.key(), &labels);
+        drop(gone);
         Ok(labels)
     }
 }

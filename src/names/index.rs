@@ -2,7 +2,9 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use super::Labels;
+use super::{Labels, MANY};
+use crate::error::Result;
+use crate::task;
 
 /// The places of names, by the names' hashes; a place that is taken is passed to the next.
 #[derive(Debug, Default)]
@@ -17,13 +19,20 @@ pub(super) struct Index {
 
 impl Index {
     /// The index of these names; one that is empty has no place.
-    pub fn new(labels: &Labels) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// As [`task::check`].
+    pub fn new(labels: &Labels) -> Result<Self> {
         let count = labels.ends.len();
         let (slots, again) = (vec![0; count + count / 2 + 1], Vec::new());
         let mut index = Self { hasher: RandomState::new(), slots, again };
         for (place, number) in
             (0..labels.len()).zip(1u32..).filter(|(place, _)| !labels.get(*place).is_empty())
         {
+            if place % MANY == 0 {
+                task::check()?;
+            }
             match index.slot(labels, labels.get(place)) {
                 (slot, None) => index.slots[slot] = number,
                 (_, Some(first)) => index.again.push((u32::try_from(first).unwrap_or(u32::MAX), number - 1)),
@@ -31,7 +40,7 @@ impl Index {
         }
         index.again.sort_unstable();
         index.again.shrink_to_fit();
-        index
+        Ok(index)
     }
 
     /// The places of names that are there already.

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::Labels;
+use super::{Labels, MANY};
 use crate::error::{Error, Result};
+use crate::task;
 
 /// The longest name that is taken, in bytes.
 pub const LONGEST_NAME: u64 = 4096;
@@ -27,9 +28,11 @@ pub(super) fn most_bytes(count: u64) -> u64 {
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] of the file `source` when there are more or fewer, or some are too long.
+/// [`Error::Invalid`] of the file `source` when there are more or fewer, or some are too long; [`Error::Unfinished`] when
+/// nobody waits for them any more.
 pub(super) fn parse(source: &Path, bytes: Vec<u8>, count: u64, style: Style) -> Result<Labels> {
     let invalid = |what, expected: &str, found: String| Error::invalid(source, what, expected, found);
+    task::check()?;
     let (mut bytes, mended) = mend(bytes);
     let header = u64::from(style == Style::Csv);
     let found = lines(&bytes).saturating_sub(header);
@@ -39,6 +42,9 @@ pub(super) fn parse(source: &Path, bytes: Vec<u8>, count: u64, style: Style) -> 
     let mut ends = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
     let (mut read, mut written) = (if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 }, 0);
     for line in 0..count + header {
+        if line % MANY == 0 {
+            task::check()?;
+        }
         let end = bytes[read..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| read + at);
         let start = std::mem::replace(&mut read, (end + 1).min(bytes.len()));
         if line < header {
@@ -56,7 +62,7 @@ pub(super) fn parse(source: &Path, bytes: Vec<u8>, count: u64, style: Style) -> 
     bytes.truncate(written);
     bytes.shrink_to_fit();
     let text = String::from_utf8(bytes).map_err(|error| invalid("names", "UTF-8", error.to_string()))?;
-    Ok(Labels::new(source.to_owned(), text, ends, mended))
+    Labels::new(source.to_owned(), text, ends, mended)
 }
 
 /// A text in UTF-8, and how many of its lines were not.

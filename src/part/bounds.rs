@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Part, Scope, Selection, Thing};
-use crate::dtype::{Dtype, decode_integers, integer_text};
+use crate::dtype::{Dtype, decode_integers};
 use crate::error::{Error, Result};
+use crate::format::IndptrRule;
 use crate::source::Source;
 use crate::vfile::VirtualFile;
 
@@ -15,8 +16,7 @@ use crate::vfile::VirtualFile;
 pub struct RowBounds {
     indptr: VirtualFile,
     dtype: Dtype,
-    rows: u64,
-    nnz: u64,
+    rule: IndptrRule,
     /// Of the file that holds it, for messages.
     path: PathBuf,
 }
@@ -35,20 +35,19 @@ impl RowBounds {
         Ok(Self {
             indptr: indptr.bytes,
             dtype: indptr.dtype,
-            rows: selection.rows().count(),
-            nnz,
+            rule: IndptrRule { rows: selection.rows().count(), nnz },
             path: source.map(|source| source.name().to_owned()).unwrap_or_default(),
         })
     }
 
     /// Number of rows.
     pub fn rows(&self) -> u64 {
-        self.rows
+        self.rule.rows
     }
 
     /// Number of stored elements of all rows.
     pub fn nnz(&self) -> u64 {
-        self.nnz
+        self.rule.nnz
     }
 
     /// The file that is read.
@@ -67,15 +66,7 @@ impl RowBounds {
         self.indptr.read_exact_at(first * item, &mut bytes)?;
         let start = bounds.len();
         decode_integers(self.dtype, &bytes, bounds);
-        let mut before = 0;
-        for (row, bound) in (first..).zip(&bounds[start..]) {
-            let is_end = (row == 0 && *bound != 0) || (row == self.rows && *bound != self.nnz);
-            if *bound < before || *bound > self.nnz || is_end {
-                return Err(self.fault(row, *bound));
-            }
-            before = *bound;
-        }
-        Ok(())
+        self.rule.check(&self.path, self.dtype, first, &bounds[start..])
     }
 
     /// The bound of this number (of `rows + 1`).
@@ -95,7 +86,7 @@ impl RowBounds {
     ///
     /// As [`read`](Self::read).
     pub fn row_of(&self, element: u64, from: u64) -> Result<u64> {
-        let (mut low, mut high) = (from, self.rows);
+        let (mut low, mut high) = (from, self.rule.rows);
         // The row starts at or before the element; that after it does not.
         while high - low > 1 {
             let middle = low + (high - low) / 2;
@@ -106,8 +97,6 @@ impl RowBounds {
 
     /// The error of bounds that do not rise from 0 to nnz.
     pub fn fault(&self, row: u64, found: u64) -> Error {
-        let expected = format!("numbers that rise from 0 to {}", self.nnz);
-        let found = format!("{} at {row}", integer_text(self.dtype, found));
-        Error::invalid(&self.path, "ranges of rows", expected, found)
+        self.rule.fault(&self.path, self.dtype, row, found)
     }
 }

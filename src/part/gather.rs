@@ -20,12 +20,22 @@ pub(super) struct Gathered {
 
 impl Generate for Gathered {
     fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
-        let (row, elements) = self.sums.before_element(out.wanted() / self.item);
-        out.seek(elements * self.item)?;
-        self.indptr.visit(self.rows, row, self.rows.count(), &mut |_, first, last| {
-            out.put_source(&self.source, first * self.item, (last - first) * self.item)?;
-            Ok(!out.is_full())
-        })
+        self.sums.check(&self.indptr, self.rows)?;
+        while !out.is_full() {
+            // From block to block, however many there are between them that have no elements.
+            let wanted = out.wanted();
+            let (row, elements) = self.sums.before_element(wanted / self.item);
+            out.seek(elements * self.item)?;
+            let end = self.rows.count().min(row + RowSums::EVERY);
+            self.indptr.visit(self.rows, row, end, &mut |_, first, last| {
+                out.put_source(&self.source, first * self.item, (last - first) * self.item)?;
+                Ok(!out.is_full())
+            })?;
+            if out.wanted() == wanted {
+                return Err(out.short());
+            }
+        }
+        self.sums.check_unchanged(&self.indptr)
     }
 
     fn sources(&self) -> Vec<Arc<Source>> {

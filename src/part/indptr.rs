@@ -1,11 +1,14 @@
 //! Where the rows of a sparse matrix are, read piece by piece and never believed unchecked.
 
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::dtype::{Dtype, decode_integers, encode_integer, integer_text};
+use crate::dtype::{Dtype, decode_integers, encode_integer};
 use crate::error::{Error, Result};
+use crate::format::IndptrRule;
 use crate::select::Rows;
 use crate::source::Source;
+use crate::store::Identity;
 use crate::vfile::{Fill, Generate};
 
 /// Rows whose bounds are read at once.
@@ -16,9 +19,7 @@ const BATCH: u64 = 8192;
 pub(super) struct Indptr {
     pub source: Arc<Source>,
     pub dtype: Dtype,
-    /// Rows of the matrix.
-    pub rows: u64,
-    pub nnz: u64,
+    pub rule: IndptrRule,
 }
 
 impl Indptr {
@@ -28,45 +29,20 @@ impl Indptr {
         self.source.read_exact_at(&mut bytes, first * self.dtype.itemsize())?;
         let mut bounds = Vec::with_capacity(bytes.len());
         decode_integers(self.dtype, &bytes, &mut bounds);
-        self.check(first, &bounds)?;
+        self.rule.check(self.source.name(), self.dtype, first, &bounds)?;
         Ok(bounds)
     }
 
-    fn check(&self, first: u64, bounds: &[u64]) -> Result<()> {
-        let fault = |row: u64, expected: String, found: u64| {
-            let found = format!("{} at {row}", integer_text(self.dtype, found));
-            Err(Error::invalid(self.source.name(), "ranges of rows", expected, found))
-        };
-        if first == 0 && bounds[0] != 0 {
-            return fault(0, "0 first".into(), bounds[0]);
-        }
-        let mut before = 0;
-        for (row, bound) in (first..).zip(bounds) {
-            if *bound < before || *bound > self.nnz {
-                return fault(row, format!("numbers that rise to {}", self.nnz), *bound);
-            }
-            before = *bound;
-        }
-        if first + bounds.len() as u64 == self.rows + 1 && before != self.nnz {
-            return fault(self.rows, format!("{} last", self.nnz), before);
-        }
-        Ok(())
+    /// Where the elements of `count` neighbouring rows from `first` on start and end.
+    pub fn run(&self, first: u64, count: u64) -> Result<Range<u64>> {
+        let last = first + count - 1;
+        let (start, end) = (self.bounds(first, 1)?[0], self.bounds(last, 1)?[1]);
+        if start <= end { Ok(start..end) } else { Err(self.fault(last + 1, end)) }
     }
 
-    /// Where the elements of `count` neighbouring rows from `first` on start and end.
-    pub fn run(&self, first: u64, count: u64) -> Result<(u64, u64)> {
-        if count == 1 {
-            let bounds = self.bounds(first, 1)?;
-            return Ok((bounds[0], bounds[1]));
-        }
-        let (start, end) = (self.bounds(first, 1)?[0], self.bounds(first + count - 1, 1)?[1]);
-        match start <= end {
-            true => Ok((start, end)),
-            false => {
-                let found = format!("{start} at {first}, {end} at {}", first + count);
-                Err(Error::invalid(self.source.name(), "ranges of rows", "rising numbers", found))
-            }
-        }
+    /// The error of a number that breaks the rule.
+    fn fault(&self, at: u64, bound: u64) -> Error {
+        self.rule.fault(self.source.name(), self.dtype, at, bound)
     }
 
     /// Calls `visit` with the number of each of the rows `from..to` of a selection, and where its
@@ -104,13 +80,20 @@ pub(super) struct RowSums {
     /// Elements before row `i * EVERY`.
     sums: Vec<u64>,
     total: u64,
+    /// The version of the bytes that they were made of, or of others that give the same.
+    seen: Mutex<Identity>,
 }
 
 impl RowSums {
-    const EVERY: u64 = 4096;
+    /// Rows of a block, of which the sum of all before is known.
+    pub const EVERY: u64 = 4096;
+
+    /// The most rows: of more the sums would take more than 8 MiB, and all of `indptr` is read for them.
+    pub const MOST: u64 = 1 << 32;
 
     /// Reads the bounds of all selected rows.
     pub fn new(indptr: &Indptr, rows: Rows) -> Result<Self> {
+        let seen = indptr.source.identity_now()?;
         let mut sums = Vec::new();
         let mut total = 0;
         indptr.visit(rows, 0, rows.count(), &mut |row, start, end| {
@@ -120,7 +103,42 @@ impl RowSums {
             total += end - start;
             Ok(true)
         })?;
-        Ok(Self { sums, total })
+        let sums = Self { sums, total, seen: Mutex::new(seen) };
+        sums.check_unchanged(indptr)?;
+        Ok(sums)
+    }
+
+    /// Refuses to go on where `indptr` was written since, and the rows are elsewhere by now. Where only the inode
+    /// was changed, or the same was written, all is as it was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stale`], and whatever reading it gives.
+    pub fn check(&self, indptr: &Indptr, rows: Rows) -> Result<()> {
+        if self.check_unchanged(indptr).is_ok() {
+            return Ok(());
+        }
+        let now = Self::new(indptr, rows)?;
+        if (&now.sums, now.total) != (&self.sums, self.total) {
+            return Err(Error::Stale { path: indptr.source.name().to_owned() });
+        }
+        let seen = now.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+        Ok(())
+    }
+
+    /// Refuses to go on where `indptr` was touched since it was last [checked](Self::check), though it were
+    /// by nobody who writes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stale`].
+    pub fn check_unchanged(&self, indptr: &Indptr) -> Result<()> {
+        let now = indptr.source.identity_now()?;
+        match *self.seen.lock().unwrap_or_else(PoisonError::into_inner) == now {
+            true => Ok(()),
+            false => Err(Error::Stale { path: indptr.source.name().to_owned() }),
+        }
     }
 
     /// Elements of all selected rows.
@@ -128,7 +146,7 @@ impl RowSums {
         self.total
     }
 
-    /// A row at or before the one that holds element `element`, and how many elements precede it.
+    /// The first row of the block that holds element `element`, and how many elements precede it.
     pub fn before_element(&self, element: u64) -> (u64, u64) {
         let i = self.sums.partition_point(|sum| *sum <= element).saturating_sub(1);
         (i as u64 * Self::EVERY, self.sums.get(i).copied().unwrap_or(0))
@@ -146,29 +164,55 @@ impl RowSums {
 pub(super) struct Rebased {
     pub indptr: Indptr,
     pub rows: Rows,
-    /// For rows that are apart.
-    pub sums: Option<Arc<RowSums>>,
+    pub stored: Stored,
+}
+
+/// Where the elements of a selection are.
+#[derive(Clone, Debug)]
+pub(super) enum Stored {
+    /// All in one run.
+    Run(Range<u64>),
+    /// Each row's apart.
+    Apart(Arc<RowSums>),
+}
+
+impl Stored {
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::Run(run) => run.end - run.start,
+            Self::Apart(sums) => sums.total(),
+        }
+    }
 }
 
 impl Rebased {
     /// The numbers `from..to` of the new `indptr`.
     fn numbers(&self, from: u64, to: u64) -> Result<Vec<u64>> {
-        let Some(sums) = &self.sums else {
-            let base = self.indptr.bounds(self.rows.start(), 1)?[0];
-            let bounds = match from == self.rows.count() {
-                // The end of the last row alone.
-                true => self.indptr.bounds(self.rows.row(from - 1), 1)?[1..].to_vec(),
-                false => {
-                    let mut bounds = self.indptr.bounds(self.rows.row(from), (to - from - 1).max(1))?;
-                    bounds.truncate(usize::try_from(to - from).unwrap_or(usize::MAX));
-                    bounds
-                }
-            };
-            let falls = || {
-                Error::invalid(self.indptr.source.name(), "ranges of rows", "rising numbers", "falling ones")
-            };
-            return bounds.into_iter().map(|bound| bound.checked_sub(base).ok_or_else(falls)).collect();
+        let numbers = match &self.stored {
+            Stored::Run(run) => self.numbers_of_run(run.start, from, to)?,
+            Stored::Apart(sums) => self.numbers_apart(sums, from, to)?,
         };
+        let rule = IndptrRule { rows: self.rows.count(), nnz: self.stored.count() };
+        rule.check(self.indptr.source.name(), self.indptr.dtype, from, &numbers)?;
+        Ok(numbers)
+    }
+
+    fn numbers_of_run(&self, start: u64, from: u64, to: u64) -> Result<Vec<u64>> {
+        let mut bounds = match from == self.rows.count() {
+            // The end of the last row alone.
+            true => self.indptr.bounds(self.rows.row(from - 1), 1)?.split_off(1),
+            false => self.indptr.bounds(self.rows.row(from), (to - from - 1).max(1))?,
+        };
+        bounds.truncate(usize::try_from(to - from).unwrap_or(usize::MAX));
+        for (row, bound) in (self.rows.row(0) + from..).zip(&mut bounds) {
+            *bound = bound.checked_sub(start).ok_or_else(|| self.indptr.fault(row, *bound))?;
+        }
+        Ok(bounds)
+    }
+
+    fn numbers_apart(&self, sums: &RowSums, from: u64, to: u64) -> Result<Vec<u64>> {
+        sums.check(&self.indptr, self.rows)?;
         let (row, mut sum) = sums.before_row(from);
         let mut numbers = Vec::new();
         self.indptr.visit(self.rows, row, self.rows.count().min(to), &mut |row, start, end| {
@@ -181,6 +225,7 @@ impl Rebased {
         if to > self.rows.count() {
             numbers.push(sum);
         }
+        sums.check_unchanged(&self.indptr)?;
         Ok(numbers)
     }
 }

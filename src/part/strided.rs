@@ -118,3 +118,64 @@ impl Generate for Strided {
         vec![Arc::clone(&self.source)]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::FileExt;
+    use std::path::Path;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::catalog::StoredArray;
+    use crate::part::{Part, Scope, Selection, Thing};
+    use crate::store::Store;
+
+    /// What is cut off the last page reads as zeros through a map, and no signal tells; and when it is looked at
+    /// afterwards, all may be there again.
+    #[test]
+    fn a_column_has_no_zeros_that_the_file_never_had() {
+        const ROWS: u64 = 64;
+        const COLUMNS: u64 = 1024;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.array");
+        let bytes = vec![u8::MAX; usize::try_from(ROWS * COLUMNS).unwrap()];
+        fs::write(&path, &bytes).unwrap();
+        let yaml = format!("{{version: [1, 0], dtype: uint8, shape: [{ROWS}, {COLUMNS}]}}");
+        fs::write(dir.path().join("x.yaml"), yaml).unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        let (right, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        for _ in 0..40 {
+            let store = Arc::new(Store::open(dir.path()).unwrap());
+            let array = StoredArray::load(&store, Path::new("x")).unwrap();
+            let part = Part { thing: Thing::Array, of: Scope::Column(COLUMNS - 1) };
+            let column = Selection::whole(Arc::new(array)).block(part).unwrap().bytes;
+            column.open().unwrap();
+            let is_over = AtomicBool::new(false);
+            let read = || {
+                let mut found = vec![7; usize::try_from(ROWS).unwrap()];
+                while !is_over.load(Ordering::Relaxed) {
+                    match column.read_exact_at(0, &mut found) {
+                        Ok(()) => {
+                            assert!(found.iter().all(|byte| *byte == u8::MAX), "{found:?}");
+                            right.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Err(_) => drop(failed.fetch_add(1, Ordering::Relaxed)),
+                    }
+                }
+            };
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(read);
+                }
+                for _ in 0..100 {
+                    file.set_len(ROWS * COLUMNS - 1000).unwrap();
+                    file.write_all_at(&bytes, 0).unwrap();
+                }
+                is_over.store(true, Ordering::Relaxed);
+            });
+        }
+        let (right, failed) = (right.into_inner(), failed.into_inner());
+        assert!(right > 40 && failed > 0, "{right} were right, {failed} failed");
+    }
+}

@@ -1,5 +1,7 @@
 //! Who may read what: the modes and owners of the store, carried over and never widened.
 
+use nix::unistd::{Gid, getegid, geteuid, getgroups};
+
 /// How a list begins that this program can read.
 const ACL_VERSION: [u8; 4] = 2u32.to_le_bytes();
 /// Bytes of an entry: its tag and mode, two bytes each, and whose it is.
@@ -36,6 +38,27 @@ impl Rights {
     /// The rights of someone who needs both this file and `other`.
     pub fn and(self, other: &Self) -> Self {
         Self { mode: self.mode & other.mode_for(&self), ..self }
+    }
+
+    /// Whether they are those of something that belongs to this program's user, who is not root.
+    pub fn is_own(&self) -> bool {
+        let user = geteuid();
+        !user.is_root() && user.as_raw() == self.uid
+    }
+
+    /// Whether this program's user may search a directory with these rights.
+    pub fn let_us_in(&self) -> bool {
+        let is_of_group = || {
+            let group = Gid::from_raw(self.gid);
+            getegid() == group || getgroups().is_ok_and(|groups| groups.contains(&group))
+        };
+        let class = match geteuid() {
+            user if user.is_root() => return true,
+            user if user.as_raw() == self.uid => 6,
+            _ if is_of_group() => 3,
+            _ => 0,
+        };
+        self.mode >> class & 1 == 1
     }
 
     /// These rights, behind a directory that has to be passed first: who may not search it gets

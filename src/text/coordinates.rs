@@ -19,7 +19,7 @@ use super::short::{Separators, Text};
 use super::window::Window;
 use crate::dtype::{Dtype, decode_integers, integer_text};
 use crate::error::{Error, Result};
-use crate::format::{Kind, Metadata, Shape};
+use crate::format::{IndptrRule, Kind, Metadata, Shape};
 use crate::part::{Block, Part, Scope, Selection, Thing};
 use crate::select::index_width;
 use crate::source::Source;
@@ -399,13 +399,8 @@ impl<'s> Cursor<'s> {
         self.first = first;
         self.bounds.clear();
         self.read(first, count)?;
-        match self.bounds.is_sorted() && self.bounds.last().is_some_and(|last| *last <= self.count) {
-            true => Ok(()),
-            false => {
-                let [start, end] = [0, self.bounds.len() - 1].map(|i| self.bounds[i]);
-                Err(self.fault(format!("numbers that rise to {} from {first} on", self.count), start, end))
-            }
-        }
+        let rule = IndptrRule { rows: self.count_of_rows(), nnz: self.count };
+        rule.check(&self.stored.names[0], self.stored.indptr.dtype, first, &self.bounds)
     }
 
     /// Where one row starts.

@@ -77,7 +77,7 @@ impl ShortTable {
                 Some(_) => (cells.end - at).min(self.columns - at % self.columns),
             };
             let items = window.items(at, most)?;
-            if let Some(names) = self.names.as_ref().filter(|_| at % self.columns == 0) {
+            if let Some(names) = self.names.as_ref().filter(|_| at.is_multiple_of(self.columns)) {
                 names.write(at / self.columns, text);
                 text.push(&[self.separator]);
             }

@@ -60,13 +60,20 @@ impl Folder {
     }
 
     /// The link of this name in `by-name/rows/` or `by-name/cols/`.
-    pub fn named(&self, folder: Leaf, text: &[u8]) -> Option<Child> {
-        let labels = self.names_in(folder).ok()??;
+    ///
+    /// # Errors
+    ///
+    /// As [`names_in`](Self::names_in).
+    pub fn named(&self, folder: Leaf, text: &[u8]) -> Result<Option<Child>> {
+        Ok(self.names_in(folder)?.and_then(|labels| self.named_by(&labels, folder, text)))
+    }
+
+    fn named_by(&self, labels: &Labels, folder: Leaf, text: &[u8]) -> Option<Child> {
         let dots = text.iter().enumerate().rev().filter(|(_, byte)| **byte == b'.').map(|(dot, _)| dot);
         let splits =
             dots.map(|dot| (&text[..dot], &text[dot + 1..])).filter(|(_, format)| !format.is_empty());
         std::iter::once((text, &b""[..])).chain(splits).find_map(|(name, format)| {
-            let of = self.first_of(folder.node, &labels, place(&labels, name)?)?;
+            let of = self.first_of(folder.node, labels, place(labels, name)?)?;
             let format = match format {
                 b"" => 0,
                 format => view::find(&self.selection, Part { thing: self.named_thing(), of }, format)?,
@@ -117,8 +124,7 @@ impl Folder {
     }
 
     /// Calls `visit` with the links of a folder from `first` on, until it says no.
-    pub fn list_named(&self, folder: Leaf, first: u64, visit: &mut Visit<'_>) {
-        let Ok(Some(labels)) = self.names_in(folder) else { return };
+    pub fn list_named(&self, folder: Leaf, labels: &Labels, first: u64, visit: &mut Visit<'_>) {
         for i in first..self.count_named(folder.node) {
             let (of, place) = match folder.node {
                 Node::NamedRows => (Scope::Row(i), self.selection.rows().row(i)),
@@ -127,7 +133,7 @@ impl Folder {
             let name = labels.get(place);
             // One that is there again is listed once.
             let is_first = || {
-                let first = labels.find(name).and_then(|first| self.first_of(folder.node, &labels, first));
+                let first = labels.find(name).and_then(|first| self.first_of(folder.node, labels, first));
                 first == Some(of)
             };
             if name.is_empty() || labels.repeat() && !is_first() {

@@ -37,7 +37,7 @@ impl Tree {
             Some(Found::InUse(place)) => match &place.what {
                 Content::Folder { folder, .. } => folder.selection.array().is_settled(),
                 Content::Plain { source, .. } => source.is_settled(),
-                Content::Directory(_) | Content::Status => true,
+                Content::Directory(_) | Content::Status | Content::Report(_) => true,
             },
             Some(Found::Kept(Kept { recipe: Recipe::Slice(_) | Recipe::Row(_), within, .. })) => {
                 self.is_settled(Ino(within))
@@ -53,7 +53,7 @@ impl Tree {
         let has_moved = |place: &&Arc<Place<Content>>| match &place.what {
             Content::Folder { folder, told, .. } => told.moves_to(folder.selection.array().generation()),
             Content::Plain { source, told, .. } => told.moves_to(source.generation()),
-            Content::Directory(_) | Content::Status => false,
+            Content::Directory(_) | Content::Status | Content::Report(_) => false,
         };
         self.shared.places.all_in_use().iter().filter(has_moved).map(|place| Ino(place.base)).collect()
     }
@@ -63,7 +63,7 @@ impl Tree {
         let place = self.shared.places.in_use(origin);
         let numbers = place.as_ref().map(|place| match &place.what {
             Content::Folder { told, .. } | Content::Plain { told, .. } => told.numbers(),
-            Content::Directory(_) | Content::Status => Vec::new(),
+            Content::Directory(_) | Content::Status | Content::Report(_) => Vec::new(),
         });
         numbers.unwrap_or_default().into_iter().map(|number| Ino(origin.0 + number)).collect()
     }
@@ -86,7 +86,7 @@ impl Tree {
         match &place.what {
             Content::Folder { folder, .. } => !folder.selection.array().is_current(),
             Content::Plain { source, .. } => !source.is_current(),
-            Content::Directory(_) | Content::Status => false,
+            Content::Directory(_) | Content::Status | Content::Report(_) => false,
         }
     }
 

@@ -12,6 +12,7 @@ use super::known::KnownNodes;
 use super::numbers::Key;
 use super::place::{Found, Kept, Place, Renewable};
 use super::read::{File, Made};
+use super::status::Text;
 use crate::error::{Error, Result};
 use crate::part::{Scope, Selection};
 use crate::select::Rows;
@@ -35,6 +36,8 @@ pub(super) enum Content {
         told: KnownNodes,
     },
     Status,
+    /// A file of `.arrayfs/`, as it was when it was looked up.
+    Report(Text),
 }
 
 /// What it takes to make it anew.
@@ -48,6 +51,7 @@ pub(super) enum Recipe {
     /// This row of the folder that the place is within, under another name.
     Row(u64),
     Status,
+    Report(Text),
 }
 
 impl Renewable for Content {
@@ -56,7 +60,7 @@ impl Renewable for Content {
     /// What was opened and then replaced stays for who goes on reading it.
     fn can_be_made_anew(&self) -> bool {
         match self {
-            Self::Directory(_) | Self::Status => true,
+            Self::Directory(_) | Self::Status | Self::Report(_) => true,
             Self::Plain { source, .. } => !source.was_opened() || source.is_current(),
             Self::Folder { folder, .. } => {
                 let array = folder.selection.array();
@@ -68,7 +72,7 @@ impl Renewable for Content {
     /// What was read stays, so that it is heard of when somebody writes in what the kernel keeps of it.
     fn told(&self) -> Option<Box<[u32]>> {
         match self {
-            Self::Directory(_) | Self::Status => Some([].into()),
+            Self::Directory(_) | Self::Status | Self::Report(_) => Some([].into()),
             Self::Plain { source, .. } => (!source.was_read()).then(|| [].into()),
             Self::Folder { folder, told, .. } => {
                 let was_read = || folder.selection.array().was_read();
@@ -110,6 +114,7 @@ impl Tree {
     fn make_anew(&self, kept: &Kept<Recipe>) -> Result<Content> {
         match &kept.recipe {
             Recipe::Status => Ok(Content::Status),
+            Recipe::Report(text) => Ok(Content::Report(text.clone())),
             Recipe::Directory(directory) => Ok(Content::Directory(Arc::clone(directory))),
             Recipe::Named(name) => self.make_named(kept, name),
             Recipe::Slice(rows) => {
@@ -217,9 +222,9 @@ impl Tree {
 pub(super) fn key_of(path: &Path, found: &FoundName) -> (Key, u64) {
     match found {
         FoundName::Directory(directory) => {
-            (Key::new(("directory", path.as_os_str(), directory.real.as_os_str())), 1)
+            (Key::new(("directory", path.as_os_str(), directory.real.as_os_str(), &directory.behind)), 1)
         }
-        FoundName::Plain(file) => (Key::new(("file", path.as_os_str(), file.stat().identity)), 1),
+        FoundName::Plain(file) => (Key::new(("file", path.as_os_str(), file.version())), 1),
         FoundName::Array(array) => {
             let count = Folder::extent_of(&Selection::whole(Arc::clone(array))).count();
             (Key::new(("array", path.as_os_str(), array.version())), count)

@@ -80,7 +80,7 @@ impl StoreDirectory {
 
     /// The names of all that the directory may show, which are known on for as long as they are held.
     pub fn list(&self, store: &Arc<Store>) -> Result<Arc<Names>> {
-        let now = self.stat(store)?.identity;
+        let now = store.identity(&self.directory.real)?;
         let names = Arc::new(self.directory.names(store)?);
         *lock(&self.names) = is_settled(&now).then(|| (now, Arc::downgrade(&names)));
         Ok(names)
@@ -119,7 +119,7 @@ impl StoreDirectory {
     fn listed(&self, store: &Store) -> Result<Option<Arc<Names>>> {
         let known = lock(&self.names).as_ref().and_then(|(then, names)| Some((*then, names.upgrade()?)));
         let Some((then, names)) = known else { return Ok(None) };
-        Ok((self.stat(store)?.identity == then).then_some(names))
+        Ok((store.identity(&self.directory.real)? == then).then_some(names))
     }
 
     /// What one of the names stands for; none when that is not there any more, or broken.
@@ -136,7 +136,7 @@ impl StoreDirectory {
         }
         match self.directory.entry(store, names, shown) {
             Ok(Some(Entry::Array(array))) => {
-                let array = Arc::new(array);
+                let array = Arc::from(array);
                 self.keep(&shown.name, &array);
                 Some(Found::Array(array))
             }

@@ -11,15 +11,17 @@ use super::leaf::{Extent, Leaf, Node};
 use crate::catalog::StoredArray;
 use crate::error::{Error, Result};
 use crate::format::{Kind, Shape};
+use crate::names::Labels;
 use crate::part::{Formats, Part, Scope, Selection, Thing};
 use crate::select::{index_width, parse_index};
 use crate::source::Run;
+use crate::task;
 use crate::vfile::VirtualFile;
 use crate::view::{self, Members, VIEWS, View};
 
 pub(super) const ROWS: &str = "rows";
 pub(super) const COLUMNS: &str = "cols";
-const SLICES: &str = "slices";
+pub(super) const SLICES: &str = "slices";
 
 /// The folders of an array's folder, each where it makes sense.
 const FOLDERS: [(&str, Node); 4] =
@@ -53,6 +55,17 @@ pub enum Child {
     Slice(Selection),
 }
 
+/// What a listing needs that has to be read or made, and may fail: before any of it is told.
+#[derive(Debug)]
+pub enum Listed {
+    /// Nothing: shape and formats tell all.
+    Known,
+    /// The names of rows or columns.
+    Names(Arc<Labels>),
+    /// What is in a format that is a folder.
+    Members(Box<Members>),
+}
+
 impl Folder {
     /// The folder of a whole array in these formats, at this path in the mount.
     pub fn whole(array: Arc<StoredArray>, formats: Formats, path: &Path) -> Self {
@@ -81,12 +94,13 @@ impl Folder {
 
     /// What fixes the numbers of the nodes in the folder of a selection.
     pub fn extent_of(selection: &Selection) -> Extent {
-        let kind = selection.array().metadata.kind();
-        match (selection.shape(), kind) {
-            (Shape::Vector(_), _) => Extent::new(kind, 0, 0),
-            (Shape::Matrix(rows, columns), Kind::Dense) => Extent::new(kind, rows, columns),
-            (Shape::Matrix(rows, _), Kind::Sparse) => Extent::new(kind, rows, 0),
-        }
+        let (kind, members) = (selection.array().metadata.kind(), Members::room(selection));
+        let (rows, columns) = match (selection.shape(), kind) {
+            (Shape::Vector(_), _) => (0, 0),
+            (Shape::Matrix(rows, columns), Kind::Dense) => (rows, columns),
+            (Shape::Matrix(rows, _), Kind::Sparse) => (rows, 0),
+        };
+        Extent::new(kind, rows, columns, members)
     }
 
     /// What `stat` tells of a node.
@@ -117,14 +131,23 @@ impl Folder {
         }
     }
 
-    /// Whether to tell the size of a node takes reading data, or names of which there are many: that is for when
-    /// it is asked for.
-    pub fn is_dear(&self, leaf: Leaf) -> bool {
+    /// Whether to tell the size of a node takes a look at the data.
+    pub fn size_needs_data(&self, leaf: Leaf) -> bool {
         let (Node::File(thing, format) | Node::Member(thing, format, _)) = leaf.node else { return false };
         let needs_data =
             |view: &&dyn View| view.size_needs_data(&self.selection, Part { thing, of: leaf.of });
         VIEWS.get(format).is_some_and(needs_data)
-            || !self.selection.array().names.are_small() && self.shows_names(leaf)
+    }
+
+    /// Whether the size of a file that is not kept follows from data.
+    pub fn is_sized_by_data(&self, leaf: Leaf) -> bool {
+        let is_stored = matches!(leaf.node, Node::File(Thing::Data | Thing::Indices, _));
+        is_stored && leaf.of != Scope::All || self.size_needs_data(leaf)
+    }
+
+    /// Whether to make a node takes reading names, and there are many.
+    fn has_many_names(&self, leaf: Leaf) -> bool {
+        !self.selection.array().names.are_small() && self.shows_names(leaf)
     }
 
     /// Whether a node may show names of rows or columns.
@@ -137,13 +160,15 @@ impl Folder {
     pub fn content(&self, leaf: Leaf) -> Result<Option<VirtualFile>> {
         match leaf.node {
             Node::File(thing, format) if !VIEWS[format].is_folder() => {
+                if self.has_many_names(leaf) {
+                    task::begin_long()?;
+                }
                 let part = Part { thing, of: leaf.of };
                 self.view(part, format)?.file(&self.selection, part).map(Some)
             }
             Node::Member(thing, format, member) => {
                 let members = self.members(thing, format)?;
-                let found = members.get(member).ok_or_else(|| self.not_found())?;
-                Ok(found.1.cloned())
+                Ok(members.get(member).ok_or_else(|| self.not_found())?.file)
             }
             _ => Ok(None),
         }
@@ -155,8 +180,16 @@ impl Folder {
         VIEWS.get(format)?.run(&self.selection, Part { thing, of: leaf.of })
     }
 
+    /// The files of a format that is a folder.
+    ///
+    /// # Errors
+    ///
+    /// As [`view::View::members`].
     fn members(&self, thing: Thing, format: usize) -> Result<Members> {
         let part = Part { thing, of: Scope::All };
+        if self.has_many_names(Leaf { of: part.of, node: Node::File(thing, format) }) {
+            task::begin_long()?;
+        }
         self.view(part, format)?.members(&self.selection, part)
     }
 
@@ -171,26 +204,30 @@ impl Folder {
     }
 
     /// The child of a folder of this name.
-    pub fn child(&self, folder: Leaf, name: &OsStr) -> Option<Child> {
+    ///
+    /// # Errors
+    ///
+    /// Whatever making a format that is a folder gives, and reading names.
+    pub fn child(&self, folder: Leaf, name: &OsStr) -> Result<Option<Child>> {
         let name = name.as_bytes();
-        match folder.node {
+        Ok(match folder.node {
             Node::Folder => self.named_folder(folder.of, name).or_else(|| self.named_file(folder.of, name)),
             Node::Rows => self.row(name),
             Node::Columns => {
                 let (index, format) = split_format(name);
-                let column = parse_index(index, self.extent.columns)?;
-                self.leaf(Scope::Column(column), Thing::Array, format)
+                let column = parse_index(index, self.extent.columns);
+                column.and_then(|column| self.leaf(Scope::Column(column), Thing::Array, format))
             }
             Node::Slices => self.selection.slice(name).map(Child::Slice),
             Node::ByName => {
-                let (_, node) = self.named_axes().find(|(other, _)| other.as_bytes() == name)?;
-                Some(Child::Leaf(Leaf { of: folder.of, node }))
+                let axis = self.named_axes().find(|(other, _)| other.as_bytes() == name);
+                axis.map(|(_, node)| Child::Leaf(Leaf { of: folder.of, node }))
             }
-            Node::NamedRows | Node::NamedColumns => self.named(folder, name),
+            Node::NamedRows | Node::NamedColumns => self.named(folder, name)?,
             Node::Link(_) => None,
-            Node::File(thing, format) => self.member(thing, format, None, name),
-            Node::Member(thing, format, member) => self.member(thing, format, Some(member), name),
-        }
+            Node::File(thing, format) => self.member(thing, format, None, name)?,
+            Node::Member(thing, format, member) => self.member(thing, format, Some(member), name)?,
+        })
     }
 
     /// `rows/`, `cols/`, `slices/` or `by-name/`.
@@ -240,10 +277,11 @@ impl Folder {
     }
 
     /// A file or folder in a format that is a folder.
-    fn member(&self, thing: Thing, format: usize, folder: Option<usize>, name: &[u8]) -> Option<Child> {
-        let members = self.members(thing, format).ok()?;
-        let member = members.child(folder, std::str::from_utf8(name).ok()?)?;
-        Some(Child::Leaf(Leaf { of: Scope::All, node: Node::Member(thing, format, member) }))
+    fn member(&self, thing: Thing, format: usize, folder: Option<u64>, name: &[u8]) -> Result<Option<Child>> {
+        let members = self.members(thing, format)?;
+        let member = std::str::from_utf8(name).ok().and_then(|name| members.child(folder, name));
+        let leaf = |member| Leaf { of: Scope::All, node: Node::Member(thing, format, member) };
+        Ok(member.map(|member| Child::Leaf(leaf(member))))
     }
 
     /// A row by its number: a file of a dense array, a folder of a sparse matrix; with a format the
@@ -280,8 +318,26 @@ impl Folder {
         }
     }
 
+    /// What a listing of the folder shows, made at once as far as that can fail.
+    ///
+    /// # Errors
+    ///
+    /// Whatever making a format that is a folder gives, and reading names; [`Error::NotFound`] where these turned out
+    /// to be none.
+    pub fn listed(&self, folder: Leaf) -> Result<Listed> {
+        match folder.node {
+            Node::File(thing, format) | Node::Member(thing, format, _) => {
+                self.members(thing, format).map(Box::new).map(Listed::Members)
+            }
+            Node::NamedRows | Node::NamedColumns => {
+                self.names_in(folder)?.map(Listed::Names).ok_or_else(|| self.not_found())
+            }
+            _ => Ok(Listed::Known),
+        }
+    }
+
     /// Calls `visit` with the children from `first` on, in order, until it says no.
-    pub fn list(&self, folder: Leaf, first: u64, visit: &mut Visit<'_>) {
+    pub fn list(&self, folder: Leaf, listed: &Listed, first: u64, visit: &mut Visit<'_>) {
         let sparse = self.selection.array().metadata.kind() == Kind::Sparse;
         let count = self.len(folder);
         match folder.node {
@@ -307,31 +363,15 @@ impl Folder {
                     }
                 }
             }
-            Node::NamedRows | Node::NamedColumns => self.list_named(folder, first, visit),
-            Node::Link(_) => {}
-            Node::File(thing, format) => self.list_members(thing, format, None, first, visit),
-            Node::Member(thing, format, member) => {
-                self.list_members(thing, format, Some(member), first, visit);
+            Node::NamedRows | Node::NamedColumns => {
+                if let Listed::Names(labels) = listed {
+                    self.list_named(folder, labels, first, visit);
+                }
             }
-        }
-    }
-
-    fn list_members(
-        &self,
-        thing: Thing,
-        format: usize,
-        folder: Option<usize>,
-        first: u64,
-        visit: &mut Visit<'_>,
-    ) {
-        // What cannot be made now is not listed; looking it up says why.
-        let Ok(members) = self.members(thing, format) else { return };
-        let skip = usize::try_from(first).unwrap_or(usize::MAX);
-        for (i, (member, name, is_file)) in (0..).zip(members.children(folder)).skip(skip) {
-            let kind = if is_file { NodeKind::File } else { NodeKind::Folder };
-            let leaf = Leaf { of: Scope::All, node: Node::Member(thing, format, member) };
-            if !visit(i, name, kind, Some(leaf)) {
-                return;
+            Node::Link(_) => {}
+            Node::File(thing, format) => listed.list_members(thing, format, None, first, visit),
+            Node::Member(thing, format, member) => {
+                listed.list_members(thing, format, Some(member), first, visit);
             }
         }
     }
@@ -404,11 +444,29 @@ impl Folder {
     }
 }
 
+impl Listed {
+    fn list_members(
+        &self,
+        thing: Thing,
+        format: usize,
+        folder: Option<u64>,
+        first: u64,
+        visit: &mut Visit<'_>,
+    ) {
+        let Self::Members(members) = self else { return };
+        members.list(folder, first, &mut |i, member, name, is_file| {
+            let kind = if is_file { NodeKind::File } else { NodeKind::Folder };
+            visit(i, name, kind, Some(Leaf { of: Scope::All, node: Node::Member(thing, format, member) }))
+        });
+    }
+}
+
 fn file_kind(format: usize) -> NodeKind {
     if VIEWS[format].is_folder() { NodeKind::Folder } else { NodeKind::File }
 }
 
-fn file_name(thing: Thing, format: usize) -> String {
+/// The name of a thing in the format of that number.
+pub(super) fn file_name(thing: Thing, format: usize) -> String {
     match VIEWS[format].format() {
         "" => thing.name().to_owned(),
         format => format!("{}.{format}", thing.name()),

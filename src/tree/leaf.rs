@@ -3,7 +3,9 @@
 //! First come those of the whole: its folders, 32 numbers (one for each format) for each thing, and 64 for
 //! the members of each format that is a folder. Then each row and each column has 32 numbers for each kind
 //! of node that it can have: of a dense array those are two kinds, of a sparse matrix there is room for
-//! eight. So a node's number tells what it is, and no state is kept for it, however many rows there are.
+//! eight. Last come the numbers for the further members of each format that is a folder, its chunks: as many
+//! for each as any has. So a node's number tells what it is, and no state is kept for it, however many rows or
+//! chunks there are.
 
 use super::numbers;
 use crate::format::Kind;
@@ -16,10 +18,14 @@ const FORMATS: u64 = 32;
 const FILES: u64 = 512;
 /// Where members start.
 const MEMBERS: u64 = 1024;
-/// Numbers of the members of one format.
+/// Numbers of the first members of one format.
 const MEMBERS_EACH: u64 = Members::MOST as u64;
 /// Where rows and columns start: columns follow rows.
-pub const SINGLE: u64 = MEMBERS + (MEMBERS - FILES) * MEMBERS_EACH;
+pub const SINGLE: u64 = MEMBERS + THINGS_AND_FORMATS * MEMBERS_EACH;
+/// Files of the whole that have numbers.
+const THINGS_AND_FORMATS: u64 = MEMBERS - FILES;
+/// The most further members of one format that are numbered: with half of all numbers.
+const MOST_FURTHER: u64 = numbers::MOST / 2 / THINGS_AND_FORMATS;
 
 /// What nodes a row or column has, in the order of their numbers.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -70,10 +76,10 @@ pub enum Node {
     /// A thing in the format of that number.
     File(Thing, usize),
     /// A file or folder of that number in a format that is a folder, of the whole scope.
-    Member(Thing, usize, usize),
+    Member(Thing, usize, u64),
 }
 
-/// Rows and columns of a folder, which fix the numbers in it.
+/// What fixes the numbers in a folder: its rows and columns, and the most members of a format.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent {
     /// Rows that are numbered: all or none.
@@ -82,24 +88,33 @@ pub struct Extent {
     pub columns: u64,
     /// Numbers of each.
     span: u64,
+    /// Further members of each format that are numbered: all or none.
+    further: u64,
 }
 
 impl Extent {
-    /// Of so many rows and columns; none are numbered of what is too many for the
-    /// [numbers](numbers::MOST) that there are.
-    pub const fn new(kind: Kind, rows: u64, columns: u64) -> Self {
+    /// Of so many rows and columns, and members of each format that is a folder; none are numbered of what is too
+    /// many for the [numbers](numbers::MOST) that there are.
+    pub const fn new(kind: Kind, rows: u64, columns: u64, members: u64) -> Self {
+        let further = members.saturating_sub(MEMBERS_EACH);
+        let further = if further <= MOST_FURTHER { further } else { 0 };
         let span = match kind {
             Kind::Dense => 2 * FORMATS,
             Kind::Sparse => 8 * FORMATS,
         };
-        let most = (numbers::MOST - SINGLE) / span;
+        let most = (numbers::MOST - SINGLE - further * THINGS_AND_FORMATS) / span;
         let rows = if rows <= most { rows } else { 0 };
         let columns = if columns <= most - rows { columns } else { 0 };
-        Self { rows, columns, span }
+        Self { rows, columns, span, further }
     }
 
     /// Numbers of the whole folder.
     pub const fn count(&self) -> u64 {
+        self.first_further() + self.further * THINGS_AND_FORMATS
+    }
+
+    /// Where the numbers of further members start.
+    const fn first_further(&self) -> u64 {
         SINGLE + (self.rows + self.columns) * self.span
     }
 
@@ -116,6 +131,13 @@ impl Extent {
 
     /// The number of a node; none for what a row or column does not have.
     pub fn encode(&self, leaf: Leaf) -> Option<u64> {
+        if let Node::Member(thing, format, member) = leaf.node
+            && let Some(further) = member.checked_sub(MEMBERS_EACH)
+        {
+            let is_numbered = leaf.of == Scope::All && further < self.further;
+            let file = file(thing, format).filter(|_| is_numbered)?;
+            return Some(self.first_further() + file * self.further + further);
+        }
         let (first, count) = self.scope(leaf.of);
         let node = if leaf.of == Scope::All { of_whole(leaf.node)? } else { of_one(leaf.node)? };
         (node < count).then_some(first + node)
@@ -126,11 +148,15 @@ impl Extent {
         let Some(past) = number.checked_sub(SINGLE) else {
             return Some(Leaf { of: Scope::All, node: node_of_whole(number)? });
         };
+        if let Some(further) = number.checked_sub(self.first_further()) {
+            let (thing, format) = thing_and_format(further.checked_div(self.further)?)?;
+            let member = MEMBERS_EACH + further % self.further;
+            return Some(Leaf { of: Scope::All, node: Node::Member(thing, format, member) });
+        }
         let single = past / self.span;
         let of = match single.checked_sub(self.rows) {
             None => Scope::Row(single),
-            Some(column) if column < self.columns => Scope::Column(column),
-            Some(_) => return None,
+            Some(column) => Scope::Column(column),
         };
         Some(Leaf { of, node: node_of_one(past % self.span)? })
     }
@@ -150,10 +176,7 @@ const FOLDERS: [Node; 7] = [
 fn of_whole(node: Node) -> Option<u64> {
     match node {
         Node::File(thing, format) => Some(FILES + file(thing, format)?),
-        Node::Member(thing, format, member) => {
-            let member = (member < Members::MOST).then_some(member as u64)?;
-            Some(MEMBERS + file(thing, format)? * MEMBERS_EACH + member)
-        }
+        Node::Member(thing, format, member) => Some(MEMBERS + file(thing, format)? * MEMBERS_EACH + member),
         node => FOLDERS.iter().position(|other| *other == node).map(|number| number as u64),
     }
 }
@@ -161,7 +184,7 @@ fn of_whole(node: Node) -> Option<u64> {
 fn node_of_whole(number: u64) -> Option<Node> {
     if let Some(member) = number.checked_sub(MEMBERS) {
         let (thing, format) = thing_and_format(member / MEMBERS_EACH)?;
-        return Some(Node::Member(thing, format, usize::try_from(member % MEMBERS_EACH).ok()?));
+        return Some(Node::Member(thing, format, member % MEMBERS_EACH));
     }
     match number.checked_sub(FILES) {
         Some(file) => thing_and_format(file).map(|(thing, format)| Node::File(thing, format)),
@@ -254,8 +277,10 @@ mod tests {
     fn numbers_read_back_whatever_the_shape() {
         let sizes = [0, 1, 700, 1 << 30, 1 << 44, (1 << 46) - 1024, 1 << 46, 1 << 53, 1 << 62, u64::MAX];
         for (kind, file) in [(Kind::Dense, Thing::Array), (Kind::Sparse, Thing::Indices)] {
-            for (rows, columns) in sizes.into_iter().flat_map(|rows| sizes.map(|columns| (rows, columns))) {
-                let extent = Extent::new(kind, rows, columns);
+            let pairs = sizes.into_iter().flat_map(|rows| sizes.map(|columns| (rows, columns)));
+            let members = [0, 66, 1 << 20, MOST_FURTHER, u64::MAX].into_iter().cycle();
+            for ((rows, columns), members) in pairs.zip(members) {
+                let extent = Extent::new(kind, rows, columns, members);
                 assert!([0, rows].contains(&extent.rows) && [0, columns].contains(&extent.columns));
                 assert!(extent.count() <= numbers::MOST);
                 let mut seen: Vec<_> =
@@ -265,6 +290,18 @@ mod tests {
                         seen.push(assert_reads_back(extent, Leaf { of, node }));
                     }
                 }
+                for member in
+                    [MEMBERS_EACH, MEMBERS_EACH + extent.further / 2, MEMBERS_EACH + extent.further - 1]
+                {
+                    if extent.further > 2 {
+                        for (thing, format) in [(Thing::Meta, 0), (Thing::TenX, 31)] {
+                            let node = Node::Member(thing, format, member);
+                            seen.push(assert_reads_back(extent, Leaf { of: Scope::All, node }));
+                        }
+                    }
+                }
+                let beyond = Node::Member(Thing::Meta, 3, MEMBERS_EACH + extent.further);
+                assert_eq!(extent.encode(Leaf { of: Scope::All, node: beyond }), None);
                 seen.sort_unstable();
                 let before = seen.len();
                 seen.dedup();
@@ -279,16 +316,16 @@ mod tests {
     #[test]
     fn as_many_as_fit_are_numbered() {
         let numbered = |kind, rows, columns| {
-            let extent = Extent::new(kind, rows, columns);
+            let extent = Extent::new(kind, rows, columns, 0);
             (extent.rows, extent.columns)
         };
         assert_eq!(numbered(Kind::Dense, 1, 1 << 44), (1, 1 << 44));
         assert_eq!(numbered(Kind::Dense, 3, 1 << 46), (3, 0));
         assert_eq!(numbered(Kind::Dense, 1 << 62, 1), (0, 1));
         assert_eq!(numbered(Kind::Sparse, 1 << 40, 0), (1 << 40, 0));
-        assert!(Extent::new(Kind::Dense, 1 << 40, 1 << 40).count() < 1 << 48);
-        assert!(Extent::new(Kind::Dense, 1_000_000, 10_000).count() < 1 << 28);
-        assert!(Extent::new(Kind::Dense, 100, 100).count() <= 1 << 16);
+        assert!(Extent::new(Kind::Dense, 1 << 40, 1 << 40, 0).count() < 1 << 48);
+        assert!(Extent::new(Kind::Dense, 1_000_000, 10_000, 0).count() < 1 << 28);
+        assert!(Extent::new(Kind::Dense, 100, 100, 0).count() <= 1 << 16);
     }
 
     fn all_parts_have_numbers(selection: &Selection, extent: Extent) {
@@ -309,9 +346,9 @@ mod tests {
         create_memory_mapped_array(dir.path().join("x"), &[3, 2], Dtype::Int16).unwrap();
         let store = Arc::new(Store::open(dir.path()).unwrap());
         let dense = Selection::whole(Arc::new(StoredArray::load(&store, Path::new("x")).unwrap()));
-        all_parts_have_numbers(&dense, Extent::new(Kind::Dense, 3, 2));
+        all_parts_have_numbers(&dense, Extent::new(Kind::Dense, 3, 2, 0));
         let (_dir, sparse) = sparse_selection(&[1, 2, 0], 4);
-        let extent = Extent::new(Kind::Sparse, 3, 4);
+        let extent = Extent::new(Kind::Sparse, 3, 4, 0);
         all_parts_have_numbers(&sparse, extent);
         assert_reads_back(extent, Leaf { of: Scope::Row(2), node: Node::Folder });
         assert!(Thing::ALL.len() as u64 * FORMATS <= MEMBERS - FILES);

@@ -6,16 +6,20 @@ use std::sync::Arc;
 
 use super::content::{Content, key_of, slice_key};
 use super::directory::{Found, StoreDirectory};
-use super::folder::Folder;
+use super::folder::{Folder, Listed};
 use super::leaf::Leaf;
 use super::numbers::Key;
 use super::status::Report;
-use super::{INNER, Ino, NodeKind, RESERVED, STATUS, Tree};
+use super::{INNER, Ino, NodeKind, RESERVED, STATUS, Tree, report_key, trim};
 use crate::catalog::Names;
 use crate::error::{Error, Result};
+use crate::task;
 
 /// What is listed as the number of a node that has none.
 const UNKNOWN: Ino = Ino(0xFFFF_FFFF);
+
+/// So many names are many.
+const MANY: usize = 10_000;
 
 /// The children of a folder, at the moment it was opened.
 #[derive(Debug)]
@@ -32,17 +36,30 @@ enum Children {
     Directory {
         tree: Tree,
         directory: Arc<StoreDirectory>,
-        names: Arc<Names>,
+        names: ListedNames,
         is_root: bool,
     },
     Folder {
         tree: Tree,
         folder: Arc<Folder>,
         leaf: Leaf,
+        listed: Listed,
         base: u64,
         first: u64,
         key: Key,
     },
+}
+
+/// The names of a directory, which take much memory where there are many: it is given back.
+#[derive(Debug)]
+struct ListedNames(Option<Arc<Names>>);
+
+impl Drop for ListedNames {
+    fn drop(&mut self) {
+        if self.0.take().is_some_and(|names| names.len() >= MANY) {
+            trim::give_back();
+        }
+    }
 }
 
 impl Tree {
@@ -50,31 +67,47 @@ impl Tree {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] when a directory of the store cannot be listed.
+    /// [`Error::Io`] when a directory of the store cannot be listed; for a format that is a folder whatever making
+    /// it gives.
     pub fn list(&self, ino: Ino) -> Result<Listing> {
         let place = self.place(ino)?;
         match &place.what {
+            // To fail would hide the way to where the reason is.
+            Content::Directory(_) if ino == Ino::ROOT && self.store().is_shut() => {
+                let children = Children::Known(vec![(RESERVED.into(), Ino(STATUS), NodeKind::Folder)]);
+                Ok(Listing { is_lasting: false, children })
+            }
             Content::Directory(directory) => {
-                let names = directory.list(self.store())?;
+                // The system is asked for the names.
+                task::begin_long()?;
+                let names = ListedNames(Some(directory.list(self.store())?));
                 let (tree, directory, is_root) = (self.clone(), Arc::clone(directory), ino == Ino::ROOT);
                 let children = Children::Directory { tree, directory, names, is_root };
                 Ok(Listing { is_lasting: false, children })
             }
             Content::Plain { path, .. } => Err(Error::not_found(path)),
+            Content::Report(_) => Err(Error::not_found(RESERVED)),
             Content::Folder { folder, first, .. } => {
                 let leaf = self.leaf(&place, folder, *first, ino)?;
-                folder.names_in(leaf)?;
+                let listed = folder.listed(leaf).inspect_err(|error| self.note(folder, error))?;
+                // It may have been made without what was left undone.
+                task::finished()?;
                 let (folder, base) = (Arc::clone(folder), place.base);
                 let (tree, first, key) = (self.clone(), *first, place.key);
-                let children = Children::Folder { tree, folder, leaf, base, first, key };
+                let children = Children::Folder { tree, folder, leaf, listed, base, first, key };
                 Ok(Listing { is_lasting: true, children })
             }
             Content::Status if ino.0 == INNER => {
                 Ok(Listing { is_lasting: false, children: Children::Known(Vec::new()) })
             }
             Content::Status => {
-                let child =
-                    |(number, report): (u64, &Report)| (report.name().into(), Ino(number), NodeKind::File);
+                let child = |(number, report): (u64, &Report)| {
+                    // The number it had last; before it was ever looked up one of its own.
+                    let last = self.shared.status.last(*report);
+                    let known = |text| self.shared.places.number(report_key(*report, &text), 1);
+                    let number = last.and_then(known).unwrap_or(Ino(number));
+                    (report.name().into(), number, NodeKind::File)
+                };
                 let children = (STATUS + 1..).zip(&Report::ALL).map(child).collect();
                 Ok(Listing { is_lasting: false, children: Children::Known(children) })
             }
@@ -108,10 +141,11 @@ impl Listing {
                     }
                 }
             }
-            Children::Directory { tree, directory, names, is_root } => {
+            Children::Directory { tree, directory, names: ListedNames(names), is_root } => {
                 if first == 0 && *is_root && !visit(0, OsStr::new(RESERVED), Ino(STATUS), NodeKind::Folder) {
                     return;
                 }
+                let Some(names) = names else { return };
                 for (place, shown) in names.shown_from(first.saturating_sub(1)) {
                     let Some(found) = directory.look(tree.store(), names, &shown) else { continue };
                     let (ino, kind) = tree.listed(&directory.directory.join(&shown.name), &found);
@@ -120,8 +154,8 @@ impl Listing {
                     }
                 }
             }
-            Children::Folder { tree, folder, leaf, base, first: origin, key } => {
-                folder.list(*leaf, first, &mut |i, name, kind, child| {
+            Children::Folder { tree, folder, leaf, listed, base, first: origin, key } => {
+                folder.list(*leaf, listed, first, &mut |i, name, kind, child| {
                     let name = OsStr::new(name);
                     let is_link =
                         tree.is_linked && child.is_some_and(|child| folder.path_of_parts(child).is_some());

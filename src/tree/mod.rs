@@ -10,13 +10,16 @@ mod known;
 mod leaf;
 mod listing;
 mod numbers;
+mod path;
 mod place;
 mod read;
 mod status;
+mod told;
+mod trim;
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -30,12 +33,14 @@ use numbers::Key;
 use place::{Place, Places};
 use read::Made;
 pub use read::{Answer, File};
-use status::{Report, Status};
+use status::{Report, Status, Text};
+use told::Told;
 
 use crate::catalog::{Directory, RESERVED};
 use crate::error::{Error, Result};
 use crate::part::{Formats, Scope};
 use crate::store::Store;
+use crate::task;
 
 /// Where the numbers start that are given by hand: that of the root is the next.
 const BY_HAND: u64 = 0;
@@ -62,6 +67,7 @@ struct Shared {
     places: Places<Content>,
     status: Status,
     recent: Arc<RecentArrays>,
+    told: Told,
     /// Whether the kernel hears of changes as they happen, so that it may take things for granted for long.
     are_changes_told: AtomicBool,
 }
@@ -78,8 +84,8 @@ impl Tree {
         let root = Recipe::Directory(Arc::new(StoreDirectory::new(Directory::root(), &recent)));
         let places =
             Places::new([(BY_HAND, Key::new("root"), root), (STATUS, Key::new("status"), Recipe::Status)]);
-        let (status, are_changes_told) = (Status::default(), AtomicBool::new(false));
-        let shared = Arc::new(Shared { store, places, status, recent, are_changes_told });
+        let (status, told, are_changes_told) = Default::default();
+        let shared = Arc::new(Shared { store, places, status, recent, told, are_changes_told });
         Ok(Self { shared, formats: Formats::ALL, is_linked: false })
     }
 
@@ -117,27 +123,42 @@ impl Tree {
     /// # Errors
     ///
     /// [`Error::NotFound`] where there is none or it is broken, and whatever reading the bounds of a
-    /// sparse matrix's rows gives.
+    /// sparse matrix's rows gives; [`Error::Unfinished`] on a thread that has not the time, or for nobody.
     pub fn lookup(&self, parent: Ino, name: &OsStr) -> Result<Attr> {
-        self.find_child(parent, name, false)
+        self.find(parent, name, false)
+    }
+
+    fn find(&self, parent: Ino, name: &OsStr, is_listed: bool) -> Result<Attr> {
+        let attr = self.find_child(parent, name, is_listed)?;
+        // What was found without what was left undone may be something else.
+        task::finished().inspect_err(|_| self.forget(attr.ino, 1))?;
+        Ok(attr)
     }
 
     fn find_child(&self, parent: Ino, name: &OsStr, is_listed: bool) -> Result<Attr> {
         let place = self.place(parent)?;
         match &place.what {
             Content::Directory(_) if parent == Ino::ROOT && name == RESERVED => self.attr(Ino(STATUS)),
-            Content::Directory(directory) => match directory.find(self.store(), name)? {
-                Some(found) => self.enter(&place, name, &directory.directory.join(name), found, is_listed),
-                None => Err(Error::not_found(directory.directory.join(name))),
-            },
+            Content::Directory(_) if parent == Ino::ROOT && self.store().is_shut() => Err(shut("look up")),
+            Content::Directory(directory) => {
+                // The system is asked for the names, and for each file of an array.
+                task::begin_long()?;
+                match directory.find(self.store(), name)? {
+                    Some(found) => {
+                        self.enter(&place, name, &directory.directory.join(name), found, is_listed)
+                    }
+                    None => Err(Error::not_found(directory.directory.join(name))),
+                }
+            }
             Content::Status if parent.0 == STATUS && self.is_linked && name == INNER_NAME => {
                 self.attr(Ino(INNER))
             }
             Content::Status => {
-                let report = Report::ALL.iter().position(|report| *report.name() == *name);
+                let report = Report::ALL.into_iter().find(|report| *report.name() == *name);
                 let report = report.filter(|_| parent.0 == STATUS).ok_or_else(|| Error::not_found(name))?;
-                self.attr(Ino(STATUS + 1 + report as u64))
+                self.enter_report(report)
             }
+            Content::Report(_) => Err(Error::not_found(name)),
             Content::Folder { folder, first, .. } => {
                 let found = self.lookup_in(&place, folder, *first, parent, name);
                 self.note_names(folder);
@@ -157,8 +178,7 @@ impl Tree {
     ) -> Result<Attr> {
         let not_found = || Error::not_found(folder.selection.array().path.join(name));
         let leaf = folder.extent.decode(parent.0 - place.base + first).ok_or_else(not_found)?;
-        folder.names_in(leaf)?;
-        match folder.child(leaf, name).ok_or_else(not_found)? {
+        match folder.child(leaf, name)?.ok_or_else(not_found)? {
             Child::Leaf(child) => {
                 if matches!(child.node, Node::File(..) | Node::Member(..)) {
                     // It may be read without being opened: from here on this version can be.
@@ -189,14 +209,25 @@ impl Tree {
         }
     }
 
+    /// A file of `.arrayfs/`: what it says now has a number of its own, so that who reads what it said before
+    /// reads on.
+    fn enter_report(&self, report: Report) -> Result<Attr> {
+        let text = self.shared.status.report(self.store(), report)?;
+        let recipe = || Recipe::Report(text.clone());
+        let base = self.enter_place(Path::new(RESERVED), STATUS, report_key(report, &text), 1, recipe)?;
+        self.attr(Ino(base))
+    }
+
     /// What `stat` tells of a node.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`] for a number that is not known (any more).
+    /// [`Error::Stale`] for a number that is not known (any more); [`Error::Unfinished`] on a thread that has not
+    /// the time, or for nobody.
     pub fn attr(&self, ino: Ino) -> Result<Attr> {
         let place = self.place(ino)?;
         match &place.what {
+            Content::Directory(_) if ino == Ino::ROOT => Ok(self.root_attr()),
             Content::Directory(directory) => {
                 Ok(Attr::directory(ino, &directory.stat(self.store())?, Lasting::Moment))
             }
@@ -205,14 +236,28 @@ impl Tree {
                 let leaf = self.leaf(&place, folder, *first, ino)?;
                 self.attr_in(folder, made, leaf, ino)
             }
-            Content::Status => match report(ino) {
-                None => Ok(Attr::directory(ino, &self.shared.status.stat(self.store())?, Lasting::Version)),
-                Some(report) => {
-                    let (text, stat) = self.shared.status.fresh(self.store(), report)?;
-                    Ok(Attr::file(ino, text.len() as u64, &stat, Lasting::No))
-                }
-            },
+            Content::Status => {
+                Ok(Attr::directory(ino, &self.shared.status.stat(self.store()), Lasting::Version))
+            }
+            Content::Report(report) => {
+                let stat = self.shared.status.stat_of(self.store(), report);
+                Ok(Attr::file(ino, report.text.len() as u64, &stat, Lasting::No))
+            }
         }
+    }
+
+    /// What `stat` tells of the root. Where the store is closed to who mounts, or gone, they and nobody else may
+    /// enter it, on their way to what `.arrayfs` says about that.
+    fn root_attr(&self) -> Attr {
+        let stat = match self.store().stat_root() {
+            Ok(stat) if stat.rights.let_us_in() => stat,
+            _ => {
+                let mut stat = self.shared.status.stat(self.store());
+                stat.rights.mode = 0o500;
+                stat
+            }
+        };
+        Attr::directory(Ino::ROOT, &stat, Lasting::Moment)
     }
 
     /// What `stat` tells of a node in the folder of an array that is looked up.
@@ -252,6 +297,11 @@ impl Tree {
             (true, false) => Attr { lasting: attr.lasting.at_most_a_moment(), ..attr },
             (false, _) => attr.of_now(),
         })
+        .inspect(|attr| {
+            if attr.kind == NodeKind::File && folder.run(leaf).is_none() {
+                self.shared.told.keep(ino, attr.size);
+            }
+        })
     }
 
     /// Where a link leads, relative to the folder that it is in.
@@ -282,19 +332,16 @@ impl Tree {
     /// As [`lookup`](Self::lookup) of a child that is listed; none where that would take long, and for
     /// what is not there any more.
     pub fn lookup_listed(&self, parent: Ino, name: &OsStr) -> Option<Attr> {
-        let place = self.place(parent).ok()?;
-        if let Content::Folder { folder, first, .. } = &place.what {
-            let leaf = self.leaf(&place, folder, *first, parent).ok()?;
-            // Of a row or column all files are alike.
-            let is_single = matches!(leaf.node, Node::Rows | Node::Columns | Node::Slices);
-            if !is_single
-                && let Some(Child::Leaf(child)) = folder.child(leaf, name)
-                && folder.is_dear(child)
-            {
-                return None;
-            }
+        match self.is_directory(parent) {
+            // All that is there has to be looked at: that is how long a listing of it takes.
+            true => self.find(parent, name, true).ok(),
+            false => task::quick(|| self.find(parent, name, true))?.ok(),
         }
-        self.find_child(parent, name, true).ok()
+    }
+
+    /// Whether the node is a directory of the store: all that is asked of it is asked of the system.
+    pub fn is_directory(&self, ino: Ino) -> bool {
+        self.place(ino).is_ok_and(|place| matches!(place.what, Content::Directory(_)))
     }
 
     /// The kernel forgot that it looked up a node so many times.
@@ -309,9 +356,6 @@ impl Tree {
     /// [`Error::NotFound`] where there is none.
     pub fn resolve(&self, path: &Path) -> Result<Attr> {
         let not_found = || Error::not_found(path);
-        if path.components().any(|part| part == Component::ParentDir) {
-            return Err(not_found());
-        }
         // The folders on the way, of which the last is where we are.
         let mut way = vec![self.attr(Ino::ROOT)?];
         let mut ahead: VecDeque<_> = path.components().map(|part| part.as_os_str().to_owned()).collect();
@@ -320,11 +364,14 @@ impl Tree {
             let here = *way.last().ok_or_else(not_found)?;
             match name.as_encoded_bytes() {
                 b"." | b"/" => continue,
+                _ if here.kind != NodeKind::Folder => return Err(not_found()),
+                b".." if way.len() == 1 => {
+                    return Err(Error::refused(path, "a path in the tree cannot lead out of it"));
+                }
                 b".." => {
                     way.pop();
                     continue;
                 }
-                _ if here.kind != NodeKind::Folder => return Err(not_found()),
                 _ => {}
             }
             let attr = self.lookup(here.ino, &name).map_err(|error| match error {
@@ -365,13 +412,17 @@ impl Tree {
     }
 
     fn note_at(&self, path: &Path, version: u64, error: &Error) {
-        if !matches!(error, Error::NotFound { .. } | Error::Stale { .. }) {
+        if !matches!(error, Error::NotFound { .. } | Error::Stale { .. } | Error::Unfinished) {
             self.shared.status.note(path, version, error);
         }
     }
 }
 
-/// The report of a number, if it is not that of the folder.
-fn report(ino: Ino) -> Option<Report> {
-    Report::ALL.get(usize::try_from(ino.0.checked_sub(STATUS + 1)?).ok()?).copied()
+/// The store is closed to who mounts.
+fn shut(action: &'static str) -> Error {
+    Error::io(".", action, std::io::Error::from_raw_os_error(libc::EACCES))
+}
+
+fn report_key(report: Report, text: &Text) -> Key {
+    Key::new(("report", report.name(), &*text.text))
 }

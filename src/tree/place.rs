@@ -17,6 +17,7 @@ use arc_swap::ArcSwapWeak;
 
 use super::attr::Ino;
 use super::numbers::{Key, block_of};
+use super::trim;
 
 /// A place that is in use.
 #[derive(Debug)]
@@ -90,6 +91,8 @@ struct All<T: Renewable> {
     told: BTreeMap<u64, Box<[u32]>>,
     /// The blocks of those in use that can go, the longest known first.
     in_use: VecDeque<u64>,
+    /// Places that were forgotten since memory was given back.
+    forgotten: usize,
 }
 
 /// One of very many: see to it that it stays small.
@@ -105,6 +108,9 @@ struct Known<T: Renewable> {
 
 /// Places that are in use at the most, apart from those that could not be made again.
 pub const MOST_IN_USE: usize = 2048;
+
+/// When so many were forgotten, the memory that they took is given back to the system.
+const MANY: usize = 1 << 14;
 
 /// What those that nothing forgets are within.
 const NOWHERE: u64 = u64::MAX;
@@ -231,6 +237,7 @@ impl<T: Renewable> All<T> {
             let Some(Known { key, within, place, .. }) = self.by_block.remove(&base) else { break };
             self.elsewhere.remove(&key);
             self.told.remove(&base);
+            self.forgotten += 1;
             if let Some(place) = place {
                 place.is_there.store(false, Ordering::SeqCst);
                 gone.push(place);
@@ -249,8 +256,8 @@ impl<T: Renewable> Places<T> {
     pub fn new(fixed: impl IntoIterator<Item = (u64, Key, T::Recipe)>) -> Self {
         let known = |(base, key, recipe)| (base, Known::new(key, NOWHERE, 1 << 32, recipe));
         let by_block = fixed.into_iter().map(known).collect();
-        let (elsewhere, told, in_use) = Default::default();
-        let all = All { by_block, elsewhere, told, in_use };
+        let (elsewhere, told, in_use, forgotten) = Default::default();
+        let all = All { by_block, elsewhere, told, in_use, forgotten };
         Self { all: RwLock::new(all), recent: [const { Weak::new() }; THREADS].map(ArcSwapWeak::new) }
     }
 
@@ -354,9 +361,19 @@ impl<T: Renewable> Places<T> {
         if !self.read().holder(ino).is_some_and(|known| known.forget(lookups)) {
             return;
         }
-        // Files may close with it: not while all others wait.
-        let gone = block_of(ino).map(|base| self.write().remove_forgotten(base));
+        let Some(base) = block_of(ino) else { return };
+        let (gone, are_many) = {
+            let mut all = self.write();
+            let gone = all.remove_forgotten(base);
+            let are_many = all.forgotten >= MANY;
+            all.forgotten %= MANY;
+            (gone, are_many)
+        };
+        // Not while all others wait: files may close with it.
         drop(gone);
+        if are_many {
+            trim::give_back();
+        }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, All<T>> {

@@ -8,12 +8,12 @@ use arc_swap::ArcSwap;
 use super::content::Content;
 use super::folder::Folder;
 use super::leaf::Leaf;
-use super::status::Report;
-use super::{Ino, RESERVED, Tree, report};
+use super::{Ino, RESERVED, Tree};
 use crate::error::{Error, Result};
 use crate::mmap::Untouched;
 use crate::part::Scope;
 use crate::source::{Source, Whence};
+use crate::task;
 use crate::vfile::{Extent, VirtualFile};
 
 /// A file of the tree, and what to name when reading it fails.
@@ -138,12 +138,15 @@ impl Tree {
             Content::Directory(directory) => Err(Error::not_found(&directory.directory.path)),
             Content::Plain { file, .. } => Ok(Arc::clone(file)),
             Content::Folder { folder, first, made, .. } => {
-                self.made(folder, made, self.leaf(&place, folder, *first, ino)?)
+                let leaf = self.leaf(&place, folder, *first, ino)?;
+                let file = self.made(folder, made, leaf)?;
+                let checked = self.check_told(folder, leaf, ino, file.len());
+                checked.inspect_err(|error| self.note(folder, error))?;
+                Ok(file)
             }
-            Content::Status => {
-                let report: Report = report(ino).ok_or_else(|| Error::not_found(RESERVED))?;
-                let text = self.shared.status.text(self.store(), report);
-                let content = VirtualFile::literal(text.as_bytes());
+            Content::Status => Err(Error::not_found(RESERVED)),
+            Content::Report(report) => {
+                let content = VirtualFile::literal(report.text.as_bytes());
                 Ok(Arc::new(File { content, subject: RESERVED.into(), version: 0 }))
             }
         }
@@ -158,10 +161,27 @@ impl Tree {
         let is_settled = folder.selection.array().is_settled();
         let file = if is_settled { self.make(folder, leaf) } else { self.make(&folder.anew(), leaf) };
         let file = Arc::new(file?);
-        if leaf.of == Scope::All || !is_settled || folder.is_dear(leaf) {
+        // It may have been made without what was left undone.
+        task::finished()?;
+        if leaf.of == Scope::All || !is_settled || folder.size_needs_data(leaf) {
             made.keep(leaf, &file);
         }
         Ok(file)
+    }
+
+    /// Refuses content that is not as long as was told of it. Where that is not known any more and follows from data,
+    /// files are refused that were written since they were found.
+    fn check_told(&self, folder: &Folder, leaf: Leaf, ino: Ino, found: u64) -> Result<()> {
+        let array = folder.selection.array();
+        match self.shared.told.get(ino) {
+            Some(expected) if expected != found => {
+                Err(Error::Short { path: array.path.clone(), expected, found })
+            }
+            None if folder.is_sized_by_data(leaf) => {
+                array.files.iter().try_for_each(|source| source.check_unchanged())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn make(&self, folder: &Folder, leaf: Leaf) -> Result<File> {

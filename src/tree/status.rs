@@ -9,6 +9,7 @@ use crate::catalog::{Finding, StoredArray, walk};
 use crate::error::{Error, Result, shown};
 use crate::names::idle_words;
 use crate::store::{Rights, Stat, Store, Time};
+use crate::task::{self, Flight};
 
 /// The files of the folder.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,11 +36,14 @@ impl Report {
     }
 }
 
-/// A survey that takes no longer is made at every `stat`.
+/// A survey that takes no longer is made whenever it is asked for.
 const CHEAP: Duration = Duration::from_millis(20);
 
 /// What showed only when data was read: the version of the array, and the reason.
 type Faults = BTreeMap<PathBuf, (u64, String)>;
+
+/// What there is to say of each path.
+type Entries = BTreeMap<PathBuf, String>;
 
 /// What is known to be wrong.
 #[derive(Debug, Default)]
@@ -49,154 +53,205 @@ pub struct Status {
     names: Mutex<Faults>,
     /// What there is to say of each feature of the mount.
     mount: Mutex<BTreeMap<&'static str, String>>,
-    known: Mutex<Option<Known>>,
+    survey: Mutex<Option<Arc<Survey>>>,
+    surveying: Flight,
+    told: Mutex<[Option<Text>; Report::ALL.len()]>,
 }
 
-/// The reports as they were last told.
-#[derive(Clone, Debug)]
-struct Known {
-    surveyed: Instant,
+/// What a walk over the store has shown.
+#[derive(Debug)]
+struct Survey {
+    began: Instant,
     /// Of a small store a survey is made whenever it is asked for.
     good_for: Duration,
-    /// Whether something was noted since.
-    is_old: bool,
-    texts: [Arc<str>; 3],
-    changed: Time,
+    broken: Entries,
+    warnings: Entries,
+}
+
+/// What a report says, and since when.
+#[derive(Clone, Debug)]
+pub struct Text {
+    /// The words.
+    pub text: Arc<str>,
+    since: Time,
 }
 
 impl Status {
     /// The most faults that are kept.
     const MOST: usize = 10_000;
+    /// Lines that are put together in hardly any time.
+    const FEW: usize = 500;
 
     /// Keeps how the tree is mounted: with a feature of the system, or why without.
     pub fn describe_mount(&self, feature: &'static str, why_not: Option<&str>) {
         let why = why_not.map(|why| format!("{feature}_why: {}\n", serde_json::Value::from(why)));
         let text = format!("{feature}: {}\n{}", why.is_none(), why.unwrap_or_default());
         lock(&self.mount).insert(feature, text);
-        self.make_old();
     }
 
     /// Keeps why reading this version of the array or file at `path` failed.
     pub fn note(&self, path: &Path, version: u64, error: &Error) {
-        log::info!("{error}");
+        log::debug!("{error}");
         let mut faults = lock(&self.faults);
         if faults.len() < Self::MOST || faults.contains_key(path) {
             faults.insert(path.to_owned(), (version, error.to_string()));
         }
-        self.make_old();
     }
 
     /// Keeps why names of this version of the array at `path` are not used.
     pub fn note_names(&self, path: &Path, version: u64, reasons: String) {
         let mut names = lock(&self.names);
-        let is_known = names.get(path).is_some_and(|(other, known)| *other == version && *known == reasons);
-        if !is_known && (names.len() < Self::MOST || names.contains_key(path)) {
+        if names.len() < Self::MOST || names.contains_key(path) {
             names.insert(path.to_owned(), (version, reasons));
-            self.make_old();
         }
     }
 
-    fn make_old(&self) {
-        if let Some(known) = &mut *lock(&self.known) {
-            known.is_old = true;
-        }
-    }
-
-    /// Facts of the folder: the store's times, and who mounts owns it.
-    pub fn stat(&self, store: &Store) -> Result<Stat> {
+    /// Facts of the folder: the store's times, as far as they are known, and who mounts owns it.
+    pub fn stat(&self, store: &Store) -> Stat {
         let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
         // Others may pass it, on the way to what is mounted in it.
-        Ok(Stat { rights: Rights { mode: 0o511, uid, gid }, ..store.stat_root()? })
+        Stat { rights: Rights { mode: 0o511, uid, gid }, ..store.last_known_root() }
     }
 
-    /// A report as it is now, and facts of its file. Its times are those of its own last change, which
-    /// tells the kernel to read it anew; only who mounts may read it, for the reports name what is in
-    /// directories that are closed to others.
-    pub fn fresh(&self, store: &Arc<Store>, report: Report) -> Result<(Arc<str>, Stat)> {
-        let fresh = |known: &Known| !known.is_old && known.surveyed.elapsed() < known.good_for;
-        let known = self.known().filter(fresh).unwrap_or_else(|| self.survey_anew(store));
-        let mut stat = self.stat(store)?;
+    /// Facts of the file of a report. Its times are those of its own last change; only who mounts may read it,
+    /// for the reports name what is in directories that are closed to others.
+    pub fn stat_of(&self, store: &Store, report: &Text) -> Stat {
+        let mut stat = self.stat(store);
         stat.rights.mode = 0o400;
-        stat.identity.modified = known.changed;
-        stat.identity.changed = known.changed;
-        Ok((Arc::clone(&known.texts[report as usize]), stat))
+        stat.identity.modified = report.since;
+        stat.identity.changed = report.since;
+        stat
     }
 
-    /// A report as it was last told, so that its size is that of the `stat` before.
-    pub fn text(&self, store: &Arc<Store>, report: Report) -> Arc<str> {
-        let known = self.known().unwrap_or_else(|| self.survey_anew(store));
-        Arc::clone(&known.texts[report as usize])
+    /// A report as it is now. What is wrong in the store is found by a walk, of which there is one at a time; how
+    /// the tree is mounted is known without.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unfinished`] where nobody waits for it, or another is at it.
+    pub fn report(&self, store: &Arc<Store>, report: Report) -> Result<Text> {
+        let text = match report {
+            Report::Mount => self.mount(),
+            Report::Errors => {
+                let survey = self.survey(store)?;
+                self.check_short(survey.broken.len())?;
+                let mut broken = survey.broken.clone();
+                for (path, (_, reason)) in &*lock(&self.faults) {
+                    broken.entry(path.clone()).or_insert_with(|| reason.clone());
+                }
+                lines(&broken)
+            }
+            Report::Warnings => {
+                let survey = self.survey(store)?;
+                self.check_short(survey.warnings.len())?;
+                let mut warnings = survey.warnings.clone();
+                for (path, (_, reasons)) in &*lock(&self.names) {
+                    if !warnings.get(path).is_some_and(|known| known.contains(reasons)) {
+                        add(&mut warnings, path.clone(), reasons);
+                    }
+                }
+                lines(&warnings)
+            }
+        };
+        Ok(self.tell(report, text))
     }
 
-    fn known(&self) -> Option<Known> {
-        lock(&self.known).clone()
+    /// To put very many lines together takes its time too.
+    fn check_short(&self, lines: usize) -> Result<()> {
+        let noted = lock(&self.faults).len() + lock(&self.names).len();
+        if lines + noted > Self::FEW { task::begin_long() } else { Ok(()) }
     }
 
-    fn survey_anew(&self, store: &Arc<Store>) -> Known {
-        // Before the survey: what is noted meanwhile makes it old.
-        let surveyed = Instant::now();
-        if let Some(known) = &mut *lock(&self.known) {
-            known.is_old = false;
+    /// A report as it was last told, if it was.
+    pub fn last(&self, report: Report) -> Option<Text> {
+        lock(&self.told)[report as usize].clone()
+    }
+
+    fn tell(&self, report: Report, text: Arc<str>) -> Text {
+        let told = &mut lock(&self.told)[report as usize];
+        match told {
+            Some(told) if told.text == text => told.clone(),
+            _ => told.insert(Text { text, since: Time::now() }).clone(),
         }
-        let texts = self.survey(store);
-        let mut known = lock(&self.known);
-        let before = known.as_ref().filter(|before| before.texts == texts).map(|before| before.changed);
-        let is_old = known.as_ref().is_some_and(|before| before.is_old);
-        let good_for = 2 * surveyed.elapsed().saturating_sub(CHEAP);
-        let changed = before.unwrap_or_else(Time::now);
-        let now = Known { surveyed, good_for, is_old, texts, changed };
-        *known = Some(now.clone());
-        now
     }
 
-    fn survey(&self, store: &Arc<Store>) -> [Arc<str>; 3] {
-        let (mut faults, mut names) = (lock(&self.faults).clone(), lock(&self.names).clone());
-        let (mut broken, mut warnings) = (BTreeMap::new(), BTreeMap::new());
+    fn mount(&self) -> Arc<str> {
+        let text = lock(&self.mount).values().map(String::as_str).collect::<String>();
+        if text.is_empty() { "{}\n".into() } else { text.into() }
+    }
+
+    /// A survey that still holds, or that was begun after it was asked for.
+    fn survey(&self, store: &Arc<Store>) -> Result<Arc<Survey>> {
+        let asked = task::asked();
+        let holds = |survey: &Arc<Survey>| survey.began >= asked || survey.began.elapsed() < survey.good_for;
+        let known = || lock(&self.survey).clone().filter(holds);
+        self.surveying.run(known, || {
+            task::begin_long()?;
+            let survey = Arc::new(self.walk(store)?);
+            *lock(&self.survey) = Some(Arc::clone(&survey));
+            Ok(survey)
+        })
+    }
+
+    fn walk(&self, store: &Arc<Store>) -> Result<Survey> {
+        let began = Instant::now();
+        let noted = [&self.faults, &self.names].map(|noted| lock(noted).clone());
+        let (mut broken, mut warnings) = (Entries::new(), Entries::new());
+        let mut outdated = [Vec::new(), Vec::new()];
+        // Where others are at something, a walk that is half done waits for them.
+        let task = task::inherit();
         walk(store, &mut |finding| match finding {
             Finding::Broken(path, error) => {
                 broken.insert(path, error.to_string());
             }
             Finding::Array(array) => {
-                for noted in [&mut faults, &mut names] {
-                    if noted.get(&array.path).is_some_and(|(version, _)| *version != array.version()) {
-                        noted.remove(&array.path);
-                    }
-                }
                 // Many names are read only when someone asks for them.
                 if array.names.are_small() {
-                    let _ = array.names.names();
+                    let _ = task.help(|| array.names.names());
                 }
                 if let Some(reasons) = unused_names(&array) {
-                    add(&mut warnings, array.path, reasons);
+                    add(&mut warnings, array.path.clone(), &reasons);
+                }
+                for (noted, outdated) in noted.iter().zip(&mut outdated) {
+                    if is_of_another(noted, &array) {
+                        outdated.push(array.path.clone());
+                    }
                 }
             }
             Finding::Clash(array, folder) => {
                 let warning =
                     format!("something else has that name; the array's folder is {}", shown(folder));
-                add(&mut warnings, array, warning);
+                add(&mut warnings, array, &warning);
             }
         });
-        for (path, (_, reasons)) in names {
-            if !warnings.get(&path).is_some_and(|known| known.contains(&reasons)) {
-                add(&mut warnings, path, reasons);
+        task::finished()?;
+        self.forget(&outdated, &noted);
+        let good_for = 2 * began.elapsed().saturating_sub(CHEAP);
+        Ok(Survey { began, good_for, broken, warnings })
+    }
+
+    /// Forgets what was noted, before the walk, of versions that are gone.
+    fn forget(&self, outdated: &[Vec<PathBuf>; 2], before: &[Faults; 2]) {
+        for ((noted, outdated), before) in [&self.faults, &self.names].into_iter().zip(outdated).zip(before) {
+            let mut noted = lock(noted);
+            for path in outdated {
+                if noted.get(path).is_some_and(|now| before.get(path) == Some(now)) {
+                    noted.remove(path);
+                }
             }
         }
-        for (path, (_, reason)) in faults {
-            broken.entry(path).or_insert(reason);
-        }
-        let mut mount = lock(&self.mount).values().map(String::as_str).collect::<String>();
-        if mount.is_empty() {
-            mount.push_str("{}\n");
-        }
-        [lines(&broken), lines(&warnings), mount.into()]
     }
 }
 
+fn is_of_another(noted: &Faults, array: &StoredArray) -> bool {
+    noted.get(&array.path).is_some_and(|(version, _)| *version != array.version())
+}
+
 /// Adds to what there is to say of something.
-fn add(entries: &mut BTreeMap<PathBuf, String>, path: PathBuf, text: String) {
+fn add(entries: &mut Entries, path: PathBuf, text: &str) {
     let entry = entries.entry(path).or_default();
     entry.push_str(if entry.is_empty() { "" } else { "; " });
-    entry.push_str(&text);
+    entry.push_str(text);
 }
 
 /// Why names of an array are not used, and what is odd about those that are, as far as that has shown.
@@ -209,7 +264,7 @@ pub fn unused_names(array: &StoredArray) -> Option<String> {
 }
 
 /// A YAML mapping, one line an entry. JSON's strings are YAML's, on one line whatever is in them.
-fn lines(entries: &BTreeMap<PathBuf, String>) -> Arc<str> {
+fn lines(entries: &Entries) -> Arc<str> {
     if entries.is_empty() {
         return "{}\n".into();
     }

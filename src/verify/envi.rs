@@ -1,17 +1,21 @@
-//! `.hdr`, by the words of "ENVI Header Format": lines of a key and its value, for the bytes beside it.
+//! `.envi`, by the words of "ENVI Header Format": lines of a key and its value, for the bytes beside it.
 
 use std::collections::BTreeMap;
 use std::io::Read;
 
+use super::members::Files;
 use super::npy::expect;
-use super::nrrd::expect_data_file;
+use super::raw::compare;
+use super::reader::expect_end;
 use super::truth::numbers;
 use super::{Fault, Shown, Verified};
 use crate::dtype::Dtype;
 
 pub(super) fn verify(shown: &Shown<'_>) -> Verified {
     let mut text = String::new();
-    let mut file = shown.file()?;
+    let files = Files::of(shown)?;
+    let name = shown.part.thing.name();
+    let mut file = files.open(&format!("{name}.hdr"))?;
     file.expect_lines()?;
     file.read_to_string(&mut text)?;
     let mut lines = text.lines();
@@ -41,7 +45,10 @@ pub(super) fn verify(shown: &Shown<'_>) -> Verified {
     ];
     expect("keys", &keys, &expected.into_iter().collect())?;
     // ENVI looks for the data in the file whose name is that of the header less what follows the dot.
-    expect_data_file(shown, shown.part.thing.name(), numbers.count() * numbers.dtype.itemsize())
+    let mut data = files.open(name)?;
+    compare(&mut data, numbers)?;
+    expect_end(&mut data)?;
+    files.expect_no_others()
 }
 
 /// The number of a type in "ENVI Header Format"; 0 for what has none.

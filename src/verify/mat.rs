@@ -6,10 +6,11 @@ use std::io::Read;
 use super::npy::expect;
 use super::raw::{compare, compare_as, or_refused};
 use super::reader::{FileReader, expect_end, expect_zeros, read_bytes, read_word};
+use super::rising::rising;
 use super::truth::{Numbers, numbers};
 use super::{Fault, Shown, Verified};
 use crate::dtype::Dtype;
-use crate::part::{Part, Thing};
+use crate::part::Thing;
 
 /// Types of elements of the file.
 const INT8: u32 = 1;
@@ -25,11 +26,9 @@ pub(super) fn verify(shown: &Shown<'_>) -> Verified {
 fn verify_file(shown: &Shown<'_>) -> Verified {
     let mut file = shown.file()?;
     read_header(&mut file)?;
-    let of = |thing| numbers(shown.selection, Part { thing, ..shown.part });
-    if shown.part.thing == Thing::Matrix {
-        verify_sparse(shown, &mut file, [of(Thing::Indices)?, of(Thing::Indptr)?, of(Thing::Data)?])?;
-    } else {
-        verify_dense(shown, &mut file, of(shown.part.thing)?)?;
+    match shown.part.thing {
+        Thing::Matrix => verify_sparse(shown, &mut file, rising(shown.selection)?)?,
+        _ => verify_dense(shown, &mut file, numbers(shown.selection, shown.part)?)?,
     }
     expect_end(&mut file)
 }
@@ -57,11 +56,12 @@ fn verify_dense(shown: &Shown<'_>, file: &mut FileReader<'_>, numbers: Numbers<'
     verify_elements(file, kind, stored, numbers)
 }
 
-/// The class that says `sparse`, the room for elements, and the three arrays.
+/// The class that says `sparse`, the room for elements, and the three arrays: programs look for an element where it
+/// is in order.
 fn verify_sparse(
     shown: &Shown<'_>,
     file: &mut FileReader<'_>,
-    [indices, indptr, data]: [Numbers<'_>; 3],
+    [data, indices, indptr]: [Numbers<'_>; 3],
 ) -> Verified {
     let shape = shown.selection.shape();
     let room = u32::try_from(data.count().max(1)).unwrap_or(u32::MAX);

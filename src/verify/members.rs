@@ -7,11 +7,12 @@ use super::npy::expect;
 use super::reader::FileReader;
 use super::{Content, Fault, Shown, Verified};
 use crate::vfile::VirtualFile;
+use crate::view::Members;
 
 /// The files of a folder, and which of them were looked at.
 pub(super) struct Files<'a> {
-    files: Vec<(&'a str, &'a VirtualFile)>,
-    seen: RefCell<BTreeSet<String>>,
+    members: &'a Members,
+    seen: RefCell<BTreeSet<u64>>,
     progress: &'a dyn Fn(u64),
 }
 
@@ -20,21 +21,28 @@ impl<'a> Files<'a> {
         let Content::Folder(members) = &shown.content else {
             return Err(Fault("a file where there should be a folder".into()));
         };
-        let nodes = (0..crate::view::Members::MOST).filter_map(|i| members.get(i));
-        let files = nodes.filter_map(|(path, file)| Some((path, file?))).collect();
-        Ok(Self { files, seen: RefCell::default(), progress: shown.progress })
+        Ok(Self { members, seen: RefCell::default(), progress: shown.progress })
+    }
+
+    /// The number of a file, found as a program finds it: from folder to folder.
+    fn find(&self, path: &str) -> Option<u64> {
+        let walk = path.split('/').try_fold(None, |folder, name| self.members.child(folder, name).map(Some));
+        walk.flatten()
     }
 
     /// Whether there is such a file.
     pub fn has(&self, path: &str) -> bool {
-        self.files.iter().any(|(other, _)| *other == path)
+        self.find(path).is_some()
     }
 
     /// A file.
-    pub fn get(&self, path: &str) -> Result<&'a VirtualFile, Fault> {
-        self.seen.borrow_mut().insert(path.to_owned());
-        let found = self.files.iter().find(|(other, _)| *other == path);
-        found.map(|(_, file)| *file).ok_or_else(|| Fault(format!("there is no {path}")))
+    pub fn get(&self, path: &str) -> Result<VirtualFile, Fault> {
+        let lost = || Fault(format!("there is no {path}"));
+        let number = self.find(path).ok_or_else(lost)?;
+        self.seen.borrow_mut().insert(number);
+        let member = self.members.get(number).ok_or_else(lost)?;
+        expect("path", &member.path[..], path)?;
+        member.file.ok_or_else(|| Fault(format!("{path} is a folder")))
     }
 
     /// A file to be read from its start.
@@ -56,9 +64,11 @@ impl<'a> Files<'a> {
     /// That all files were looked at.
     pub fn expect_no_others(&self) -> Verified {
         let seen = self.seen.borrow();
-        match self.files.iter().find(|(path, _)| !seen.contains(*path)) {
+        let others = (0..self.members.count()).filter(|number| !seen.contains(number));
+        let mut others = others.filter_map(|number| self.members.get(number));
+        match others.find(|member| member.file.is_some()) {
             None => Ok(()),
-            Some((path, _)) => Err(Fault(format!("{path} should not be there"))),
+            Some(member) => Err(Fault(format!("{} should not be there", member.path))),
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn verify_header(shown: &Shown<'_>) -> Verified {
 }
 
 /// That in the same folder there is a file of that name, of the bytes as they are, and so many of them.
-pub(super) fn expect_data_file(shown: &Shown<'_>, name: &str, bytes: u64) -> Verified {
+fn expect_data_file(shown: &Shown<'_>, name: &str, bytes: u64) -> Verified {
     let thing = Thing::ALL.into_iter().find(|thing| thing.name() == name);
     let part = thing.map(|thing| Part { thing, ..shown.part });
     // Bytes of another part of the array would be other numbers.

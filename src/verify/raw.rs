@@ -4,10 +4,11 @@ use std::io::Read;
 
 use super::element::{element, fits_float64, is_same, shown};
 use super::reader::expect_end;
+use super::rising::rising;
 use super::truth::{Numbers, numbers};
 use super::{Fault, Shown, Verified};
 use crate::dtype::Dtype;
-use crate::part::{Part, Thing};
+use crate::part::Thing;
 
 pub(super) fn verify(shown: &Shown<'_>) -> Verified {
     let mut file = shown.file()?;
@@ -65,8 +66,13 @@ pub(super) fn compare_as(reader: &mut dyn Read, dtype: Dtype, numbers: Numbers<'
 /// give another number.
 pub(super) fn or_refused(shown: &Shown<'_>, verified: Verified) -> Verified {
     let Err(fault) = verified else { return verified };
-    let thing = if shown.part.thing == Thing::Matrix { Thing::Data } else { shown.part.thing };
-    let numbers = numbers(shown.selection, Part { thing, ..shown.part })?;
+    let numbers = match shown.part.thing {
+        Thing::Matrix => {
+            let [data, ..] = rising(shown.selection)?;
+            data
+        }
+        _ => numbers(shown.selection, shown.part)?,
+    };
     let dtype = numbers.dtype;
     for element in numbers.elements() {
         if !fits_float64(dtype, element?) {

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use super::npy::expect;
 use super::raw::{compare_as, or_refused};
 use super::reader::{FileReader, expect_end, read_bytes, read_word};
+use super::rising::rising;
 use super::truth::{Numbers, numbers};
 use super::{Fault, Shown, Verified};
 use crate::dtype::Dtype;
 use crate::names::Labels;
-use crate::part::{Part, Scope, Thing};
+use crate::part::{Scope, Thing};
 use crate::select::Rows;
 
 type File<'a> = BufReader<FileReader<'a>>;
@@ -78,9 +79,18 @@ fn verify_dense(shown: &Shown<'_>, file: &mut File<'_>) -> Verified {
     })
 }
 
-/// Matrix's compressed columns, which the rows of the store are.
+/// Matrix's compressed columns, which the rows of the store are: an object is valid if it has them in order.
 fn verify_sparse(shown: &Shown<'_>, file: &mut File<'_>) -> Verified {
-    let of = |thing| numbers(shown.selection, Part { thing, ..shown.part });
+    let [data, indices, indptr] = rising(shown.selection)?.map(Some);
+    let (mut data, mut indices, mut indptr) = (data, indices, indptr);
+    let mut take = |name: &str| {
+        let numbers = match name {
+            "i" => &mut indices,
+            "p" => &mut indptr,
+            _ => &mut data,
+        };
+        numbers.take().ok_or_else(|| Fault(format!("{name} is there twice")))
+    };
     let shape = shown.selection.shape();
     let is_bool = shown.selection.array().metadata.dtype() == Dtype::Bool;
     let class = if is_bool { "lgCMatrix" } else { "dgCMatrix" };
@@ -88,10 +98,9 @@ fn verify_sparse(shown: &Shown<'_>, file: &mut File<'_>) -> Verified {
     expect("type", &read_word(file)?, &OBJECT)?;
     let mut wanted = vec!["i", "p", "Dim", "Dimnames", "x", "factors", "class"];
     verify_attributes(file, &mut wanted, |file, name| match name {
-        "i" => verify_indices(file, of(Thing::Indices)?),
-        "p" => verify_indices(file, of(Thing::Indptr)?),
-        "x" if is_bool => verify_vector(file, 0, of(Thing::Data)?),
-        "x" => verify_reals(file, of(Thing::Data)?),
+        "i" | "p" => verify_indices(file, take(name)?),
+        "x" if is_bool => verify_vector(file, 0, take(name)?),
+        "x" => verify_reals(file, take(name)?),
         "Dim" => expect("Dim", &integers(file)?, &vec![shape.columns(), shape.rows()]),
         "Dimnames" => verify_dimnames(file, &names),
         "factors" => expect("factors", &[read_word(file)?, read_word(file)?], &[LIST, 0]),
@@ -111,7 +120,7 @@ fn names(shown: &Shown<'_>) -> Result<[Names; 2], Fault> {
 fn verify_vector(file: &mut File<'_>, flags: u32, numbers: Numbers<'_>) -> Verified {
     let (kind, dtype) = match numbers.dtype {
         Dtype::Bool => (10, Dtype::Int32),
-        Dtype::Int8 | Dtype::Int16 | Dtype::Int32 | Dtype::Uint8 | Dtype::Uint16 => (INTEGER, Dtype::Int32),
+        Dtype::Int8 | Dtype::Int16 | Dtype::Uint8 | Dtype::Uint16 => (INTEGER, Dtype::Int32),
         _ => (14, Dtype::Float64),
     };
     verify_as(file, kind | flags, dtype, numbers)

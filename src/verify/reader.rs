@@ -7,13 +7,13 @@ use crate::vfile::VirtualFile;
 
 /// A virtual file with a position in it.
 pub(super) struct FileReader<'a> {
-    file: &'a VirtualFile,
+    file: VirtualFile,
     at: u64,
     progress: &'a dyn Fn(u64),
 }
 
 impl<'a> FileReader<'a> {
-    pub fn new(file: &'a VirtualFile, progress: &'a dyn Fn(u64)) -> Self {
+    pub fn new(file: VirtualFile, progress: &'a dyn Fn(u64)) -> Self {
         Self { file, at: 0, progress }
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::Store;
+use crate::view::VIEWS;
 use std::fs;
 use std::path::Path;
 
@@ -26,6 +27,15 @@ fn dense_of(elements: &[u8]) -> (tempfile::TempDir, Selection) {
 /// [[0, 0, 1.5], [0, 0, 0], [-2, 0, 0]]
 fn sparse() -> (tempfile::TempDir, Selection) {
     sparse_of([1.5, -2.0], [2, 0], &[0, 0, 1, 0, 1, 0, 2, 0])
+}
+
+/// [[0, 3.5, 0], [0, 0, 0], [1, 0, 2]], the elements of a row in no order, and two in one place.
+fn unordered() -> (tempfile::TempDir, Selection) {
+    let yaml = b"data_dtype: float32\nindices_dtype: uint8\nindptr_dtype: int16\nnnz: 4\n\
+        shape: [3, 3]\nversion: [1, 0]\n";
+    let data = [1.5f32, 2.0, 2.0, 1.0].map(f32::to_le_bytes).concat();
+    let indptr = [0, 0, 2, 0, 2, 0, 4, 0];
+    whole(&[("x.yaml", yaml), ("x.data", &data), ("x.indices", &[1, 1, 2, 0]), ("x.indptr", &indptr)])
 }
 
 fn sparse_of(data: [f32; 2], indices: [u8; 2], indptr: &[u8]) -> (tempfile::TempDir, Selection) {
@@ -66,7 +76,7 @@ fn a_format_has_one_verifier() {
 
 #[test]
 fn files_with_a_wrong_byte_are_found_out() {
-    for (_dir, selection) in [dense(), sparse()] {
+    for (_dir, selection) in [dense(), sparse(), unordered()] {
         for case in cases(selection.array()) {
             assert_eq!(case.verify(&|_| {}), Ok(()), "{case}");
             let (Content::File(file), Scope::All) = (case.content().unwrap(), case.part.of) else {
@@ -121,12 +131,13 @@ fn whatever_byte_is_wrong_is_found_out() {
                 "mat",
                 "nrrd",
                 "nhdr",
-                "hdr",
+                "envi",
                 "h5",
                 "h5ad",
                 "npz",
                 "zarr",
-                "dataset.zarr",
+                "v2.zarr",
+                "xarray.zarr",
                 "10x",
             ];
             if case.part.of == Scope::All && case.folder.is_empty() && is_whole.contains(&case.format()) {
@@ -146,8 +157,7 @@ fn files(content: Content) -> Vec<(String, Vec<u8>)> {
     match content {
         Content::File(file) => vec![(String::new(), bytes(&file))],
         Content::Folder(members) => {
-            let nodes = (0..Members::MOST).filter_map(|i| members.get(i));
-            nodes.filter_map(|(name, file)| Some((name.to_owned(), bytes(file?)))).collect()
+            members.iter().filter_map(|member| Some((member.path, bytes(&member.file?)))).collect()
         }
     }
 }
@@ -243,13 +253,31 @@ fn numbers_that_a_format_has_not_are_refused() {
 }
 
 #[test]
+fn elements_in_the_order_of_the_store_are_no_object_of_r() {
+    let (_dir, selection) = unordered();
+    let part = Part { thing: Thing::Matrix, of: Scope::All };
+    let rds = VIEWS.iter().find(|view| view.name() == "rds").unwrap();
+    let right = bytes_of(&selection, part, *rds);
+    let at = right.windows(12).position(|bytes| bytes == b"\x01\0\0\0\0\0\0\0\x02\0\0\0").unwrap();
+    assert_eq!(said(&selection, part.thing, "rds", &right), None);
+    let mut swapped = right;
+    swapped[at + 4..at + 12].rotate_left(4);
+    assert!(said(&selection, part.thing, "rds", &swapped).is_some());
+}
+
+#[test]
 fn text_is_held_against_the_store() {
     let (_dir, selection) = dense();
     let csv = |text: &str| said(&selection, Thing::Array, "csv", text.as_bytes());
-    assert_eq!(csv("     1,    -1,     3\n     4,-32768,     6\n"), None);
-    assert_eq!(csv("1,-1,3\n4,-32768,7\n").unwrap(), "cell 1, 2: expected 6, found 7");
-    assert!(csv("1,-1,3\n4,-32768\n").is_some() && csv("1,-1,3\n4,-32768,6\n1,2,3\n").is_some());
-    assert_eq!(said(&selection, Thing::Array, "tsv", b"1\t-1\t3\n4\t-32768\t6\n"), None);
+    assert_eq!(csv("c0,c1,c2\n1,-1,3\n4,-32768,6\n"), None);
+    assert_eq!(csv("c0,c1,c2\n1,-1,3\n4,-32768,7\n").unwrap(), "cell 1, 2: expected 6, found 7");
+    let header = "c0,c1,c2\n1,-1,3\n4,-32768";
+    assert!(csv(&format!("{header}\n")).is_some() && csv(&format!("{header},6\n1,2,3\n")).is_some());
+    assert!(csv(&format!("{header}, 6\n")).is_some(), "a space in front");
+    assert!(csv("1,-1,3\n4,-32768,6\n").unwrap().starts_with("header"));
+    assert_eq!(said(&selection, Thing::Array, "tsv", b"c0\tc1\tc2\n1\t-1\t3\n4\t-32768\t6\n"), None);
+    assert_eq!(said(&selection, Thing::Array, "txt", b"1 -1 3\n4 -32768 6\n"), None);
+    assert!(said(&selection, Thing::Array, "txt", b"1  -1 3\n4 -32768 6\n").is_some());
     let mtx =
         "%%MatrixMarket matrix coordinate integer general\n2 3 6\n1 1  1\n1 2 -1\n1 3 3\n2 1 4\n2 2 -32768\n";
     assert_eq!(said(&selection, Thing::Array, "mtx", format!("{mtx}2 3 6\n").as_bytes()), None);

@@ -1,20 +1,23 @@
-//! `.tif`, its directory and its strips read by `tiff`.
+//! `.tif`, its directory and its strips read by `tiff`; below 4 GiB it is no BigTIFF, which fewer programs know.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 
 use tiff::decoder::{Decoder, Limits};
 use tiff::tags::Tag;
 
 use super::npy::expect;
 use super::raw::compare;
-use super::reader::{FileReader, expect_end};
+use super::reader::{FileReader, expect_end, read_bytes};
 use super::truth::{Numbers, numbers};
 use super::{Fault, Shown, Verified};
 
 pub(super) fn verify(shown: &Shown<'_>) -> Verified {
     let numbers = numbers(shown.selection, shown.part)?;
-    let file = shown.file()?;
+    let mut file = shown.file()?;
     let length = file.len();
+    let magic = if length < 1 << 32 { b"II\x2A\0" } else { b"II\x2B\0" };
+    expect("magic number", &read_bytes(&mut file)?, magic)?;
+    file.rewind()?;
     let decoder = Decoder::new(file)?;
     // As much as the file has: of a strip, and of the table of strips.
     let mut limits = Limits::default();

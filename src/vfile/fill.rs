@@ -210,7 +210,8 @@ impl Fill<'_> {
         Ok(())
     }
 
-    fn short(&self) -> Error {
+    /// The error of content that ends before the wanted bytes do.
+    pub fn short(&self) -> Error {
         let sources = self.of.sources();
         let path = sources.first().map(|source| source.name().to_owned()).unwrap_or_default();
         Error::Short { path, expected: self.end(), found: self.wanted() }

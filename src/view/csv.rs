@@ -411,10 +411,15 @@ mod tests {
         let written = std::fs::File::options().write(true).open(dir.path().join("x.array")).unwrap();
         std::os::unix::fs::FileExt::write_all_at(&written, &70i32.to_le_bytes(), 4 * 3000).unwrap();
         let mut bytes = [0; 100];
-        // What comes before is as it was, and so is what comes after: only the block is broken.
-        let _ = file.read_at(0, &mut bytes).unwrap();
-        let broken = file.read_at(6 + 2 * 3500, &mut bytes);
-        assert!(broken.is_err() && file.read_at(6 + 2 * 2900, &mut bytes).is_err(), "{broken:?}");
+        // What comes before is as it was, and so is what comes after: where it was, and nowhere else.
+        for place in [0, 6 + 2 * 1500, 6 + 2 * 3500] {
+            file.read_at(place, &mut bytes).unwrap();
+            assert!(bytes.ends_with(b"7\n7\n7\n"), "{place}");
+        }
+        for place in [2900, 3000, 3050] {
+            let broken = file.read_at(6 + 2 * place, &mut bytes);
+            assert!(matches!(broken, Err(Error::Stale { .. })), "{place} {broken:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
-//! ENVI's header (`.hdr`) for the file of raw bytes beside it: an image of one band.
+//! ENVI: a folder of the bytes as they are and, beside them, a header: an image of one band.
 //!
 //! ```text
+//! array.envi/array        the elements
+//! array.envi/array.hdr    the header:
+//!
 //! ENVI
 //! samples = 765         columns
 //! lines = 700           rows
@@ -12,9 +15,9 @@
 //! byte order = 0
 //! ```
 //!
-//! "ENVI Header Format". A vector is one line. bool is a byte; int8 and float16 are not known there.
+//! "ENVI Header Format". Readers look for the header in the listing of the folder. A vector is one line. bool is a byte; int8 and float16 are not known there.
 
-use super::View;
+use super::{Members, View};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::format::Shape;
@@ -25,11 +28,11 @@ pub(super) struct Envi;
 
 impl View for Envi {
     fn format(&self) -> &'static str {
-        "hdr"
+        "envi"
     }
 
     fn about(&self) -> &'static str {
-        "ENVI's header for the bytes as they are: ENVI, GDAL, QGIS, `spectral.open_image`"
+        "ENVI, the bytes and a header: GDAL, QGIS, `spectral.open_image`"
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
@@ -45,10 +48,18 @@ impl View for Envi {
         false
     }
 
-    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+    fn is_folder(&self) -> bool {
+        true
+    }
+
+    fn members(&self, selection: &Selection, part: Part) -> Result<Members> {
         let dtype = selection.dtype_of(part).filter(|_| self.offers(selection, part));
         let code = dtype.and_then(code).ok_or_else(|| Error::not_found(&selection.array().path))?;
-        Ok(VirtualFile::literal(header(code, selection.shape()).into_bytes()))
+        let (name, header) = (part.thing.name(), header(code, selection.shape()));
+        Ok(Members::new([
+            (name.to_owned(), selection.block(part)?.bytes),
+            (format!("{name}.hdr"), VirtualFile::literal(header.into_bytes())),
+        ]))
     }
 }
 

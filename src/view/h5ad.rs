@@ -36,6 +36,7 @@ impl View for H5ad {
         part.of == Scope::All
             && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
             && matches!(selection.shape(), Shape::Matrix(..))
+            && super::has_countable_axes(selection)
     }
 
     fn is_listed(&self, part: Part) -> bool {

@@ -29,7 +29,8 @@ impl View for H5TenX {
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
-        part.thing == Thing::TenX && selection.array().metadata.kind() == Kind::Sparse
+        let is_sparse = selection.array().metadata.kind() == Kind::Sparse;
+        part.thing == Thing::TenX && is_sparse && super::has_countable_axes(selection)
     }
 
     fn is_listed(&self, _: Part) -> bool {

@@ -10,14 +10,15 @@
 //! "MAT-File Format", level 5. Each part has a tag of its type and bytes, and is filled up to 8 bytes.
 //! MATLAB counts down the columns, so a matrix is there with its axes exchanged; a vector is a column. No
 //! variable of this version has 2^31 bytes. float16, which MATLAB does not know, becomes `single`. The
-//! elements of a sparse matrix are `double`: an int64 that it cannot hold is an error of the read.
+//! elements of a sparse matrix are `double`: an int64 that it cannot hold is an error of the read. Within a column
+//! the row numbers rise, each there once, or programs find no element but the last.
 
 use super::View;
 use crate::cast::cast;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::format::{Metadata, Shape};
-use crate::part::{Part, Scope, Selection, Thing};
+use crate::part::{Block, Part, Scope, Selection, Thing};
 use crate::vfile::{Extent, VirtualFile};
 
 pub(super) struct Mat;
@@ -131,19 +132,17 @@ fn sparse_bytes(nnz: u64, rows: u64) -> Option<u64> {
 
 fn sparse(selection: &Selection) -> Result<VirtualFile> {
     let shape = selection.shape();
-    let part = |thing, dtype: Dtype| -> Result<_> {
-        let block = selection.block(Part { thing, of: Scope::All })?;
-        Ok((block.shape.elements(), cast(&block.bytes, block.dtype, dtype)?))
-    };
-    let (nnz, data) = part(Thing::Data, Dtype::Float64)?;
+    let [data, indices, indptr] = selection.rising()?;
+    let nnz = data.shape.elements();
     if sparse_bytes(nnz, shape.rows()).is_none() {
         let why = format!("{nnz} elements are more than a variable of MATLAB's version 5 holds");
         return Err(Error::refused(&selection.array().path, why));
     }
+    let part = |block: &Block, dtype: Dtype| cast(&block.bytes, block.dtype, dtype);
     let parts = [
-        (INT32, part(Thing::Indices, Dtype::Int32)?.1),
-        (INT32, part(Thing::Indptr, Dtype::Int32)?.1),
-        (DOUBLE, data),
+        (INT32, part(&indices, Dtype::Int32)?),
+        (INT32, part(&indptr, Dtype::Int32)?),
+        (DOUBLE, part(&data, Dtype::Float64)?),
     ];
     let nzmax = u32::try_from(nnz.max(1)).unwrap_or(u32::MAX);
     variable(Thing::Matrix.name(), [SPARSE, nzmax], [shape.columns(), shape.rows()], &parts)

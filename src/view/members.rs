@@ -1,57 +1,249 @@
 //! The files of a format that is a folder.
 
+use crate::format::Metadata;
+use crate::part::Selection;
 use crate::vfile::VirtualFile;
+
+/// A file that is dealt out to files of one length, the last of them filled up with zeros: as many as there
+/// are, none is made before it is asked for.
+#[derive(Clone, Debug)]
+pub struct Chunks {
+    of: VirtualFile,
+    length: u64,
+    layout: Layout,
+}
+
+/// How the files of [`Chunks`] are called in their folder.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Layout {
+    /// `0`, `1`, …
+    Numbers,
+    /// `0.0`, `1.0`, …
+    Dotted,
+    /// `0/0`, `1/0`, …: each in a folder of its own.
+    Folders,
+}
+
+impl Layout {
+    /// The nodes of each chunk: of a folder and its file the folder comes first.
+    const fn nodes(self) -> u64 {
+        if matches!(self, Self::Folders) { 2 } else { 1 }
+    }
+
+    /// What follows the number in the name of a child of the folder.
+    const fn suffix(self) -> &'static str {
+        if matches!(self, Self::Dotted) { ".0" } else { "" }
+    }
+}
+
+impl Chunks {
+    /// The bytes of a whole chunk that is not the only one are at least these.
+    pub const LEAST: u64 = 4 << 20;
+
+    /// A file in chunks of `length` bytes, above zero.
+    pub fn new(of: VirtualFile, length: u64, layout: Layout) -> Self {
+        debug_assert!(length >= Self::LEAST || length >= of.len(), "chunks of {length} bytes");
+        Self { of, length, layout }
+    }
+
+    fn count(&self) -> u64 {
+        self.of.len().div_ceil(self.length)
+    }
+
+    fn nodes(&self) -> u64 {
+        self.count() * self.layout.nodes()
+    }
+
+    fn file(&self, i: u64) -> Option<VirtualFile> {
+        self.of.part(i * self.length, self.length).ok()
+    }
+}
+
+/// What is at a path.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// A file.
+    File(VirtualFile),
+    /// A folder of chunks, and of what else has a path in it.
+    Chunks(Chunks),
+}
+
+impl From<VirtualFile> for Content {
+    fn from(file: VirtualFile) -> Self {
+        Self::File(file)
+    }
+}
 
 /// Files by their paths inside the folder, such as `c/0/0`; folders between are there by themselves.
 ///
 /// The nodes (files and the folders between) are numbered: the same array gives the same numbers.
 #[derive(Debug, Default)]
 pub struct Members {
-    /// Sorted by path: a folder comes before what is in it.
+    /// Sorted by path, a folder before what is in it; by their numbers.
     nodes: Vec<(String, Option<VirtualFile>)>,
+    /// The folders of chunks by their paths, with the number of the first of their nodes.
+    chunks: Vec<(String, u64, Chunks)>,
 }
 
+/// A file or a folder in the folder of a format.
+#[derive(Debug)]
+pub struct Member {
+    /// Its path in that folder.
+    pub path: String,
+    /// The file; none for a folder.
+    pub file: Option<VirtualFile>,
+}
+
+/// Told a child's place in the listing, its number, its name, and whether it is a file; says whether to go on.
+pub type VisitMember<'v> = dyn FnMut(u64, u64, &str, bool) -> bool + 'v;
+
 impl Members {
-    /// The most nodes there can be.
+    /// The most nodes there can be, those of chunks apart.
     pub const MOST: usize = 64;
 
     /// The members with these paths: no path twice, none that is a folder of another, at most
-    /// [`MOST`](Self::MOST) with the folders between.
-    pub fn new(files: impl IntoIterator<Item = (String, VirtualFile)>) -> Self {
+    /// [`MOST`](Self::MOST) with the folders between. The path of chunks is that of their folder.
+    pub fn new<C: Into<Content>>(members: impl IntoIterator<Item = (String, C)>) -> Self {
         let mut nodes: Vec<(String, Option<VirtualFile>)> = Vec::new();
-        for (path, file) in files {
-            for (slash, _) in path.match_indices('/') {
-                if !nodes.iter().any(|(other, _)| *other == path[..slash]) {
-                    nodes.push((path[..slash].to_owned(), None));
+        let mut chunks = Vec::new();
+        for (path, content) in members {
+            let (folders, content) = match content.into() {
+                Content::File(file) => (path.rfind('/').map_or("", |end| &path[..end]), Ok(file)),
+                Content::Chunks(chunks) => (&path[..], Err(chunks)),
+            };
+            let ends = folders.match_indices('/').map(|(end, _)| end).chain([folders.len()]);
+            for folder in ends.map(|end| &folders[..end]).filter(|folder| !folder.is_empty()) {
+                if !nodes.iter().any(|(other, _)| other == folder) {
+                    nodes.push((folder.to_owned(), None));
                 }
             }
-            nodes.push((path, Some(file)));
+            match content {
+                Ok(file) => nodes.push((path, Some(file))),
+                Err(found) => chunks.push((path, 0, found)),
+            }
         }
         nodes.sort_by(|(a, _), (b, _)| a.cmp(b));
+        chunks.sort_by(|(a, ..), (b, ..)| a.cmp(b));
         debug_assert!(nodes.len() <= Self::MOST, "a folder of more members than have numbers");
-        Self { nodes }
+        let mut next = nodes.len() as u64;
+        for (_, first, chunks) in &mut chunks {
+            *first = next;
+            next += chunks.nodes();
+        }
+        Self { nodes, chunks }
     }
 
-    /// The path of a node, and its file unless it is a folder.
-    pub fn get(&self, number: usize) -> Option<(&str, Option<&VirtualFile>)> {
-        self.nodes.get(number).map(|(path, file)| (path.as_str(), file.as_ref()))
+    /// More numbers than any format that is a folder has for these rows: known without reading.
+    pub fn room(selection: &Selection) -> u64 {
+        /// Of elements of any type as any other.
+        const WIDEST: u64 = 8;
+        let chunks = |bytes: u64| bytes / Chunks::LEAST + 1;
+        let stored = match &selection.array().metadata {
+            Metadata::Dense(_) => 0,
+            Metadata::Sparse(meta) => {
+                let [data, indptr] = [meta.nnz, selection.rows().count() + 1];
+                2 * chunks(data.saturating_mul(WIDEST)) + chunks(indptr.saturating_mul(WIDEST))
+            }
+        };
+        let dense = selection.shape().bytes(selection.array().metadata.dtype());
+        Self::MOST as u64 + stored.max(dense.map_or(0, chunks)) * Layout::Folders.nodes()
+    }
+
+    /// The numbers of all nodes are below this.
+    pub fn count(&self) -> u64 {
+        self.chunks.last().map_or(self.nodes.len() as u64, |(_, first, chunks)| first + chunks.nodes())
+    }
+
+    /// The node of this number.
+    pub fn get(&self, number: u64) -> Option<Member> {
+        if let Some((path, file)) = usize::try_from(number).ok().and_then(|i| self.nodes.get(i)) {
+            return Some(Member { path: path.clone(), file: file.clone() });
+        }
+        let (folder, chunks, i, is_file) = self.chunk(number)?;
+        let slash = if folder.is_empty() { "" } else { "/" };
+        let path = format!("{folder}{slash}{i}{}", chunks.layout.suffix());
+        Some(match (chunks.layout, is_file) {
+            (_, false) => Member { path, file: None },
+            (Layout::Folders, true) => Member { path: path + "/0", file: Some(chunks.file(i)?) },
+            (_, true) => Member { path, file: Some(chunks.file(i)?) },
+        })
+    }
+
+    /// All nodes, in the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = Member> {
+        (0..self.count()).filter_map(|number| self.get(number))
+    }
+
+    /// Which chunk of which folder has this number, and whether as a file.
+    fn chunk(&self, number: u64) -> Option<(&str, &Chunks, u64, bool)> {
+        let next = self.chunks.partition_point(|(_, first, _)| *first <= number);
+        let (folder, first, chunks) = self.chunks.get(next.checked_sub(1)?)?;
+        let (at, per) = (number - first, chunks.layout.nodes());
+        (at < chunks.nodes()).then_some((folder, chunks, at / per, at % per == per - 1))
+    }
+
+    /// The path of a folder, none for what is none; without a number that of the outermost.
+    fn folder(&self, folder: Option<u64>) -> Option<&str> {
+        let Some(number) = folder else { return Some("") };
+        let (path, file) = self.nodes.get(usize::try_from(number).ok()?)?;
+        file.is_none().then_some(path)
     }
 
     /// The number of the child of this name, of a folder or (without one) of the outermost.
-    pub fn child(&self, folder: Option<usize>, name: &str) -> Option<usize> {
-        self.children(folder).find(|(_, other, _)| *other == name).map(|(number, ..)| number)
+    pub fn child(&self, folder: Option<u64>, name: &str) -> Option<u64> {
+        if let Some(file) = folder.and_then(|folder| self.only_file(folder)) {
+            return (name == "0").then_some(file);
+        }
+        let path = self.folder(folder)?;
+        let known = self.named(path).find(|(_, other, _)| *other == name).map(|(number, ..)| number);
+        known.or_else(|| {
+            let (_, first, chunks) = self.chunks.iter().find(|(other, ..)| other == path)?;
+            let digits = name.strip_suffix(chunks.layout.suffix())?;
+            let is_plain = digits == "0" || !digits.starts_with(['0', '+']);
+            let i: u64 = digits.parse().ok().filter(|i| is_plain && *i < chunks.count())?;
+            Some(first + i * chunks.layout.nodes())
+        })
     }
 
-    /// The children of a folder, in order: number, name, and whether it is a file.
-    pub fn children(&self, folder: Option<usize>) -> impl Iterator<Item = (usize, &str, bool)> {
-        let prefix = match folder.and_then(|folder| self.get(folder)) {
-            Some((path, _)) => format!("{path}/"),
-            None => String::new(),
-        };
-        self.nodes.iter().enumerate().filter_map(move |(number, (path, file))| {
+    /// The file of a chunk that has a folder of its own, by the number of that folder.
+    fn only_file(&self, folder: u64) -> Option<u64> {
+        let (.., is_file) = self.chunk(folder)?;
+        (!is_file).then_some(folder + 1)
+    }
+
+    /// The children of the folder of that path that are no chunks: number, name, and whether it is a file.
+    fn named<'m>(&'m self, folder: &str) -> impl Iterator<Item = (u64, &'m str, bool)> {
+        let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        (0..).zip(&self.nodes).filter_map(move |(number, (path, file))| {
             let name = path.strip_prefix(&prefix)?;
             (!name.contains('/')).then_some((number, name, file.is_some()))
         })
+    }
+
+    /// Calls `visit` with the children of a folder from the `first` on, in order, until it says no.
+    pub fn list(&self, folder: Option<u64>, first: u64, visit: &mut VisitMember<'_>) {
+        if let Some(file) = folder.and_then(|folder| self.only_file(folder)) {
+            if first == 0 {
+                visit(0, file, "0", true);
+            }
+            return;
+        }
+        let Some(path) = self.folder(folder) else { return };
+        let mut next = 0;
+        for (number, name, is_file) in self.named(path) {
+            if next >= first && !visit(next, number, name, is_file) {
+                return;
+            }
+            next += 1;
+        }
+        if let Some((_, number, chunks)) = self.chunks.iter().find(|(other, ..)| other == path) {
+            let (per, suffix) = (chunks.layout.nodes(), chunks.layout.suffix());
+            for i in first.saturating_sub(next)..chunks.count() {
+                if !visit(next + i, number + i * per, &format!("{i}{suffix}"), per == 1) {
+                    return;
+                }
+            }
+        }
     }
 }
 
@@ -59,18 +251,82 @@ impl Members {
 mod tests {
     use super::*;
 
+    fn file(text: &str) -> Content {
+        VirtualFile::literal(text.as_bytes()).into()
+    }
+
+    fn names(members: &Members, folder: Option<u64>, first: u64) -> Vec<String> {
+        let mut names = Vec::new();
+        members.list(folder, first, &mut |i, number, name, is_file| {
+            assert_eq!(i, first + names.len() as u64);
+            assert_eq!(members.child(folder, name), Some(number));
+            assert_eq!(members.get(number).unwrap().file.is_some(), is_file);
+            names.push(name.to_owned());
+            true
+        });
+        names
+    }
+
     #[test]
     fn folders_between_are_there_by_themselves() {
-        let file = |text: &str| VirtualFile::literal(text.as_bytes());
         let paths = ["zarr.json", "c/0/0", "c/1"];
         let members = Members::new(paths.map(|path| (path.to_owned(), file(path))));
-        let names = |folder| members.children(folder).map(|(_, name, _)| name).collect::<Vec<_>>();
-        assert_eq!(names(None), ["c", "zarr.json"]);
+        assert_eq!(names(&members, None, 0), ["c", "zarr.json"]);
         let c = members.child(None, "c").unwrap();
-        assert_eq!(names(Some(c)), ["0", "1"]);
+        assert_eq!(names(&members, Some(c), 0), ["0", "1"]);
         let zero = members.child(Some(c), "0").unwrap();
-        let (path, found) = members.get(members.child(Some(zero), "0").unwrap()).unwrap();
-        assert_eq!((path, found.unwrap().len()), ("c/0/0", 5));
-        assert_eq!(members.child(None, "0"), None);
+        let found = members.get(members.child(Some(zero), "0").unwrap()).unwrap();
+        assert_eq!((&found.path[..], found.file.unwrap().len()), ("c/0/0", 5));
+        assert_eq!((members.child(None, "0"), members.count()), (None, 5));
+    }
+
+    /// Three chunks that are left over from 2 whole ones and a bit, of 4 MiB each.
+    fn chunks(layout: Layout) -> Content {
+        let length = Chunks::LEAST;
+        let bytes = [vec![7; 2 * usize::try_from(length).unwrap()], vec![8; 5]].concat();
+        Content::Chunks(Chunks::new(VirtualFile::literal(bytes), length, layout))
+    }
+
+    #[test]
+    fn chunks_are_found_and_listed_by_their_numbers() {
+        for (layout, folder, last) in [
+            (Layout::Numbers, "x/c", "x/c/2"),
+            (Layout::Folders, "x/c", "x/c/2/0"),
+            (Layout::Dotted, "x", "x/2.0"),
+            (Layout::Dotted, "", "2.0"),
+        ] {
+            let members = [("x/zarr.json".to_owned(), file("{}")), (folder.to_owned(), chunks(layout))];
+            let members =
+                Members::new(members.into_iter().chain([("y".to_owned(), chunks(Layout::Numbers))]));
+            let mut found = members.iter().filter(|member| member.path == last);
+            let file = found.next().unwrap().file.unwrap();
+            assert!(found.next().is_none() && file.len() == Chunks::LEAST, "{last}");
+            let mut bytes = [1; 7];
+            file.read_at(0, &mut bytes).unwrap();
+            assert_eq!(bytes, [8, 8, 8, 8, 8, 0, 0]);
+            let walk = last.split('/').try_fold(None, |folder, name| members.child(folder, name).map(Some));
+            assert_eq!(members.get(walk.unwrap().unwrap()).unwrap().path, last);
+            let paths: std::collections::BTreeSet<_> = members.iter().map(|member| member.path).collect();
+            assert_eq!(paths.len() as u64, members.count());
+        }
+    }
+
+    #[test]
+    fn a_listing_goes_on_from_any_child() {
+        let members = [("a".to_owned(), file("")), (String::new(), chunks(Layout::Dotted))];
+        let members = Members::new(members);
+        let all = ["a", "0.0", "1.0", "2.0"];
+        for first in 0..=4 {
+            assert_eq!(names(&members, None, first), all[usize::try_from(first).unwrap()..]);
+        }
+        assert!(names(&members, None, 9).is_empty());
+        for name in ["3.0", "00.0", "0", "+1.0", "1.0.0", ".0", "-0.0"] {
+            assert_eq!(members.child(None, name), None, "{name}");
+        }
+        let folders = Members::new([("c".to_owned(), chunks(Layout::Folders))]);
+        let one = folders.child(folders.child(None, "c"), "1");
+        assert_eq!((names(&folders, one, 0), names(&folders, one, 1).len()), (vec!["0".to_owned()], 0));
+        assert_eq!(folders.child(one, "1"), None);
+        assert_eq!(folders.child(folders.child(one, "0"), "0"), None);
     }
 }

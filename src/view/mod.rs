@@ -5,6 +5,8 @@ mod arrow;
 mod cast;
 mod csv;
 mod envi;
+#[cfg(test)]
+mod extremes;
 mod h5;
 mod h5ad;
 mod h5tenx;
@@ -30,7 +32,7 @@ use crate::part::{Formats, Part, Scope, Selection};
 use crate::source::Run;
 use crate::vfile::VirtualFile;
 
-pub use members::Members;
+pub use members::{Chunks, Members};
 
 /// A format that parts of an array can be read in.
 pub trait View: Sync {
@@ -120,7 +122,7 @@ pub static VIEWS: &[&dyn View] = &[
     &mtx::Mtx,
     &tenx::TenX::V3,
     &tenx::TenX::V2,
-    &zarr::Zarr,
+    &zarr::Zarr::V3,
     &zarr::Dataset,
     &rds::Rds,
     &mat::Mat,
@@ -129,11 +131,24 @@ pub static VIEWS: &[&dyn View] = &[
     &nrrd::Nhdr,
     &envi::Envi,
     &csv::Separated::TXT,
+    &zarr::Zarr::V2,
 ];
+
+/// The most elements, rows or columns of which there is something in a file: whatever a format has for each, it ends
+/// before the last byte that a file can have. Beyond there are the bytes as they are.
+const MOST: u64 = 1 << 56;
+
+/// Whether a format can have something for each row and column.
+fn has_countable_axes(selection: &Selection) -> bool {
+    selection.shape().rows() <= MOST && selection.shape().columns() <= MOST
+}
 
 /// The formats that the part comes in, with their places in [`VIEWS`].
 pub fn offered(selection: &Selection, part: Part) -> impl Iterator<Item = (usize, &'static dyn View)> {
-    let views = VIEWS.iter().copied().enumerate().filter(move |_| selection.has(part));
+    let is_there = selection.has(part);
+    let fits = is_there && selection.count(part) <= MOST;
+    let views = VIEWS.iter().copied().enumerate().filter(move |_| is_there);
+    let views = views.filter(move |(_, view)| fits || view.name().is_empty());
     views.filter(move |(place, view)| selection.formats().has(*place) && view.offers(selection, part))
 }
 

@@ -1,7 +1,6 @@
 //! NumPy's `.npy`: a header (see `npy_header`), then the bytes as they are.
 //!
-//! Of whole parts the header fills a page, so that the elements start at one; of rows and columns it
-//! fills 128 bytes. `transposed.npy` has the very same elements: read by columns, of the reversed shape,
+//! `transposed.npy` has the very same elements: read by columns, of the reversed shape,
 //! they are the matrix with its axes exchanged.
 
 use super::View;
@@ -44,8 +43,7 @@ impl View for Npy {
             (Order::Fortran, Shape::Matrix(rows, columns)) => Shape::Matrix(columns, rows),
             (_, shape) => shape,
         };
-        let length = if part.of == Scope::All { 4096 } else { 128 };
-        let header = Extent::Literal(npy_header(block.dtype.descr(), order, shape, length).into());
+        let header = Extent::Literal(npy_header(block.dtype.descr(), order, shape).into());
         VirtualFile::new([header].into_iter().chain(block.bytes.extents().iter().cloned()))
     }
 }

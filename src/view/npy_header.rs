@@ -4,12 +4,19 @@
 //! \x93NUMPY  1 0  length  {'descr': '<f4', 'fortran_order': False, 'shape': (700, 765), }  spaces  \n
 //! ```
 //!
-//! Version 1.0 of the format (`numpy/lib/format.py`, "Format Version 1.0").
+//! Version 1.0 of the format (`numpy/lib/format.py`, "Format Version 1.0"), byte for byte as NumPy writes it:
+//! of any array here that is 128 bytes. Some readers have room for no more than 256.
 
 use crate::format::Shape;
 
 /// Bytes before the header's text: magic string, version, length.
 const PREFIX: usize = 10;
+
+/// The elements start at a multiple of this.
+const ALIGN: usize = 64;
+
+/// The axis along which NumPy lets an array grow has room for so many digits.
+const GROWTH: usize = 21;
 
 /// The order that the elements of an array stand in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -20,28 +27,29 @@ pub(super) enum Order {
     Fortran,
 }
 
-/// The header of an array of that shape, in `length` bytes.
-pub(super) fn npy_header(descr: &str, order: Order, shape: Shape, length: usize) -> Vec<u8> {
-    let shape = match shape {
-        Shape::Vector(n) => format!("({n},)"),
-        Shape::Matrix(rows, columns) => format!("({rows}, {columns})"),
+/// The header of an array of that shape.
+pub(super) fn npy_header(descr: &str, order: Order, shape: Shape) -> Vec<u8> {
+    let (shape, growing) = match shape {
+        Shape::Vector(n) => (format!("({n},)"), n),
+        Shape::Matrix(rows, columns) if order == Order::C => (format!("({rows}, {columns})"), rows),
+        Shape::Matrix(rows, columns) => (format!("({rows}, {columns})"), columns),
     };
-    header(descr, order, &shape, length)
+    header(descr, order, &shape, GROWTH - growing.to_string().len())
 }
 
 /// The header of a single element.
-pub(super) fn npy_scalar_header(descr: &str, length: usize) -> Vec<u8> {
-    header(descr, Order::C, "()", length)
+pub(super) fn npy_scalar_header(descr: &str) -> Vec<u8> {
+    header(descr, Order::C, "()", 0)
 }
 
-fn header(descr: &str, order: Order, shape: &str, length: usize) -> Vec<u8> {
+fn header(descr: &str, order: Order, shape: &str, room: usize) -> Vec<u8> {
     let fortran = if order == Order::Fortran { "True" } else { "False" };
     let text = format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}");
+    let length = (PREFIX + text.len() + room + 1).next_multiple_of(ALIGN);
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     let rest = u16::try_from(length - PREFIX).expect("a header is shorter than 64 KiB");
     bytes.extend_from_slice(&rest.to_le_bytes());
     bytes.extend_from_slice(text.as_bytes());
-    // The text has at most 96 bytes: two axes of 19 digits.
     bytes.resize(length - 1, b' ');
     bytes.push(b'\n');
     bytes
@@ -50,12 +58,28 @@ fn header(descr: &str, order: Order, shape: &str, length: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dtype::FIXED_DTYPES;
 
     #[test]
-    fn the_longest_header_still_fits_a_row() {
+    fn every_header_has_128_bytes() {
+        let sizes = [0, 1, 7, 999, 12_345_678, i64::MAX as u64];
+        for descr in FIXED_DTYPES.map(|dtype| dtype.descr()) {
+            for order in [Order::C, Order::Fortran] {
+                for rows in sizes {
+                    assert_eq!(npy_header(descr, order, Shape::Vector(rows)).len(), 128);
+                    for columns in sizes {
+                        assert_eq!(npy_header(descr, order, Shape::Matrix(rows, columns)).len(), 128);
+                    }
+                }
+            }
+            assert_eq!(npy_scalar_header(descr).len(), 128);
+        }
+    }
+
+    #[test]
+    fn the_text_is_numpys() {
         let n = i64::MAX as u64;
-        let header = npy_header("<f2", Order::C, Shape::Matrix(n, n), 128);
-        assert_eq!(header.len(), 128);
+        let header = npy_header("<f2", Order::C, Shape::Matrix(n, n));
         let text = String::from_utf8_lossy(&header[PREFIX..]).into_owned();
         assert_eq!(
             text.trim_end(),

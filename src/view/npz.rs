@@ -26,9 +26,6 @@ use crate::vfile::{Extent, VirtualFile};
 
 pub(super) struct Npz;
 
-/// Bytes of the header of each `.npy`, a multiple of what the elements are to be aligned to.
-const HEADER: usize = 128;
-
 impl View for Npz {
     fn format(&self) -> &'static str {
         "npz"
@@ -56,7 +53,7 @@ impl View for Npz {
             Thing::Matrix => archive(&[
                 member(Thing::Indices)?,
                 member(Thing::Indptr)?,
-                made(selection, "format", "npz/format", npy_scalar_header("|S3", HEADER), b"csr".to_vec()),
+                made(selection, "format", "npz/format", npy_scalar_header("|S3"), b"csr".to_vec()),
                 shape(selection),
                 member(Thing::Data)?,
             ]),
@@ -73,7 +70,7 @@ fn stored(selection: &Selection, thing: Thing, whole: Thing) -> Result<Member> {
         true => (Dtype::Float32, vec![float16_as_float32(block.bytes)]),
         false => (block.dtype, block.bytes.extents().to_vec()),
     };
-    let header = Extent::Literal(npy_header(dtype.descr(), Order::C, block.shape, HEADER).into());
+    let header = Extent::Literal(npy_header(dtype.descr(), Order::C, block.shape).into());
     let content = VirtualFile::new([header].into_iter().chain(elements))?;
     let what = match thing {
         Thing::Data => "npz/data",
@@ -92,7 +89,7 @@ fn made(selection: &Selection, name: &str, what: &'static str, header: Vec<u8>, 
 
 fn shape(selection: &Selection) -> Member {
     let axes = selection.shape().axes();
-    let header = npy_header(Dtype::Int64.descr(), Order::C, Shape::Vector(axes.len() as u64), HEADER);
+    let header = npy_header(Dtype::Int64.descr(), Order::C, Shape::Vector(axes.len() as u64));
     let elements = axes.into_iter().flat_map(u64::to_le_bytes).collect();
     made(selection, "shape", "npz/shape", header, elements)
 }

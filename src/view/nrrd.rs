@@ -12,13 +12,14 @@
 //! #   spaces            of `.nrrd` alone, and an empty line
 //! ```
 //!
-//! "Definition of NRRD File Format", version 4. bool is uint8; the format knows no float16.
+//! "Definition of NRRD File Format", version 4. bool is uint8; the format knows no float16. Of matrices alone:
+//! what reads the format has images, and no vectors.
 
 use super::View;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::format::Shape;
-use crate::part::{Part, Scope, Selection};
+use crate::part::{Part, Scope, Selection, Thing};
 use crate::vfile::{Extent, VirtualFile};
 
 pub(super) struct Nrrd;
@@ -37,7 +38,10 @@ impl View for Nrrd {
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
-        part.thing.is_block() && selection.dtype_of(part).is_some_and(|dtype| name(dtype).is_some())
+        let is_image = part.of == Scope::All
+            && matches!(part.thing, Thing::Array | Thing::Dense)
+            && matches!(selection.shape(), Shape::Matrix(..));
+        is_image && selection.dtype_of(part).is_some_and(|dtype| name(dtype).is_some())
     }
 
     fn is_listed(&self, _: Part) -> bool {
@@ -50,7 +54,8 @@ impl View for Nrrd {
 
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
         let block = selection.block(part)?;
-        let name = name(block.dtype).ok_or_else(|| Error::not_found(&selection.array().path))?;
+        let name = name(block.dtype).filter(|_| self.offers(selection, part));
+        let name = name.ok_or_else(|| Error::not_found(&selection.array().path))?;
         let mut text = header(name, block.shape);
         // A comment, so that the header ends where it should.
         let width = (text.len() + "#\n\n".len()).next_multiple_of(ALIGN) - text.len() - "\n\n".len();
@@ -70,7 +75,7 @@ impl View for Nhdr {
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
-        part.of == Scope::All && Nrrd.offers(selection, part)
+        Nrrd.offers(selection, part)
     }
 
     fn is_listed(&self, _: Part) -> bool {

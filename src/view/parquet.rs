@@ -40,8 +40,9 @@ const GROUP: u64 = 1 << 20;
 const LARGEST_GROUP: u64 = 1 << 27;
 /// The most row groups that a file shall have: beyond, they are larger.
 const GROUPS: u64 = 1 << 15;
-/// The most elements: with 20 bytes for each a file is far from the end of all offsets.
-const MOST: u64 = 1 << 56;
+/// The most elements: in 2^22 of the largest row groups, whose descriptions have fewer than 512 bytes each, so that the
+/// footer has fewer than 2^31.
+const MOST: u64 = LARGEST_GROUP << 22;
 
 impl View for Parquet {
     fn format(&self) -> &'static str {
@@ -57,11 +58,7 @@ impl View for Parquet {
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
-        match part.thing {
-            Thing::Matrix => true,
-            Thing::Array | Thing::Dense => selection.shape().elements() <= MOST,
-            thing => thing.is_block(),
-        }
+        (part.thing.is_block() || part.thing == Thing::Matrix) && selection.count(part) <= MOST
     }
 
     fn is_listed(&self, part: Part) -> bool {

@@ -9,11 +9,11 @@
 //! "Serialization Formats" in R Internals, version 2, in the machine's byte order (`B`). R counts down
 //! the columns, so a matrix is there with its axes exchanged: rows of the array are columns in R. A sparse
 //! matrix is Matrix's `dgCMatrix` (`lgCMatrix` of bool), exchanged as well: cells x genes is R's genes x
-//! cells. Its row numbers are in the order of the store, which Matrix likes to be rising.
+//! cells. Its row numbers rise within each column, each there once, as Matrix wants them.
 //!
-//! R has numbers of two types: int32 and float64 are zero-copy, others become the one that holds all of
-//! them. For int64 and uint64 none does: numbers beyond 2^53 that float64 cannot hold are an error of the
-//! read, never rounded. R takes the least int32 for its NA.
+//! R has numbers of two types, int32 and float64, and takes the least int32 for its NA. float64 is zero-copy, and
+//! so are int32 that count; others become the one that holds all of them, int32 too. For int64 and uint64 none
+//! does: numbers beyond 2^53 that float64 cannot hold are an error of the read, never rounded.
 
 mod writer;
 
@@ -94,9 +94,7 @@ fn fits(shape: Shape) -> bool {
 const fn vector(dtype: Dtype) -> (u32, Dtype) {
     match dtype {
         Dtype::Bool => (writer::LOGICAL, Dtype::Int32),
-        Dtype::Int8 | Dtype::Int16 | Dtype::Int32 | Dtype::Uint8 | Dtype::Uint16 => {
-            (writer::INTEGER, Dtype::Int32)
-        }
+        Dtype::Int8 | Dtype::Int16 | Dtype::Uint8 | Dtype::Uint16 => (writer::INTEGER, Dtype::Int32),
         _ => (writer::REAL, Dtype::Float64),
     }
 }
@@ -141,8 +139,7 @@ fn dimnames(writer: &mut Writer, names: &[Option<Strings>; 2]) {
 }
 
 fn sparse(selection: &Selection, names: &[Option<Strings>; 2]) -> Result<VirtualFile> {
-    let block = |thing| selection.block(Part { thing, of: Scope::All });
-    let (data, indices, indptr) = (block(Thing::Data)?, block(Thing::Indices)?, block(Thing::Indptr)?);
+    let [data, indices, indptr] = selection.rising()?;
     let (nnz, shape) = (data.shape.elements(), selection.shape());
     if !is_i32(nnz) {
         return Err(Error::refused(

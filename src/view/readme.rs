@@ -18,6 +18,7 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result, shown};
 use crate::format::{Metadata, Shape};
 use crate::part::{Part, Scope, Selection, Thing};
+use crate::text::is_short;
 use crate::vfile::VirtualFile;
 
 pub(super) struct Readme;
@@ -66,8 +67,8 @@ struct Facts {
     files: Vec<String>,
     /// Whether one row comes as text.
     has_csv_rows: bool,
-    /// Whether names stand around the numbers of a matrix as text.
-    has_names: bool,
+    /// Whether names stand in front of the lines of a table.
+    has_row_names: bool,
     /// Bytes of all numbers.
     bytes: u64,
 }
@@ -104,7 +105,6 @@ impl Facts {
             Types::Sparse { .. } => Part { thing: Thing::Dense, of: Scope::Row(0) },
         };
         let names = &selection.array().names;
-        let is_matrix = matches!(shape, Shape::Matrix(..));
         Self {
             shape,
             types,
@@ -112,7 +112,7 @@ impl Facts {
             column: format!("cols/{}", last(shape.columns())),
             files: table::names(selection),
             has_csv_rows: super::find(selection, row, b"csv").is_some(),
-            has_names: is_matrix && names.of_rows().is_some() && names.of_columns().is_some(),
+            has_row_names: names.of_rows().is_some(),
             bytes: bytes(&selection.array().metadata, shape),
         }
     }
@@ -130,11 +130,34 @@ impl Facts {
         }
     }
 
+    /// What the numbers of a table are, zeros too.
+    fn table_thing(&self) -> &'static str {
+        if matches!(self.types, Types::Dense(_)) { "array" } else { "dense" }
+    }
+
+    /// The file of all numbers as text without a header.
+    fn numbers(&self) -> String {
+        format!("{}.txt", self.table_thing())
+    }
+
+    /// What who reads all numbers as text must be told, where they are many.
+    fn wide_text(&self) -> Option<String> {
+        let (Types::Dense(dtype) | Types::Sparse { data: dtype, .. }) = self.types;
+        let table = format!("{}.csv", self.table_thing());
+        (self.has(&table) && !is_short(dtype, self.shape.elements())).then(|| {
+            format!(
+                "`{table}` is so large that its numbers have spaces in front, all of one width, and any of them is \
+found by arithmetic: it is read by `pandas.read_csv(file, skipinitialspace=True)`, R and DuckDB as it is, polars \
+where `schema=` says that these are numbers.\n"
+            )
+        })
+    }
+
     /// The first rows as a table of text, where there is one.
     fn table(&self) -> Option<String> {
-        let thing = if matches!(self.types, Types::Dense(_)) { "array.csv" } else { "dense.csv" };
+        let thing = format!("{}.csv", self.table_thing());
         let table = || format!("slices/0:{}/{thing}", self.shape.rows().min(10));
-        (self.has(thing) && self.shape.columns() <= WIDE).then(table)
+        (self.has(&thing) && self.shape.columns() <= WIDE).then(table)
     }
 
     /// The file and shape of what an example may read whole: all, or some rows.
@@ -192,6 +215,7 @@ fn introduction(selection: &Selection, facts: &Facts) -> String {
         let _ = writeln!(text, "\nA slice of {all} rows: from {start} in steps of {step}.");
     }
     text.push_str(&names(selection, facts.shape));
+    text.extend(facts.wide_text().map(|wide| format!("\n{wide}")));
     text
 }
 
@@ -226,7 +250,7 @@ mod tests {
         let formats = ["npy", "csv", "parquet", "h5ad", "zarr", "safetensors", "rds", "mat", "h5"];
         let files = things.iter().flat_map(|thing| formats.map(|format| format!("{thing}.{format}")));
         let files = files.collect();
-        Facts { shape, types, row, column, files, has_csv_rows: true, has_names: false, bytes: 1 }
+        Facts { shape, types, row, column, files, has_csv_rows: true, has_row_names: false, bytes: 1 }
     }
 
     #[test]

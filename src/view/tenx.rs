@@ -107,7 +107,8 @@ impl View for TenX {
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
-        part.thing == Thing::TenX && part.of == Scope::All && market_length_of(selection).is_some()
+        let is_whole = part.thing == Thing::TenX && part.of == Scope::All;
+        is_whole && market_length_of(selection).is_some() && super::has_countable_axes(selection)
     }
 
     fn about(&self) -> &'static str {
@@ -140,7 +141,7 @@ mod tests {
     const PART: Part = Part { thing: Thing::TenX, of: Scope::All };
 
     fn member(members: &Members, name: &str) -> VirtualFile {
-        members.get(members.child(None, name).unwrap()).unwrap().1.unwrap().clone()
+        members.get(members.child(None, name).unwrap()).unwrap().file.unwrap()
     }
 
     #[test]

@@ -1,12 +1,13 @@
-//! BigTIFF: an image of one channel, a pixel for each element.
+//! TIFF: an image of one channel, a pixel for each element.
 //!
 //! ```text
-//! II 43 8 0  where the directory is
+//! II 42      where the directory is      all offsets of 32 bits, or
+//! II 43 8 0  where the directory is      of 64 where the file has 4 GiB or more
 //! directory: width, length, bits, no compression, …  {"shape": [rows, columns]}
 //! where each strip is | bytes of each | zeros to a page | the elements
 //! ```
 //!
-//! TIFF 6.0 with the 64-bit offsets of BigTIFF. The strips are blocks of rows that follow one another:
+//! TIFF 6.0, and BigTIFF for what it has no room for, which not all programs read. The strips are blocks of rows that follow one another:
 //! readers that map the file find the elements in one run. A vector is a row of pixels, as tifffile
 //! writes one. bool is uint8.
 
@@ -32,7 +33,7 @@ impl View for Tif {
     }
 
     fn about(&self) -> &'static str {
-        "BigTIFF, a pixel for each element: `tifffile.memmap`, ImageJ, GDAL, QGIS"
+        "TIFF (BigTIFF from 4 GiB on), a pixel for each element: `tifffile.memmap`, ImageJ, GDAL, QGIS"
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
@@ -66,57 +67,135 @@ const fn sample_format(dtype: Dtype) -> u64 {
     }
 }
 
+/// How offsets and counts are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Words {
+    Classic,
+    Big,
+}
+
+impl Words {
+    /// Bytes of each.
+    const fn size(self) -> u64 {
+        if matches!(self, Self::Classic) { 4 } else { 8 }
+    }
+
+    /// The type of a field of offsets.
+    const fn kind(self) -> u16 {
+        if matches!(self, Self::Classic) { LONG } else { LONG8 }
+    }
+
+    fn push(self, number: u64, bytes: &mut Vec<u8>) {
+        let size = usize::try_from(self.size()).unwrap_or(8);
+        bytes.extend_from_slice(&number.to_le_bytes()[..size]);
+    }
+
+    /// The file's first bytes, and the number of fields.
+    fn header(self) -> Vec<u8> {
+        match self {
+            Self::Classic => b"II\x2A\0\x08\0\0\0\x0B\0".to_vec(),
+            Self::Big => b"II\x2B\0\x08\0\0\0\x10\0\0\0\0\0\0\0\x0B\0\0\0\0\0\0\0".to_vec(),
+        }
+    }
+}
+
+/// Where things are.
+struct Layout {
+    words: Words,
+    strips: u64,
+    /// Rows and bytes of a strip; bytes of the last.
+    strip_rows: u64,
+    strip: u64,
+    last: u64,
+    /// The description, the tables of strips, the elements.
+    described: u64,
+    tables: u64,
+    start: u64,
+}
+
+impl Layout {
+    fn new(words: Words, rows: u64, row_bytes: u64, description: u64) -> Self {
+        let bytes = rows * row_bytes;
+        let strip_rows = (piece_bytes(bytes, 16) / row_bytes).clamp(1, rows);
+        let strips = rows.div_ceil(strip_rows);
+        let strip = strip_rows * row_bytes;
+        let fields = 11 * (4 + 2 * words.size());
+        let described = words.header().len() as u64 + fields + words.size();
+        let tables = (described + description).next_multiple_of(8);
+        let start = (tables + strips * 2 * words.size()).next_multiple_of(4096);
+        Self {
+            words,
+            strips,
+            strip_rows,
+            strip,
+            last: bytes - (strips - 1) * strip,
+            described,
+            tables,
+            start,
+        }
+    }
+
+    /// The table of the strips' places and that of their bytes.
+    fn extents(&self) -> Vec<Extent> {
+        let Self { words, strips, strip, last, start, .. } = *self;
+        if words == Words::Classic {
+            let mut tables = Vec::new();
+            (0..strips).for_each(|i| words.push(start + i * strip, &mut tables));
+            (1..strips).for_each(|_| words.push(strip, &mut tables));
+            words.push(last, &mut tables);
+            return vec![Extent::Literal(tables.into())];
+        }
+        let places = Table { count: strips, first: start, per: 1, inner: 0, outer: strip, length: None };
+        let last = Extent::Literal(last.to_le_bytes().to_vec().into());
+        vec![places.extent(), Table::constant(strips - 1, strip).extent(), last]
+    }
+}
+
 fn image(block: &Block) -> Result<VirtualFile> {
     let (rows, columns) = match block.shape {
         Shape::Vector(n) => (1, n),
         Shape::Matrix(rows, columns) => (rows, columns),
     };
     let item = block.dtype.itemsize();
-    let row_bytes = columns * item;
-    let strip_rows = (piece_bytes(block.bytes.len(), 16) / row_bytes).clamp(1, rows);
-    let strips = rows.div_ceil(strip_rows);
-    let strip = strip_rows * row_bytes;
-    let last = block.bytes.len() - (strips - 1) * strip;
     let description = description(block.shape);
-    // The directory's 11 fields of 20 bytes, its length and its end.
-    let described = 16 + 8 + 11 * 20 + 8;
-    let tables = (described + description.len() as u64).next_multiple_of(8);
-    let start = (tables + strips * 16).next_multiple_of(4096);
+    let layout = |words| Layout::new(words, rows, columns * item, description.len() as u64);
+    let classic = layout(Words::Classic);
+    let is_small = classic.start.saturating_add(block.bytes.len()) < 1 << 32;
+    let layout = if is_small { classic } else { layout(Words::Big) };
+    let Layout { words, strips, tables, .. } = layout;
     // A single strip's place and bytes stand in the directory itself.
-    let (place, bytes) = if strips == 1 { (start, last) } else { (tables, tables + strips * 8) };
+    let (place, bytes) = match strips {
+        1 => (layout.start, layout.last),
+        _ => (tables, tables + strips * words.size()),
+    };
     let fields = [
         (256, LONG, 1, columns),
         (257, LONG, 1, rows),
         (258, SHORT, 1, item * 8),
         (259, SHORT, 1, 1),
         (262, SHORT, 1, 1),
-        (270, ASCII, description.len() as u64, described),
-        (273, LONG8, strips, place),
+        (270, ASCII, description.len() as u64, layout.described),
+        (273, words.kind(), strips, place),
         (277, SHORT, 1, 1),
-        (278, LONG, 1, strip_rows),
-        (279, LONG8, strips, bytes),
+        (278, LONG, 1, layout.strip_rows),
+        (279, words.kind(), strips, bytes),
         (339, SHORT, 1, sample_format(block.dtype)),
     ];
-    let mut head = b"II\x2B\0\x08\0\0\0\x10\0\0\0\0\0\0\0\x0B\0\0\0\0\0\0\0".to_vec();
+    let mut head = words.header();
     for (tag, kind, count, value) in fields {
         head.extend(u16::to_le_bytes(tag));
         head.extend(kind.to_le_bytes());
-        head.extend(count.to_le_bytes());
-        head.extend(value.to_le_bytes());
+        words.push(count, &mut head);
+        words.push(value, &mut head);
     }
-    head.extend([0; 8]);
+    // There is no other directory.
+    words.push(0, &mut head);
     head.extend(description);
     let gap = Extent::Zeros(tables - head.len() as u64);
-    let places = Table { count: strips, first: start, per: 1, inner: 0, outer: strip, length: None };
-    let extents = [
-        Extent::Literal(head.into()),
-        gap,
-        places.extent(),
-        Table::constant(strips - 1, strip).extent(),
-        Extent::Literal(last.to_le_bytes().to_vec().into()),
-        Extent::Zeros(start - tables - strips * 16),
-    ];
-    VirtualFile::new(extents.into_iter().chain(block.bytes.extents().iter().cloned()))
+    let end = Extent::Zeros(layout.start - tables - strips * 2 * words.size());
+    let elements = block.bytes.extents().iter().cloned();
+    let head = [Extent::Literal(head.into()), gap].into_iter();
+    VirtualFile::new(head.chain(layout.extents()).chain([end]).chain(elements))
 }
 
 /// The shape, as tifffile writes and reads it, and a NUL. Longer than the 8 bytes a field has for it.
@@ -139,35 +218,45 @@ mod tests {
         let file = image(&block).unwrap();
         let mut found = vec![0xAA; usize::try_from(file.len()).unwrap()];
         file.read_at(0, &mut found).unwrap();
-        let field = |i: usize| found[24 + i * 20..44 + i * 20].to_vec();
-        assert_eq!(&found[..24], b"II\x2B\0\x08\0\0\0\x10\0\0\0\0\0\0\0\x0B\0\0\0\0\0\0\0");
-        assert_eq!(field(0), b"\0\x01\x04\0\x01\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0");
-        assert_eq!(field(5), b"\x0E\x01\x02\0\x12\0\0\0\0\0\0\0\xFC\0\0\0\0\0\0\0");
-        assert_eq!(field(6), b"\x11\x01\x10\0\x01\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0");
-        assert_eq!(field(9), b"\x17\x01\x10\0\x01\0\0\0\0\0\0\0\x0C\0\0\0\0\0\0\0");
-        assert_eq!(&found[252..270], b"{\"shape\": [2, 3]}\0");
+        let field = |i: usize| found[10 + i * 12..22 + i * 12].to_vec();
+        assert_eq!(&found[..10], b"II\x2A\0\x08\0\0\0\x0B\0");
+        assert_eq!(field(0), b"\0\x01\x04\0\x01\0\0\0\x03\0\0\0");
+        assert_eq!(field(5), b"\x0E\x01\x02\0\x12\0\0\0\x92\0\0\0");
+        assert_eq!(field(6), b"\x11\x01\x04\0\x01\0\0\0\0\x10\0\0");
+        assert_eq!(field(9), b"\x17\x01\x04\0\x01\0\0\0\x0C\0\0\0");
+        assert_eq!(&found[142..164], b"\0\0\0\0{\"shape\": [2, 3]}\0");
         assert_eq!(&found[4096..], [1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0]);
+    }
+
+    /// Reads a number of so many bytes.
+    fn word(file: &VirtualFile, at: u64, size: u64) -> u64 {
+        let mut word = [0; 8];
+        file.read_at(at, &mut word[..usize::try_from(size).unwrap()]).unwrap();
+        u64::from_le_bytes(word)
     }
 
     #[test]
     fn strips_of_a_large_image_follow_one_another() {
-        let (rows, columns) = (3_000_000, 1000);
-        let block = Block {
-            dtype: Dtype::Float32,
-            shape: Shape::Matrix(rows, columns),
-            bytes: VirtualFile::new([Extent::Zeros(rows * columns * 4)]).unwrap(),
-        };
-        let file = image(&block).unwrap();
-        let word = |at: u64| {
-            let mut word = [0; 8];
-            file.read_at(at, &mut word).unwrap();
-            u64::from_le_bytes(word)
-        };
-        let (strips, places, bytes) = (word(24 + 6 * 20 + 4), word(24 + 6 * 20 + 12), word(24 + 9 * 20 + 12));
-        let start = word(places);
-        assert_eq!(file.len() - start, rows * columns * 4);
-        let ends: Vec<u64> = (0..strips).map(|i| word(places + i * 8) + word(bytes + i * 8)).collect();
-        assert!((1..strips).all(|i| word(places + i * 8) == ends[usize::try_from(i).unwrap() - 1]));
-        assert_eq!(ends.last(), Some(&file.len()));
+        // The tables of strips, and what is before the elements, have 12,288 bytes of the second.
+        let most_rows = ((1 << 32) - 12_288) / 4000;
+        let cases = [(3_000_000, true), (1_000_000, false), (most_rows, false), (most_rows + 1, true)];
+        for (rows, is_big) in cases {
+            let block = Block {
+                dtype: Dtype::Float32,
+                shape: Shape::Matrix(rows, 1000),
+                bytes: VirtualFile::new([Extent::Zeros(rows * 4000)]).unwrap(),
+            };
+            let file = image(&block).unwrap();
+            assert_eq!(word(&file, 2, 2), if is_big { 43 } else { 42 }, "{rows}");
+            let (size, fields) = if is_big { (8, 24) } else { (4, 10) };
+            let field = |i: u64, part: u64| word(&file, fields + i * (4 + 2 * size) + 4 + part * size, size);
+            let (strips, places, bytes) = (field(6, 0), field(6, 1), field(9, 1));
+            let start = word(&file, places, size);
+            assert_eq!(file.len() - start, rows * 4000);
+            let entry = |table: u64, i: u64| word(&file, table + i * size, size);
+            let ends: Vec<u64> = (0..strips).map(|i| entry(places, i) + entry(bytes, i)).collect();
+            assert!((1..strips).all(|i| entry(places, i) == ends[usize::try_from(i).unwrap() - 1]));
+            assert_eq!(ends.last(), Some(&file.len()));
+        }
     }
 }

@@ -1,51 +1,140 @@
-//! Zarr, version 3: folders of metadata in JSON and of bytes as they are.
+//! Zarr, versions 3 and 2: folders of metadata in JSON and of bytes as they are.
 //!
 //! ```text
-//! array.zarr/zarr.json      one array, rows of chunks in one shard
-//! array.zarr/c/0/0          where each chunk is | zeros to a page | the elements | zeros to a whole chunk
+//! array.zarr/zarr.json          one array
+//! array.zarr/c/0/0  c/1/0  …    its chunks: so many whole rows each, the last one with zeros to its end
 //!
-//! matrix.zarr/zarr.json     AnnData's group
-//! matrix.zarr/X/            CSR: data/ indices/ indptr/, each an array as above
-//! matrix.zarr/obs/ var/     _index/: the names of rows and columns, their numbers where none are known
+//! array.v2.zarr/.zarray .zattrs 0.0 1.0 …    the same in version 2
 //!
-//! array.dataset.zarr/       a group that xarray opens: array/, and the names as coordinates
+//! matrix.zarr/zarr.json         AnnData's group
+//! matrix.zarr/X/                CSR: data/ indices/ indptr/, each an array as above
+//! matrix.zarr/obs/ var/         _index/: the names of rows and columns, their numbers where none are known
+//!
+//! array.xarray.zarr/            a group that xarray opens: array/, and the names as coordinates
 //! ```
 //!
-//! Zarr core specification 3.0; codec `sharding_indexed` 1.0, the index at the start and with no
-//! checksum, so that it is arithmetic; AnnData's on-disk format 0.1.0 with `csr_matrix` 0.1.0 and
-//! `dataframe` 0.2.0.
+//! A chunk has 4 to 8 MiB, or one row that has more; so each is a run of the elements. They stand in no
+//! shard, which many readers do not know.
+//!
+//! Zarr core specification 3.0; Zarr storage specification version 2; AnnData's on-disk format 0.1.0 with
+//! `csr_matrix` 0.1.0 and `dataframe` 0.2.0.
 
-mod array;
 mod group;
+mod node;
+mod v2;
+mod v3;
 
-use super::{Members, View};
+use serde_json::Value;
+
+use super::members::Content;
+use super::{Chunks, Members, View};
 use crate::error::{Error, Result};
 use crate::part::{Part, Scope, Selection, Thing};
-use group::Group;
+use crate::vfile::VirtualFile;
+use node::{Array, Node};
 
-pub(super) struct Zarr;
+/// Arrays, and of a sparse matrix AnnData's group.
+pub(super) struct Zarr(Version);
+/// A group for xarray.
 pub(super) struct Dataset;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Version {
+    Two,
+    Three,
+}
+
+impl Zarr {
+    /// What is written today.
+    pub const V3: Self = Self(Version::Three);
+    /// What older programs read.
+    pub const V2: Self = Self(Version::Two);
+}
 
 /// The most names that one chunk of strings can count.
 const MOST_NAMES: u64 = u32::MAX as u64;
 
+/// Groups and arrays by their paths below a root, that of the root being empty; it comes first.
+#[derive(Default)]
+struct Tree {
+    nodes: Vec<(String, Node)>,
+}
+
+impl Tree {
+    fn put(&mut self, path: &str, node: Node) {
+        self.nodes.push((path.to_owned(), node));
+    }
+
+    /// The files in a version of the format.
+    fn members(self, version: Version) -> Members {
+        let mut files = Vec::new();
+        for (path, node) in &self.nodes {
+            let metadata = match version {
+                Version::Two => v2::metadata(node),
+                Version::Three => v3::metadata(node),
+            };
+            files.extend(metadata.into_iter().map(|(name, value)| (join(path, name), value)));
+        }
+        match version {
+            Version::Two => v2::consolidate(&self.nodes, &mut files),
+            Version::Three => v3::consolidate(&self.nodes, &mut files),
+        }
+        let chunks = self.nodes.into_iter().filter_map(|(path, node)| chunks(&path, node, version));
+        let files = files.into_iter().map(|(path, value)| (path, text(&value).into()));
+        Members::new(files.chain(chunks).collect::<Vec<(String, Content)>>())
+    }
+}
+
+/// The folder of an array's chunks, if it has any.
+fn chunks(path: &str, node: Node, version: Version) -> Option<(String, Content)> {
+    let Node::Array(array) = node else { return None };
+    let (folder, layout) = match version {
+        Version::Two => v2::layout(&array),
+        Version::Three => v3::layout(&array),
+    };
+    let chunks = Chunks::new(array.bytes, array.chunk_bytes, layout);
+    Some((join(path, folder), Content::Chunks(chunks)))
+}
+
+fn join(path: &str, name: &str) -> String {
+    let slash = if path.is_empty() || name.is_empty() { "" } else { "/" };
+    format!("{path}{slash}{name}")
+}
+
+fn text(metadata: &Value) -> VirtualFile {
+    VirtualFile::literal(format!("{metadata:#}\n").into_bytes())
+}
+
+/// Whether rows and columns are so few that their names can be counted.
+fn is_countable(selection: &Selection) -> bool {
+    let shape = selection.shape();
+    shape.rows() <= MOST_NAMES && shape.columns() <= MOST_NAMES
+}
+
 impl View for Zarr {
     fn format(&self) -> &'static str {
-        "zarr"
+        match self.0 {
+            Version::Two => "v2.zarr",
+            Version::Three => "zarr",
+        }
     }
 
     fn about(&self) -> &'static str {
-        "Zarr, version 3: `zarr.open`, `dask.array.from_zarr`; of a sparse matrix `anndata.read_zarr`"
+        match self.0 {
+            Version::Two => "Zarr, version 2: zarr-python 2, GDAL, Julia's Zarr.jl, `anndata` before 0.12",
+            Version::Three => {
+                "Zarr, version 3: `zarr.open`, `dask.array.from_zarr`; of a sparse matrix `anndata.read_zarr`"
+            }
+        }
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
-        let shape = selection.shape();
-        let countable = shape.rows() <= MOST_NAMES && shape.columns() <= MOST_NAMES;
-        part.of == Scope::All && (part.thing.is_block() || part.thing == Thing::Matrix && countable)
+        let is_matrix = part.thing == Thing::Matrix && is_countable(selection);
+        part.of == Scope::All && (part.thing.is_block() || is_matrix)
     }
 
     fn is_listed(&self, part: Part) -> bool {
-        matches!(part.thing, Thing::Array | Thing::Matrix)
+        self.0 == Version::Three && matches!(part.thing, Thing::Array | Thing::Matrix)
     }
 
     fn is_folder(&self) -> bool {
@@ -53,22 +142,25 @@ impl View for Zarr {
     }
 
     fn members(&self, selection: &Selection, part: Part) -> Result<Members> {
-        match part.thing {
-            _ if !self.offers(selection, part) => Err(Error::not_found(&selection.array().path)),
-            Thing::Matrix => group::anndata(selection)?.members(),
-            _ => {
-                let mut group = Group::default();
-                let axes = group::axes(&selection.names().unwrap_or_default());
-                group.put("", array::sharded(&selection.block(part)?, &axes)?);
-                group.members()
-            }
-        }
+        let tree = match part.thing {
+            _ if !self.offers(selection, part) => return Err(Error::not_found(&selection.array().path)),
+            Thing::Matrix => group::anndata(selection)?,
+            Thing::Array | Thing::Dense => array(selection, part, &group::axes(&selection.names()?))?,
+            thing => array(selection, part, &[thing.name().to_owned()])?,
+        };
+        Ok(tree.members(self.0))
     }
+}
+
+fn array(selection: &Selection, part: Part, axes: &[String]) -> Result<Tree> {
+    let mut tree = Tree::default();
+    tree.put("", Node::Array(Array::numbers(selection.block(part)?, axes)));
+    Ok(tree)
 }
 
 impl View for Dataset {
     fn format(&self) -> &'static str {
-        "dataset.zarr"
+        "xarray.zarr"
     }
 
     fn about(&self) -> &'static str {
@@ -76,9 +168,8 @@ impl View for Dataset {
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
-        let shape = selection.shape();
-        let countable = shape.rows() <= MOST_NAMES && shape.columns() <= MOST_NAMES;
-        part.of == Scope::All && countable && matches!(part.thing, Thing::Array | Thing::Dense)
+        let is_dense = matches!(part.thing, Thing::Array | Thing::Dense);
+        part.of == Scope::All && is_dense && is_countable(selection)
     }
 
     fn is_listed(&self, _: Part) -> bool {
@@ -93,6 +184,78 @@ impl View for Dataset {
         if !self.offers(selection, part) {
             return Err(Error::not_found(&selection.array().path));
         }
-        group::dataset(selection, part)?.members()
+        Ok(group::dataset(selection, part)?.members(Version::Three))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtype::Dtype;
+    use crate::format::Shape;
+    use crate::part::Block;
+
+    fn files(block: Block, version: Version) -> Vec<(String, Vec<u8>)> {
+        let mut tree = Tree::default();
+        let axes = ["rows", "columns"].map(String::from);
+        tree.put("", Node::Array(Array::numbers(block, &axes)));
+        let file = |member: crate::view::members::Member| {
+            let file = member.file?;
+            let mut bytes = vec![0xAA; usize::try_from(file.len()).unwrap()];
+            file.read_at(0, &mut bytes).unwrap();
+            Some((member.path, bytes))
+        };
+        tree.members(version).iter().filter_map(file).collect()
+    }
+
+    fn expect(files: Vec<(String, Vec<u8>)>, expected: &[(&str, &str)]) {
+        assert_eq!(files.len(), expected.len());
+        for ((path, bytes), (name, content)) in files.iter().zip(expected) {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            let text = if name.contains('.') {
+                serde_json::from_str::<Value>(&text).unwrap().to_string()
+            } else {
+                text
+            };
+            assert_eq!((&path[..], &text[..]), (*name, *content));
+        }
+    }
+
+    #[test]
+    fn a_small_array_is_one_chunk() {
+        let block = Block {
+            dtype: Dtype::Int16,
+            shape: Shape::Matrix(2, 3),
+            bytes: VirtualFile::literal(*b"a\0b\0c\0d\0e\0f\0"),
+        };
+        let three = concat!(
+            r#"{"attributes":{},"#,
+            r#""chunk_grid":{"configuration":{"chunk_shape":[2,3]},"name":"regular"},"#,
+            r#""chunk_key_encoding":{"configuration":{"separator":"/"},"name":"default"},"#,
+            r#""codecs":[{"configuration":{"endian":"little"},"name":"bytes"}],"#,
+            r#""data_type":"int16","dimension_names":["rows","columns"],"fill_value":0,"#,
+            r#""node_type":"array","shape":[2,3],"zarr_format":3}"#,
+        );
+        let bytes = "a\0b\0c\0d\0e\0f\0";
+        expect(files(block.clone(), Version::Three), &[("zarr.json", three), ("c/0/0", bytes)]);
+        let two = concat!(
+            r#"{"chunks":[2,3],"compressor":null,"dimension_separator":".","dtype":"<i2","#,
+            r#""fill_value":null,"filters":null,"order":"C","shape":[2,3],"zarr_format":2}"#,
+        );
+        let attributes = r#"{"_ARRAY_DIMENSIONS":["rows","columns"]}"#;
+        let files = files(block, Version::Two);
+        assert_eq!(files[2], ("0.0".to_owned(), bytes.into()));
+        expect(files[..2].to_vec(), &[(".zarray", two), (".zattrs", attributes)]);
+    }
+
+    #[test]
+    fn an_array_without_elements_has_no_chunk() {
+        let block = Block { dtype: Dtype::Bool, shape: Shape::Vector(0), bytes: VirtualFile::default() };
+        for version in [Version::Two, Version::Three] {
+            let files = files(block.clone(), version);
+            assert!(files.iter().all(|(path, _)| path.contains('z')), "{files:?}");
+            let metadata: Value = serde_json::from_slice(&files[0].1).unwrap();
+            assert_eq!(metadata["shape"], serde_json::json!([0]));
+        }
     }
 }

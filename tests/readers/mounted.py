@@ -1,5 +1,7 @@
 """Files of a mount, and what they should hold. What differs is noted, and the rest goes on."""
 
+import csv
+import io
 import os
 import random
 import stat
@@ -81,10 +83,13 @@ def check_npy(path, wanted):
 
 
 def check_csv(path, wanted):
-    """One row as text reads back to its very bits; of NaN only that it is one."""
+    """One row as text, below a header, reads back to its very bits; of NaN only that it is one."""
     text = read(path).decode()
-    expect(text.endswith("\n") and text.count("\n") == 1, path, "is not one line")
-    cells = text[:-1].split(",")
+    lines = list(csv.reader(io.StringIO(text)))
+    expect(text.endswith("\n") and len(lines) == 2, path, "is not a header and one line")
+    expect(len(lines[0]) == len(lines[1]), path, "the header is not as long as the line")
+    # In front of the numbers the row may have a name.
+    cells = lines[1][-len(wanted):]
     if wanted.dtype.kind != "f":
         # Of bool too: nothing but 0 and 1 stands there.
         return expect([int(cell) for cell in cells] == [int(item) for item in wanted], path, "numbers differ")

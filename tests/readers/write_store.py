@@ -121,6 +121,14 @@ def write_large(folder):
     write_random_sparse(f"{folder}/sparse wide", (60, 50_000), 0.03, ["float32", "uint16", "int32"])
 
 
+def write_chunks(folder):
+    """More than one chunk of a few MiB, and rows that are longer than that."""
+    write_dense(f"{folder}/vector", random_bits("int32", 2_500_001))
+    write_dense(f"{folder}/matrix", random_bits("float32", 4099 * 1031).reshape(4099, 1031))
+    write_dense(f"{folder}/long rows", random_bits("uint8", 2 * 8_500_001).reshape(2, 8_500_001))
+    write_random_sparse(f"{folder}/sparse", (20_011, 130), 0.9, ["float64", "uint8", "int64"])
+
+
 def write_names(folder):
     """Awkward names, of arrays of both kinds and of other files, some levels deep."""
     for i, name in enumerate(NAMES):
@@ -161,6 +169,7 @@ SUBJECTS = [
     write_repeated_indices,
     write_odd_sparse,
     write_large,
+    write_chunks,
     write_names,
     write_clashes,
     write_other_files,

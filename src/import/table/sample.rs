@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn what_stands_before_the_table_is_no_part_of_it() {
-        let cases: [(&str, Option<&str>, u64, u64, Option<&str>, &str); 9] = [
+        type Case = (&'static str, Option<&'static str>, u64, u64, Option<&'static str>, &'static str);
+        let cases: [Case; 9] = [
             ("a,b\n1,2\n", None, 0, 0, None, "a,b\n1,2\n"),
             ("\u{FEFF}a,b\n", None, 0, 0, None, "a,b\n"),
             ("# x,y\n1,2\n# z\n", None, 0, 1, Some(" x,y"), "1,2\n# z\n"),

@@ -96,6 +96,7 @@ impl Generate for RowNumbers {
                 if count == 0 || bounds[0] > element {
                     return Err(self.bounds.fault(row, bounds[0]));
                 }
+                let before = element;
                 for end in &bounds[1..] {
                     let count = end.saturating_sub(element).min(out.len() as u64 / self.width);
                     let bytes = usize::try_from(count * self.width).unwrap_or(usize::MAX);
@@ -104,6 +105,10 @@ impl Generate for RowNumbers {
                     element += count;
                     row += 1;
                     out = rest;
+                }
+                // However many rows without elements follow.
+                if element == before && !out.is_empty() {
+                    row = self.bounds.row_of(element, row)?;
                 }
             }
             Ok(element - first)

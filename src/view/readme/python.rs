@@ -17,11 +17,11 @@ fn others(facts: &Facts) -> String {
         text.push('\n');
     };
     if let Some(table) = facts.table() {
-        let names = if facts.has_names { "index_col=0" } else { "header=None" };
+        let names = if facts.has_row_names { ", index_col=0" } else { "" };
         let (Types::Dense(dtype) | Types::Sparse { data: dtype, .. }) = facts.types;
         // Without it pandas reads a number beside the one that is written, now and then.
         let exact = if dtype.name().starts_with("float") { ", float_precision=\"round_trip\"" } else { "" };
-        add("pandas", format!("table = pandas.read_csv(\"{table}\", {names}{exact})"));
+        add("pandas", format!("table = pandas.read_csv(\"{table}\"{names}{exact})"));
     }
     let file = |format: &str| Some(format!("{whole}.{format}")).filter(|file| facts.has(file));
     if let Some(file) = file("h5ad") {

@@ -23,8 +23,8 @@ fn whole(facts: &Facts) -> String {
         text.push_str(&format!("y <- readRDS(\"{file}\"){note}\n"));
     }
     if let Some(table) = facts.table() {
-        let names = if facts.has_names { "row.names = 1, check.names = FALSE" } else { "header = FALSE" };
-        text.push_str(&format!("table <- read.csv(\"{table}\", {names})\n"));
+        let names = if facts.has_row_names { ", row.names = 1" } else { "" };
+        text.push_str(&format!("table <- read.csv(\"{table}\"{names}, check.names = FALSE)\n"));
     }
     text
 }

@@ -27,7 +27,10 @@ pub(super) fn lines(facts: &Facts) -> String {
 fn tables(facts: &Facts) -> String {
     let mut text = String::new();
     if let Some(table) = facts.table() {
-        text.push_str(&format!("awk -F , '{{ sum += $NF }} END {{ print sum }}' {table}\n"));
+        text.push_str(&match table.strip_suffix(".csv").filter(|_| facts.has(&facts.numbers())) {
+            Some(stem) => format!("awk '{{ sum += $NF }} END {{ print sum }}' {stem}.txt\n"),
+            None => format!("awk -F , 'NR > 1 {{ sum += $NF }} END {{ print sum }}' {table}\n"),
+        });
     }
     let parquet = format!("{}.parquet", facts.whole());
     if facts.has(&parquet) {

@@ -1,0 +1,161 @@
+//! A sparse matrix as formats want it that know no other: of each row the columns rise, and each is there
+//! once. Elements that are stored more than once are summed, as SciPy does.
+//!
+//! All rows are looked at once, by all cores; what is kept of that is where every some thousand elements
+//! start. A row that is out of order is put in order as it is read.
+
+mod order;
+
+use std::sync::Arc;
+
+use crate::dtype::{Dtype, add, encode_integer};
+use crate::error::Result;
+use crate::source::Source;
+use crate::vfile::{Fill, Generate};
+use order::{Block, distinct, lengths, read};
+
+pub(super) use order::{CsrParts, Order};
+
+/// Which of the three arrays.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Which {
+    Data,
+    Indices,
+    /// As uint64.
+    Indptr,
+}
+
+/// The elements of some rows in their order: one of the three arrays.
+pub(super) struct Rising {
+    pub stored: CsrParts,
+    pub order: Arc<Order>,
+    pub which: Which,
+}
+
+impl Rising {
+    /// Gives the elements of a block.
+    fn put_block(&self, block: usize, out: &mut Fill<'_>) -> Result<()> {
+        let ranges = self.stored.ranges(&self.order, block)?;
+        let Block { row, count, is_rising } = self.order.blocks[block];
+        if is_rising {
+            if ranges.iter().map(|(start, end)| end - start).sum::<u64>() != count {
+                return Err(self.stored.changed());
+            }
+            let (source, dtype) = self.source();
+            let item = dtype.itemsize();
+            return ranges
+                .iter()
+                .try_for_each(|(start, end)| out.put_source(source, start * item, (end - start) * item));
+        }
+        let columns = self.stored.columns_of(row, &ranges)?;
+        let data = match self.which {
+            Which::Data => read(&self.stored.data, self.stored.data_dtype, &ranges)?,
+            _ => Vec::new(),
+        };
+        let (mut bytes, mut found, mut at) = (Vec::new(), 0, 0);
+        for length in lengths(&ranges) {
+            found += self.push_row(&columns, &data, at..at + length, &mut bytes);
+            at += length;
+        }
+        if found != count {
+            return Err(self.stored.changed());
+        }
+        out.put(&bytes);
+        Ok(())
+    }
+
+    fn source(&self) -> (&Source, Dtype) {
+        match self.which {
+            Which::Data => (&self.stored.data, self.stored.data_dtype),
+            _ => (&self.stored.indices, self.stored.indices_dtype),
+        }
+    }
+
+    /// Appends the elements of a row, which are those at these places, and returns how many there are.
+    fn push_row(
+        &self,
+        columns: &[u64],
+        data: &[u8],
+        row: std::ops::Range<usize>,
+        bytes: &mut Vec<u8>,
+    ) -> u64 {
+        let mut places: Vec<_> = row.collect();
+        // Of one column in the order in which they are stored.
+        places.sort_by_key(|place| columns[*place]);
+        let dtype = self.source().1;
+        let width = usize::try_from(dtype.itemsize()).unwrap_or(8);
+        let (mut last, mut count) = (None, 0);
+        for place in places {
+            let is_new = last != Some(columns[place]);
+            last = Some(columns[place]);
+            count += u64::from(is_new);
+            match self.which {
+                Which::Data if !is_new => {
+                    let sum = bytes.len() - width;
+                    add(dtype, &mut bytes[sum..], &data[place * width..(place + 1) * width]);
+                }
+                Which::Data => bytes.extend_from_slice(&data[place * width..(place + 1) * width]),
+                _ if is_new => encode_integer(dtype, columns[place], bytes),
+                _ => {}
+            }
+        }
+        count
+    }
+
+    /// Gives where the rows of a block start, and where the last of all ends.
+    fn put_bounds(&self, block: usize, out: &mut Fill<'_>) -> Result<()> {
+        let ranges = self.stored.ranges(&self.order, block)?;
+        let Block { row, count, is_rising } = self.order.blocks[block];
+        let columns = if is_rising { Vec::new() } else { self.stored.columns_of(row, &ranges)? };
+        let before = self.order.before[block];
+        let (mut bytes, mut bound, mut at, mut sorted) = (Vec::new(), before, 0, Vec::new());
+        for length in lengths(&ranges) {
+            bytes.extend_from_slice(&bound.to_le_bytes());
+            bound += match columns.get(at..at + length) {
+                Some(columns) if !is_rising => distinct(columns, &mut sorted),
+                _ => length as u64,
+            };
+            at += length;
+        }
+        if bound != before + count {
+            return Err(self.stored.changed());
+        }
+        if block + 1 == self.order.blocks.len() {
+            bytes.extend_from_slice(&bound.to_le_bytes());
+        }
+        out.put(&bytes);
+        Ok(())
+    }
+}
+
+impl Generate for Rising {
+    fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
+        while !out.is_full() {
+            let wanted = out.wanted();
+            if self.which == Which::Indptr {
+                let block = self.order.block_of_row(wanted / 8);
+                out.seek(self.order.blocks[block].row * 8)?;
+                self.put_bounds(block, out)?;
+            } else {
+                let item = self.source().1.itemsize();
+                let block = self.order.block_of_element(wanted / item);
+                out.seek(self.order.before[block] * item)?;
+                self.put_block(block, out)?;
+            }
+            if out.wanted() == wanted {
+                // What is missing is told by who asked for it.
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn sources(&self) -> Vec<Arc<Source>> {
+        let CsrParts { data, indices, indptr, .. } = &self.stored;
+        let of_data = (self.which == Which::Data).then_some(data);
+        [indices, &indptr.source].into_iter().chain(of_data).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

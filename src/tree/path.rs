@@ -1,0 +1,107 @@
+//! Where a node is in the tree: for people, who know it by its path.
+
+use std::path::{Path, PathBuf};
+
+use super::by_name::BY_NAME;
+use super::folder::{COLUMNS, Folder, ROWS, SLICES, file_name};
+use super::leaf::{Leaf, Node};
+use super::{Content, Ino, RESERVED, Tree};
+use crate::part::{Scope, Thing};
+
+impl Tree {
+    /// The path of a node in the mount, or of what it is in.
+    pub fn path(&self, ino: Ino) -> PathBuf {
+        let Ok(place) = self.place(ino) else { return format!("inode {}", ino.0).into() };
+        match &place.what {
+            Content::Directory(directory) => directory.directory.path.clone(),
+            Content::Plain { path, .. } => path.clone(),
+            Content::Folder { folder, first, .. } => {
+                let leaf = self.leaf(&place, folder, *first, ino);
+                leaf.map_or_else(|_| folder.path(), |leaf| folder.path_of(leaf))
+            }
+            Content::Status | Content::Report(_) => RESERVED.into(),
+        }
+    }
+}
+
+impl Folder {
+    /// The path in the mount of the folder of an array, or of some of its rows as they are counted there.
+    fn path(&self) -> PathBuf {
+        let rows = self.selection.rows();
+        let array = &self.selection.array().path;
+        let stop = rows.row(rows.count() - 1) + 1;
+        match self.is_slice() {
+            true => array.join(SLICES).join(format!("{}:{stop}:{}", rows.start(), rows.step())),
+            false => array.clone(),
+        }
+    }
+
+    fn path_of(&self, leaf: Leaf) -> PathBuf {
+        let scope = match leaf.of {
+            Scope::All => self.path(),
+            Scope::Row(row) => self.path().join(ROWS).join(self.row_name(row)),
+            Scope::Column(column) => self.path().join(COLUMNS).join(self.column_name(column)),
+        };
+        match leaf.node {
+            Node::Folder | Node::Link(_) => scope,
+            Node::Rows => scope.join(ROWS),
+            Node::Columns => scope.join(COLUMNS),
+            Node::Slices => scope.join(SLICES),
+            Node::ByName => scope.join(BY_NAME),
+            Node::NamedRows => scope.join(BY_NAME).join(ROWS),
+            Node::NamedColumns => scope.join(BY_NAME).join(COLUMNS),
+            Node::File(Thing::Array, format) if leaf.of != Scope::All => {
+                with_format(&scope, &file_name(Thing::Array, format))
+            }
+            Node::File(thing, format) | Node::Member(thing, format, _) => {
+                scope.join(file_name(thing, format))
+            }
+        }
+    }
+}
+
+/// A row or column of a dense array in the format of a file name: `rows/17` of `array`, `rows/17.csv` of `array.csv`.
+fn with_format(path: &Path, name: &str) -> PathBuf {
+    let format = name.find('.').map_or("", |dot| &name[dot..]);
+    crate::store::with_suffix(path, format)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_path_leads_back_to_its_node() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::create_dir(path("sub")).unwrap();
+        fs::write(path("sub/x.yaml"), "dtype: uint8\nshape: [12, 3]\nversion: [1, 0]\n").unwrap();
+        fs::write(path("sub/x.array"), [7; 36]).unwrap();
+        fs::write(path("note"), "plain").unwrap();
+        let tree = Tree::open(dir.path()).unwrap();
+        let paths = [
+            "note",
+            "sub",
+            "sub/x",
+            "sub/x/array.npy",
+            "sub/x/meta.yaml",
+            "sub/x/rows",
+            "sub/x/rows/07",
+            "sub/x/rows/07.csv",
+            "sub/x/cols/2",
+            "sub/x/slices",
+            "sub/x/slices/2:5/rows/1",
+        ];
+        for path in paths {
+            let mut ino = Ino::ROOT;
+            for name in path.split('/') {
+                ino = tree.lookup(ino, OsStr::new(name)).unwrap().ino;
+            }
+            assert_eq!(tree.path(ino), Path::new(path));
+        }
+        assert_eq!(tree.path(Ino(7)), Path::new("inode 7"));
+    }
+}

@@ -1,0 +1,78 @@
+//! What formats must hold that know no other order: of each row of a sparse matrix the columns rise, each there
+//! once, and is the sum of what is stored for it.
+
+use std::collections::BTreeMap;
+use std::iter::Peekable;
+
+use super::element::{Element, sum};
+use super::truth::{Numbers, Stored, stored};
+use crate::dtype::Dtype;
+use crate::error::Result;
+use crate::part::{Part, Scope, Selection, Thing};
+
+/// `data`, `indices` and `indptr`, the last two as uint64.
+pub(super) fn rising(selection: &Selection) -> Result<[Numbers<'_>; 3]> {
+    let rows = || Rows::of(selection);
+    let mut count = 0;
+    for row in rows()? {
+        count += row?.len() as u64;
+    }
+    let dtype = selection.array().metadata.dtype();
+    let width = usize::try_from(dtype.itemsize()).unwrap_or(8);
+    let data = rows()?
+        .map(move |row| Ok(row?.values().flat_map(|element| element[..width].to_vec()).collect::<Vec<u8>>()));
+    let indices =
+        rows()?.map(|row| Ok(row?.keys().flat_map(|column| column.to_le_bytes()).collect::<Vec<u8>>()));
+    let mut bound = 0u64;
+    let bounds = rows()?.map(move |row| {
+        bound += row?.len() as u64;
+        Ok(bound.to_le_bytes().to_vec())
+    });
+    let bounds = std::iter::once(Ok(0u64.to_le_bytes().to_vec())).chain(bounds);
+    let numbers = |dtype, count, pieces| Numbers { dtype, shape: vec![count], pieces };
+    Ok([
+        numbers(dtype, count, Box::new(data)),
+        numbers(Dtype::Uint64, count, Box::new(indices)),
+        numbers(Dtype::Uint64, selection.rows().count() + 1, Box::new(bounds)),
+    ])
+}
+
+/// The rows of a sparse matrix one after the other, also those without elements: the number in each column.
+struct Rows<'s> {
+    elements: Peekable<Box<dyn Iterator<Item = Result<Stored>> + 's>>,
+    dtype: Dtype,
+    next: u64,
+    count: u64,
+}
+
+impl<'s> Rows<'s> {
+    fn of(selection: &'s Selection) -> Result<Self> {
+        let (_, elements) = stored(selection, Part { thing: Thing::Matrix, of: Scope::All })?;
+        let (dtype, count) = (selection.array().metadata.dtype(), selection.rows().count());
+        Ok(Self { elements: elements.peekable(), dtype, next: 0, count })
+    }
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<BTreeMap<u64, Element>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next == self.count {
+            return None;
+        }
+        let (row, dtype) = (self.next, self.dtype);
+        self.next += 1;
+        let mut columns = BTreeMap::new();
+        let is_of_row = |element: &Result<Stored>| element.as_ref().map_or(true, |(other, ..)| *other == row);
+        while let Some(element) = self.elements.next_if(is_of_row) {
+            match element {
+                Ok((_, column, value)) => {
+                    let total = columns.get(&column).map_or(value, |before| sum(dtype, *before, value));
+                    columns.insert(column, total);
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        Some(Ok(columns))
+    }
+}

@@ -1,0 +1,93 @@
+//! The numbers of an array in the order of its rows, read from one chunk after the other.
+
+use std::io::{self, Read};
+
+use super::super::npy::expect;
+use super::super::reader::{FileReader, expect_end};
+use super::{Fault, Verified};
+
+/// Opens the chunk of that number.
+type Open<'a> = dyn Fn(u64) -> Result<FileReader<'a>, Fault> + 'a;
+
+/// The numbers of all chunks, without what fills up the last.
+pub(super) struct Chunks<'o, 'a> {
+    open: &'o Open<'a>,
+    current: Option<FileReader<'a>>,
+    /// The number of the chunk that comes next.
+    next: u64,
+    count: u64,
+    /// Bytes of numbers that are left in the current chunk, and in all that come.
+    here: u64,
+    left: u64,
+    chunk_bytes: u64,
+}
+
+impl<'o, 'a> Chunks<'o, 'a> {
+    /// A chunk is whole rows: of 8 MiB at most if it has more than one, and of half of that at least if it is
+    /// not the only one.
+    pub fn new(shape: &[u64], chunk: &[u64], item: u64, open: &'o Open<'a>) -> Result<Self, Fault> {
+        const MOST: u64 = 8 << 20;
+        let wrong = || Fault(format!("chunks of shape {chunk:?} of an array of shape {shape:?}"));
+        let ([rows, across @ ..], [height, width @ ..]) = (shape, chunk) else { return Err(wrong()) };
+        let row_bytes =
+            across.iter().try_fold(item, |bytes, axis| bytes.checked_mul(*axis)).ok_or_else(wrong)?;
+        let chunk_bytes = row_bytes.checked_mul(*height).ok_or_else(wrong)?;
+        let left = row_bytes.checked_mul(*rows).ok_or_else(wrong)?;
+        let is_right = across == width
+            && *height > 0
+            && (chunk_bytes <= MOST || *height == 1)
+            && (chunk_bytes >= MOST / 2 || height >= rows);
+        match is_right {
+            true => {
+                let count = rows.div_ceil(*height);
+                Ok(Self { open, current: None, next: 0, count, here: 0, left, chunk_bytes })
+            }
+            false => Err(wrong()),
+        }
+    }
+
+    fn open_next(&mut self) -> Verified {
+        let file = (self.open)(self.next)?;
+        expect(&format!("bytes of chunk {}", self.next), &file.len(), &self.chunk_bytes)?;
+        self.next += 1;
+        self.here = self.left.min(self.chunk_bytes);
+        self.left -= self.here;
+        self.current = Some(file);
+        Ok(())
+    }
+
+    /// That zeros fill up the chunk, which is at its end else.
+    fn close(&mut self) -> Verified {
+        let Some(mut file) = self.current.take() else { return Ok(()) };
+        let mut filled = (&mut file).take(self.chunk_bytes);
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match filled.read(&mut buffer)? {
+                0 => return expect_end(&mut file),
+                count if buffer[..count].iter().any(|byte| *byte != 0) => {
+                    return Err(Fault(format!("chunk {} is filled up with no zeros", self.next - 1)));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Read for Chunks<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.here == 0 {
+            self.close().map_err(|Fault(why)| io::Error::other(why))?;
+            if self.next == self.count {
+                return Ok(0);
+            }
+            self.open_next().map_err(|Fault(why)| io::Error::other(why))?;
+        }
+        let most = usize::try_from(self.here).unwrap_or(usize::MAX).min(buffer.len());
+        let filled = match &mut self.current {
+            Some(file) => file.read(&mut buffer[..most])?,
+            None => 0,
+        };
+        self.here -= filled as u64;
+        Ok(filled)
+    }
+}

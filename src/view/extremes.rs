@@ -1,0 +1,191 @@
+//! Arrays of the most extreme shapes in every format: what is offered can be made, and read from end to end.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::catalog::StoredArray;
+use crate::part::Thing;
+use crate::store::Store;
+
+/// Where files may have holes of almost any size; else the largest do not fit.
+fn dir() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// The array with this metadata, all of whose elements are zero; none where the disk has no such holes.
+fn load(dir: &TempDir, yaml: &str) -> Option<Arc<StoredArray>> {
+    let path = dir.path().join("x.yaml");
+    fs::write(&path, format!("{{version: [1, 0], {yaml}}}")).unwrap();
+    let keys = crate::format::Keys::parse(&fs::read(&path).unwrap()).unwrap();
+    let metadata = crate::format::Metadata::from_keys(&keys, keys.kind().unwrap()).unwrap();
+    for (suffix, size) in metadata.files() {
+        let file = File::create(dir.path().join(format!("x{suffix}"))).unwrap();
+        if let Err(error) = file.set_len(size) {
+            eprintln!("skipped: a hole of {size} bytes: {error}");
+            return None;
+        }
+        // The last number of `indptr` is nnz.
+        if let (".indptr", crate::format::Metadata::Sparse(meta)) = (suffix, &metadata) {
+            let mut bytes = Vec::new();
+            crate::dtype::encode_integer(meta.indptr_dtype, meta.nnz, &mut bytes);
+            let last = meta.shape[0] * meta.indptr_dtype.itemsize();
+            std::os::unix::fs::FileExt::write_all_at(&file, &bytes, last).unwrap();
+        }
+    }
+    let store = Arc::new(Store::open(dir.path()).unwrap());
+    Some(Arc::new(StoredArray::load(&store, Path::new("x")).unwrap()))
+}
+
+const LARGEST: u64 = i64::MAX as u64;
+
+fn dense() -> Vec<String> {
+    let large = 1u64 << 44;
+    let shapes = [
+        ("uint8", format!("[1, {large}]")),
+        ("uint8", format!("[{large}, 1]")),
+        ("uint8", format!("[{large}]")),
+        ("bool", format!("[3, {large}]")),
+        ("float16", format!("[{}, {}]", 1u64 << 31, 1u64 << 20)),
+        ("float64", format!("[1, {large}]")),
+        ("int64", format!("[{}]", 1u64 << 49)),
+        ("int8", format!("[1, {LARGEST}]")),
+        ("int8", format!("[{LARGEST}, 1]")),
+        ("bool", format!("[{LARGEST}]")),
+        ("float64", format!("[{}, {}]", 1u64 << 31, (1u64 << 29) - 1)),
+        ("int16", format!("[{}, {}]", 1u64 << 32, 1u64 << 24)),
+    ];
+    shapes.into_iter().map(|(dtype, shape)| format!("dtype: {dtype}, shape: {shape}")).collect()
+}
+
+fn sparse() -> Vec<String> {
+    let large = 1u64 << 62;
+    let mut all = Vec::new();
+    for (shape, nnz, bounds) in [
+        (format!("[1, {large}]"), 0, "int8"),
+        (format!("[1, {large}]"), 1, "int8"),
+        (format!("[{large}, 1]"), 0, "int8"),
+        (format!("[{large}, 1]"), 1, "uint8"),
+        (format!("[1, {LARGEST}]"), 1, "int64"),
+        (format!("[{}, 1]", LARGEST - 1), 1, "uint8"),
+        (format!("[{}, {}]", 1u64 << 31, 1u64 << 31), 3, "int32"),
+        (format!("[{}, {}]", 1u64 << 57, 7), 3, "int8"),
+        (format!("[{}, {}]", 7, 1u64 << 57), 3, "int8"),
+        (format!("[{}, {}]", 1u64 << 40, 1u64 << 20), 100, "int8"),
+        (format!("[2, {}]", 1u64 << 44), 1 << 44, "int64"),
+        ("[2, 3]".into(), 1 << 57, "int64"),
+        ("[1, 1]".into(), large, "int64"),
+        ("[1, 1]".into(), 0, "int64"),
+        ("[2, 1]".into(), 0, "uint64"),
+    ] {
+        for data in ["int8", "float64", "float16", "bool"] {
+            let fits = u64::checked_mul(nnz, 8).is_some_and(|bytes| i64::try_from(bytes).is_ok());
+            if fits || matches!(data, "int8" | "bool") {
+                all.push(format!(
+                    "data_dtype: {data}, indices_dtype: int8, indptr_dtype: {bounds}, shape: {shape}, nnz: {nnz}"
+                ));
+            }
+        }
+    }
+    all
+}
+
+fn scopes(selection: &Selection) -> Vec<Scope> {
+    let (rows, columns) = (selection.shape().rows(), selection.shape().columns());
+    let of = [Scope::Row(0), Scope::Row(rows - 1), Scope::Column(0), Scope::Column(columns - 1)];
+    [Scope::All].into_iter().chain(of).collect()
+}
+
+/// Reads the first and the last byte; more at the end could be a checksum of all.
+fn read_ends(what: &str, file: &VirtualFile) {
+    assert!(i64::try_from(file.len()).is_ok(), "{what}");
+    for at in [0, file.len().saturating_sub(1)] {
+        if !file.is_empty() {
+            let mut byte = [0xEE];
+            file.read_exact_at(at, &mut byte).unwrap_or_else(|error| panic!("{what} at {at}: {error}"));
+        }
+    }
+}
+
+/// How many formats of how many parts there are.
+fn read_all(about: &str, selection: &Selection, only_listed: bool) -> usize {
+    let mut count = 0;
+    for thing in Thing::ALL {
+        for part in scopes(selection).into_iter().map(|of| Part { thing, of }) {
+            for (_, view) in offered(selection, part) {
+                if only_listed && !view.is_listed(part) {
+                    continue;
+                }
+                // Columns may stand in any order: for one element of the row all that it stores has to be read.
+                if part.thing == Thing::Dense
+                    && selection.count(Part { thing: Thing::Data, of: Scope::All }) > 1 << 20
+                {
+                    continue;
+                }
+                let what = format!("{about}: {part:?} in {:?}", view.format());
+                if view.is_folder() {
+                    let members =
+                        view.members(selection, part).unwrap_or_else(|error| panic!("{what}: {error}"));
+                    // Of chunks there may be very many.
+                    let count = members.count();
+                    for number in (0..count.min(99)).chain(count.saturating_sub(3)..count) {
+                        let member = members.get(number).unwrap_or_else(|| panic!("{what}: {number}"));
+                        let what = format!("{what}: {}", member.path);
+                        member.file.iter().for_each(|file| read_ends(&what, file));
+                    }
+                } else {
+                    let file = view.file(selection, part).unwrap_or_else(|error| panic!("{what}: {error}"));
+                    read_ends(&what, &file);
+                }
+                count += 1;
+            }
+        }
+    }
+    count
+}
+
+#[test]
+fn what_is_offered_of_extreme_arrays_can_be_made_and_read() {
+    for yaml in dense().into_iter().chain(sparse()) {
+        let dir = dir();
+        let Some(array) = load(&dir, &yaml) else { continue };
+        let selection = Selection::whole(array);
+        let count = read_all(&yaml, &selection, false);
+        assert!(count > 2, "{yaml}: {count}");
+        for slice in [":1", "-1:", "::2", "1:", "::3", ":-1", "::9223372036854775807"] {
+            let Some(slice_of) = selection.slice(slice.as_bytes()) else { continue };
+            // All of `indptr` is read for rows that are apart: of very many that is refused, of many it takes long.
+            let rows = slice_of.rows();
+            if !rows.is_contiguous() && (1 << 20..=1 << 32).contains(&rows.count()) {
+                continue;
+            }
+            // Of some rows it shows only when they are read how many elements they have.
+            read_all(&format!("{yaml} [{slice}]"), &slice_of, true);
+        }
+    }
+}
+
+#[test]
+fn small_arrays_come_in_all_formats() {
+    let (small, large) = (dir(), dir());
+    let yaml = |shape: &str| {
+        format!("data_dtype: int8, indices_dtype: int8, indptr_dtype: int8, shape: {shape}, nnz: 1")
+    };
+    let formats = |array: Arc<StoredArray>, thing| {
+        let selection = Selection::whole(array);
+        let offered = offered(&selection, Part { thing, of: Scope::All });
+        offered.map(|(_, view)| view.format()).collect::<Vec<_>>()
+    };
+    let all = formats(load(&small, &yaml("[2, 3]")).unwrap(), Thing::Matrix);
+    for format in ["npz", "mtx", "csv", "tsv", "h5", "h5ad", "zarr", "arrow", "parquet", "rds", "mat"] {
+        assert!(all.contains(&format), "{format}: {all:?}");
+    }
+    let some = formats(load(&large, &yaml(&format!("[1, {}]", 1u64 << 62))).unwrap(), Thing::Matrix);
+    for format in ["npz", "mtx", "csv", "arrow", "parquet"] {
+        assert!(some.contains(&format), "{format}: {some:?}");
+    }
+    assert!(!some.contains(&"h5ad") && !some.contains(&"zarr"), "{some:?}");
+}

@@ -1,0 +1,66 @@
+//! Version 3: one `zarr.json` for each group and each array.
+
+use serde_json::{Map, Value, json};
+
+use super::node::{Array, Kind, Node};
+use crate::dtype::Dtype;
+use crate::view::members::Layout;
+
+/// The metadata of a node.
+pub(super) fn metadata(node: &Node) -> Vec<(&'static str, Value)> {
+    vec![("zarr.json", of_node(node))]
+}
+
+fn of_node(node: &Node) -> Value {
+    match node {
+        Node::Group(attributes) => {
+            json!({"zarr_format": 3, "node_type": "group", "attributes": attributes})
+        }
+        Node::Array(array) => of_array(array),
+    }
+}
+
+/// The metadata of a group's root repeats that of all that is in it, which saves readers a walk.
+pub(super) fn consolidate(nodes: &[(String, Node)], files: &mut [(String, Value)]) {
+    let inner = nodes.iter().filter(|(path, _)| !path.is_empty());
+    let inner: Map<_, _> = inner.map(|(path, node)| (path.clone(), of_node(node))).collect();
+    if let Some((_, root)) = files.iter_mut().find(|(path, _)| path == "zarr.json" && !inner.is_empty()) {
+        root["consolidated_metadata"] =
+            json!({"kind": "inline", "must_understand": false, "metadata": inner});
+    }
+}
+
+fn of_array(array: &Array) -> Value {
+    let (dtype, fill) = match array.kind {
+        Kind::Number(dtype @ Dtype::Bool) => (dtype.name(), json!(false)),
+        Kind::Number(dtype @ (Dtype::Float16 | Dtype::Float32 | Dtype::Float64)) => {
+            (dtype.name(), json!(0.0))
+        }
+        Kind::Number(dtype) => (dtype.name(), json!(0)),
+        Kind::Text => ("string", json!("")),
+    };
+    let codec = match array.kind {
+        Kind::Number(_) => json!({"name": "bytes", "configuration": {"endian": "little"}}),
+        Kind::Text => json!({"name": "vlen-utf8", "configuration": {}}),
+    };
+    let mut metadata = json!({
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": array.shape,
+        "data_type": dtype,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": array.chunk()}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": fill,
+        "codecs": [codec],
+        "attributes": array.attributes,
+    });
+    if !array.axes.is_empty() {
+        metadata["dimension_names"] = json!(array.axes);
+    }
+    metadata
+}
+
+/// Where the chunks are below the array's folder, and how they are called: `c/0/0`, or `c/0` along one axis.
+pub(super) fn layout(array: &Array) -> (&'static str, Layout) {
+    ("c", if array.shape.len() == 2 { Layout::Folders } else { Layout::Numbers })
+}
