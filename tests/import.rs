@@ -98,7 +98,11 @@ fn what_is_no_array_is_refused_by_name_and_leaves_the_old_one() {
         ("a.mtx", format!("{banner}2 2 1\n0 1 1.5\n").into_bytes(), "line 3: expected a row and a column"),
         ("a.mtx", format!("{banner}2 2 1\n1 1 x\n").into_bytes(), "line 3: expected a number, found \"x\""),
         ("a.mtx", format!("{banner}2 2 1\n1 1 1\n1 2 1\n").into_bytes(), "line 4: expected no more"),
-        ("a.mtx", format!("{banner}2 2 99999999999999999\n1 1 1\n").into_bytes(), "it ends after 1 of 99999999999999999 elements"),
+        (
+            "a.mtx",
+            format!("{banner}2 2 99999999999999999\n1 1 1\n").into_bytes(),
+            "it ends after 1 of 99999999999999999 elements",
+        ),
         ("a.mtx", format!("{banner}0 2 0\n").into_bytes(), "shape"),
         ("a.npy", b"no array".to_vec(), "does not begin"),
         ("a.npy", b"\x93NUMPY\x02\x00\xFF\xFF\xFF\xFF".to_vec(), "a header of 4294967295 bytes"),
