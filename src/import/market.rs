@@ -180,9 +180,10 @@ impl Coordinates<'_> {
     /// Shows each line's row, column and value to `see`.
     fn lines(&self, see: &mut SeeLine<'_>) -> Result<()> {
         let (mut text, banner) = Text::of_elements(self.input)?;
-        for _ in 0..self.count {
+        for before in 0..self.count {
             if !text.next()? {
-                return Err(text.fault(&format!("{} elements, as the sizes say", self.count)));
+                let why = format!("it ends after {before} of {} elements: was it cut?", self.count);
+                return Err(self.input.refused(why));
             }
             let mut words = words(&text.line);
             let place = [words.next().and_then(integer), words.next().and_then(integer)];

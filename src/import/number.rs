@@ -107,9 +107,19 @@ impl Numerals<'_> {
             Value::Word(is_true) => (if is_true { "1" } else { "0" }).into(),
             _ => self.with_point(text).ok_or(Unfit::Text)?,
         };
-        match dtype {
-            Dtype::Float16 | Dtype::Float32 | Dtype::Float64 => self.float(dtype, &plain),
-            _ if value == Value::Missing => Err(Unfit::Missing),
+        match (dtype, value) {
+            // What is read already.
+            (Dtype::Float64, Value::Integer(is_negative, sum)) if sum <= 1 << 53 => {
+                #[allow(clippy::cast_precision_loss)]
+                let number = sum as f64;
+                Ok((if is_negative { -number } else { number }).to_le_bytes())
+            }
+            (Dtype::Float64, Value::Decimal(number)) => {
+                let is_kept = self.is_lossy || is_kept(&plain, number, || number.abs().to_string());
+                if is_kept { Ok(number.to_le_bytes()) } else { Err(Unfit::Changed(number)) }
+            }
+            (Dtype::Float16 | Dtype::Float32 | Dtype::Float64, _) => self.float(dtype, &plain),
+            (_, Value::Missing) => Err(Unfit::Missing),
             _ => self.whole(dtype, value, &plain),
         }
     }
@@ -198,22 +208,34 @@ impl Unfit {
 
 /// Whether a float is what the text says, or the nearest to a fraction.
 fn is_kept(text: &str, number: f64, digits: impl Fn() -> String) -> bool {
-    let unsigned = text.trim_start_matches(['+', '-']);
-    let says_number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.');
-    if !says_number {
+    let unsigned = text.as_bytes();
+    let unsigned = if let [b'+' | b'-', rest @ ..] = unsigned { rest } else { unsigned };
+    let (mut whole, mut is_fraction, mut is_whole, mut is_zero) = (0, false, true, true);
+    for byte in unsigned {
+        match byte {
+            b'0'..=b'9' => {
+                is_zero &= *byte == b'0';
+                whole += usize::from(!is_fraction);
+                is_whole &= !is_fraction || *byte == b'0';
+            }
+            b'.' => is_fraction = true,
+            b'e' | b'E' => {
+                is_whole = false;
+                break;
+            }
+            // An infinity, or none.
+            _ => return true,
+        }
+    }
+    if number.is_infinite() || number == 0.0 {
+        return is_zero && number == 0.0;
+    }
+    // Every float has all integers of three digits.
+    if !is_whole || whole <= 3 {
         return true;
     }
-    let mantissa = unsigned.split(['e', 'E']).next().unwrap_or_default();
-    if number.is_infinite() || (number == 0.0 && mantissa.bytes().any(|byte| (b'1'..=b'9').contains(&byte))) {
-        return false;
-    }
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let is_whole = mantissa.len() == unsigned.len() && fraction.bytes().all(|byte| byte == b'0');
+    let whole = String::from_utf8_lossy(&unsigned[..whole]);
     let whole = whole.trim_start_matches('0');
-    // Integers that any type of three digits has are not worth a look.
-    if !is_whole || whole.len() <= 3 {
-        return true;
-    }
     // What a program wrote with the fewest digits that tell the number from others is that number.
     format!("{:.0}", number.abs()) == whole || digits() == whole
 }

@@ -45,7 +45,7 @@ fn what_is_no_matrix_is_refused_by_its_line() {
     let cases = [
         ("array real symmetric", "2 3\n1\n2\n3\n", "line 3: expected as many rows as columns"),
         ("coordinate real symmetric", "2 3 1\n2 1 1\n", "line 3: expected as many rows as columns"),
-        ("array real general", "2 2\n1\n2\n3\n", "line 7: expected as many values as the sizes say"),
+        ("array real general", "2 2\n1\n2\n3\n", "it ends after 3 values, before the last: was it cut?"),
         (
             "array real general",
             "2 2\n1\n2\n3\n4\n5\n",

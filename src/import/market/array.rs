@@ -22,7 +22,7 @@ pub(super) fn found<'f>(
     let metadata = dense(&input.path, dtype, &shape)?;
     let fill: Fill<'f> = Box::new(move |to| {
         let (text, _) = Text::of_elements(input)?;
-        let mut values = Values { text, dtype, numerals };
+        let mut values = Values { input, text, count: 0, dtype, numerals };
         match symmetry {
             Symmetry::General => {
                 let header = Header::in_columns(dtype, shape);
@@ -37,7 +37,10 @@ pub(super) fn found<'f>(
 
 /// The values of the file.
 struct Values<'f> {
+    input: &'f Input<'f>,
     text: Text<'f>,
+    /// How many were read.
+    count: u64,
     dtype: Dtype,
     numerals: Numerals<'static>,
 }
@@ -49,10 +52,12 @@ impl Values<'_> {
 
     /// Moves to the next one.
     fn step(&mut self) -> Result<()> {
-        match self.text.next()? {
-            true => Ok(()),
-            false => Err(self.text.fault("as many values as the sizes say")),
+        if !self.text.next()? {
+            let why = format!("it ends after {} values, before the last: was it cut?", self.count);
+            return Err(self.input.refused(why));
         }
+        self.count += 1;
+        Ok(())
     }
 
     /// The one it stands at.

@@ -39,6 +39,15 @@ impl Delimiter {
         }
     }
 
+    /// Bytes up to the end of the cell.
+    fn find(self, text: &[u8]) -> usize {
+        let end = match self {
+            Self::Byte(delimiter) => memchr::memchr(delimiter, text),
+            Self::Blanks => memchr::memchr2(b' ', b'\t', text),
+        };
+        end.unwrap_or(text.len())
+    }
+
     /// What is around a cell and means nothing.
     fn is_padding(self, byte: u8) -> bool {
         is_blank(byte) && self != Self::Byte(byte)
@@ -109,7 +118,7 @@ impl<'r> Iterator for Cells<'r> {
         let (cell, length) = match rest {
             [b'"', quoted @ ..] => quoted_cell(quoted, delimiter),
             _ => {
-                let length = rest.iter().position(|byte| delimiter.is(*byte)).unwrap_or(rest.len());
+                let length = delimiter.find(rest);
                 (Cell { text: trimmed(&rest[..length], delimiter).into(), is_quoted: false }, length)
             }
         };
@@ -150,7 +159,7 @@ fn quoted_cell(quoted: &[u8], delimiter: Delimiter) -> (Cell<'_>, usize) {
         }
     }
     let after = quoted.get(at..).unwrap_or_default();
-    let length = after.iter().position(|byte| delimiter.is(*byte)).unwrap_or(after.len());
+    let length = delimiter.find(after);
     append(&mut text, trimmed(&after[..length], delimiter));
     (Cell { text, is_quoted: true }, (at + length + 1).min(quoted.len() + 1))
 }
