@@ -156,7 +156,7 @@ fn a_server_that_has_no_room_to_start_says_so_in_a_line() {
                 .unwrap();
             let said = String::from_utf8_lossy(&output.stderr);
             if output.status.success() {
-                assert_eq!(fs::read(tree.path().join("x/array.npy")).unwrap().len(), 5096, "{kibibytes}");
+                assert_eq!(fs::read(tree.path().join("x/array.npy")).unwrap().len(), 1128, "{kibibytes}");
                 assert!(fs::read(tree.path().join("x/cols/03.csv")).unwrap().len() > 50, "{kibibytes}");
                 assert!(run(["unmount".as_ref(), tree.path().as_os_str()]).status.success());
                 mounted += 1;

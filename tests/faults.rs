@@ -216,7 +216,7 @@ fn a_source_truncated_while_it_is_read_gives_right_bytes_or_an_error() {
     for i in 0..50u64 {
         // Every other reader reads what is computed, and not the mapped bytes.
         let (view, header, first) =
-            [("array", 0, 0), ("array.npy", 4096, 0), ("slices/1::1/array", 0, 512)][i as usize % 3];
+            [("array", 0, 0), ("array.npy", 128, 0), ("slices/1::1/array", 0, 512)][i as usize % 3];
         let file = File::open(mount.join(format!("m{i:02}/{view}"))).unwrap();
         let (progress, expected) = (Arc::new(AtomicU64::new(0)), Arc::clone(&pattern));
         let seen = Arc::clone(&progress);

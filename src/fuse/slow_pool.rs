@@ -162,6 +162,8 @@ struct Queues {
     threads: usize,
     /// Threads that wait for something to do.
     idle: usize,
+    /// Threads that were started and have not begun yet.
+    starting: usize,
 }
 
 impl SlowPool {
@@ -220,6 +222,7 @@ impl Shared {
         let is_missing = queues.threads < SlowPool::MOST && queues.needs_more_threads(self.most_for_one);
         if is_missing {
             queues.threads += 1;
+            queues.starting += 1;
         }
         drop(queues);
         if is_missing {
@@ -236,6 +239,7 @@ impl Shared {
             log::warn!("no thread for what takes long: {error}");
             let mut queues = self.lock();
             queues.threads -= 1;
+            queues.starting -= 1;
             let is_alone = queues.threads == 0;
             drop(queues);
             if is_alone {
@@ -247,6 +251,7 @@ impl Shared {
 
     /// Does jobs until there are none for a while, or the pool is closed.
     fn work(self: &Arc<Self>) {
+        self.lock().starting -= 1;
         loop {
             if self.is_closed.load(Ordering::Relaxed) || !(self.do_next() || self.wait_for_more()) {
                 break;
@@ -309,7 +314,8 @@ impl Queues {
 
     /// Whether more can be done at once than there are threads that wait for it.
     fn needs_more_threads(&self, most: usize) -> bool {
-        let mut idle = self.idle;
+        // Those that come will look for something to do first.
+        let mut idle = self.idle + self.starting;
         self.turns.iter().any(|key| {
             let free = most.saturating_sub(self.running.get(key).copied().unwrap_or(0));
             let jobs = self.waiting.get(key).map_or(0, VecDeque::len).min(free);

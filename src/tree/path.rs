@@ -31,6 +31,7 @@ impl Folder {
         let array = &self.selection.array().path;
         let stop = rows.row(rows.count() - 1) + 1;
         match self.is_slice() {
+            true if rows.is_contiguous() => array.join(SLICES).join(format!("{}:{stop}", rows.start())),
             true => array.join(SLICES).join(format!("{}:{stop}:{}", rows.start(), rows.step())),
             false => array.clone(),
         }
