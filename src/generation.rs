@@ -44,6 +44,31 @@ pub struct Generation {
     quiet_since: AtomicU64,
     /// Who hears of openings, if somebody does.
     listener: OnceLock<Weak<dyn Listener>>,
+    past: Arc<Past>,
+}
+
+/// The numbers of files that were written while they were in use, and are not in use any more: the kernel may know
+/// what was shown of them then, so none of them comes again.
+#[derive(Debug, Default)]
+struct Past(Mutex<HashMap<FileId, u64>>);
+
+impl Past {
+    /// Files that are kept.
+    const MOST: usize = 1 << 14;
+
+    fn number(&self, id: FileId) -> u64 {
+        lock(&self.0).get(&id).copied().unwrap_or(0)
+    }
+
+    fn keep(&self, id: FileId, number: u64) {
+        let mut numbers = lock(&self.0);
+        if numbers.len() >= Self::MOST
+            && let Some(other) = numbers.keys().next().copied()
+        {
+            numbers.remove(&other);
+        }
+        numbers.insert(id, number);
+    }
 }
 
 impl fmt::Debug for Generation {
@@ -54,6 +79,10 @@ impl fmt::Debug for Generation {
 
 impl Drop for Generation {
     fn drop(&mut self) {
+        let number = self.number();
+        if number > 0 {
+            self.past.keep(self.id, number.next_multiple_of(2));
+        }
         if let Some(listener) = self.listener.get().and_then(Weak::upgrade) {
             listener.leave(self.id);
         }
@@ -66,9 +95,10 @@ pub const fn is_written(number: u64) -> bool {
 }
 
 impl Generation {
-    fn new(id: FileId) -> Self {
-        let (number, opens, quiet_since) = Default::default();
-        Self { id, number, file: Mutex::new(Weak::new()), opens, quiet_since, listener: OnceLock::new() }
+    fn new(id: FileId, past: &Arc<Past>) -> Self {
+        let (number, past) = (past.number(id).into(), Arc::clone(past));
+        let (file, opens, quiet_since) = (Mutex::new(Weak::new()), AtomicU64::new(0), AtomicU64::new(0));
+        Self { id, number, file, opens, quiet_since, listener: OnceLock::new(), past }
     }
 
     /// The number as it was last seen; nothing is looked at.
@@ -148,6 +178,7 @@ fn has_writer(file: &File) -> Option<bool> {
 pub struct Generations {
     known: Mutex<HashMap<FileId, Weak<Generation>>>,
     listener: OnceLock<Weak<dyn Listener>>,
+    past: Arc<Past>,
 }
 
 impl fmt::Debug for Generations {
@@ -162,9 +193,14 @@ impl Generations {
         lock(&self.known).get(&id).and_then(Weak::upgrade)
     }
 
-    /// The number of a file as it is now; zero of one that is not in use.
+    /// The number of a file as it was last seen; zero of one that was never seen to be written.
+    pub fn number(&self, id: FileId) -> u64 {
+        self.get(id).map_or_else(|| self.past.number(id), |generation| generation.number())
+    }
+
+    /// The number of a file as it is now; as it was last seen, if it is not in use.
     pub fn look(&self, id: FileId) -> u64 {
-        let Some(generation) = self.get(id) else { return 0 };
+        let Some(generation) = self.get(id) else { return self.past.number(id) };
         self.watch(&generation, Generation::look)
     }
 
@@ -249,7 +285,7 @@ impl Generations {
         if known.len() == known.capacity() {
             known.retain(|_, generation| generation.strong_count() > 0);
         }
-        let generation = Arc::new(Generation::new(id));
+        let generation = Arc::new(Generation::new(id, &self.past));
         known.insert(id, Arc::downgrade(&generation));
         generation
     }
@@ -335,6 +371,8 @@ mod tests {
         assert_eq!(generation.number(), 6);
         drop((file, generation));
         assert!(generations.get(id).is_none());
-        assert_eq!((generations.look(id), listener.left.load(Ordering::Relaxed)), (0, 1));
+        assert_eq!(listener.left.load(Ordering::Relaxed), 1);
+        assert_eq!(generations.look(id), 6, "no number comes again");
+        assert_eq!(opened(&generations, &path).2.number(), 6);
     }
 }

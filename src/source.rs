@@ -199,11 +199,9 @@ impl Source {
 
     /// The generation of the file as it was last seen; nothing is looked at.
     pub fn generation(&self) -> u64 {
-        let found = self.stat.identity.generation;
         match self.held.generation.get() {
             Some(generation) => generation.number(),
-            // By another who has found it.
-            None => self.store.generations().get(self.id()).map_or(found, |generation| generation.number()),
+            None => self.store.generations().number(self.id()),
         }
     }
 
