@@ -219,7 +219,8 @@ fn eight_readers_seek_in_a_listing_of_a_million_rows() {
 
 /// Files below a folder, but of numbered folders only the first.
 fn listed_files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
-    let is_numbered = ["rows", "cols", "slices"].iter().any(|name| folder.ends_with(name));
+    // Chunks are numbered too.
+    let is_numbered = ["rows", "cols", "slices", "c"].iter().any(|name| folder.ends_with(name));
     let names = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     for name in names.take(if is_numbered { 1 } else { usize::MAX }) {
         let path = name.unwrap().path();

@@ -330,7 +330,8 @@ impl Folder {
                 self.members(thing, format).map(Box::new).map(Listed::Members)
             }
             Node::NamedRows | Node::NamedColumns => {
-                self.names_in(folder)?.map(Listed::Names).ok_or_else(|| self.not_found())
+                // Names that turned out not to fit are none.
+                Ok(self.names_in(folder)?.map_or(Listed::Known, Listed::Names))
             }
             _ => Ok(Listed::Known),
         }
