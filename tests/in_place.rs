@@ -139,7 +139,7 @@ fn a_generation_has_numbers_of_its_own() {
         writer.fill(5);
         wait_for(&row, 5);
         // Until the server has heard of the writer: its first change shows by the file's times before that.
-        std::thread::sleep(Duration::from_millis(500));
+        std::thread::sleep(Duration::from_millis(1500));
         let written = number();
         writer.fill(6);
         wait_for(&row, 6);

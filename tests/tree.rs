@@ -605,6 +605,10 @@ fn inode_numbers_are_the_same_at_every_mount_and_in_every_listing() {
     let numbers = mounts.each_ref().map(|mount| {
         let mut numbers = vec![(PathBuf::new(), fs::metadata(mount.path()).unwrap().ino())];
         walk(mount.path(), &mut |entry, meta| {
+            // Each text of a report has a number of its own.
+            if entry.path().starts_with(mount.join(".arrayfs")) {
+                return;
+            }
             assert_eq!(entry.ino(), meta.ino(), "{}", entry.path().display());
             numbers.push((entry.path().strip_prefix(mount.path()).unwrap().to_owned(), meta.ino()));
         });
@@ -708,7 +712,7 @@ fn a_hundred_gigabytes_are_shown_without_being_read() {
     let header = (0..columns).map(|j| format!("c{j},").len() as u64).sum::<u64>();
     let views = [
         ("array", size),
-        ("array.npy", 4096 + size),
+        ("array.npy", 128 + size),
         ("array.h5", 8192 + size),
         ("rows/999999", columns * 4),
         ("rows/999999.npy", 128 + columns * 4),
@@ -716,7 +720,7 @@ fn a_hundred_gigabytes_are_shown_without_being_read() {
         ("cols/0.npy", 128 + rows * 4),
         ("slices/1:/array", size - columns * 4),
         ("slices/::2/array", size / 2),
-        ("slices/::2/array.npy", 4096 + size / 2),
+        ("slices/::2/array.npy", 128 + size / 2),
         ("slices/999999:/rows/0", columns * 4),
         // Beyond what is written short: no number is looked at.
         ("array.csv", header + rows * columns * 16),
