@@ -81,7 +81,7 @@ impl Drop for Generation {
     fn drop(&mut self) {
         let number = self.number();
         if number > 0 {
-            self.past.keep(self.id, number.next_multiple_of(2));
+            self.past.keep(self.id, number);
         }
         if let Some(listener) = self.listener.get().and_then(Weak::upgrade) {
             listener.leave(self.id);

@@ -737,7 +737,7 @@ fn a_hundred_gigabytes_are_shown_without_being_read() {
     let npy = File::open(mount.join("huge/array.npy")).unwrap();
     let h5 = File::open(mount.join("huge/array.h5")).unwrap();
     for at in marks {
-        for (file, start) in [(&array, 0), (&npy, 4096), (&h5, 8192)] {
+        for (file, start) in [(&array, 0), (&npy, 128), (&h5, 8192)] {
             let mut bytes = [0; 4];
             file.read_exact_at(&mut bytes, start + at).unwrap();
             assert_eq!(&bytes, b"mark", "at {at}");
