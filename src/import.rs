@@ -5,7 +5,7 @@
 //! unless that is asked for, and no row and no column is left out without a word.
 //!
 //! Dense arrays need little memory, whatever their size; a matrix that is not stored in rows (CSC, COO, `.mtx`) or
-//! not in order is sorted in memory, see [`sparse`]. What a file says of its own size is believed only as far as its
+//! not in order is sorted in memory, see `sparse`. What a file says of its own size is believed only as far as its
 //! bytes go.
 
 mod input;
