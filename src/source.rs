@@ -11,6 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use rustix::fs::SeekFrom;
@@ -27,6 +28,9 @@ use crate::task;
 /// waits for them: each of the first may be a read of its own from a disk.
 const GATHERED: usize = 256;
 const PIECE: usize = 4 << 20;
+
+/// Milliseconds that are waited after each time that a file was read and changed meanwhile: who writes now and then is waited for.
+const PAUSES: [u64; 7] = [0, 0, 1, 2, 4, 8, 16];
 
 /// A run of bytes of a file of the store.
 #[derive(Clone, Copy, Debug)]
@@ -312,7 +316,7 @@ impl Source {
     /// Refuses when the file no longer reaches to `end`.
     fn check_reaches(&self, file: &File, end: u64) -> Result<Identity> {
         let meta = file.metadata().map_err(|e| Error::io(&self.name, "look at", e))?;
-        let now = Stat::of(&meta).identity.at(self.stat.identity.generation);
+        let now = Stat::of(&meta).identity;
         let found = now.size;
         // Any loss counts: of what is left nobody knows which version it belongs to.
         if found < self.len() || found < end {
@@ -392,18 +396,17 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// [`Error::Truncated`] when the file does not reach so far any more.
+    /// [`Error::Truncated`] when the file has shrunk, [`Error::Stale`] when it does not stop changing.
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         task::check()?;
         let opened = self.opened_to_read()?;
-        match opened.file.read_exact_at(buffer, offset) {
-            Ok(()) => Ok(()),
+        self.steadily(&opened.file, || match opened.file.read_exact_at(buffer, offset) {
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 self.check_reaches(&opened.file, offset.saturating_add(buffer.len() as u64))?;
                 Err(Error::io(&self.name, "read", error))
             }
-            Err(error) => Err(Error::io(&self.name, "read", error)),
-        }
+            result => result.map_err(|error| Error::io(&self.name, "read", error)),
+        })
     }
 
     /// Fills `out` with elements, the first at `offset` and each `stride` bytes after the one before;
@@ -411,7 +414,7 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// [`Error::Truncated`] when the file has shrunk.
+    /// As [`read_exact_at`](Self::read_exact_at).
     pub fn gather<T: bytemuck::Pod>(&self, offset: u64, stride: u64, out: &mut [T]) -> Result<bool> {
         let opened = self.opened_to_read()?;
         let Some(map) = opened.guarded.get_or_init(|| GuardedMap::new(&opened.file)) else {
@@ -420,20 +423,39 @@ impl Source {
         let (Ok(offset), Ok(stride)) = (usize::try_from(offset), usize::try_from(stride)) else {
             return Ok(false);
         };
-        let mut is_whole = true;
-        for (i, piece) in out.chunks_mut(GATHERED).enumerate() {
-            task::check()?;
-            let skipped = (i * GATHERED).checked_mul(stride);
-            let at = skipped.and_then(|skipped| offset.checked_add(skipped));
-            is_whole = at.is_some_and(|at| map.gather(at, stride, piece));
-            if !is_whole {
-                break;
+        self.steadily(&opened.file, || {
+            for (i, piece) in out.chunks_mut(GATHERED).enumerate() {
+                task::check()?;
+                let skipped = (i * GATHERED).checked_mul(stride);
+                let at = skipped.and_then(|skipped| offset.checked_add(skipped));
+                if !at.is_some_and(|at| map.gather(at, stride, piece)) {
+                    return Ok(false);
+                }
             }
+            Ok(true)
+        })
+    }
+
+    /// What `read` gives while the file did not change, neither before nor after.
+    ///
+    /// What is cut off the last page reads as zeros, through a map and by reading alike, without any sign; and when
+    /// the size is looked at afterwards, all may be there again. A time tells.
+    fn steadily<T>(&self, file: &File, mut read: impl FnMut() -> Result<T>) -> Result<T> {
+        let mut before = match self.is_settled() {
+            true => self.stat.identity.modified,
+            false => self.check_reaches(file, self.len())?.modified,
+        };
+        for pause in PAUSES {
+            let result = read()?;
+            let now = self.check_reaches(file, self.len())?.modified;
+            if now == before {
+                return Ok(result);
+            }
+            before = now;
+            task::begin_long()?;
+            std::thread::sleep(Duration::from_millis(pause));
         }
-        // Afterwards, for what is cut off the last page reads as zeros, and no signal tells.
-        let now = self.check_reaches(&opened.file, self.len())?;
-        // It may have been cut off, and all be there again by now: then a time tells, and reading is right.
-        Ok(is_whole && now == self.stat.identity)
+        Err(Error::Stale { path: self.name.clone() })
     }
 
     /// The whole file, when it has at most `limit` bytes.
@@ -448,10 +470,14 @@ impl Source {
         if identity != self.stat.identity {
             return Err(Error::Stale { path: self.name.clone() });
         }
-        for (i, piece) in (0..).zip(bytes.chunks_mut(PIECE)) {
-            task::check()?;
-            file.read_exact_at(piece, i * PIECE as u64).map_err(|e| Error::io(&self.name, "read", e))?;
-        }
+        self.steadily(&file, || {
+            for (i, piece) in (0..).zip(bytes.chunks_mut(PIECE)) {
+                task::check()?;
+                let read = file.read_exact_at(piece, i * PIECE as u64);
+                read.map_err(|error| Error::io(&self.name, "read", error))?;
+            }
+            Ok(())
+        })?;
         Ok(bytes)
     }
 }
