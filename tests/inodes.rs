@@ -66,8 +66,6 @@ fn each_node_has_a_number_of_its_own_that_a_double_holds() {
             match entry.as_str() {
                 // Whose rows or columns nobody lists to the end.
                 "tall" | "wide" | "both" => {}
-                // Each text of a report has a number of its own.
-                ".arrayfs" => {}
                 _ => numbers(&mount.join(&entry), &mut found),
             }
         }

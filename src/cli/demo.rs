@@ -1,6 +1,5 @@
 //! `arrayfs demo`: the newcomer's first minute.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -196,7 +195,7 @@ fn print_folder(out: &mut impl Write, tree: &Tree, folder: Ino, depth: usize) ->
         let names: Vec<_> = files.iter().map(|(name, _)| name.to_string_lossy()).collect();
         writeln!(out, "{indent}{}", names.join("  "))?;
     }
-    for (name, _) in folders.iter().filter(|(name, _)| name != OsStr::new(".arrayfs")) {
+    for (name, _) in folders {
         writeln!(out, "{indent}{}/", name.to_string_lossy())?;
         let child = tree.lookup(folder, name).context("a listed name resolves")?;
         if depth < 3 {

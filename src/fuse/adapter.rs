@@ -192,8 +192,9 @@ impl Filesystem for ArrayFs {
         guarded("forget", || self.serving.tree.forget(ino(number), lookups));
     }
 
-    fn getattr(&self, request: &Request, number: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        let request = asked(request, "look at", number);
+    fn getattr(&self, request: &Request, number: INodeNo, handle: Option<FileHandle>, reply: ReplyAttr) {
+        // With a handle the kernel asks for a read, which begins with this.
+        let request = asked(request, if handle.is_some() { READ } else { "look at" }, number);
         let work = move |serving: &Serving| serving.tree.attr(request.node);
         self.serve(request, reply, work, Serving::answer_getattr);
     }

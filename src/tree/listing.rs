@@ -10,7 +10,7 @@ use super::folder::{Folder, Listed};
 use super::leaf::Leaf;
 use super::numbers::Key;
 use super::status::Report;
-use super::{INNER, Ino, NodeKind, RESERVED, STATUS, Tree, report_key, trim};
+use super::{INNER, Ino, NodeKind, RESERVED, STATUS, Tree, report_key, shut, trim};
 use crate::catalog::Names;
 use crate::error::{Error, Result};
 use crate::task;
@@ -37,7 +37,6 @@ enum Children {
         tree: Tree,
         directory: Arc<StoreDirectory>,
         names: ListedNames,
-        is_root: bool,
     },
     Folder {
         tree: Tree,
@@ -72,17 +71,13 @@ impl Tree {
     pub fn list(&self, ino: Ino) -> Result<Listing> {
         let place = self.place(ino)?;
         match &place.what {
-            // To fail would hide the way to where the reason is.
-            Content::Directory(_) if ino == Ino::ROOT && self.store().is_shut() => {
-                let children = Children::Known(vec![(RESERVED.into(), Ino(STATUS), NodeKind::Folder)]);
-                Ok(Listing { is_lasting: false, children })
-            }
+            Content::Directory(_) if ino == Ino::ROOT && self.store().is_shut() => Err(shut("list")),
             Content::Directory(directory) => {
                 // The system is asked for the names.
                 task::begin_long()?;
                 let names = ListedNames(Some(directory.list(self.store())?));
-                let (tree, directory, is_root) = (self.clone(), Arc::clone(directory), ino == Ino::ROOT);
-                let children = Children::Directory { tree, directory, names, is_root };
+                let (tree, directory) = (self.clone(), Arc::clone(directory));
+                let children = Children::Directory { tree, directory, names };
                 Ok(Listing { is_lasting: false, children })
             }
             Content::Plain { path, .. } => Err(Error::not_found(path)),
@@ -141,15 +136,12 @@ impl Listing {
                     }
                 }
             }
-            Children::Directory { tree, directory, names: ListedNames(names), is_root } => {
-                if first == 0 && *is_root && !visit(0, OsStr::new(RESERVED), Ino(STATUS), NodeKind::Folder) {
-                    return;
-                }
+            Children::Directory { tree, directory, names: ListedNames(names) } => {
                 let Some(names) = names else { return };
-                for (place, shown) in names.shown_from(first.saturating_sub(1)) {
+                for (place, shown) in names.shown_from(first) {
                     let Some(found) = directory.look(tree.store(), names, &shown) else { continue };
                     let (ino, kind) = tree.listed(&directory.directory.join(&shown.name), &found);
-                    if !visit(place + 1, &shown.name, ino, kind) {
+                    if !visit(place, &shown.name, ino, kind) {
                         return;
                     }
                 }
