@@ -197,7 +197,7 @@ fn print_folder(out: &mut impl Write, tree: &Tree, folder: Ino, depth: usize) ->
     }
     for (name, _) in folders {
         writeln!(out, "{indent}{}/", name.to_string_lossy())?;
-        let child = tree.lookup(folder, name).context("a listed name resolves")?;
+        let child = tree.lookup(folder, &name).context("a listed name resolves")?;
         if depth < 3 {
             print_folder(out, tree, child.ino, depth + 1)?;
         }

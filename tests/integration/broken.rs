@@ -1,15 +1,11 @@
 //! Stores in which something is wrong: it is left out and named, and its neighbours read on.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::type_complexity)]
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
-
-mod common;
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use common::{Mount, Sparse, run, wait_until, within, write_dense, write_files};
+use crate::common::{Mount, Sparse, run, wait_until, within, write_dense, write_files};
 use nix::sys::stat::Mode;
 use tempfile::tempdir;
 
@@ -209,7 +205,7 @@ fn what_is_no_regular_file_is_left_out_and_named_and_never_waited_for() {
             write_files(&path("device"), DENSE, &[]);
             broken.push("device".to_owned());
         }
-        Err(errno) => common::say_skipped(&format!("no device can be made here ({errno})")),
+        Err(errno) => crate::common::say_skipped(&format!("no device can be made here ({errno})")),
     }
     // One that belongs to no array is left out and named under its own name.
     fifo("pipe");
@@ -502,7 +498,7 @@ fn a_folder_that_cannot_be_made_fails_to_list_until_it_can() {
                 let listed = fs::read_dir(&path).map(Iterator::count).map_err(|e| e.raw_os_error());
                 assert_eq!(listed, Err(Some(libc::EIO)), "{folder}");
                 let (is_done, to) = copy(&path);
-                assert!(!is_done, "{folder}: copied {:?}", common::names(to.path()));
+                assert!(!is_done, "{folder}: copied {:?}", crate::common::names(to.path()));
             }
             for member in ["zarr.json", "X", "matrix.mtx.gz", "no-such-name"] {
                 let found = fs::metadata(path.join(member)).map(|_| ()).map_err(|e| e.raw_os_error());
@@ -519,7 +515,7 @@ fn a_folder_that_cannot_be_made_fails_to_list_until_it_can() {
             let (is_done, to) = copy(&mount.join(folder));
             assert!(is_done, "{folder}");
             let name = Path::new(folder).file_name().unwrap();
-            assert_eq!(common::names(&to.path().join(name)), mount.list(folder), "{folder}");
+            assert_eq!(crate::common::names(&to.path().join(name)), mount.list(folder), "{folder}");
         }
         assert_eq!(mount.faults().len(), 0);
     }

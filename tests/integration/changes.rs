@@ -1,14 +1,11 @@
 //! Changes of directories: linked, moved and made anew, and more of them at once than the system tells of.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{Mount, wait_until, write_dense};
+use crate::common::{Mount, wait_until, write_dense};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::tempdir;

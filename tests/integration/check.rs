@@ -1,8 +1,4 @@
 //! `arrayfs check` as a process: what it says of real files, in which order, and how it ends.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
-
-mod common;
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
@@ -10,7 +6,9 @@ use std::path::Path;
 use std::process::{Child, Output, Stdio};
 use std::time::Duration;
 
-use common::{Sparse, arrayfs, run, say_skipped, wait_until, within, write_dense, write_files, write_hole};
+use crate::common::{
+    Sparse, arrayfs, run, say_skipped, wait_until, within, write_dense, write_files, write_hole,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::tempdir;
@@ -268,7 +266,7 @@ fn one_array_is_verified_by_several_threads() {
         let io = fs::read_to_string(format!("{tasks}/{task}/io")).unwrap_or_default();
         io.lines().find_map(|line| line.strip_prefix("rchar: ")?.parse::<u64>().ok()).unwrap_or(0)
     };
-    let names = common::names(Path::new(&tasks));
+    let names = crate::common::names(Path::new(&tasks));
     wait_until("two threads read", || names.iter().filter(|task| read(task) > 100 << 20).count() >= 2);
     kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
     wait(child);

@@ -1,8 +1,4 @@
 //! The command line as a process: exit codes, what goes to which stream, and what is left behind.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
-
-mod common;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -10,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use common::{
+use crate::common::{
     Mount, Sparse, arrayfs, names, run, stdout, wait_until, within, write_dense, write_files, write_hole,
 };
 use nix::sys::signal::{Signal, kill};
@@ -408,7 +404,7 @@ fn demo_shows_the_same_tree_where_there_is_no_fuse() {
     let mut unshare = Command::new("unshare");
     let probe = Command::new("unshare").args(["-m", "sh", "-c", "mount --bind /dev/null /dev/fuse"]).output();
     if !probe.is_ok_and(|probe| probe.status.success()) {
-        common::say_skipped("FUSE cannot be taken away here");
+        crate::common::say_skipped("FUSE cannot be taken away here");
         return;
     }
     let (output, scratch) = demo(unshare.args(["-m", "sh", "-c", script]).arg(env!("CARGO_BIN_EXE_arrayfs")));

@@ -1,15 +1,12 @@
 //! A source that is cut or replaced under whatever shows it: every file of every format.
 #![cfg(feature = "verify")]
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use common::{Mount, Sparse, all_files, names, wait_until, write_dense};
+use crate::common::{Mount, Sparse, all_files, names, wait_until, write_dense};
 use tempfile::tempdir;
 
 fn drain(mut file: &File) -> (Vec<u8>, io::Result<usize>) {

@@ -1,7 +1,4 @@
 //! A server that the system gives too little: it reads on with what it has.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -9,7 +6,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
-use common::{Mount, names, run, wait_until, write_dense, write_hole};
+use crate::common::{Mount, names, run, wait_until, write_dense, write_hole};
 use tempfile::tempdir;
 
 const MODES: [&[&str]; 2] = [&[], &["--no-passthrough"]];

@@ -1,19 +1,16 @@
 //! What is written where an array is already: it stays unless told otherwise, and its names go with its numbers.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::common::{Mount, Sparse, arrayfs, names, run, say_skipped, wait_until, write_dense};
 use arrayfs::dtype::Dtype;
 use arrayfs::memory_mapping::{
     SparseInRows, create_memory_mapped_array, remove_memory_mapped_array, remove_memory_mapped_sparse,
     write_memory_mapped_sparse,
 };
-use common::{Mount, Sparse, arrayfs, names, run, say_skipped, wait_until, write_dense};
 use tempfile::tempdir;
 
 fn text(bytes: &[u8]) -> &str {
@@ -202,7 +199,8 @@ mod import {
         let (dir, store) = (tempdir().unwrap(), tempdir().unwrap());
         let [named, plain] = tables(dir.path());
         let path = store.path().join("x");
-        let csv = || common::stdout(["cat".as_ref(), store.path().as_os_str(), "x/array.csv".as_ref()]);
+        let csv =
+            || crate::common::stdout(["cat".as_ref(), store.path().as_os_str(), "x/array.csv".as_ref()]);
         assert!(import(&named, &path, &[]).status.success());
         let mount = Mount::new(store.path());
         let before = (snapshot(store.path()), csv());

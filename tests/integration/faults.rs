@@ -1,8 +1,4 @@
 //! Faults made for real under a mount: the right bytes or an error, and everything else reads on.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
-
-mod common;
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
@@ -14,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{
+use crate::common::{
     Mount, Sparse, arrayfs, names, run, stdout, wait_until, within, write_dense, write_files, write_hole,
 };
 use nix::sys::signal::{Signal, kill};
@@ -487,8 +483,9 @@ fn a_server_that_saw_a_hundred_faults_carries_nothing_of_them() {
         fs::remove_file(store.join(format!("{name}.array"))).unwrap();
         fs::remove_file(store.join(format!("{name}.yaml"))).unwrap();
     }
-    fs::write("/proc/sys/vm/drop_caches", "2")
-        .unwrap_or_else(|e| common::say_skipped(&format!("only root can make the kernel forget ({e})")));
+    fs::write("/proc/sys/vm/drop_caches", "2").unwrap_or_else(|e| {
+        crate::common::say_skipped(&format!("only root can make the kernel forget ({e})"))
+    });
     // What the kernel still remembers may still be open; it forgets in its own time, so allow for some.
     wait_until("the files are closed", || {
         let _ = mount.list("");

@@ -1,13 +1,8 @@
 //! Files of NumPy, SciPy and pandas become arrays, number for number.
 #![cfg(feature = "import")]
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-mod common;
-#[path = "import/hostile.rs"]
 mod hostile;
-#[path = "import/matrices.rs"]
 mod matrices;
-#[path = "import/tables.rs"]
 mod tables;
 
 use std::collections::HashMap;
@@ -15,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use common::{arrayfs, names, python, run, wait_until, write_dense};
+use crate::common::{arrayfs, names, python, run, wait_until, write_dense};
 use serde_yaml::Value;
 use tempfile::tempdir;
 
@@ -144,10 +139,10 @@ fn an_array_of_another_kind_goes_and_names_come() {
     assert!(import(&table, &path, &options).status.success());
     assert_eq!(names(dir.path()), ["a.mtx", "b.csv", "x.array", "x.cols.txt", "x.rows.txt", "x.yaml"]);
     let column =
-        common::stdout(["cat".as_ref(), dir.path().as_os_str(), "x/by-name/cols/g\u{e9}ne".as_ref()]);
+        crate::common::stdout(["cat".as_ref(), dir.path().as_os_str(), "x/by-name/cols/g\u{e9}ne".as_ref()]);
     assert_eq!(column, [1f32, 3.0].map(f32::to_le_bytes).concat());
     // What was imported is given back.
-    let text = common::stdout(["cat".as_ref(), dir.path().as_os_str(), "x/array.csv".as_ref()]);
+    let text = crate::common::stdout(["cat".as_ref(), dir.path().as_os_str(), "x/array.csv".as_ref()]);
     let again = dir.path().join("again.csv");
     fs::write(&again, text).unwrap();
     assert!(import(&again, &dir.path().join("y"), &["--dtype".into(), "float32".into()]).status.success());

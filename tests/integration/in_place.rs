@@ -1,9 +1,7 @@
 //! Arrays that are written in place, through memory maps, while they are shown: the second write to a page changes no
 //! time of the file.
 #![cfg(feature = "verify")]
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, unsafe_code)]
-
-mod common;
+#![allow(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,7 +9,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use common::{Mount, Sparse, all_files, names, wait_until, write_dense};
+use crate::common::{Mount, Sparse, all_files, names, wait_until, write_dense};
 use memmap2::MmapMut;
 use tempfile::tempdir;
 

@@ -1,7 +1,5 @@
 //! Inode numbers, and what the server keeps of what the kernel was told.
-#![allow(missing_docs, unsafe_code, clippy::unwrap_used, clippy::panic)]
-
-mod common;
+#![allow(unsafe_code)]
 
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
@@ -9,7 +7,7 @@ use std::io::Read;
 use std::os::unix::fs::{DirEntryExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use common::{Mount, Sparse, names, wait_until, within, write_dense, write_files, write_hole};
+use crate::common::{Mount, Sparse, names, wait_until, within, write_dense, write_files, write_hole};
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, fstatat};
 use tempfile::{TempDir, tempdir};
@@ -100,7 +98,7 @@ fn boundless() -> Option<TempDir> {
 #[test]
 fn arrays_wider_than_any_disk_are_shown_as_far_as_there_are_numbers() {
     let Some(store) = boundless() else {
-        common::say_skipped("no file system for files of 2^62 bytes");
+        crate::common::say_skipped("no file system for files of 2^62 bytes");
         return;
     };
     for (name, shape) in [

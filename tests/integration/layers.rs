@@ -1,5 +1,4 @@
 //! Imports run one way: a module uses only those to its left.
-#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,14 +1,11 @@
 //! The limits that the README names.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Mount, names, wait_until, write_dense, write_files, write_hole};
+use crate::common::{Mount, names, wait_until, write_dense, write_files, write_hole};
 use tempfile::tempdir;
 
 /// Whether the kernel reads whole raw files by itself, and the tree has links.
@@ -50,7 +47,7 @@ fn a_plain_umount_is_busy_where_another_mount_is_inside() {
     write_dense(&store.path().join("x"), "int8", &[3, 2]);
     let mount = Mount::new(store.path());
     if !is_passthrough(&mount) {
-        common::say_skipped("only root has a mount inside the mount");
+        crate::common::say_skipped("only root has a mount inside the mount");
         return;
     }
     let umount = |args: &[&str]| Command::new("umount").args(args).arg(mount.path()).output().unwrap();
@@ -152,7 +149,7 @@ impl Drop for Inner {
 #[test]
 fn another_file_system_in_the_store_is_left_out_and_named() {
     if !nix::unistd::geteuid().is_root() {
-        common::say_skipped("only root can mount another file system into a store");
+        crate::common::say_skipped("only root can mount another file system into a store");
         return;
     }
     let store = tempdir().unwrap();
@@ -245,7 +242,7 @@ fn what_is_listed_of_extreme_arrays_can_be_read_from_end_to_end() {
         write_files(&store.path().join(name), &yaml, &[("data", b""), ("indices", b""), ("indptr", b"")]);
         let indptr = File::options().write(true).open(store.path().join(format!("{name}.indptr"))).unwrap();
         if let Err(error) = indptr.set_len(bounds) {
-            common::say_skipped(&format!("there is no room for a hole of {bounds} bytes: {error}"));
+            crate::common::say_skipped(&format!("there is no room for a hole of {bounds} bytes: {error}"));
             fs::remove_file(store.path().join(format!("{name}.yaml"))).unwrap();
         }
     }
@@ -255,15 +252,15 @@ fn what_is_listed_of_extreme_arrays_can_be_read_from_end_to_end() {
         write_hole(&store.path().join("vector"), "bool", &[1 << 50]);
     };
     if std::panic::catch_unwind(holes).is_err() {
-        common::say_skipped("there is no room for holes of so many bytes");
+        crate::common::say_skipped("there is no room for holes of so many bytes");
     }
     let path = store.path().to_owned();
-    common::within(120, "reading extreme arrays", move || {
+    crate::common::within(120, "reading extreme arrays", move || {
         let mount = Mount::with(&path, &["--no-passthrough"]);
         assert!(mount.list("").len() > 2);
         for array in mount.list("") {
             let mut files = Vec::new();
-            listed_files(&mount.join(array), &mut files);
+            listed_files(&mount.join(&array), &mut files);
             assert!(files.len() > 3, "{array}: {files:?}");
             for path in files {
                 let (file, size) = (File::open(&path).unwrap(), path.metadata().unwrap().len());

@@ -1,8 +1,4 @@
 //! Links in a store: followed inside it by hand, so that none leads into the store's own mount.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-#![allow(clippy::cast_possible_wrap)]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Mount, write_dense};
+use crate::common::{Mount, write_dense};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::tempdir;

@@ -1,8 +1,4 @@
 //! Where the words of a mount go: that it is full, gone, or read by nobody, stops nothing.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
-
-mod common;
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -12,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use common::{arrayfs, run, wait_until, within, write_dense, write_files};
+use crate::common::{arrayfs, run, wait_until, within, write_dense, write_files};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::{TempDir, tempdir};
@@ -212,7 +208,7 @@ fn a_log_file_that_is_full_or_read_by_nobody_stops_nothing() {
 #[test]
 fn a_mount_in_the_background_logs_to_the_systems_log() {
     if !nix::unistd::geteuid().is_root() {
-        common::say_skipped("a log of the system's that others do not see needs root");
+        crate::common::say_skipped("a log of the system's that others do not see needs root");
         return;
     }
     let (store, _) = store();

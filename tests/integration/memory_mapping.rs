@@ -2,7 +2,6 @@
 //!
 //! `ARRAYFS_TEST_STORES` names a directory of stores that the original package wrote; without it
 //! the test of these says that it is skipped.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 #![allow(unsafe_code)] // to open what is viewed without a copy
 
 use std::collections::BTreeSet;

@@ -2,7 +2,6 @@
 //!
 //! Each test has a cache of its own; the one of the process is shared by all tests of this file. What the
 //! cache says is held against what the kernel says, in `/proc/self/maps`.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 #![allow(unsafe_code)] // to look at what is mapped
 
 use std::fmt::Debug;

@@ -1,8 +1,5 @@
 //! Names of rows and columns: where they come from, what they lead to, and what is done with those that
 //! do not fit.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod common;
 
 use std::fs;
 use std::io;
@@ -10,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use common::{Mount, Sparse, python, real_stores, run, stdout, wait_until, write_dense, write_hole};
+use crate::common::{Mount, Sparse, python, real_stores, run, stdout, wait_until, write_dense, write_hole};
 use tempfile::{TempDir, tempdir};
 
 /// A dense and a sparse matrix of 4 rows and 3 columns and a vector, with the axes of a daf store.
@@ -331,7 +328,7 @@ fn names_that_may_not_be_read_are_not_used() {
     let program = env!("CARGO_BIN_EXE_arrayfs");
     let own = fs::metadata(store.path()).unwrap().uid();
     if own != 0 || std::process::Command::new("setpriv").arg("--version").output().is_err() {
-        common::say_skipped("a reader with fewer rights needs root and setpriv");
+        crate::common::say_skipped("a reader with fewer rights needs root and setpriv");
         return;
     }
     let copy = store.path().join("arrayfs");

@@ -1,8 +1,4 @@
 //! What POSIX and Linux programs do to a file to read it: as on a plain file of the same bytes.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
-
-mod common;
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -12,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use common::{Mount, write_dense};
+use crate::common::{Mount, write_dense};
 use nix::sys::sendfile::sendfile;
 use nix::unistd::{Whence, lseek};
 use tempfile::{tempdir, tempfile};
@@ -241,7 +237,7 @@ fn data_of(path: &Path) -> Vec<(i64, i64)> {
 
 /// An array of 64 rows of a mebibyte with data in the rows 8 and 40 only; false where the file system has no holes.
 fn write_with_holes(store: &Path) -> bool {
-    common::write_hole(&store.join("x"), "uint8", &[64, 1 << 20]);
+    crate::common::write_hole(&store.join("x"), "uint8", &[64, 1 << 20]);
     let array = File::options().write(true).open(store.join("x.array")).unwrap();
     array.write_all_at(&[1; 10_000], 8 << 20).unwrap();
     array.write_all_at(&[2; 4096], 40 << 20).unwrap();
@@ -255,7 +251,7 @@ fn write_with_holes(store: &Path) -> bool {
 fn holes_of_the_store_are_holes_in_the_mount() {
     let store = tempdir().unwrap();
     if !write_with_holes(store.path()) {
-        common::say_skipped("the file system of the temporary directory has no holes");
+        crate::common::say_skipped("the file system of the temporary directory has no holes");
         return;
     }
     let source = data_of(&store.path().join("x.array"));

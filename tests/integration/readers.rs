@@ -2,9 +2,6 @@
 //! what this crate writes is read by these. What is compared is in `tests/readers/*.py`.
 //!
 //! `ARRAYFS_TEST_PYTHON` names a Python that has them: `scripts/test` makes one and sets it.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -13,11 +10,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use crate::common::{Mount, arrayfs, python, real_stores};
 use arrayfs::array::DenseArray;
 use arrayfs::dtype::{Bool, Dtype, Element};
 use arrayfs::memory_mapping::{SparseInRows, create_memory_mapped_array, write_memory_mapped_sparse};
 use arrayfs::mmap::Mode;
-use common::{Mount, arrayfs, python, real_stores};
 use half::f16;
 use tempfile::{TempDir, tempdir};
 

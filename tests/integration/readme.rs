@@ -1,7 +1,4 @@
 //! The README's transcript is real: every command is run, and prints what it shows.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -39,6 +36,6 @@ struct Unmount(std::path::PathBuf);
 
 impl Drop for Unmount {
     fn drop(&mut self) {
-        let _ = common::arrayfs().arg("unmount").arg(&self.0).output();
+        let _ = crate::common::arrayfs().arg("unmount").arg(&self.0).output();
     }
 }

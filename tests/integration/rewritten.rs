@@ -1,17 +1,13 @@
 //! Files of the store that are written in place while files computed from them are open: each read gives the bytes
 //! of some state or an error, and never those of another file.
 #![cfg(feature = "verify")]
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use common::{Mount, Sparse, all_files, within, write_files};
+use crate::common::{Mount, Sparse, all_files, within, write_files};
 use tempfile::tempdir;
 
 /// What another array of the store is full of.
@@ -187,7 +183,7 @@ fn rewrite_under_open_files(options: &[&str], cases: Vec<Case>) {
         }
         // Whoever looks anew finds the new state, whole, or an error.
         let is_time = if is_time_put_back { "its time put back" } else { "its time new" };
-        common::wait_until(&format!("{name}, {is_time}, is shown"), || {
+        crate::common::wait_until(&format!("{name}, {is_time}, is shown"), || {
             paths.iter().all(|path| match (fs::read(mount.join(path)), after.get(path)) {
                 (Ok(bytes), Some(state)) => bytes == *state,
                 (Ok(_), None) => false,
@@ -247,7 +243,7 @@ fn a_row_of_text_that_changes_its_length_is_an_error() {
             }
         }
         // Of a row that no other looks at: what was read once is in the kernel's memory.
-        common::wait_until("new text is read", || {
+        crate::common::wait_until("new text is read", || {
             fs::read_to_string(mount.join("x/rows/9.txt")).is_ok_and(|text| text == line(*new, 9))
         });
     }

@@ -1,7 +1,4 @@
 //! Another user of a mount that root made for all: what the store gives them, and no more.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
@@ -11,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use common::{Mount, Sparse, all_files, wait_until, write_dense};
+use crate::common::{Mount, Sparse, all_files, wait_until, write_dense};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::fs::{XattrFlags, setxattr};
@@ -43,7 +40,7 @@ const VIEWS: [&str; 16] = [
 fn is_root() -> bool {
     let is_root = nix::unistd::geteuid().is_root();
     if !is_root {
-        common::say_skipped("another user than the one who mounts needs root");
+        crate::common::say_skipped("another user than the one who mounts needs root");
     }
     is_root
 }
@@ -335,7 +332,7 @@ fn the_threads_that_serve_are_confined() {
         let told = String::from_utf8(mount.read(".arrayfs/mount.yaml")).unwrap();
         if !told.contains("sandbox: true\n") {
             assert!(told.contains("sandbox: false\nsandbox_why: "), "{told}");
-            common::say_skipped("this kernel has no Landlock to hold threads by");
+            crate::common::say_skipped("this kernel has no Landlock to hold threads by");
             return;
         }
         // Who is held by Landlock has given up new privileges first.

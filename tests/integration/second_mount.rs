@@ -1,8 +1,4 @@
 //! Root's mounts have a second one inside, that links lead into: what if only one of them is taken away.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-#![allow(clippy::cast_possible_wrap)]
-
-mod common;
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -10,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Mount, wait_until, write_dense};
+use crate::common::{Mount, wait_until, write_dense};
 use tempfile::{TempDir, tempdir};
 
 /// A mount that has another inside.
@@ -18,7 +14,7 @@ fn pair(store: &Path) -> Option<Mount> {
     let mount = Mount::new(store);
     let is_pair = says_passthrough(&mount);
     if !is_pair {
-        common::say_skipped("only root has a mount inside the mount");
+        crate::common::say_skipped("only root has a mount inside the mount");
     }
     is_pair.then_some(mount)
 }

@@ -1,8 +1,5 @@
 //! Root writes arrays where another user may write too: whatever that user does meanwhile, nothing but the array's
 //! own files is written or removed.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -14,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::common::{arrayfs, names, run, say_skipped};
 use arrayfs::dtype::Dtype;
 use arrayfs::memory_mapping::{UNFINISHED, create_memory_mapped_array};
-use common::{arrayfs, names, run, say_skipped};
 use tempfile::{TempDir, tempdir};
 
 const NOBODY: u32 = 65534;

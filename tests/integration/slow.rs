@@ -1,8 +1,4 @@
 //! What takes long: it holds up nobody else, and ends when nobody waits for it any more.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
-
-mod common;
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -11,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Mount, wait_until, within, write_dense, write_files, write_hole};
+use crate::common::{Mount, wait_until, within, write_dense, write_files, write_hole};
 use tempfile::{TempDir, tempdir};
 
 const MODES: [&[&str]; 2] = [&[], &["--no-passthrough"]];

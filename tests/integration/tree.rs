@@ -1,8 +1,5 @@
 //! The layout of a mount: what is where, under which names, and what `stat` tells of it.
-#![allow(missing_docs, unsafe_code, clippy::unwrap_used, clippy::panic)]
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
-
-mod common;
+#![allow(unsafe_code)]
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, File, Metadata};
@@ -13,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use common::{Mount, Sparse, names, run, write_dense, write_files, write_hole};
+use crate::common::{Mount, Sparse, names, run, write_dense, write_files, write_hole};
 use nix::errno::Errno;
 use tempfile::{TempDir, tempdir};
 
@@ -546,7 +543,7 @@ fn modes_owners_and_times_are_those_of_the_store() {
         std::os::unix::fs::chown(path("m.array"), Some(1234), Some(2345)).unwrap();
         std::os::unix::fs::chown(path("m.yaml"), Some(1234), Some(2345)).unwrap();
     } else {
-        common::say_skipped("only root can give files away");
+        crate::common::say_skipped("only root can give files away");
     }
     let mount = Mount::new(store.path());
     let meta = |name: &str| fs::metadata(mount.join(name)).unwrap();
@@ -858,11 +855,11 @@ fn a_listing_shows_what_came_and_went() {
     let mount = Mount::new(store.path());
     assert_eq!(mount.list(""), ["m"]);
     let bytes = write_dense(&store.path().join("new"), "int8", &[3]);
-    common::wait_until("the new array is listed", || mount.list("").contains(&"new".to_owned()));
+    crate::common::wait_until("the new array is listed", || mount.list("").contains(&"new".to_owned()));
     assert_eq!(mount.read("new/array"), bytes);
     assert!(run([OsStr::new("remove"), store.path().join("new").as_os_str()]).status.success());
-    common::wait_until("it is listed no more", || mount.list("") == ["m"]);
-    common::wait_until("it is found no more", || errno(fs::metadata(mount.join("new"))) == NOT_FOUND);
+    crate::common::wait_until("it is listed no more", || mount.list("") == ["m"]);
+    crate::common::wait_until("it is found no more", || errno(fs::metadata(mount.join("new"))) == NOT_FOUND);
 }
 
 // Promise: The files of `.arrayfs` are never cached.

@@ -1,8 +1,4 @@
 //! Taking a mount away: at once, whatever its server does, and with nothing left in the way of what comes next.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-#![allow(clippy::cast_possible_wrap)]
-
-mod common;
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -11,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Mount, arrayfs, run, wait_until, within, write_dense};
+use crate::common::{Mount, arrayfs, run, wait_until, within, write_dense};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::{TempDir, tempdir};
@@ -167,7 +163,7 @@ fn a_mount_of_a_store_that_does_not_answer_is_unmounted_at_once() {
 #[test]
 fn the_file_system_of_the_store_is_free_when_it_is_unmounted() {
     if !nix::unistd::geteuid().is_root() {
-        common::say_skipped("a file system of one's own needs root");
+        crate::common::say_skipped("a file system of one's own needs root");
         return;
     }
     let dir = tempdir().unwrap();

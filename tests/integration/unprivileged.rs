@@ -2,23 +2,20 @@
 //!
 //! Root makes the conditions in a namespace of its own, where nobody else sees them: a `/dev/fuse` that all
 //! may open, and an `/etc/fuse.conf` without a line in it.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::write_dense;
+use crate::common::write_dense;
 use tempfile::{TempDir, tempdir};
 
 /// Runs lines of shell as root in such a namespace: `nobody` runs a command as one who is not, `$A` is the program,
 /// `$S` a store and `$M` a directory to mount on.
 fn shell(lines: &str) -> Option<(TempDir, Output)> {
     if !nix::unistd::geteuid().is_root() {
-        common::say_skipped("a namespace with a /dev/fuse for all needs root");
+        crate::common::say_skipped("a namespace with a /dev/fuse for all needs root");
         return None;
     }
     let work = tempdir().unwrap();

@@ -1,14 +1,11 @@
 //! `arrayfs verify`: what is sound is found to be so, what is broken is named, once.
 #![cfg(feature = "verify")]
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-
-mod common;
 
 use std::path::Path;
 use std::process::Output;
 
+use crate::common::{Sparse, real_stores, run, write_dense, write_files};
 use arrayfs::dtype::FIXED_DTYPES;
-use common::{Sparse, real_stores, run, write_dense, write_files};
 use tempfile::tempdir;
 
 fn verify(store: &Path, array: &[&str]) -> (Output, Vec<String>) {

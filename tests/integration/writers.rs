@@ -1,14 +1,11 @@
 //! Arrays being written: whatever happens to the writer, nobody ever sees half of one.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
-
-mod common;
 
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::common::{Mount, arrayfs, names, run, say_skipped, write_dense};
 use arrayfs::Error;
 use arrayfs::array::{CsrMatrix, DenseArray};
 use arrayfs::dtype::Dtype;
@@ -16,7 +13,6 @@ use arrayfs::memory_mapping::{
     SparseInRows, UNFINISHED, create_memory_mapped_array, write_memory_mapped_sparse,
 };
 use arrayfs::mmap::Mode;
-use common::{Mount, arrayfs, names, run, say_skipped, write_dense};
 use tempfile::tempdir;
 
 /// What a writer of the tests' own is told by: the path, the number of the array to begin with, how many to write,
@@ -139,8 +135,10 @@ fn a_writer_that_is_killed_leaves_no_half_made_array() {
         assert!(next.status.success(), "{next:?}");
         assert_eq!(unfinished(store.path()), [""; 0], "round {round}");
         if !is_yaml {
-            let left: Vec<_> =
-                common::names(store.path()).into_iter().filter(|name| name.starts_with("x.")).collect();
+            let left: Vec<_> = crate::common::names(store.path())
+                .into_iter()
+                .filter(|name| name.starts_with("x."))
+                .collect();
             assert_eq!(left, [""; 0], "round {round}: files of no array");
         }
     }

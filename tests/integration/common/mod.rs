@@ -1,6 +1,4 @@
 //! What the tests share: a store of their own with every kind of array, and mounts that always go.
-#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::panic)]
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 use tempfile::tempdir;
 
-use super::common::{arrayfs, names, stdout, wait_until, within};
+use crate::common::{arrayfs, names, stdout, wait_until, within};
 
 /// Imports with so little memory that nothing can be kept that the file does not have.
 fn with_little_memory(file: &Path, path: &Path) -> Output {

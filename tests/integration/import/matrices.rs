@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{TempDir, tempdir};
 
-use super::common::{arrayfs, names, run, stdout};
 use super::tables::shown;
+use crate::common::{arrayfs, names, run, stdout};
 
 fn take(name: &str, bytes: &[u8], options: &[&str]) -> (TempDir, PathBuf, Option<i32>, String) {
     let dir = tempdir().unwrap();

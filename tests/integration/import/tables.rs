@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tempfile::tempdir;
 
-use super::common::arrayfs;
+use crate::common::arrayfs;
 
 /// What became of a table: `dtype [shape] numbers`, the names of rows and columns, and what was said.
 struct Taken {

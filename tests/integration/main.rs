@@ -1,0 +1,41 @@
+//! The tests of the program and the library from outside, in one binary: linking is what takes the time.
+//!
+//! Each module is one subject: `cargo test --test integration unmount` runs one.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
+
+mod common;
+
+mod broken;
+mod changes;
+mod check;
+mod cli;
+mod disk;
+mod every_view;
+mod exhaustion;
+mod existing;
+mod faults;
+mod import;
+mod in_place;
+mod inodes;
+mod layers;
+mod limits;
+mod links;
+mod log;
+mod memory_mapping;
+mod mmap_cache;
+mod names;
+mod posix;
+mod readers;
+mod readme;
+mod rewritten;
+mod rights;
+mod second_mount;
+mod semantics;
+mod shared_directories;
+mod slow;
+mod tree;
+mod unmount;
+mod unprivileged;
+mod verify;
+mod writers;
