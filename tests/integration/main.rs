@@ -1,7 +1,7 @@
 //! The tests of the program and the library from outside, in one binary: linking is what takes the time.
 //!
 //! Each module is one subject: `cargo test --test integration unmount` runs one.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::type_complexity)]
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
 mod common;
