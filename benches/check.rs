@@ -5,10 +5,10 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrayfs::catalog::StoredArray;
+use arrayfs::array::catalog::StoredArray;
 use arrayfs::check::{Options, check};
+use arrayfs::daf::memory_mapping::{SparseInRows, create_memory_mapped_array, write_memory_mapped_sparse};
 use arrayfs::dtype::{Dtype, Element};
-use arrayfs::memory_mapping::{SparseInRows, create_memory_mapped_array, write_memory_mapped_sparse};
 use arrayfs::store::Store;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 

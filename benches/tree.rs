@@ -7,10 +7,10 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrayfs::array::DenseArray;
+use arrayfs::daf::arrays::DenseArray;
+use arrayfs::daf::memory_mapping::create_memory_mapped_array;
 use arrayfs::dtype::Dtype;
-use arrayfs::memory_mapping::create_memory_mapped_array;
-use arrayfs::mmap::Mode;
+use arrayfs::store::mmap::Mode;
 use arrayfs::tree::{Answer, File, Ino, Tree};
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,

@@ -2,14 +2,14 @@
 //!
 //! A dense array is `x.yaml` beside `x.array`, a sparse matrix in CSR is `x.yaml` beside `x.data`,
 //! `x.indices` and `x.indptr`: metadata, and raw little-endian numbers that are meant to be mapped.
-//! Programs that map them use [`memory_mapping`]; for all others [`tree`] makes files of every part in
+//! Programs that map them use [`daf::memory_mapping`]; for all others [`tree`] makes files of every part in
 //! every format, [`fuse`] mounts them, and the command line reads them without a mount too.
 //!
 //! ```
-//! use arrayfs::array::DenseArray;
+//! use arrayfs::daf::arrays::DenseArray;
 //! use arrayfs::dtype::Dtype;
-//! use arrayfs::memory_mapping::create_memory_mapped_array;
-//! use arrayfs::mmap::Mode;
+//! use arrayfs::daf::memory_mapping::create_memory_mapped_array;
+//! use arrayfs::store::mmap::Mode;
 //!
 //! let dir = tempfile::tempdir()?;
 //! let path = dir.path().join("counts");
@@ -23,8 +23,8 @@
 //!
 //! ```
 //! # use arrayfs::dtype::Dtype;
-//! # use arrayfs::memory_mapping::{create_memory_mapped_array, open_memory_mapped_array};
-//! # use arrayfs::mmap::Mode;
+//! # use arrayfs::daf::memory_mapping::{create_memory_mapped_array, open_memory_mapped_array};
+//! # use arrayfs::store::mmap::Mode;
 //! # let dir = tempfile::tempdir()?;
 //! # let path = dir.path().join("counts");
 //! # create_memory_mapped_array(&path, &[2, 3], Dtype::Float32)?;
@@ -35,46 +35,28 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Data flows one way, and so do the imports: [`error`], `task`, [`dtype`], [`format`](mod@format), [`select`],
-//! [`open_files`], [`generation`], [`store`], [`mmap`], [`source`], [`names`], [`array`](mod@array), [`staging`], [`memory_mapping`],
-//! `import`, [`memo`], [`offsets`], [`catalog`], [`check`], [`vfile`], [`checksum`], [`gzip`], [`cast`], [`grid`], [`strings`], [`part`],
-//! [`hdf5`], [`text`], [`view`], `verify`, [`tree`], [`mountpoint`], [`fuse`].
+//! The rooms, in the order in which data flows; each uses only those before it: [`error`], [`dtype`], `task`,
+//! [`rows`], [`store`], [`bytes`], [`daf`], [`array`](mod@array), `import`, [`check`], [`encode`], `oracle`,
+//! [`formats`], `verify`, [`tree`], [`fuse`]. `ARCHITECTURE.md` draws them.
 
 pub mod array;
-pub mod cast;
-pub mod catalog;
+pub mod bytes;
 pub mod check;
-pub mod checksum;
+pub mod daf;
 pub mod dtype;
+pub mod encode;
 pub mod error;
-pub mod format;
+pub mod formats;
 pub mod fuse;
-pub mod generation;
-pub mod grid;
-pub mod gzip;
-mod handles;
-pub mod hdf5;
 #[cfg(feature = "import")]
 pub mod import;
-pub mod memo;
-pub mod memory_mapping;
-pub mod mmap;
-pub mod mountpoint;
-pub mod names;
-pub mod offsets;
-pub mod open_files;
-pub mod part;
-pub mod select;
-pub mod source;
-pub mod staging;
+#[cfg(feature = "verify")]
+pub(crate) mod oracle;
+pub mod rows;
 pub mod store;
-pub mod strings;
 mod task;
-pub mod text;
 pub mod tree;
 #[cfg(feature = "verify")]
 pub mod verify;
-pub mod vfile;
-pub mod view;
 
 pub use error::{Error, Result};

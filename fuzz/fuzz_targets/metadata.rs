@@ -2,7 +2,7 @@
 //! as it was read.
 #![no_main]
 
-use arrayfs::format::Metadata;
+use arrayfs::daf::metadata::Metadata;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|yaml: &[u8]| {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use arrayfs::select::{Rows, parse_index};
+use arrayfs::rows::{Rows, parse_index};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]

@@ -10,7 +10,7 @@ use std::path::Path;
 use arbitrary::Arbitrary;
 use arrayfs::dtype::{Dtype, FIXED_DTYPES};
 use arrayfs::tree::{Answer, Ino, NodeKind, Tree};
-use arrayfs::view::VIEWS;
+use arrayfs::formats;
 use libfuzzer_sys::fuzz_target;
 
 /// How far down an array's folder is walked.
@@ -199,9 +199,10 @@ fn walk(tree: &Tree, folder: Ino, pieces: &[u8], is_sound: bool, depth: u32) {
 
 /// What a folder has in formats that it does not list: one of all, for there are many.
 fn look_up(tree: &Tree, folder: Ino, which: u8, pieces: &[u8], is_sound: bool) {
-    let view = VIEWS[usize::from(which) % VIEWS.len()].name();
+    let names: Vec<_> = formats::names().collect();
+    let format = names[usize::from(which) % names.len()];
     for thing in ["array", "transposed", "matrix", "dense", "data", "indices", "indptr", "10x"] {
-        visit(tree, folder, OsStr::new(&format!("{thing}.{view}")), pieces, is_sound, 1);
+        visit(tree, folder, OsStr::new(&format!("{thing}.{format}")), pieces, is_sound, 1);
     }
 }
 

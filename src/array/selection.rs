@@ -9,16 +9,17 @@ mod strided;
 
 use std::sync::{Arc, OnceLock};
 
-use crate::catalog::StoredArray;
+use crate::array::catalog::StoredArray;
+use crate::array::format_id::Formats;
+use crate::array::names::Names;
+use crate::bytes::virtual_file::{Extent, VirtualFile};
+use crate::daf::metadata::{DenseMeta, Kind, Metadata, Shape, SparseMeta};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::format::{DenseMeta, Kind, Metadata, Shape, SparseMeta};
-use crate::names::Names;
-use crate::select::Rows;
-use crate::source::{Run, Source};
+use crate::rows::Rows;
 use crate::store::Stat;
+use crate::store::source::{Run, Source};
 use crate::task::{self, Flight};
-use crate::vfile::{Extent, VirtualFile};
 pub use bounds::RowBounds;
 use dense::Densified;
 use gather::Gathered;
@@ -120,25 +121,6 @@ pub struct Block {
     pub shape: Shape,
     /// The elements, little-endian.
     pub bytes: VirtualFile,
-}
-
-/// Which formats are wanted, by their places in the table of formats.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Formats(u64);
-
-impl Formats {
-    /// All that there are.
-    pub const ALL: Self = Self(u64::MAX);
-
-    /// Those with these places, which are below 64.
-    pub fn of(places: impl IntoIterator<Item = usize>) -> Self {
-        Self(places.into_iter().fold(0, |all, place| all | 1 << place))
-    }
-
-    /// Whether the format with this place is wanted.
-    pub const fn has(self, place: usize) -> bool {
-        self.0 >> place & 1 == 1
-    }
 }
 
 /// Some rows of an array, or all of them.

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use half::f16;
 
+use crate::bytes::virtual_file::{Extent, Fill, Generate, VirtualFile};
 use crate::dtype::{Bool, Dtype, Element};
 use crate::error::{Error, Result};
-use crate::source::Source;
-use crate::vfile::{Extent, Fill, Generate, VirtualFile};
+use crate::store::source::Source;
 
 /// Elements that are converted at once.
 const CHUNK: u64 = 8 * 1024;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::error::Result;
-use crate::select::Rows;
+use crate::rows::Rows;
 use crate::task::Flight;
 
 /// What a number was computed of.

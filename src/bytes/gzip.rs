@@ -10,9 +10,9 @@
 
 use std::sync::Arc;
 
+use crate::bytes::virtual_file::{Extent, Fill, Generate, VirtualFile};
 use crate::error::{Error, Result};
-use crate::source::Source;
-use crate::vfile::{Extent, Fill, Generate, VirtualFile};
+use crate::store::source::Source;
 
 /// Deflate, no flags, no time, no hints, from Unix.
 const HEADER: [u8; 10] = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3];

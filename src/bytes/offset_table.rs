@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use crate::bytes::virtual_file::{Extent, Fill, Generate};
 use crate::error::Result;
-use crate::source::Source;
-use crate::vfile::{Extent, Fill, Generate};
+use crate::store::source::Source;
 
 /// Bytes of one piece, that a reader reads whole, such that the table of all pieces (`entry` bytes for
 /// each), which a reader reads whole as well, is no larger; at least 4 MiB.
@@ -76,7 +76,7 @@ impl Generate for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vfile::VirtualFile;
+    use crate::bytes::virtual_file::VirtualFile;
     use proptest::prelude::*;
 
     #[test]

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 use crate::error::Result;
-use crate::select::Rows;
+use crate::rows::Rows;
 use crate::task::{self, Flight};
 
 /// The least cells of a block.

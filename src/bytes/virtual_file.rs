@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::source::{Mapped, Run, Source, Whence};
+use crate::store::source::{Mapped, Run, Source, Whence};
 
 pub use fill::{Fill, Make, read_at};
 pub use repeated::{Piece, Repeated};

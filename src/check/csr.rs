@@ -9,11 +9,11 @@ use std::ops::Range;
 use super::breach::{Breach, Case};
 use super::queue::Buffers;
 use super::rows::{RowStarts, first_row};
-use crate::catalog::StoredArray;
+use crate::array::catalog::StoredArray;
+use crate::daf::metadata::{Metadata, SparseMeta};
 use crate::dtype::integer_text;
 use crate::error::{Error, Result};
-use crate::format::{Metadata, SparseMeta};
-use crate::source::Source;
+use crate::store::source::Source;
 
 /// Breaches of each rule in some part of a matrix.
 #[derive(Debug, Default)]

@@ -14,7 +14,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::thread;
 
-use crate::catalog::StoredArray;
+use crate::array::catalog::StoredArray;
 use crate::error::Error;
 use queue::Queue;
 pub use values::Values;

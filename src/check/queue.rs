@@ -8,12 +8,12 @@ use super::csr::{Csr, INDICES, INDPTR, Rules};
 use super::rows::RowStarts;
 use super::values::Values;
 use super::{Options, Report};
-use crate::catalog::StoredArray;
+use crate::array::catalog::StoredArray;
+use crate::array::names::idle_words;
+use crate::daf::metadata::Metadata;
 use crate::dtype::{Dtype, decode_integers};
 use crate::error::{Error, Result};
-use crate::format::Metadata;
-use crate::names::idle_words;
-use crate::source::Source;
+use crate::store::source::Source;
 
 /// Bytes of a piece: a multiple of every itemsize.
 pub(super) const PIECE: u64 = 4 << 20;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use anyhow::Result;
-use arrayfs::catalog::{Finding, walk};
+use arrayfs::array::catalog::{Finding, walk};
 use arrayfs::check::{Options, Report, check};
 use arrayfs::error::shown;
 use arrayfs::store::Store;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use arrayfs::daf::memory_mapping::{create_memory_mapped_array, create_new_memory_mapped_array};
 use arrayfs::dtype::Dtype;
-use arrayfs::memory_mapping::{create_memory_mapped_array, create_new_memory_mapped_array};
 use nix::sys::signal::{SigSet, Signal};
 
 /// Create a dense array of zeros, which takes no room on the disk until it is written

@@ -7,11 +7,11 @@ use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
-use arrayfs::array::DenseArray;
+use arrayfs::daf::arrays::DenseArray;
+use arrayfs::daf::memory_mapping::{SparseInRows, create_memory_mapped_array, write_memory_mapped_sparse};
 use arrayfs::dtype::Dtype;
 use arrayfs::fuse::{Mounted, Options, Teller};
-use arrayfs::memory_mapping::{SparseInRows, create_memory_mapped_array, write_memory_mapped_sparse};
-use arrayfs::mmap::Mode;
+use arrayfs::store::mmap::Mode;
 use arrayfs::tree::{Ino, NodeKind, Tree};
 use ndarray::ArrayView1;
 use tempfile::TempDir;
@@ -53,7 +53,7 @@ impl Drop for Stage {
     fn drop(&mut self) {
         if let Some(teller) = &self.mounted {
             teller.stop();
-            if let Err(error) = arrayfs::mountpoint::unmount(&self.mountpoint) {
+            if let Err(error) = arrayfs::fuse::mountpoint::unmount(&self.mountpoint) {
                 say(format_args!("arrayfs: {error}"));
             }
         }

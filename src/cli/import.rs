@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
+use arrayfs::daf::memory_mapping::Existing;
+use arrayfs::daf::metadata::Metadata;
+use arrayfs::daf::staging::abandon;
 use arrayfs::dtype::Dtype;
 use arrayfs::error::shown;
-use arrayfs::format::Metadata;
-use arrayfs::import::{Choice, Delimiter, Options, STANDARD_INPUT, bytes_to_read, formats, import, path_of};
-use arrayfs::memory_mapping::Existing;
-use arrayfs::staging::abandon;
+use arrayfs::formats::IMPORTERS;
+use arrayfs::import::{Choice, Delimiter, Options, STANDARD_INPUT, path_of};
 use indicatif::ProgressBar;
 use nix::sys::signal::{SigSet, Signal};
 
@@ -25,7 +26,7 @@ pub struct Args {
     /// Path of the array, without a suffix; in a directory the array has the name of the file
     path: PathBuf,
     /// What the file is, where its name does not say it
-    #[arg(long, value_name = "KIND", value_parser = clap::builder::PossibleValuesParser::new(formats()))]
+    #[arg(long, value_name = "KIND", value_parser = clap::builder::PossibleValuesParser::new(IMPORTERS.formats()))]
     format: Option<String>,
     /// Type of the elements, for text; without it that of the numbers: bool, int64, uint64 or float64
     #[arg(long)]
@@ -172,13 +173,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // A file that may not grow so long is an error to be told, not a signal to die of.
     [Signal::SIGXFSZ].into_iter().collect::<SigSet>().thread_block()?;
     let (path, options) = (path_of(&args.file, &args.path)?, args.options());
-    let bar = progress::bar(bytes_to_read(&args.file, &options)?);
+    let bar = progress::bar(IMPORTERS.bytes_to_read(&args.file, &options)?);
     end_on_signals(&bar)?;
     let progress = |bytes| {
         bar.inc(bytes);
         Ok(())
     };
-    let imported = import(&args.file, &path, &options, &progress);
+    let imported = IMPORTERS.import(&args.file, &path, &options, &progress);
     bar.finish_and_clear();
     let imported = imported?;
     let file = if args.file.as_os_str() == STANDARD_INPUT { Path::new("standard input") } else { &args.file };

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
-use arrayfs::catalog::{Finding, StoredArray, walk};
+use arrayfs::array::catalog::{Finding, StoredArray, walk};
+use arrayfs::array::names::idle_words;
 use arrayfs::error::shown;
-use arrayfs::names::idle_words;
 use arrayfs::store::Store;
 
 use super::say::say;

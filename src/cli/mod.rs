@@ -24,7 +24,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use arrayfs::Error;
-use arrayfs::catalog::StoredArray;
+use arrayfs::array::catalog::StoredArray;
 use arrayfs::tree::Tree;
 use clap::{Parser, Subcommand};
 use say::say;

@@ -8,14 +8,13 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use arrayfs::array::format_id::Formats;
+use arrayfs::array::names::{idle_axes, idle_words};
+use arrayfs::daf::memory_mapping::allow_maximal_open_files;
+use arrayfs::fuse::mountpoint::{self, Ground};
 use arrayfs::fuse::{self, Mounted, Options};
-use arrayfs::memory_mapping::allow_maximal_open_files;
-use arrayfs::mmap::{map_large_buffers, spare_addresses};
-use arrayfs::mountpoint::{self, Ground};
-use arrayfs::names::{idle_axes, idle_words};
-use arrayfs::part::Formats;
+use arrayfs::store::mmap::{map_large_buffers, spare_addresses};
 use arrayfs::tree::Tree;
-use arrayfs::view;
 use nix::sys::signal::{SigSet, Signal};
 
 use super::mount_log;
@@ -117,7 +116,7 @@ fn serve(args: &Args, verbose: u8) -> Result<ExitCode> {
     let mut options = Options { allow_other: args.allow_other, ..Options::default() };
     options.passthrough = !args.no_passthrough;
     options.threads = args.threads.map_or(options.threads, usize::from);
-    let formats = args.views.as_deref().map_or(Ok(Formats::ALL), view::formats)?;
+    let formats = args.views.as_deref().map_or(Ok(Formats::ALL), arrayfs::formats::formats)?;
     let tree = Tree::open(&args.store)?.in_formats(formats);
     let mounted = mount(&tree, &args.mountpoint, options)?;
     if args.background_child {

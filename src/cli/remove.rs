@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use arrayfs::Error;
+use arrayfs::daf::memory_mapping::{files_of_array, remove_array};
 use arrayfs::error::shown;
-use arrayfs::memory_mapping::{files_of_array, remove_array};
 
 use super::say::say;
 

@@ -25,7 +25,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for mountpoint in &args.mountpoints {
-        if let Err(error) = arrayfs::mountpoint::unmount_and_wait(mountpoint) {
+        if let Err(error) = arrayfs::fuse::mountpoint::unmount_and_wait(mountpoint) {
             say(format_args!("arrayfs: {error}"));
             code = ExitCode::FAILURE;
         }

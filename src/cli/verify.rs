@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use arrayfs::catalog::{Finding, StoredArray, walk};
+use arrayfs::array::catalog::{Finding, StoredArray, walk};
 use arrayfs::error::shown;
 use arrayfs::store::Store;
 use arrayfs::verify::{Case, cases};

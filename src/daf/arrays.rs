@@ -15,10 +15,10 @@ use std::path::Path;
 
 use ndarray::{ArrayViewD, IxDyn};
 
+use crate::daf::metadata::{INDPTR, Keys, Kind, MAX_YAML_BYTES, Metadata, Shape, SparseMeta, YAML};
 use crate::dtype::{Dtype, Element, decode_integers, integer_text};
 use crate::error::{Error, Result};
-use crate::format::{INDPTR, Keys, Kind, MAX_YAML_BYTES, Metadata, Shape, SparseMeta, YAML};
-use crate::mmap::Mode;
+use crate::store::mmap::Mode;
 use crate::store::{FileKind, Stat, with_suffix};
 pub use copied::{CsrMatrix, DenseArray, StoredRow};
 use data_file::DataFile;

@@ -10,7 +10,7 @@ use serde::de::{
     Deserialize, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
-use super::{Flaw, Kind, MAX_YAML_BYTES, VERSION};
+use super::metadata::{Flaw, Kind, MAX_YAML_BYTES, VERSION};
 use crate::dtype::Dtype;
 
 /// The format's keys as they stand in a text, not yet judged.

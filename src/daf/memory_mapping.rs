@@ -6,18 +6,18 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::array::{MappedArray, MappedCsr};
+use crate::array::names::{COLUMN_NAMES, ROW_NAMES};
+use crate::daf::arrays::{MappedArray, MappedCsr};
+use crate::daf::metadata::{ARRAY, DATA, DenseMeta, INDICES, INDPTR, Kind, Metadata, SparseMeta, YAML};
+use crate::daf::staging::{Staging, Target};
 use crate::dtype::{Dtype, Element, decode_integers, integer_text};
 use crate::error::{Error, Result};
-use crate::format::{ARRAY, DATA, DenseMeta, INDICES, INDPTR, Kind, Metadata, SparseMeta, YAML};
-use crate::mmap::Mode;
-use crate::names::{COLUMN_NAMES, ROW_NAMES};
-use crate::staging::{Staging, Target};
+use crate::store::mmap::Mode;
 use crate::store::with_suffix;
 
-pub use crate::array::bytes_as_ndarray;
-pub use crate::mmap::{MMAP_CACHE, allow_maximal_open_files, mmap_file};
-pub use crate::staging::{Existing, UNFINISHED};
+pub use crate::daf::arrays::bytes_as_ndarray;
+pub use crate::daf::staging::{Existing, UNFINISHED};
+pub use crate::store::mmap::{MMAP_CACHE, allow_maximal_open_files, mmap_file};
 
 /// Whether the files of a dense array exist.
 pub fn exists_memory_mapped_array(path: impl AsRef<Path>) -> bool {
@@ -77,11 +77,11 @@ fn create(path: &Path, shape: &[u64], dtype: Dtype, existing: Existing) -> Resul
 }
 
 /// Opens a dense array to be viewed without a copy; in mode `r` its data is frozen, in mode `r+` writing it writes the
-/// file. [`DenseArray::open`](crate::array::DenseArray::open) is the safe way, by copies.
+/// file. [`DenseArray::open`](crate::daf::arrays::DenseArray::open) is the safe way, by copies.
 ///
 /// # Errors
 ///
-/// See [`DenseArray::open`](crate::array::DenseArray::open).
+/// See [`DenseArray::open`](crate::daf::arrays::DenseArray::open).
 ///
 /// # Safety
 ///
@@ -183,11 +183,11 @@ pub fn write_memory_mapped_sparse<D: Element, I: Element, P: Element>(
 }
 
 /// Opens a sparse matrix to be viewed without a copy; in mode `r` its data is frozen, in mode `r+` (the seed also says
-/// `w`) writing it writes the file. [`CsrMatrix::open`](crate::array::CsrMatrix::open) is the safe way, by copies.
+/// `w`) writing it writes the file. [`CsrMatrix::open`](crate::daf::arrays::CsrMatrix::open) is the safe way, by copies.
 ///
 /// # Errors
 ///
-/// See [`CsrMatrix::open`](crate::array::CsrMatrix::open).
+/// See [`CsrMatrix::open`](crate::daf::arrays::CsrMatrix::open).
 ///
 /// # Safety
 ///

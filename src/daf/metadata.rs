@@ -4,15 +4,12 @@
 //! `data_dtype`, `indices_dtype`, `indptr_dtype`, `shape` and `nnz`. Keys may stand in any order
 //! and any YAML style; other keys are ignored.
 
-mod indptr;
-mod keys;
-
 use std::fmt;
 
 use crate::dtype::Dtype;
 
-pub use indptr::{Broken, IndptrRule};
-pub use keys::Keys;
+pub use super::indptr::{Broken, IndptrRule};
+pub use super::keys::Keys;
 
 /// The longest metadata that is read, in bytes: nothing in the format needs more, and a parser
 /// that is given no more cannot be made to take much time or memory.
@@ -33,7 +30,7 @@ pub struct Flaw {
 }
 
 impl Flaw {
-    fn new(what: &'static str, expected: impl Into<String>, found: impl Into<String>) -> Self {
+    pub(super) fn new(what: &'static str, expected: impl Into<String>, found: impl Into<String>) -> Self {
         Self { what, expected: expected.into(), found: found.into() }
     }
 

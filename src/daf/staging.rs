@@ -28,9 +28,9 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use crate::array::names::{COLUMN_NAMES, ROW_NAMES};
+use crate::daf::metadata::YAML;
 use crate::error::{Error, Result};
-use crate::format::YAML;
-use crate::names::{COLUMN_NAMES, ROW_NAMES};
 use directory::Directory;
 use target::ALL;
 pub use target::Existing;

@@ -12,12 +12,12 @@ use std::thread;
 
 use crc32fast::Hasher;
 
-use crate::catalog::StoredArray;
+use crate::array::catalog::StoredArray;
+use crate::bytes::crc_cache::Key;
+use crate::bytes::virtual_file::{Extent, Fill, Generate, VirtualFile};
 use crate::error::Result;
-use crate::memo::Key;
-use crate::source::Source;
+use crate::store::source::Source;
 use crate::task;
-use crate::vfile::{Extent, Fill, Generate, VirtualFile};
 
 /// Bytes that a thread reads at once, and so the memory it takes.
 const BUFFER: usize = 1 << 20;
@@ -154,9 +154,9 @@ impl Pass<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::StoredArray;
+    use crate::array::catalog::StoredArray;
     use crate::error::Error;
-    use crate::select::Rows;
+    use crate::rows::Rows;
     use crate::store::Store;
     use std::fs;
     use std::path::Path;

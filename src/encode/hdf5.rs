@@ -18,9 +18,9 @@ mod content;
 mod encode;
 mod lookup3;
 
+use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::vfile::{Extent, VirtualFile};
 use encode::{Header, Heap, NOWHERE, sealed};
 
 pub use content::{

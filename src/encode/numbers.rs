@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use half::f16;
 
+use crate::bytes::virtual_file::{Extent, Fill, Generate, VirtualFile};
 use crate::error::Result;
-use crate::source::Source;
-use crate::vfile::{Extent, Fill, Generate, VirtualFile};
+use crate::store::source::Source;
 
 /// Numbers that are converted at once.
 const BATCH: u64 = 16 * 1024;
 
 /// `float16` as `float32`: every number has the same value, and what is no number keeps its bits.
-pub(super) fn float16_as_float32(numbers: VirtualFile) -> Extent {
+pub fn float16_as_float32(numbers: VirtualFile) -> Extent {
     let length = numbers.len() / 2 * 4;
     Extent::Generated { content: Arc::new(Widened { numbers }), length }
 }

@@ -11,11 +11,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::array::names::Labels;
+use crate::bytes::virtual_file::{Extent, Fill, Generate};
 use crate::error::Result;
-use crate::names::Labels;
-use crate::select::Rows;
-use crate::source::Source;
-use crate::vfile::{Extent, Fill, Generate};
+use crate::rows::Rows;
+use crate::store::source::Source;
 
 /// Between names that are apart every so many have their place noted.
 const EVERY: u64 = 1024;
@@ -161,7 +161,7 @@ impl Generate for Run {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vfile::VirtualFile;
+    use crate::bytes::virtual_file::VirtualFile;
     use proptest::prelude::*;
 
     fn header(length: u32, out: &mut Vec<u8>) {

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::*;
-use crate::catalog::StoredArray;
-use crate::part::Thing;
+use crate::array::catalog::StoredArray;
+use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::bytes::virtual_file::VirtualFile;
+use crate::encode::Rendered;
 use crate::store::Store;
 
 /// Where files may have holes of almost any size; else the largest do not fit.
@@ -20,8 +22,8 @@ fn dir() -> TempDir {
 fn load(dir: &TempDir, yaml: &str) -> Option<Arc<StoredArray>> {
     let path = dir.path().join("x.yaml");
     fs::write(&path, format!("{{version: [1, 0], {yaml}}}")).unwrap();
-    let keys = crate::format::Keys::parse(&fs::read(&path).unwrap()).unwrap();
-    let metadata = crate::format::Metadata::from_keys(&keys, keys.kind().unwrap()).unwrap();
+    let keys = crate::daf::metadata::Keys::parse(&fs::read(&path).unwrap()).unwrap();
+    let metadata = crate::daf::metadata::Metadata::from_keys(&keys, keys.kind().unwrap()).unwrap();
     for (suffix, size) in metadata.files() {
         let file = File::create(dir.path().join(format!("x{suffix}"))).unwrap();
         if let Err(error) = file.set_len(size) {
@@ -29,7 +31,7 @@ fn load(dir: &TempDir, yaml: &str) -> Option<Arc<StoredArray>> {
             return None;
         }
         // The last number of `indptr` is nnz.
-        if let (".indptr", crate::format::Metadata::Sparse(meta)) = (suffix, &metadata) {
+        if let (".indptr", crate::daf::metadata::Metadata::Sparse(meta)) = (suffix, &metadata) {
             let mut bytes = Vec::new();
             crate::dtype::encode_integer(meta.indptr_dtype, meta.nnz, &mut bytes);
             let last = meta.shape[0] * meta.indptr_dtype.itemsize();
@@ -125,20 +127,20 @@ fn read_all(about: &str, selection: &Selection, only_listed: bool) -> usize {
                 {
                     continue;
                 }
-                let what = format!("{about}: {part:?} in {:?}", view.format());
-                if view.is_folder() {
-                    let members =
-                        view.members(selection, part).unwrap_or_else(|error| panic!("{what}: {error}"));
-                    // Of chunks there may be very many.
-                    let count = members.count();
-                    for number in (0..count.min(99)).chain(count.saturating_sub(3)..count) {
-                        let member = members.get(number).unwrap_or_else(|| panic!("{what}: {number}"));
-                        let what = format!("{what}: {}", member.path);
-                        member.file.iter().for_each(|file| read_ends(&what, file));
+                let what = format!("{about}: {part:?} in {:?}", view.extension());
+                let rendered = view.render(selection, part).unwrap_or_else(|error| panic!("{what}: {error}"));
+                assert_eq!(view.is_directory(), matches!(rendered, Rendered::Directory(_)), "{what}");
+                match rendered {
+                    Rendered::File(file) => read_ends(&what, &file),
+                    Rendered::Directory(members) => {
+                        // Of chunks there may be very many.
+                        let count = members.count();
+                        for number in (0..count.min(99)).chain(count.saturating_sub(3)..count) {
+                            let member = members.get(number).unwrap_or_else(|| panic!("{what}: {number}"));
+                            let what = format!("{what}: {}", member.path);
+                            member.file.iter().for_each(|file| read_ends(&what, file));
+                        }
                     }
-                } else {
-                    let file = view.file(selection, part).unwrap_or_else(|error| panic!("{what}: {error}"));
-                    read_ends(&what, &file);
                 }
                 count += 1;
             }
@@ -177,7 +179,7 @@ fn small_arrays_come_in_all_formats() {
     let formats = |array: Arc<StoredArray>, thing| {
         let selection = Selection::whole(array);
         let offered = offered(&selection, Part { thing, of: Scope::All });
-        offered.map(|(_, view)| view.format()).collect::<Vec<_>>()
+        offered.map(|(_, view)| view.extension()).collect::<Vec<_>>()
     };
     let all = formats(load(&small, &yaml("[2, 3]")).unwrap(), Thing::Matrix);
     for format in ["npz", "mtx", "csv", "tsv", "h5", "h5ad", "zarr", "arrow", "parquet", "rds", "mat"] {

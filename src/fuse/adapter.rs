@@ -29,8 +29,8 @@ use super::serving::{LONGEST_NAME, LOOKUP, READ, SEEK, Serving};
 use super::slow_pool::{Key, SlowPool, Work};
 use super::watch::Watching;
 use crate::error::Result;
-use crate::handles::Handles;
-use crate::source::Whence;
+use crate::fuse::handles::Handles;
+use crate::store::source::Whence;
 use crate::task;
 use crate::tree::Tree;
 

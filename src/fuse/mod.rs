@@ -15,7 +15,9 @@ mod convert;
 mod entries;
 mod failures;
 mod gate;
+mod handles;
 mod mounted;
+pub mod mountpoint;
 mod notifier;
 mod passthrough;
 mod request;
@@ -32,13 +34,13 @@ use std::sync::{Arc, Weak, mpsc};
 
 use fuser::{Config, MountOption, Session, SessionACL};
 
-use crate::generation::Listener;
-use crate::mountpoint::{self, Device};
+use crate::store::generation::Listener;
 use crate::tree::Tree;
 use adapter::ArrayFs;
 use confine::confine;
 use gate::Gate;
 use mounted::{Ending, Event, Inner, Served, Side};
+use mountpoint::Device;
 use notifier::Connection;
 use passthrough::Backings;
 use watch::{Watch, Watching};
@@ -72,7 +74,7 @@ const READ_AHEAD_KIB: u32 = 1024;
 ///
 /// # Errors
 ///
-/// Whatever the system says; see [`crate::mountpoint`] for the checks to make first.
+/// Whatever the system says; see [`crate::fuse::mountpoint`] for the checks to make first.
 pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Mounted> {
     // The kernel lets nobody else use passthrough, nor mount one thing inside another.
     let why_not = match options.passthrough {

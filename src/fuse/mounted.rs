@@ -16,7 +16,7 @@ use super::entries::Entries;
 use super::notifier::{Connection, Notifier};
 use super::watch::Watching;
 use super::{Options, changes, passthrough, serve};
-use crate::mountpoint::{self, Changes, Device, Sign};
+use crate::fuse::mountpoint::{self, Changes, Device, Sign};
 use crate::tree::Tree;
 
 /// How long the inner mount may be gone before it is made anew.

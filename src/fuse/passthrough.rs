@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use fuser::{BackingId, FileHandle, FopenFlags, INodeNo, InitFlags, KernelConfig, ReplyOpen};
 
-use crate::source::Source;
+use crate::store::source::Source;
 use crate::tree::{File, Tree};
 
 /// File systems that may lie on others, as `linux/magic.h` numbers them: overlayfs, eCryptfs, FUSE.

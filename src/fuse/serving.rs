@@ -24,7 +24,7 @@ use super::passthrough::Backings;
 use super::request::Request;
 use super::watch::Watching;
 use crate::error::{Error, Result};
-use crate::handles::Handles;
+use crate::fuse::handles::Handles;
 use crate::task;
 use crate::tree::{Answer, Attr, File, Ino, Lasting, Listing, NodeKind, Tree};
 

@@ -21,7 +21,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 
-use crate::generation::{FileId, Listener};
+use crate::store::generation::{FileId, Listener};
 use crate::tree::{Ino, Tree};
 
 /// What changes which array a name stands for, or who may read it. Not each single write: of an array that is

@@ -15,7 +15,7 @@ use super::unpack::{packing, unpacked};
 use crate::error::{Error, Result};
 
 /// Bytes that are read at once.
-pub(super) const PIECE: usize = 1 << 20;
+pub(crate) const PIECE: usize = 1 << 20;
 /// How the file is called that is standard input.
 pub const STANDARD_INPUT: &str = "-";
 
@@ -23,7 +23,7 @@ pub const STANDARD_INPUT: &str = "-";
 ///
 /// It is opened once: whatever takes its place meanwhile, all of what is read is of one file. What cannot be read
 /// twice, a pipe say, is first copied to a file without a name beside the array, which goes with this process.
-pub(super) struct Input<'f> {
+pub(crate) struct Input<'f> {
     pub path: PathBuf,
     file: File,
     /// Where it starts: of a file on standard input others may have read.
@@ -135,7 +135,7 @@ impl<'f> Input<'f> {
 }
 
 /// What went wrong with reading a file.
-pub(super) fn failed(path: &Path) -> impl Fn(io::Error) -> Error {
+pub(crate) fn failed(path: &Path) -> impl Fn(io::Error) -> Error {
     move |error| match error.kind() {
         ErrorKind::UnexpectedEof => Error::refused(path, "it ends too early: was it cut?"),
         ErrorKind::InvalidData => Error::refused(path, format!("it cannot be unpacked: {error}")),
@@ -144,12 +144,12 @@ pub(super) fn failed(path: &Path) -> impl Fn(io::Error) -> Error {
 }
 
 /// What went wrong where memory was asked for.
-pub(super) fn no_memory(path: &Path) -> Error {
+pub(crate) fn no_memory(path: &Path) -> Error {
     Error::io(path, "keep a part of it in memory", ErrorKind::OutOfMemory.into())
 }
 
 /// A file that is read, all of it or here and there.
-pub(super) struct Reader<'f> {
+pub(crate) struct Reader<'f> {
     file: &'f File,
     start: u64,
     at: u64,
@@ -214,7 +214,7 @@ fn spool(path: &Path, from: &mut File, beside: &Path, progress: Progress<'_>) ->
 }
 
 /// Bytes that are free on the disk of this directory, if it tells.
-pub(super) fn free_bytes(directory: &Path) -> Option<u64> {
+pub(crate) fn free_bytes(directory: &Path) -> Option<u64> {
     let disk = statvfs(directory).ok()?;
     Some(disk.blocks_available().saturating_mul(disk.fragment_size()))
 }

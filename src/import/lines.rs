@@ -7,10 +7,10 @@ use super::input::{Input, failed, no_memory};
 use crate::error::{Error, Result};
 
 /// The longest line that is read, in bytes.
-pub(super) const LONGEST: usize = 256 << 20;
+pub(crate) const LONGEST: usize = 256 << 20;
 
 /// Lines, one after the other, counted from 1.
-pub(super) struct Lines<'f> {
+pub(crate) struct Lines<'f> {
     path: &'f Path,
     text: Box<dyn BufRead + 'f>,
     /// What ends a line.

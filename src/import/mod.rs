@@ -8,15 +8,12 @@
 //! not in order is sorted in memory, see `sparse`. What a file says of its own size is believed only as far as its
 //! bytes go.
 
-mod input;
-mod lines;
-mod market;
-mod npy;
-mod npz;
-mod number;
-mod sparse;
-mod table;
-mod unpack;
+pub(crate) mod input;
+pub(crate) mod lines;
+pub(crate) mod number;
+pub(crate) mod options;
+pub(crate) mod sparse;
+pub(crate) mod unpack;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -24,56 +21,13 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::daf::memory_mapping::{check, replace};
+use crate::daf::metadata::{DenseMeta, Metadata};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::format::{DenseMeta, Metadata};
-use crate::memory_mapping::{Existing, check, replace};
 pub use input::STANDARD_INPUT;
 use input::{Input, free_bytes};
-pub use table::Delimiter;
-
-/// What the file itself does not say.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// What the file is, where its name does not say it: an ending of [`formats`].
-    pub format: Option<String>,
-    /// Type of the elements, of text.
-    pub dtype: Option<Dtype>,
-    /// Which array, of a `.npz` that has several.
-    pub member: Option<String>,
-    /// Whether the nearest number is taken where the type does not have the one of the file.
-    pub is_lossy: bool,
-    /// Whether the first line of a table has names.
-    pub header: Choice,
-    /// Whether the first column of a table has names.
-    pub row_names: Choice,
-    /// What stands between the cells of a table.
-    pub delimiter: Option<Delimiter>,
-    /// What stands before fractions: `.` or `,`.
-    pub decimal: Option<u8>,
-    /// What lines begin with that are no part of a table; nothing does if it is empty.
-    pub comment: Option<String>,
-    /// More words that stand for a missing number.
-    pub missing: Vec<String>,
-    /// Lines that come before a table.
-    pub skip_lines: u64,
-    /// Whether columns of text are left out.
-    pub skips_text: bool,
-    /// What to do where an array is already.
-    pub existing: Existing,
-}
-
-/// Whether something is so, or is to be found out.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Choice {
-    /// To be found out.
-    #[default]
-    Auto,
-    /// It is.
-    Yes,
-    /// It is not.
-    No,
-}
+pub use options::{Choice, Delimiter, Options};
 
 /// Is told how many bytes were read since the call before; an error of it ends the import.
 pub type Progress<'a> = &'a dyn Fn(u64) -> io::Result<()>;
@@ -88,79 +42,102 @@ pub struct Imported {
 }
 
 /// What a file holds, and how to write it.
-struct Found<'f> {
-    metadata: Metadata,
+pub(crate) struct Found<'f> {
+    pub metadata: Metadata,
     /// Writes each of the data files, in the order of their suffixes.
-    fill: Vec<Fill<'f>>,
+    pub fill: Vec<Fill<'f>>,
     /// More files of an array: their suffixes and what is in them.
-    beside: Vec<(&'static str, Vec<u8>)>,
-    notes: Vec<String>,
+    pub beside: Vec<(&'static str, Vec<u8>)>,
+    pub notes: Vec<String>,
 }
 
-type Fill<'f> = Box<dyn FnOnce(&mut File) -> Result<()> + 'f>;
+pub(crate) type Fill<'f> = Box<dyn FnOnce(&mut File) -> Result<()> + 'f>;
 
 /// Looks at a file, and says what it holds.
-type Find = for<'f> fn(&'f Input<'f>, &'f Options) -> Result<Found<'f>>;
+pub(crate) type Find = for<'f> fn(&'f Input<'f>, &'f Options) -> Result<Found<'f>>;
 
 /// A kind of file.
-struct Kind {
+pub struct Importer {
     /// The end of its name.
-    end: &'static str,
+    pub end: &'static str,
     /// How often it is read.
-    times: u64,
-    find: Find,
+    pub times: u64,
+    pub(crate) find: Find,
 }
-
-static KINDS: [Kind; 6] = [
-    Kind { end: "npy", times: 1, find: npy::find },
-    Kind { end: "npz", times: 1, find: npz::find },
-    Kind { end: "mtx", times: 2, find: market::find },
-    Kind { end: "csv", times: 2, find: table::find_csv },
-    Kind { end: "tsv", times: 2, find: table::find_tsv },
-    Kind { end: "txt", times: 2, find: table::find_txt },
-];
 
 /// The ends of names of packed files.
 const PACKED: [&str; 4] = ["gz", "bz2", "xz", "zst"];
 
-/// The kinds of files, by the ends of their names.
-pub fn formats() -> impl Iterator<Item = &'static str> {
-    KINDS.iter().map(|kind| kind.end)
-}
+/// The kinds of files that can be imported.
+pub struct Importers(pub &'static [Importer]);
 
-/// Makes the array `path` (without a suffix) of a file, in the place of the array that is there if it may; its names of rows
-/// and columns, if it has any, go to `path.rows.txt` and `path.cols.txt`. The file [`STANDARD_INPUT`] is standard
-/// input.
-///
-/// # Errors
-///
-/// [`Error::Refused`] and [`Error::Invalid`] for what is no array of the format, [`Error::Io`] from the system;
-/// then the old array is as it was.
-pub fn import(file: &Path, path: &Path, options: &Options, progress: Progress<'_>) -> Result<Imported> {
-    check(path, options.existing)?;
-    let kind = kind(file, options)?;
-    let input = Input::open(file, directory(path), progress)?;
-    let Found { metadata, fill, beside, notes } = (kind.find)(&input, options)?;
-    check_room(path, &metadata)?;
-    replace(path, options.existing, &metadata, fill.into_iter(), beside)?;
-    Ok(Imported { metadata, notes })
-}
-
-/// Bytes that [`import`] will read of the file, about; none that are known of what is no regular file.
-///
-/// # Errors
-///
-/// As [`import`].
-pub fn bytes_to_read(file: &Path, options: &Options) -> Result<u64> {
-    let times = kind(file, options)?.times;
-    if file == Path::new(STANDARD_INPUT) {
-        return Ok(0);
+impl Importers {
+    /// The ends of their names.
+    pub fn formats(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|importer| importer.end)
     }
-    let meta = std::fs::metadata(file).map_err(|e| Error::io(file, "look at", e))?;
-    Ok(if meta.is_file() { meta.len().saturating_mul(times) } else { 0 })
+
+    /// Makes the array `path` (without a suffix) of a file, in the place of the array that is there if it may; its
+    /// names of rows and columns, if it has any, go to `path.rows.txt` and `path.cols.txt`. The file
+    /// [`STANDARD_INPUT`] is standard input.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] and [`Error::Invalid`] for what is no array of the format, [`Error::Io`] from the system;
+    /// then the old array is as it was.
+    pub fn import(
+        &self,
+        file: &Path,
+        path: &Path,
+        options: &Options,
+        progress: Progress<'_>,
+    ) -> Result<Imported> {
+        check(path, options.existing)?;
+        let importer = self.find(file, options)?;
+        let input = Input::open(file, directory(path), progress)?;
+        let Found { metadata, fill, beside, notes } = (importer.find)(&input, options)?;
+        check_room(path, &metadata)?;
+        replace(path, options.existing, &metadata, fill.into_iter(), beside)?;
+        Ok(Imported { metadata, notes })
+    }
+
+    /// Bytes that [`import`](Self::import) will read of the file, about; none that are known of what is no regular
+    /// file.
+    ///
+    /// # Errors
+    ///
+    /// As [`import`](Self::import).
+    pub fn bytes_to_read(&self, file: &Path, options: &Options) -> Result<u64> {
+        let times = self.find(file, options)?.times;
+        if file == Path::new(STANDARD_INPUT) {
+            return Ok(0);
+        }
+        let meta = std::fs::metadata(file).map_err(|e| Error::io(file, "look at", e))?;
+        Ok(if meta.is_file() { meta.len().saturating_mul(times) } else { 0 })
+    }
+
+    fn find(&self, file: &Path, options: &Options) -> Result<&'static Importer> {
+        let name = match (&options.format, file.file_name()) {
+            (Some(format), _) => format!(".{format}"),
+            (None, name) => name.map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default(),
+        };
+        let unpacked =
+            PACKED.iter().find_map(|end| name.strip_suffix(end)?.strip_suffix('.')).unwrap_or(&name);
+        let is_of = |importer: &&Importer| {
+            unpacked.strip_suffix(importer.end).is_some_and(|name| name.ends_with('.'))
+        };
+        let known = || self.formats().map(|end| format!(".{end}")).collect::<Vec<_>>().join(", ");
+        self.0.iter().find(is_of).ok_or_else(|| {
+            let why = match file == Path::new(STANDARD_INPUT) {
+                true => format!("--format must say what it is: one of {}", known()),
+                false => format!("its name must end with one of {}, and .gz, .bz2, .xz or .zst if it is packed; or --format must say what it is", known()),
+            };
+            Error::refused(if file == Path::new(STANDARD_INPUT) { Path::new("standard input") } else { file }, why)
+        })
+    }
 }
 
-/// The array that [`import`] is to make: `path`, or one in it, by the name of the file, if `path` is a directory.
+/// The array that [`Importers::import`] is to make: `path`, or one in it, by the name of the file, if `path` is a directory.
 ///
 /// # Errors
 ///
@@ -197,23 +174,6 @@ fn stem(file: &Path) -> Option<OsString> {
     (!stem.as_bytes().starts_with(b".")).then(|| stem.to_owned())
 }
 
-fn kind(file: &Path, options: &Options) -> Result<&'static Kind> {
-    let name = match (&options.format, file.file_name()) {
-        (Some(format), _) => format!(".{format}"),
-        (None, name) => name.map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default(),
-    };
-    let unpacked = PACKED.iter().find_map(|end| name.strip_suffix(end)?.strip_suffix('.')).unwrap_or(&name);
-    let is_of = |kind: &&Kind| unpacked.strip_suffix(kind.end).is_some_and(|name| name.ends_with('.'));
-    let known = || formats().map(|end| format!(".{end}")).collect::<Vec<_>>().join(", ");
-    KINDS.iter().find(is_of).ok_or_else(|| {
-        let why = match file == Path::new(STANDARD_INPUT) {
-            true => format!("--format must say what it is: one of {}", known()),
-            false => format!("its name must end with one of {}, and .gz, .bz2, .xz or .zst if it is packed; or --format must say what it is", known()),
-        };
-        Error::refused(if file == Path::new(STANDARD_INPUT) { Path::new("standard input") } else { file }, why)
-    })
-}
-
 /// Refuses what the disk has no room for, before it is full.
 fn check_room(path: &Path, metadata: &Metadata) -> Result<()> {
     let needed = metadata.files().iter().fold(0u64, |sum, (_, size)| sum.saturating_add(*size));
@@ -231,6 +191,6 @@ fn directory(path: &Path) -> &Path {
 }
 
 /// A dense array of the file.
-fn dense(file: &Path, dtype: Dtype, shape: &[u64]) -> Result<Metadata> {
+pub(crate) fn dense(file: &Path, dtype: Dtype, shape: &[u64]) -> Result<Metadata> {
     Ok(Metadata::Dense(DenseMeta::new(dtype, shape).map_err(|flaw| flaw.at(file))?))
 }

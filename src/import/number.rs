@@ -11,7 +11,7 @@ use half::f16;
 use crate::dtype::Dtype;
 
 /// The bytes of one element, little-endian, before others that mean nothing.
-pub(super) type Number = [u8; 8];
+pub(crate) type Number = [u8; 8];
 
 /// What stands for a number that is not there, beside nothing at all and what the user says.
 const MISSING: [&[u8]; 14] = [
@@ -33,7 +33,7 @@ const MISSING: [&[u8]; 14] = [
 
 /// What a cell says.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// A number that is not there.
     Missing,
     /// Truth in words.
@@ -48,7 +48,7 @@ pub(super) enum Value {
 
 /// How numbers are written, and how they are to be taken.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Numerals<'o> {
+pub(crate) struct Numerals<'o> {
     /// What stands before the fraction.
     pub decimal: u8,
     /// More words for a number that is not there.
@@ -177,7 +177,7 @@ impl Numerals<'_> {
 
 /// Why a text gives no element of a type.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Unfit {
+pub(crate) enum Unfit {
     /// It is no number.
     Text,
     /// There is none, and the type has no NaN.

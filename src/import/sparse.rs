@@ -11,18 +11,18 @@ use std::rc::Rc;
 
 use super::input::{Input, no_memory};
 use super::{Fill, Found};
+use crate::daf::metadata::{Metadata, SparseMeta};
 use crate::dtype::{Dtype, add, encode_integer};
 use crate::error::Result;
-use crate::format::{Metadata, SparseMeta};
 
 /// Rows that any file may have, and those for each of its bytes: the place of each row takes room, whatever is in it.
 const MOST_ROWS: (u64, u64) = (1 << 24, 16);
 
 /// Shows the row, the column and the value of an element.
-pub(super) type See<'s> = &'s mut dyn FnMut(u64, u64, &[u8]) -> Result<()>;
+pub(crate) type See<'s> = &'s mut dyn FnMut(u64, u64, &[u8]) -> Result<()>;
 
 /// The elements of a matrix, in any order, the same at every reading.
-pub(super) trait Elements {
+pub(crate) trait Elements {
     /// Shows the row of each, which is a row of the matrix.
     fn rows(&self, see: &mut dyn FnMut(u64) -> Result<()>) -> Result<()>;
 
@@ -31,19 +31,19 @@ pub(super) trait Elements {
 }
 
 /// Refuses a matrix of far more rows than its file could fill.
-pub(super) fn check_rows(input: &Input<'_>, rows: u64) -> Result<()> {
+pub(crate) fn check_rows(input: &Input<'_>, rows: u64) -> Result<()> {
     check_lines(input, rows, "rows")
 }
 
 /// The same of rows or columns, each of which has a place in memory.
-pub(super) fn check_lines(input: &Input<'_>, count: u64, what: &str) -> Result<()> {
+pub(crate) fn check_lines(input: &Input<'_>, count: u64, what: &str) -> Result<()> {
     let most = MOST_ROWS.0.max(input.length.saturating_mul(MOST_ROWS.1));
     let why = || format!("{count} {what} in a file of {} bytes: {most} are the most", input.length);
     if count > most { Err(input.refused(why())) } else { Ok(()) }
 }
 
 /// The matrix in rows, in the types that SciPy gives it.
-pub(super) fn into_csr<'f>(
+pub(crate) fn into_csr<'f>(
     input: &'f Input<'f>,
     dtype: Dtype,
     shape: [u64; 2],

@@ -24,7 +24,7 @@ const ALLOWED: u64 = 128 << 20;
 
 /// How a file is packed.
 #[derive(Clone, Copy)]
-pub(super) enum Packing {
+pub(crate) enum Packing {
     Gzip,
     Bzip2,
     Xz,
@@ -32,7 +32,7 @@ pub(super) enum Packing {
 }
 
 /// How a file is packed that begins with these bytes.
-pub(super) fn packing(magic: [u8; 6]) -> Option<Packing> {
+pub(crate) fn packing(magic: [u8; 6]) -> Option<Packing> {
     match magic {
         [0x1F, 0x8B, 8, ..] => Some(Packing::Gzip),
         [b'B', b'Z', b'h', b'1'..=b'9', 0x31 | 0x17, _] => Some(Packing::Bzip2),
@@ -43,7 +43,7 @@ pub(super) fn packing(magic: [u8; 6]) -> Option<Packing> {
 }
 
 /// What is in a file that is packed so.
-pub(super) fn unpacked<'f>(file: Reader<'f>, packing: Option<Packing>) -> Box<dyn Read + 'f> {
+pub(crate) fn unpacked<'f>(file: Reader<'f>, packing: Option<Packing>) -> Box<dyn Read + 'f> {
     let packed = file.count();
     let Some(packing) = packing else { return Box::new(file) };
     let file = BufReader::with_capacity(PIECE, file);

@@ -5,7 +5,7 @@ use half::f16;
 use crate::dtype::Dtype;
 
 /// The bytes of one element, little-endian, and zeros after them.
-pub(super) type Element = [u8; 8];
+pub(crate) type Element = [u8; 8];
 
 /// The value of an element; every number of every type is one of these, exactly.
 #[derive(Clone, Copy, PartialEq)]
@@ -15,7 +15,7 @@ enum Value {
 }
 
 /// An element from its own bytes.
-pub(super) fn element(bytes: &[u8]) -> Element {
+pub(crate) fn element(bytes: &[u8]) -> Element {
     let mut element = [0; 8];
     element[..bytes.len()].copy_from_slice(bytes);
     element
@@ -39,7 +39,7 @@ fn value(dtype: Dtype, element: Element) -> Value {
 }
 
 /// An element in words.
-pub(super) fn shown(dtype: Dtype, element: Element) -> String {
+pub(crate) fn shown(dtype: Dtype, element: Element) -> String {
     match value(dtype, element) {
         Value::Integer(value) => value.to_string(),
         Value::Float(value) => format!("{value:?}"),
@@ -47,7 +47,7 @@ pub(super) fn shown(dtype: Dtype, element: Element) -> String {
 }
 
 /// Whether the text, spaces around it, is this very number; any NaN is any other.
-pub(super) fn is_text(dtype: Dtype, element: Element, text: &[u8]) -> bool {
+pub(crate) fn is_text(dtype: Dtype, element: Element, text: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(text).map(|text| text.trim_matches([' ', '\n'])) else { return false };
     match value(dtype, element) {
         Value::Integer(value) => text.parse() == Ok(value),
@@ -64,7 +64,7 @@ pub(super) fn is_text(dtype: Dtype, element: Element, text: &[u8]) -> bool {
 }
 
 /// Whether two elements, of one type or of two, are the same number; any NaN is any other.
-pub(super) fn is_same(a: (Dtype, Element), b: (Dtype, Element)) -> bool {
+pub(crate) fn is_same(a: (Dtype, Element), b: (Dtype, Element)) -> bool {
     match (value(a.0, a.1), value(b.0, b.1)) {
         (Value::Integer(a), Value::Integer(b)) => a == b,
         (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan(),
@@ -78,7 +78,7 @@ pub(super) fn is_same(a: (Dtype, Element), b: (Dtype, Element)) -> bool {
 }
 
 /// Whether there is a float64 of this very value.
-pub(super) fn fits_float64(dtype: Dtype, element: Element) -> bool {
+pub(crate) fn fits_float64(dtype: Dtype, element: Element) -> bool {
     match value(dtype, element) {
         #[allow(clippy::cast_possible_truncation)]
         Value::Integer(value) => (value as f64) as i128 == value,
@@ -87,7 +87,7 @@ pub(super) fn fits_float64(dtype: Dtype, element: Element) -> bool {
 }
 
 /// The sum of two elements, as their type has it; what is added to a zero keeps its bits.
-pub(super) fn sum(dtype: Dtype, a: Element, b: Element) -> Element {
+pub(crate) fn sum(dtype: Dtype, a: Element, b: Element) -> Element {
     if a == Element::default() {
         return b;
     }

@@ -10,26 +10,27 @@ use hdf5_reader::messages::datatype::Datatype;
 use hdf5_reader::storage::RangeRequestStorage;
 use hdf5_reader::{Attribute, Dataset, H5Type, Hdf5File, OpenOptions, SliceInfo, SliceInfoElem};
 
+use super::compare::compare_as;
+use super::compare::expect;
 use super::element::{Element, element};
-use super::npy::expect;
-use super::raw::compare_as;
 use super::reader::expect_end;
 use super::truth::Numbers;
-use super::{Content, Fault, Shown, Verified};
+use super::{Fault, Shown, Verified};
+use crate::bytes::virtual_file::VirtualFile;
 use crate::dtype::Dtype;
-use crate::vfile::VirtualFile;
+use crate::encode::Rendered;
 
 /// Bytes of a dataset that are read at once.
 const PIECE: u64 = 1 << 20;
 
 /// What there should be.
-pub(super) struct Node<'s> {
+pub(crate) struct Node<'s> {
     pub attributes: Vec<(&'static str, Value)>,
     pub body: Body<'s>,
 }
 
 /// What a node is.
-pub(super) enum Body<'s> {
+pub(crate) enum Body<'s> {
     Group(Vec<(&'static str, Node<'s>)>),
     /// Numbers, in one of these types.
     Numbers(Numbers<'s>, Vec<Dtype>),
@@ -39,7 +40,7 @@ pub(super) enum Body<'s> {
 
 /// How text is encoded, in cells of one size.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Encoding {
+pub(crate) enum Encoding {
     Utf8,
     /// As NumPy has it, which h5py makes an opaque type of.
     Utf32,
@@ -74,7 +75,7 @@ impl Encoding {
 
 /// The value of an attribute.
 #[derive(Debug, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Text(String),
     Integer(i64),
     Integers(Vec<i64>),
@@ -83,45 +84,45 @@ pub(super) enum Value {
 }
 
 impl<'s> Node<'s> {
-    pub fn group(children: impl IntoIterator<Item = (&'static str, Self)>) -> Self {
+    pub(crate) fn group(children: impl IntoIterator<Item = (&'static str, Self)>) -> Self {
         Self { attributes: Vec::new(), body: Body::Group(children.into_iter().collect()) }
     }
 
     /// Numbers in their own type.
-    pub fn numbers(numbers: Numbers<'s>) -> Self {
+    pub(crate) fn numbers(numbers: Numbers<'s>) -> Self {
         let own = vec![numbers.dtype];
         Self { attributes: Vec::new(), body: Body::Numbers(numbers, own) }
     }
 
     /// Numbers to count with, as SciPy does.
-    pub fn counts(numbers: Numbers<'s>) -> Self {
+    pub(crate) fn counts(numbers: Numbers<'s>) -> Self {
         Self { attributes: Vec::new(), body: Body::Numbers(numbers, vec![Dtype::Int32, Dtype::Int64]) }
     }
 
-    pub fn text(count: u64, text: impl Fn(u64) -> Vec<u8> + 's) -> Self {
+    pub(crate) fn text(count: u64, text: impl Fn(u64) -> Vec<u8> + 's) -> Self {
         Self { attributes: Vec::new(), body: Body::Text(count, Encoding::Utf8, Box::new(text)) }
     }
 
     /// The same in UTF-32.
-    pub fn wide(count: u64, text: impl Fn(u64) -> Vec<u8> + 's) -> Self {
+    pub(crate) fn wide(count: u64, text: impl Fn(u64) -> Vec<u8> + 's) -> Self {
         Self { attributes: Vec::new(), body: Body::Text(count, Encoding::Utf32, Box::new(text)) }
     }
 
-    pub fn with(mut self, name: &'static str, value: Value) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: Value) -> Self {
         self.attributes.push((name, value));
         self
     }
 
     /// With the attributes that tell AnnData what it is.
-    pub fn encoded(self, kind: &str, version: &str) -> Self {
+    pub(crate) fn encoded(self, kind: &str, version: &str) -> Self {
         let text = |text: &str| Value::Text(text.to_owned());
         self.with("encoding-type", text(kind)).with("encoding-version", text(version))
     }
 }
 
 /// That the file is this group.
-pub(super) fn verify(shown: &Shown<'_>, root: Node<'_>) -> Verified {
-    let Content::File(file) = &shown.content else {
+pub(crate) fn verify(shown: &Shown<'_>, root: Node<'_>) -> Verified {
+    let Rendered::File(file) = &shown.content else {
         return Err(Fault("a folder where there should be a file".into()));
     };
     let read = Arc::new(AtomicU64::new(0));

@@ -3,22 +3,23 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use super::npy::expect;
+use super::compare::expect;
 use super::reader::FileReader;
-use super::{Content, Fault, Shown, Verified};
-use crate::vfile::VirtualFile;
-use crate::view::Members;
+use super::{Fault, Shown, Verified};
+use crate::bytes::virtual_file::VirtualFile;
+use crate::encode::Rendered;
+use crate::encode::members::Members;
 
 /// The files of a folder, and which of them were looked at.
-pub(super) struct Files<'a> {
+pub(crate) struct Files<'a> {
     members: &'a Members,
     seen: RefCell<BTreeSet<u64>>,
     progress: &'a dyn Fn(u64),
 }
 
 impl<'a> Files<'a> {
-    pub fn of(shown: &'a Shown<'_>) -> Result<Self, Fault> {
-        let Content::Folder(members) = &shown.content else {
+    pub(crate) fn of(shown: &'a Shown<'_>) -> Result<Self, Fault> {
+        let Rendered::Directory(members) = &shown.content else {
             return Err(Fault("a file where there should be a folder".into()));
         };
         Ok(Self { members, seen: RefCell::default(), progress: shown.progress })
@@ -31,12 +32,12 @@ impl<'a> Files<'a> {
     }
 
     /// Whether there is such a file.
-    pub fn has(&self, path: &str) -> bool {
+    pub(crate) fn has(&self, path: &str) -> bool {
         self.find(path).is_some()
     }
 
     /// A file.
-    pub fn get(&self, path: &str) -> Result<VirtualFile, Fault> {
+    pub(crate) fn get(&self, path: &str) -> Result<VirtualFile, Fault> {
         let lost = || Fault(format!("there is no {path}"));
         let number = self.find(path).ok_or_else(lost)?;
         self.seen.borrow_mut().insert(number);
@@ -46,12 +47,12 @@ impl<'a> Files<'a> {
     }
 
     /// A file to be read from its start.
-    pub fn open(&self, path: &str) -> Result<FileReader<'a>, Fault> {
+    pub(crate) fn open(&self, path: &str) -> Result<FileReader<'a>, Fault> {
         Ok(FileReader::new(self.get(path)?, self.progress))
     }
 
     /// All of a file, which is to be small.
-    pub fn read(&self, path: &str) -> Result<Vec<u8>, Fault> {
+    pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, Fault> {
         /// The most bytes of a file of metadata.
         const MOST: u64 = 1 << 20;
         let file = self.get(path)?;
@@ -62,7 +63,7 @@ impl<'a> Files<'a> {
     }
 
     /// That all files were looked at.
-    pub fn expect_no_others(&self) -> Verified {
+    pub(crate) fn expect_no_others(&self) -> Verified {
         let seen = self.seen.borrow();
         let others = (0..self.members.count()).filter(|number| !seen.contains(number));
         let mut others = others.filter_map(|number| self.members.get(number));

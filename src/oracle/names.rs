@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
+use crate::array::names::Labels;
+use crate::array::selection::Selection;
 use crate::error::Result;
-use crate::names::Labels;
-use crate::part::Selection;
 
 /// What the rows and the columns of a selection are called, in order.
-pub(super) struct AxisNames {
+pub(crate) struct AxisNames {
     pub rows: Called,
     pub columns: Called,
 }
 
 /// What the rows, or the columns, are called.
-pub(super) struct Called {
+pub(crate) struct Called {
     labels: Option<Arc<Labels>>,
     /// Their numbers in the array.
     numbers: Box<dyn Fn(u64) -> u64>,
@@ -23,7 +23,7 @@ pub(super) struct Called {
 }
 
 impl AxisNames {
-    pub fn of(selection: &Selection) -> Result<Self> {
+    pub(crate) fn of(selection: &Selection) -> Result<Self> {
         let (names, rows, columns) = (selection.names()?, selection.rows(), selection.shape().columns());
         let all = selection.array().metadata.shape().rows();
         Ok(Self {
@@ -40,35 +40,35 @@ impl AxisNames {
 
 impl Called {
     /// The names, if there are any and cells of one width are not mostly padding: 1 GiB of it at the most.
-    pub fn in_cells(&self) -> Option<&Labels> {
+    pub(crate) fn in_cells(&self) -> Option<&Labels> {
         let labels = self.labels.as_deref()?;
         let cells = u128::from(labels.longest().max(1)) * u128::from(labels.len());
         (cells <= u128::from(labels.bytes()) + (1 << 30)).then_some(labels)
     }
 
     /// Whether the names that are in cells, of the whole array, are ASCII.
-    pub fn is_ascii(&self) -> bool {
+    pub(crate) fn is_ascii(&self) -> bool {
         self.in_cells().is_none_or(|labels| (0..labels.len()).all(|i| labels.get(i).is_ascii()))
     }
 
     /// Why the names are left out, if they are.
-    pub fn left_out(&self) -> Option<String> {
+    pub(crate) fn left_out(&self) -> Option<String> {
         let longest = self.labels.as_ref().filter(|_| self.in_cells().is_none())?.longest();
         Some(format!("left out: one of them has {longest} bytes, and all cells would be as wide"))
     }
 
     /// The name of the i-th, if there are names.
-    pub fn name(&self, i: u64) -> Option<&[u8]> {
+    pub(crate) fn name(&self, i: u64) -> Option<&[u8]> {
         Some(self.labels.as_ref()?.get((self.numbers)(i)).as_bytes())
     }
 
     /// The number of the i-th in the array.
-    pub fn number(&self, i: u64) -> Vec<u8> {
+    pub(crate) fn number(&self, i: u64) -> Vec<u8> {
         (self.numbers)(i).to_string().into_bytes()
     }
 
     /// The name of the i-th, as cells of one width have it; its number where they have none.
-    pub fn cell(&self, i: u64) -> Vec<u8> {
+    pub(crate) fn cell(&self, i: u64) -> Vec<u8> {
         match self.in_cells() {
             Some(labels) => labels.get((self.numbers)(i)).as_bytes().to_vec(),
             None => self.number(i),
@@ -76,7 +76,7 @@ impl Called {
     }
 
     /// The name of the i-th; where there is none, or an empty one, its number with as many digits as the last one's.
-    pub fn name_or_number(&self, i: u64, word: &str) -> Vec<u8> {
+    pub(crate) fn name_or_number(&self, i: u64, word: &str) -> Vec<u8> {
         let width = (self.all - 1).to_string().len();
         let number = || format!("{word}_{:0width$}", (self.numbers)(i)).into_bytes();
         self.name(i).filter(|name| !name.is_empty()).map_or_else(number, <[u8]>::to_vec)

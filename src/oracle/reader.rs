@@ -3,22 +3,22 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
 use super::Fault;
-use crate::vfile::VirtualFile;
+use crate::bytes::virtual_file::VirtualFile;
 
 /// A virtual file with a position in it.
-pub(super) struct FileReader<'a> {
+pub(crate) struct FileReader<'a> {
     file: VirtualFile,
     at: u64,
     progress: &'a dyn Fn(u64),
 }
 
 impl<'a> FileReader<'a> {
-    pub fn new(file: VirtualFile, progress: &'a dyn Fn(u64)) -> Self {
+    pub(crate) fn new(file: VirtualFile, progress: &'a dyn Fn(u64)) -> Self {
         Self { file, at: 0, progress }
     }
 
     /// That the file is whole lines.
-    pub fn expect_lines(&self) -> Result<(), Fault> {
+    pub(crate) fn expect_lines(&self) -> Result<(), Fault> {
         let mut last = [0];
         self.file.read_at(self.file.len().saturating_sub(1), &mut last)?;
         if last == *b"\n" || self.file.is_empty() {
@@ -29,7 +29,7 @@ impl<'a> FileReader<'a> {
     }
 
     /// Bytes of the file.
-    pub fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.file.len()
     }
 }
@@ -56,7 +56,7 @@ impl Seek for FileReader<'_> {
 }
 
 /// That nothing is left.
-pub(super) fn expect_end(reader: &mut (impl Read + ?Sized)) -> Result<(), Fault> {
+pub(crate) fn expect_end(reader: &mut (impl Read + ?Sized)) -> Result<(), Fault> {
     match reader.read(&mut [0])? {
         0 => Ok(()),
         _ => Err(Fault("more bytes than numbers".into())),
@@ -64,7 +64,7 @@ pub(super) fn expect_end(reader: &mut (impl Read + ?Sized)) -> Result<(), Fault>
 }
 
 /// That so many zeros follow.
-pub(super) fn expect_zeros(reader: &mut dyn Read, count: usize) -> Result<(), Fault> {
+pub(crate) fn expect_zeros(reader: &mut dyn Read, count: usize) -> Result<(), Fault> {
     let mut zeros = vec![0; count];
     reader.read_exact(&mut zeros)?;
     match zeros.iter().all(|byte| *byte == 0) {
@@ -74,13 +74,13 @@ pub(super) fn expect_zeros(reader: &mut dyn Read, count: usize) -> Result<(), Fa
 }
 
 /// The next bytes, of which there may be few only.
-pub(super) fn read_bytes<const N: usize>(reader: &mut dyn Read) -> io::Result<[u8; N]> {
+pub(crate) fn read_bytes<const N: usize>(reader: &mut dyn Read) -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     reader.read_exact(&mut bytes)?;
     Ok(bytes)
 }
 
 /// The next four bytes as a number.
-pub(super) fn read_word(reader: &mut dyn Read) -> io::Result<u32> {
+pub(crate) fn read_word(reader: &mut dyn Read) -> io::Result<u32> {
     read_bytes(reader).map(u32::from_le_bytes)
 }

@@ -6,12 +6,12 @@ use std::iter::Peekable;
 
 use super::element::{Element, sum};
 use super::truth::{Numbers, Stored, stored};
+use crate::array::selection::{Part, Scope, Selection, Thing};
 use crate::dtype::Dtype;
 use crate::error::Result;
-use crate::part::{Part, Scope, Selection, Thing};
 
 /// `data`, `indices` and `indptr`, the last two as uint64.
-pub(super) fn rising(selection: &Selection) -> Result<[Numbers<'_>; 3]> {
+pub(crate) fn rising(selection: &Selection) -> Result<[Numbers<'_>; 3]> {
     let rows = || Rows::of(selection);
     let mut count = 0;
     for row in rows()? {

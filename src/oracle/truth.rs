@@ -6,13 +6,13 @@ use std::sync::Arc;
 use half::f16;
 
 use super::element::{Element, element, sum};
-use crate::catalog::StoredArray;
+use crate::array::catalog::StoredArray;
+use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::daf::metadata::{DenseMeta, Metadata, SparseMeta};
 use crate::dtype::{Dtype, decode_integers, encode_integer};
 use crate::error::{Error, Result};
-use crate::format::{DenseMeta, Metadata, SparseMeta};
-use crate::part::{Part, Scope, Selection, Thing};
-use crate::select::Rows;
-use crate::source::Source;
+use crate::rows::Rows;
+use crate::store::source::Source;
 
 /// Bytes that are read at once; a multiple of every item size.
 const PIECE: u64 = 1 << 20;
@@ -26,7 +26,7 @@ const BATCH: u64 = 8192;
 type Pieces<'s> = Box<dyn Iterator<Item = Result<Vec<u8>>> + 's>;
 
 /// Numbers of one type, in order.
-pub(super) struct Numbers<'s> {
+pub(crate) struct Numbers<'s> {
     pub dtype: Dtype,
     pub shape: Vec<u64>,
     /// Their bytes, little-endian, whole elements in each piece.
@@ -35,12 +35,12 @@ pub(super) struct Numbers<'s> {
 
 impl<'s> Numbers<'s> {
     /// How many there are.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.shape.iter().product()
     }
 
     /// The elements one by one.
-    pub fn elements(self) -> impl Iterator<Item = Result<Element>> + 's {
+    pub(crate) fn elements(self) -> impl Iterator<Item = Result<Element>> + 's {
         let width = usize::try_from(self.dtype.itemsize()).unwrap_or(8);
         let (mut pieces, mut piece, mut at) = (self.pieces, Vec::new(), 0);
         std::iter::from_fn(move || {
@@ -57,7 +57,7 @@ impl<'s> Numbers<'s> {
 }
 
 /// The numbers of a part that is one block of them.
-pub(super) fn numbers(selection: &Selection, part: Part) -> Result<Numbers<'_>> {
+pub(crate) fn numbers(selection: &Selection, part: Part) -> Result<Numbers<'_>> {
     let (array, rows) = (&**selection.array(), selection.rows());
     match &array.metadata {
         Metadata::Dense(meta) => Ok(dense(array, meta, rows, part.of)),
@@ -78,7 +78,7 @@ fn dense<'s>(array: &'s StoredArray, meta: &DenseMeta, rows: Rows, of: Scope) ->
 }
 
 /// SciPy has no float16, and gets float32.
-pub(super) fn known_to_scipy(numbers: Numbers<'_>) -> Numbers<'_> {
+pub(crate) fn known_to_scipy(numbers: Numbers<'_>) -> Numbers<'_> {
     if numbers.dtype != Dtype::Float16 {
         return numbers;
     }
@@ -161,14 +161,14 @@ fn indptr<'s>(mut bounds: Bounds<'s>, meta: &SparseMeta, rows: Rows) -> Numbers<
 }
 
 /// A stored element of a matrix: its row, its column, and the number.
-pub(super) type Stored = (u64, u64, Element);
+pub(crate) type Stored = (u64, u64, Element);
 
 /// How many there are, and all of them.
-pub(super) type StoredElements<'s> = (u64, Box<dyn Iterator<Item = Result<Stored>> + 's>);
+pub(crate) type StoredElements<'s> = (u64, Box<dyn Iterator<Item = Result<Stored>> + 's>);
 
 /// The elements of a matrix with their places: those stored of a sparse one, or all of a dense array (of a
 /// vector in column 0).
-pub(super) fn stored(selection: &Selection, part: Part) -> Result<StoredElements<'_>> {
+pub(crate) fn stored(selection: &Selection, part: Part) -> Result<StoredElements<'_>> {
     let Metadata::Sparse(meta) = &selection.array().metadata else {
         return all(selection, part);
     };

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, openat, statx};
 
-use super::{FileKind, Rights, Stat, descriptor_path, narrowed};
+use super::directory::{FileKind, Stat, descriptor_path, narrowed};
+use super::permissions::Rights;
 
 /// Where a directory is: the mount, the device, the inode.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

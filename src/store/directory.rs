@@ -6,10 +6,6 @@
 //! mount inside its own store from waiting for itself), so that a link put in place later leads
 //! nowhere.
 
-mod above;
-mod rights;
-mod way;
-
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
@@ -23,12 +19,11 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use rustix::fs::{Dir, FileType};
 use rustix::io::Errno;
 
+use super::above::Above;
+use super::permissions::Rights;
 use crate::error::{Error, Result};
-use crate::generation::{FileId, Generations, is_written};
-use crate::open_files::OpenFiles;
-use above::Above;
-pub use rights::Rights;
-pub use way::Way;
+use crate::store::generation::{FileId, Generations, is_written};
+use crate::store::open_files::OpenFiles;
 
 /// A moment, as the file system keeps it.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -74,7 +69,7 @@ pub struct Identity {
     pub modified: Time,
     /// Last change of the bytes, the owner or the mode.
     pub changed: Time,
-    /// The [generation](crate::generation) of a file that is in use. While it is written in place, its times tell nothing,
+    /// The [generation](crate::store::generation) of a file that is in use. While it is written in place, its times tell nothing,
     /// and are zero.
     pub generation: u64,
 }
@@ -233,7 +228,7 @@ pub struct Store {
     root: OwnedFd,
     path: PathBuf,
     /// The path that it was opened by, absolute: links in it may have it too.
-    given: PathBuf,
+    pub(super) given: PathBuf,
     above: Above,
     /// What the root was when it was opened.
     found: Stat,
@@ -398,7 +393,7 @@ impl Store {
     }
 
     /// What is there, not opened, and its facts without regard to access control lists.
-    fn look_at(&self, path: &Path) -> Result<(File, Stat)> {
+    pub(super) fn look_at(&self, path: &Path) -> Result<(File, Stat)> {
         let file = match path.as_os_str().is_empty() {
             // Even where nobody may search it.
             true => File::from(self.root.try_clone().map_err(|e| Error::io(".", "look at", e))?),
@@ -435,7 +430,7 @@ impl Store {
 }
 
 /// These rights of the file at `path`, narrowed by the list that it may have.
-fn narrowed(rights: Rights, kind: FileKind, path: &Path) -> Rights {
+pub(super) fn narrowed(rights: Rights, kind: FileKind, path: &Path) -> Rights {
     let is_closed = rights.mode & 0o077 == 0;
     if is_closed || !matches!(kind, FileKind::File | FileKind::Directory) {
         return rights;
@@ -455,7 +450,7 @@ fn stat_of(file: &File, path: &Path) -> Result<Stat> {
 }
 
 /// The path of what is open, whatever its name is by now.
-fn descriptor_path(file: &File) -> PathBuf {
+pub(super) fn descriptor_path(file: &File) -> PathBuf {
     format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file)).into()
 }
 

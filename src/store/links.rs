@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::{FileKind, Store};
+use super::directory::{FileKind, Store};
 use crate::error::{Error, Result};
 
 /// The most links that the way to one file may lead over, as for the kernel.
@@ -79,7 +79,7 @@ impl Walk<'_> {
         let is_up = part == "..";
         match &mut self.at {
             At::Store(here) if is_up && here.as_os_str().is_empty() => {
-                self.at = At::Above(self.store.path.parent().unwrap_or(&self.store.path).to_owned());
+                self.at = At::Above(self.store.path().parent().unwrap_or(self.store.path()).to_owned());
                 self.come_down()
             }
             At::Store(here) => {
@@ -105,10 +105,10 @@ impl Walk<'_> {
     /// Goes on in the store where its path was walked to the end.
     fn come_down(&mut self) -> Result<()> {
         let At::Above(above) = &self.at else { return Ok(()) };
-        if !self.store.path.starts_with(above) {
+        if !self.store.path().starts_with(above) {
             return Err(self.error("that leads out of the store"));
         }
-        if *above == self.store.path {
+        if *above == self.store.path() {
             self.at = At::Store(PathBuf::new());
         }
         Ok(())

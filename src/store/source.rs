@@ -18,9 +18,9 @@ use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::generation::{FileId, Generation, is_written};
-use crate::mmap::{GuardedMap, MmapBytes, Mode, Untouched, mmap_file};
-use crate::open_files::Closable;
+use crate::store::generation::{FileId, Generation, is_written};
+use crate::store::mmap::{GuardedMap, MmapBytes, Mode, Untouched, mmap_file};
+use crate::store::open_files::Closable;
 use crate::store::{FileKind, Identity, Rights, Stat, Store};
 use crate::task;
 

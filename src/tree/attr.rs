@@ -1,7 +1,7 @@
 //! What `stat` tells of a node of the tree.
 
-use crate::catalog::StoredArray;
-use crate::source::Source;
+use crate::array::catalog::StoredArray;
+use crate::store::source::Source;
 use crate::store::{Rights, Stat, Time};
 
 /// The number of a node in the tree.

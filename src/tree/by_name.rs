@@ -16,11 +16,12 @@ use std::sync::Arc;
 use super::attr::NodeKind;
 use super::folder::{Child, Folder, Visit};
 use super::leaf::{Leaf, Node};
+use crate::array::format_id::FormatId;
+use crate::array::names::Labels;
+use crate::array::selection::{Part, Scope, Thing};
+use crate::daf::metadata::Kind;
 use crate::error::Result;
-use crate::format::Kind;
-use crate::names::Labels;
-use crate::part::{Part, Scope, Thing};
-use crate::view::{self, VIEWS};
+use crate::formats;
 
 /// The name of the folder.
 pub const BY_NAME: &str = "by-name";
@@ -50,7 +51,7 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// As [`Selection::names`](crate::part::Selection::names).
+    /// As [`Selection::names`](crate::array::selection::Selection::names).
     pub fn names_in(&self, folder: Leaf) -> Result<Option<Arc<Labels>>> {
         Ok(match folder.node {
             Node::NamedRows => self.selection.names()?.rows,
@@ -75,8 +76,8 @@ impl Folder {
         std::iter::once((text, &b""[..])).chain(splits).find_map(|(name, format)| {
             let of = self.first_of(folder.node, labels, place(labels, name)?)?;
             let format = match format {
-                b"" => 0,
-                format => view::find(&self.selection, Part { thing: self.named_thing(), of }, format)?,
+                b"" => FormatId::RAW,
+                format => formats::find(&self.selection, Part { thing: self.named_thing(), of }, format)?,
             };
             Some(Child::Leaf(Leaf { of, node: Node::Link(format) }))
         })
@@ -111,7 +112,7 @@ impl Folder {
             Scope::Column(j) => (super::folder::COLUMNS, self.column_name(j)),
             Scope::All => return None,
         };
-        let format = match VIEWS.get(format)?.format() {
+        let format = match formats::format(format)?.extension() {
             "" => String::new(),
             format => format!(".{format}"),
         };
@@ -140,7 +141,7 @@ impl Folder {
                 continue;
             }
             let Some(name) = encode(name) else { continue };
-            if !visit(i, &name, NodeKind::Link, Some(Leaf { of, node: Node::Link(0) })) {
+            if !visit(i, &name, NodeKind::Link, Some(Leaf { of, node: Node::Link(FormatId::RAW) })) {
                 return;
             }
         }

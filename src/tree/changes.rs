@@ -12,7 +12,7 @@ use super::directory::StoreDirectory;
 use super::numbers::block_of;
 use super::place::{Found, Kept, Place};
 use crate::error::Result;
-use crate::source::Source;
+use crate::store::source::Source;
 
 impl Tree {
     /// The directory of the store that a folder shows, opened; none for other nodes.

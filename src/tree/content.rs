@@ -13,10 +13,10 @@ use super::numbers::Key;
 use super::place::{Found, Kept, Place, Renewable};
 use super::read::{File, Made};
 use super::status::Text;
+use crate::array::selection::{Scope, Selection};
 use crate::error::{Error, Result};
-use crate::part::{Scope, Selection};
-use crate::select::Rows;
-use crate::source::Source;
+use crate::rows::Rows;
+use crate::store::source::Source;
 
 /// What a place's numbers belong to.
 #[derive(Debug)]

@@ -7,9 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
-use crate::catalog::{Directory, Entry, Names, Shown, StoredArray};
+use crate::array::catalog::{Directory, Entry, Names, Shown, StoredArray};
 use crate::error::Result;
-use crate::source::Source;
+use crate::store::source::Source;
 use crate::store::{Identity, Stat, Store};
 
 /// How long after a change of a directory another one might not show in its times.

@@ -1,4 +1,4 @@
-//! The folder of an array: what is in it, by name and in order. It knows formats only as [`VIEWS`].
+//! The folder of an array: what is in it, by name and in order. It knows formats only by their [table](formats::FORMATS).
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -8,16 +8,18 @@ use std::sync::Arc;
 use super::attr::{Attr, Ino, Lasting, NodeKind};
 use super::by_name::BY_NAME;
 use super::leaf::{Extent, Leaf, Node};
-use crate::catalog::StoredArray;
+use crate::array::catalog::StoredArray;
+use crate::array::format_id::{FormatId, Formats};
+use crate::array::names::Labels;
+use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::bytes::virtual_file::VirtualFile;
+use crate::daf::metadata::{Kind, Shape};
+use crate::encode::members::Members;
 use crate::error::{Error, Result};
-use crate::format::{Kind, Shape};
-use crate::names::Labels;
-use crate::part::{Formats, Part, Scope, Selection, Thing};
-use crate::select::{index_width, parse_index};
-use crate::source::Run;
+use crate::formats;
+use crate::rows::{index_width, parse_index};
+use crate::store::source::Run;
 use crate::task;
-use crate::vfile::VirtualFile;
-use crate::view::{self, Members, VIEWS, View};
 
 pub(super) const ROWS: &str = "rows";
 pub(super) const COLUMNS: &str = "cols";
@@ -111,7 +113,7 @@ impl Folder {
             return Ok(Attr::folder(ino, &if is_named { array.stat_with_names() } else { array.stat() }));
         };
         let part = Part { thing, of: leaf.of };
-        let is_raw = matches!(VIEWS[format].format(), "" | "yaml");
+        let is_raw = matches!(extension(format), "" | "yaml");
         if let Some(run) = self.run(leaf) {
             let stat = self.selection.stat_of(part, is_raw);
             let attr = Attr::file(ino, run.length, &stat, Lasting::Version);
@@ -134,9 +136,8 @@ impl Folder {
     /// Whether to tell the size of a node takes a look at the data.
     pub fn size_needs_data(&self, leaf: Leaf) -> bool {
         let (Node::File(thing, format) | Node::Member(thing, format, _)) = leaf.node else { return false };
-        let needs_data =
-            |view: &&dyn View| view.size_needs_data(&self.selection, Part { thing, of: leaf.of });
-        VIEWS.get(format).is_some_and(needs_data)
+        let part = Part { thing, of: leaf.of };
+        formats::format(format).is_some_and(|format| format.size_needs_data(&self.selection, part))
     }
 
     /// Whether the size of a file that is not kept follows from data.
@@ -153,18 +154,18 @@ impl Folder {
     /// Whether a node may show names of rows or columns.
     pub fn shows_names(&self, leaf: Leaf) -> bool {
         let (Node::File(thing, format) | Node::Member(thing, format, _)) = leaf.node else { return true };
-        VIEWS.get(format).is_none_or(|view| view.shows_names(Part { thing, of: leaf.of }))
+        formats::format(format).is_none_or(|format| format.shows_names(Part { thing, of: leaf.of }))
     }
 
     /// The content of a file; none for a folder.
     pub fn content(&self, leaf: Leaf) -> Result<Option<VirtualFile>> {
         match leaf.node {
-            Node::File(thing, format) if !VIEWS[format].is_folder() => {
+            Node::File(thing, format) if file_kind(format) == NodeKind::File => {
                 if self.has_many_names(leaf) {
                     task::begin_long()?;
                 }
                 let part = Part { thing, of: leaf.of };
-                self.view(part, format)?.file(&self.selection, part).map(Some)
+                Ok(self.view(part, format)?.render(&self.selection, part)?.file())
             }
             Node::Member(thing, format, member) => {
                 let members = self.members(thing, format)?;
@@ -177,25 +178,26 @@ impl Folder {
     /// The run of a file of the store that a node is, if that is plain without making anything.
     pub fn run(&self, leaf: Leaf) -> Option<Run<'_>> {
         let Node::File(thing, format) = leaf.node else { return None };
-        VIEWS.get(format)?.run(&self.selection, Part { thing, of: leaf.of })
+        formats::format(format)?.run(&self.selection, Part { thing, of: leaf.of })
     }
 
     /// The files of a format that is a folder.
     ///
     /// # Errors
     ///
-    /// As [`view::View::members`].
-    fn members(&self, thing: Thing, format: usize) -> Result<Members> {
+    /// As [`formats::Format::render`].
+    fn members(&self, thing: Thing, format: FormatId) -> Result<Members> {
         let part = Part { thing, of: Scope::All };
         if self.has_many_names(Leaf { of: part.of, node: Node::File(thing, format) }) {
             task::begin_long()?;
         }
-        self.view(part, format)?.members(&self.selection, part)
+        let rendered = self.view(part, format)?.render(&self.selection, part)?;
+        rendered.directory().ok_or_else(|| self.not_found())
     }
 
     /// The format of this number, in which the part is there.
-    fn view(&self, part: Part, format: usize) -> Result<&'static dyn view::View> {
-        let mut offered = view::offered(&self.selection, part);
+    fn view(&self, part: Part, format: FormatId) -> Result<&'static dyn formats::Format> {
+        let mut offered = formats::offered(&self.selection, part);
         offered.find(|(place, _)| *place == format).map(|(_, view)| view).ok_or_else(|| self.not_found())
     }
 
@@ -272,12 +274,18 @@ impl Folder {
     }
 
     fn leaf(&self, of: Scope, thing: Thing, format: &[u8]) -> Option<Child> {
-        let format = view::find(&self.selection, Part { thing, of }, format)?;
+        let format = formats::find(&self.selection, Part { thing, of }, format)?;
         Some(Child::Leaf(Leaf { of, node: Node::File(thing, format) }))
     }
 
     /// A file or folder in a format that is a folder.
-    fn member(&self, thing: Thing, format: usize, folder: Option<u64>, name: &[u8]) -> Result<Option<Child>> {
+    fn member(
+        &self,
+        thing: Thing,
+        format: FormatId,
+        folder: Option<u64>,
+        name: &[u8],
+    ) -> Result<Option<Child>> {
         let members = self.members(thing, format)?;
         let member = std::str::from_utf8(name).ok().and_then(|name| members.child(folder, name));
         let leaf = |member| Leaf { of: Scope::All, node: Node::Member(thing, format, member) };
@@ -348,11 +356,14 @@ impl Folder {
                 self.list_numbers(first..count, self.extent.rows, NodeKind::Folder, &node, visit);
             }
             Node::Rows => {
-                let node = |row| Leaf { of: Scope::Row(row), node: Node::File(Thing::Array, 0) };
+                let node = |row| Leaf { of: Scope::Row(row), node: Node::File(Thing::Array, FormatId::RAW) };
                 self.list_numbers(first..count, self.extent.rows, NodeKind::File, &node, visit);
             }
             Node::Columns => {
-                let node = |column| Leaf { of: Scope::Column(column), node: Node::File(Thing::Array, 0) };
+                let node = |column| Leaf {
+                    of: Scope::Column(column),
+                    node: Node::File(Thing::Array, FormatId::RAW),
+                };
                 self.list_numbers(first..count, self.extent.columns, NodeKind::File, &node, visit);
             }
             Node::Slices => self.list_slices(first..count, visit),
@@ -435,10 +446,10 @@ impl Folder {
     }
 
     /// The files that a listing of the scope's folder shows.
-    fn files(&self, of: Scope) -> Vec<(Thing, usize)> {
+    fn files(&self, of: Scope) -> Vec<(Thing, FormatId)> {
         let formats = |thing| {
             let part = Part { thing, of };
-            let offered = view::offered(&self.selection, part);
+            let offered = formats::offered(&self.selection, part);
             offered.filter(move |(_, view)| view.is_listed(part)).map(move |(format, _)| (thing, format))
         };
         Thing::ALL.into_iter().flat_map(formats).collect()
@@ -449,7 +460,7 @@ impl Listed {
     fn list_members(
         &self,
         thing: Thing,
-        format: usize,
+        format: FormatId,
         folder: Option<u64>,
         first: u64,
         visit: &mut Visit<'_>,
@@ -462,13 +473,18 @@ impl Listed {
     }
 }
 
-fn file_kind(format: usize) -> NodeKind {
-    if VIEWS[format].is_folder() { NodeKind::Folder } else { NodeKind::File }
+fn file_kind(format: FormatId) -> NodeKind {
+    let is_directory = formats::format(format).is_some_and(|format| format.is_directory());
+    if is_directory { NodeKind::Folder } else { NodeKind::File }
+}
+
+fn extension(format: FormatId) -> &'static str {
+    formats::format(format).map_or("", |format| format.extension())
 }
 
 /// The name of a thing in the format of that number.
-pub(super) fn file_name(thing: Thing, format: usize) -> String {
-    match VIEWS[format].format() {
+pub(super) fn file_name(thing: Thing, format: FormatId) -> String {
+    match extension(format) {
         "" => thing.name().to_owned(),
         format => format!("{}.{format}", thing.name()),
     }

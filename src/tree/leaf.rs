@@ -8,12 +8,13 @@
 //! chunks there are.
 
 use super::numbers;
-use crate::format::Kind;
-use crate::part::{Scope, Thing};
-use crate::view::Members;
+use crate::array::format_id::FormatId;
+use crate::array::selection::{Scope, Thing};
+use crate::daf::metadata::Kind;
+use crate::encode::members::Members;
 
 /// Numbers of one thing: the most formats there can be.
-const FORMATS: u64 = 32;
+const FORMATS: u64 = FormatId::COUNT;
 /// Where the files start in the scope of the whole.
 const FILES: u64 = 512;
 /// Where members start.
@@ -72,11 +73,11 @@ pub enum Node {
     /// `by-name/cols/`.
     NamedColumns,
     /// The link by name to this row or column, in the format of that number.
-    Link(usize),
+    Link(FormatId),
     /// A thing in the format of that number.
-    File(Thing, usize),
+    File(Thing, FormatId),
     /// A file or folder of that number in a format that is a folder, of the whole scope.
-    Member(Thing, usize, u64),
+    Member(Thing, FormatId, u64),
 }
 
 /// What fixes the numbers in a folder: its rows and columns, and the most members of a format.
@@ -194,49 +195,48 @@ fn node_of_whole(number: u64) -> Option<Node> {
 
 fn of_one(node: Node) -> Option<u64> {
     let (of, format) = match node {
-        Node::Folder => (Of::Folder, 0),
+        Node::Folder => (Of::Folder, FormatId::RAW),
         Node::Link(format) => (Of::Links, format),
         Node::File(thing, format) => (Of::Things(thing), format),
         _ => return None,
     };
-    numbered(OF_ONE.iter().position(|other| *other == of)?, format)
+    Some(numbered(OF_ONE.iter().position(|other| *other == of)?, format))
 }
 
 fn node_of_one(number: u64) -> Option<Node> {
-    let (of, format) = (usize::try_from(number / FORMATS).ok()?, usize::try_from(number % FORMATS).ok()?);
+    let (of, format) = (usize::try_from(number / FORMATS).ok()?, FormatId::from_number(number % FORMATS)?);
     match OF_ONE.get(of)? {
         Of::Links => Some(Node::Link(format)),
         Of::Things(thing) => Some(Node::File(*thing, format)),
-        Of::Folder => (format == 0).then_some(Node::Folder),
+        Of::Folder => (format.number() == 0).then_some(Node::Folder),
     }
 }
 
 /// The number of a file among those of the whole.
-fn file(thing: Thing, format: usize) -> Option<u64> {
-    numbered(Thing::ALL.iter().position(|other| *other == thing)?, format)
+fn file(thing: Thing, format: FormatId) -> Option<u64> {
+    Some(numbered(Thing::ALL.iter().position(|other| *other == thing)?, format))
 }
 
-fn numbered(thing: usize, format: usize) -> Option<u64> {
-    let format = format as u64;
-    (format < FORMATS).then_some(thing as u64 * FORMATS + format)
+fn numbered(thing: usize, format: FormatId) -> u64 {
+    thing as u64 * FORMATS + format.number()
 }
 
 /// The thing and the format of a file's number.
-fn thing_and_format(file: u64) -> Option<(Thing, usize)> {
+fn thing_and_format(file: u64) -> Option<(Thing, FormatId)> {
     let thing = usize::try_from(file / FORMATS).ok()?;
-    Some((*Thing::ALL.get(thing)?, usize::try_from(file % FORMATS).ok()?))
+    Some((*Thing::ALL.get(thing)?, FormatId::from_number(file % FORMATS)?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::StoredArray;
+    use crate::array::catalog::StoredArray;
+    use crate::array::selection::tests::sparse_selection;
+    use crate::array::selection::{Part, Selection};
+    use crate::daf::memory_mapping::create_memory_mapped_array;
     use crate::dtype::Dtype;
-    use crate::memory_mapping::create_memory_mapped_array;
-    use crate::part::tests::sparse_selection;
-    use crate::part::{Part, Selection};
+    use crate::formats;
     use crate::store::Store;
-    use crate::view::VIEWS;
     use std::path::Path;
     use std::sync::Arc;
 
@@ -248,11 +248,11 @@ mod tests {
         Node::ByName,
         Node::NamedRows,
         Node::NamedColumns,
-        Node::File(Thing::Meta, 1),
-        Node::File(Thing::TenX, 31),
-        Node::Member(Thing::Meta, 0, 0),
-        Node::Member(Thing::TenX, 0, 63),
-        Node::Member(Thing::TenX, 31, 63),
+        Node::File(Thing::Meta, FormatId::new(1)),
+        Node::File(Thing::TenX, FormatId::new(31)),
+        Node::Member(Thing::Meta, FormatId::new(0), 0),
+        Node::Member(Thing::TenX, FormatId::new(0), 63),
+        Node::Member(Thing::TenX, FormatId::new(31), 63),
     ];
 
     #[track_caller]
@@ -286,7 +286,11 @@ mod tests {
                 let mut seen: Vec<_> =
                     WHOLE.map(|node| assert_reads_back(extent, Leaf { of: Scope::All, node })).into();
                 for of in singles(extent) {
-                    for node in [Node::Link(0), Node::Link(31), Node::File(file, 31)] {
+                    for node in [
+                        Node::Link(FormatId::new(0)),
+                        Node::Link(FormatId::new(31)),
+                        Node::File(file, FormatId::new(31)),
+                    ] {
                         seen.push(assert_reads_back(extent, Leaf { of, node }));
                     }
                 }
@@ -295,12 +299,12 @@ mod tests {
                 {
                     if extent.further > 2 {
                         for (thing, format) in [(Thing::Meta, 0), (Thing::TenX, 31)] {
-                            let node = Node::Member(thing, format, member);
+                            let node = Node::Member(thing, FormatId::new(format), member);
                             seen.push(assert_reads_back(extent, Leaf { of: Scope::All, node }));
                         }
                     }
                 }
-                let beyond = Node::Member(Thing::Meta, 3, MEMBERS_EACH + extent.further);
+                let beyond = Node::Member(Thing::Meta, FormatId::new(3), MEMBERS_EACH + extent.further);
                 assert_eq!(extent.encode(Leaf { of: Scope::All, node: beyond }), None);
                 seen.sort_unstable();
                 let before = seen.len();
@@ -332,8 +336,8 @@ mod tests {
         for thing in Thing::ALL {
             for of in [Scope::All].into_iter().chain(singles(extent)) {
                 if selection.has(Part { thing, of }) {
-                    for format in 0..VIEWS.len() {
-                        assert_reads_back(extent, Leaf { of, node: Node::File(thing, format) });
+                    for (format, _) in formats::FORMATS {
+                        assert_reads_back(extent, Leaf { of, node: Node::File(thing, *format) });
                     }
                 }
             }
@@ -352,6 +356,5 @@ mod tests {
         all_parts_have_numbers(&sparse, extent);
         assert_reads_back(extent, Leaf { of: Scope::Row(2), node: Node::Folder });
         assert!(Thing::ALL.len() as u64 * FORMATS <= MEMBERS - FILES);
-        assert!(VIEWS.len() as u64 <= FORMATS);
     }
 }

@@ -11,7 +11,7 @@ use super::leaf::Leaf;
 use super::numbers::Key;
 use super::status::Report;
 use super::{INNER, Ino, NodeKind, RESERVED, STATUS, Tree, report_key, shut, trim};
-use crate::catalog::Names;
+use crate::array::catalog::Names;
 use crate::error::{Error, Result};
 use crate::task;
 

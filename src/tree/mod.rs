@@ -36,9 +36,10 @@ pub use read::{Answer, File};
 use status::{Report, Status, Text};
 use told::Told;
 
-use crate::catalog::{Directory, RESERVED};
+use crate::array::catalog::{Directory, RESERVED};
+use crate::array::format_id::Formats;
+use crate::array::selection::Scope;
 use crate::error::{Error, Result};
-use crate::part::{Formats, Scope};
 use crate::store::Store;
 use crate::task;
 

@@ -6,7 +6,7 @@ use super::by_name::BY_NAME;
 use super::folder::{COLUMNS, Folder, ROWS, SLICES, file_name};
 use super::leaf::{Leaf, Node};
 use super::{Content, Ino, RESERVED, Tree};
-use crate::part::{Scope, Thing};
+use crate::array::selection::{Scope, Thing};
 
 impl Tree {
     /// The path of a node in the mount, or of what it is in.

@@ -9,12 +9,12 @@ use super::content::Content;
 use super::folder::Folder;
 use super::leaf::Leaf;
 use super::{Ino, RESERVED, Tree};
+use crate::array::selection::Scope;
+use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::error::{Error, Result};
-use crate::mmap::Untouched;
-use crate::part::Scope;
-use crate::source::{Source, Whence};
+use crate::store::mmap::Untouched;
+use crate::store::source::{Source, Whence};
 use crate::task;
-use crate::vfile::{Extent, VirtualFile};
 
 /// A file of the tree, and what to name when reading it fails.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::catalog::{Finding, StoredArray, walk};
+use crate::array::catalog::{Finding, StoredArray, walk};
+use crate::array::names::idle_words;
 use crate::error::{Error, Result, shown};
-use crate::names::idle_words;
 use crate::store::{Rights, Stat, Store, Time};
 use crate::task::{self, Flight};
 

@@ -1,121 +1,25 @@
 //! Verifying what is shown: every file of every format is decoded, and its numbers are those of the store.
 //!
 //! Nothing that makes the files is used to check them. The decoders are others' wherever there are any;
-//! what to compare with is read from the store's files by `truth`, element by element. A format is
-//! verified by one function in one file, and one line in `VERIFIERS`.
-
-mod arrow;
-mod csv;
-mod element;
-mod envi;
-mod h5;
-mod h5ad;
-mod hdf5;
-mod mat;
-mod members;
-mod mtx;
-mod names;
-mod npy;
-mod npz;
-mod nrrd;
-mod parquet;
-mod raw;
-mod rds;
-mod reader;
-mod readme;
-mod rising;
-mod safetensors;
-mod tenx;
-mod tif;
-mod truth;
-mod yaml;
-mod zarr;
+//! what to compare with is read from the store's files by `oracle`, element by element.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::catalog::StoredArray;
+use crate::array::catalog::StoredArray;
+use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::encode::Rendered;
 use crate::error::Result;
-use crate::part::{Part, Scope, Selection, Thing};
-use crate::vfile::VirtualFile;
-use crate::view::{Members, View, offered};
-use reader::FileReader;
-
-/// Why the numbers of a file are not those of the store, in words.
-#[derive(Debug)]
-struct Fault(String);
-
-impl<E: std::error::Error> From<E> for Fault {
-    fn from(error: E) -> Self {
-        Self(error.to_string())
-    }
-}
-
-/// What a verifying function returns.
-type Verified = std::result::Result<(), Fault>;
-
-/// Decodes a file, or the files of a folder, and compares.
-type Verify = fn(&Shown<'_>) -> Verified;
-
-/// The verified formats, and how.
-static VERIFIERS: &[(&str, Verify)] = &[
-    ("", raw::verify),
-    ("yaml", yaml::verify),
-    ("npy", npy::verify),
-    ("npz", npz::verify),
-    ("safetensors", safetensors::verify),
-    ("csv", csv::verify_csv),
-    ("tsv", csv::verify_tsv),
-    ("txt", csv::verify_txt),
-    ("mtx", mtx::verify),
-    ("zarr", zarr::verify),
-    ("v2.zarr", zarr::verify_v2),
-    ("xarray.zarr", zarr::verify_dataset),
-    ("h5", h5::verify),
-    ("h5ad", h5ad::verify),
-    ("10x", tenx::verify),
-    ("parquet", parquet::verify),
-    ("arrow", arrow::verify),
-    ("rds", rds::verify),
-    ("tif", tif::verify),
-    ("mat", mat::verify),
-    ("nrrd", nrrd::verify),
-    ("nhdr", nrrd::verify_header),
-    ("envi", envi::verify),
-    ("md", readme::verify),
-];
-
-/// A part of an array in one of its formats.
-struct Shown<'a> {
-    selection: &'a Selection,
-    part: Part,
-    content: Content,
-    progress: &'a dyn Fn(u64),
-}
-
-/// What the part is in the format.
-enum Content {
-    File(VirtualFile),
-    Folder(Members),
-}
-
-impl Shown<'_> {
-    /// The file, for a format that is one.
-    fn file(&self) -> std::result::Result<FileReader<'_>, Fault> {
-        match &self.content {
-            Content::File(file) => Ok(FileReader::new(file.clone(), self.progress)),
-            Content::Folder(_) => Err(Fault("a folder where there should be a file".into())),
-        }
-    }
-}
+use crate::formats::{Format, offered};
+use crate::oracle::{Fault, Shown, Verified};
 
 /// A file, or a folder of files, that is to be verified.
 pub struct Case {
     selection: Arc<Selection>,
     folder: String,
     part: Part,
-    view: &'static dyn View,
+    format: &'static dyn Format,
 }
 
 /// Everything that is shown of an array: all parts in all formats of the whole and of two slices, and of
@@ -160,7 +64,8 @@ fn cases_of(selection: &Arc<Selection>, folder: String, of: Scope) -> impl Itera
         let part = Part { thing, of };
         let views: Vec<_> = offered(&selection, part).map(|(_, view)| view).collect();
         let (selection, folder) = (Arc::clone(&selection), folder.clone());
-        let case = move |view| Case { selection: Arc::clone(&selection), folder: folder.clone(), part, view };
+        let case =
+            move |format| Case { selection: Arc::clone(&selection), folder: folder.clone(), part, format };
         views.into_iter().map(case)
     })
 }
@@ -168,7 +73,7 @@ fn cases_of(selection: &Arc<Selection>, folder: String, of: Scope) -> impl Itera
 impl Case {
     /// What the format is called; nothing for the bytes as they are.
     pub fn format(&self) -> &'static str {
-        self.view.name()
+        self.format.name()
     }
 
     /// Bytes to be read.
@@ -178,19 +83,16 @@ impl Case {
     /// Whatever making the file gives.
     pub fn size(&self) -> Result<u64> {
         Ok(match self.content()? {
-            Content::File(file) => file.len(),
-            Content::Folder(members) => {
+            Rendered::File(file) => file.len(),
+            Rendered::Directory(members) => {
                 let lengths = members.iter().filter_map(|member| Some(member.file?.len()));
                 lengths.fold(0, u64::saturating_add)
             }
         })
     }
 
-    fn content(&self) -> Result<Content> {
-        match self.view.is_folder() {
-            true => self.view.members(&self.selection, self.part).map(Content::Folder),
-            false => self.view.file(&self.selection, self.part).map(Content::File),
-        }
+    fn content(&self) -> Result<Rendered> {
+        self.format.render(&self.selection, self.part)
     }
 
     /// Decodes and compares, and calls `progress` with the bytes read since the call before.
@@ -200,19 +102,15 @@ impl Case {
     /// Why the numbers are not those of the store, or could not be read.
     pub fn verify(&self, progress: &dyn Fn(u64)) -> std::result::Result<(), String> {
         let content = self.content().map_err(|error| error.to_string())?;
-        let (_, verify) = VERIFIERS
-            .iter()
-            .find(|(format, _)| *format == self.format())
-            .ok_or("nobody here can read the format")?;
-        decode(*verify, &Shown { selection: &self.selection, part: self.part, content, progress })
+        decode(self.format, &Shown { selection: &self.selection, part: self.part, content, progress })
             .map_err(|Fault(why)| why)
     }
 }
 
 /// Decodes and compares. Others' decoders panic over some files that are wrong: that is a fault of the file,
 /// and no reason not to look at the next.
-fn decode(verify: Verify, shown: &Shown<'_>) -> Verified {
-    let decoded = catch_unwind(AssertUnwindSafe(|| verify(shown)));
+fn decode(format: &dyn Format, shown: &Shown<'_>) -> Verified {
+    let decoded = catch_unwind(AssertUnwindSafe(|| format.verify(shown)));
     decoded.unwrap_or_else(|_| Err(Fault("the decoder could make nothing of it".into())))
 }
 
@@ -229,7 +127,7 @@ impl fmt::Display for Case {
         if self.part.of == Scope::All || self.part.thing != Thing::Array {
             f.write_str(self.part.thing.name())?;
         }
-        match self.view.format() {
+        match self.format.extension() {
             "" => Ok(()),
             format => write!(f, ".{format}"),
         }

@@ -1,8 +1,10 @@
 //! Each verifier sees whatever byte is wrong.
 
 use super::*;
+use crate::bytes::virtual_file::VirtualFile;
+use crate::encode::members::Members;
+use crate::formats::FORMATS;
 use crate::store::Store;
-use crate::view::VIEWS;
 use std::fs;
 use std::path::Path;
 
@@ -45,16 +47,9 @@ fn sparse_of(data: [f32; 2], indices: [u8; 2], indptr: &[u8]) -> (tempfile::Temp
     whole(&[("x.yaml", yaml), ("x.data", &data), ("x.indices", &indices), ("x.indptr", indptr)])
 }
 
-#[test]
-fn every_format_has_a_verifier() {
-    for view in VIEWS {
-        assert!(VERIFIERS.iter().any(|(format, _)| *format == view.name()), "{}", view.name());
-    }
-}
-
 /// The bytes of a format that is a file.
-fn bytes_of(selection: &Selection, part: Part, view: &dyn View) -> Vec<u8> {
-    let file = view.file(selection, part).unwrap();
+fn bytes_of(selection: &Selection, part: Part, view: &dyn Format) -> Vec<u8> {
+    let file = view.render(selection, part).unwrap().file().unwrap();
     let mut bytes = vec![0; usize::try_from(file.len()).unwrap()];
     file.read_at(0, &mut bytes).unwrap();
     bytes
@@ -62,16 +57,11 @@ fn bytes_of(selection: &Selection, part: Part, view: &dyn View) -> Vec<u8> {
 
 /// What is said of a file of these bytes.
 fn said(selection: &Selection, thing: Thing, format: &str, bytes: &[u8]) -> Option<String> {
-    let content = Content::File(VirtualFile::literal(bytes));
+    let content = Rendered::File(VirtualFile::literal(bytes));
     let shown = Shown { selection, part: Part { thing, of: Scope::All }, content, progress: &|_| {} };
-    let (_, verify) = VERIFIERS.iter().find(|(other, _)| *other == format).unwrap();
-    decode(*verify, &shown).err().map(|Fault(why)| why)
-}
-
-#[test]
-fn a_format_has_one_verifier() {
-    let formats: Vec<_> = VERIFIERS.iter().map(|(format, _)| format).collect();
-    assert!(formats.iter().enumerate().all(|(i, format)| !formats[..i].contains(format)));
+    let part = shown.part;
+    let (_, format) = offered(selection, part).find(|(_, other)| other.name() == format).unwrap();
+    decode(format, &shown).err().map(|Fault(why)| why)
 }
 
 #[test]
@@ -79,7 +69,7 @@ fn files_with_a_wrong_byte_are_found_out() {
     for (_dir, selection) in [dense(), sparse(), unordered()] {
         for case in cases(selection.array()) {
             assert_eq!(case.verify(&|_| {}), Ok(()), "{case}");
-            let (Content::File(file), Scope::All) = (case.content().unwrap(), case.part.of) else {
+            let (Rendered::File(file), Scope::All) = (case.content().unwrap(), case.part.of) else {
                 continue;
             };
             if !case.folder.is_empty() || case.part.thing == Thing::Meta {
@@ -148,15 +138,15 @@ fn whatever_byte_is_wrong_is_found_out() {
 }
 
 /// The files of a case: of a format that is a file one without a name.
-fn files(content: Content) -> Vec<(String, Vec<u8>)> {
+fn files(content: Rendered) -> Vec<(String, Vec<u8>)> {
     let bytes = |file: &VirtualFile| {
         let mut bytes = vec![0; usize::try_from(file.len()).unwrap()];
         file.read_at(0, &mut bytes).unwrap();
         bytes
     };
     match content {
-        Content::File(file) => vec![(String::new(), bytes(&file))],
-        Content::Folder(members) => {
+        Rendered::File(file) => vec![(String::new(), bytes(&file))],
+        Rendered::Directory(members) => {
             members.iter().filter_map(|member| Some((member.path, bytes(&member.file?)))).collect()
         }
     }
@@ -165,14 +155,13 @@ fn files(content: Content) -> Vec<(String, Vec<u8>)> {
 /// What is said of a case with these files.
 fn said_of(case: &Case, files: &[(String, Vec<u8>)]) -> Option<String> {
     let content = match files {
-        [(name, bytes)] if name.is_empty() => Content::File(VirtualFile::literal(&bytes[..])),
-        files => Content::Folder(Members::new(
+        [(name, bytes)] if name.is_empty() => Rendered::File(VirtualFile::literal(&bytes[..])),
+        files => Rendered::Directory(Members::new(
             files.iter().map(|(name, bytes)| (name.clone(), VirtualFile::literal(&bytes[..]))),
         )),
     };
     let shown = Shown { selection: &case.selection, part: case.part, content, progress: &|_| {} };
-    let (_, verify) = VERIFIERS.iter().find(|(other, _)| *other == case.format()).unwrap();
-    decode(*verify, &shown).err().map(|Fault(why)| why)
+    decode(case.format, &shown).err().map(|Fault(why)| why)
 }
 
 fn expect_all_bytes_to_matter(case: &Case, other: &Arc<Selection>) {
@@ -229,7 +218,7 @@ fn what_a_readme_tells_is_held_against_the_array() {
     for ((_dir, selection), wrong) in [(dense(), &wrong_dense[..]), (sparse(), &wrong_sparse)] {
         let part = Part { thing: Thing::Readme, of: Scope::All };
         let case = cases(selection.array()).into_iter().find(|case| case.part == part).unwrap();
-        let text = String::from_utf8(bytes_of(&selection, part, case.view)).unwrap();
+        let text = String::from_utf8(bytes_of(&selection, part, case.format)).unwrap();
         assert_eq!(said(&selection, Thing::Readme, "md", text.as_bytes()), None);
         for (right, wrong) in wrong {
             assert!(text.contains(right), "{right}: {text}");
@@ -256,8 +245,8 @@ fn numbers_that_a_format_has_not_are_refused() {
 fn elements_in_the_order_of_the_store_are_no_object_of_r() {
     let (_dir, selection) = unordered();
     let part = Part { thing: Thing::Matrix, of: Scope::All };
-    let rds = VIEWS.iter().find(|view| view.name() == "rds").unwrap();
-    let right = bytes_of(&selection, part, *rds);
+    let rds = FORMATS.iter().find(|(_, view)| view.name() == "rds").unwrap();
+    let right = bytes_of(&selection, part, rds.1);
     let at = right.windows(12).position(|bytes| bytes == b"\x01\0\0\0\0\0\0\0\x02\0\0\0").unwrap();
     assert_eq!(said(&selection, part.thing, "rds", &right), None);
     let mut swapped = right;

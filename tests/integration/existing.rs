@@ -6,11 +6,11 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::common::{Mount, Sparse, arrayfs, names, run, say_skipped, wait_until, write_dense};
-use arrayfs::dtype::Dtype;
-use arrayfs::memory_mapping::{
+use arrayfs::daf::memory_mapping::{
     SparseInRows, create_memory_mapped_array, remove_memory_mapped_array, remove_memory_mapped_sparse,
     write_memory_mapped_sparse,
 };
+use arrayfs::dtype::Dtype;
 use tempfile::tempdir;
 
 fn text(bytes: &[u8]) -> &str {
@@ -178,7 +178,7 @@ mod import {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    use arrayfs::catalog::StoredArray;
+    use arrayfs::array::catalog::StoredArray;
     use arrayfs::store::Store;
 
     fn import(file: &Path, path: &Path, more: &[&str]) -> Output {
@@ -244,7 +244,7 @@ mod import {
             let reader = scope.spawn(look);
             let start = Instant::now();
             for turn in 0..3000 {
-                arrayfs::import::import(&files[turn % 2], &path, &options, &|_| Ok(())).unwrap();
+                arrayfs::formats::IMPORTERS.import(&files[turn % 2], &path, &options, &|_| Ok(())).unwrap();
                 if reader.is_finished() || start.elapsed() > Duration::from_secs(6) {
                     break;
                 }

@@ -17,12 +17,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use arrayfs::array::{CsrMatrix, CsrRow, DenseArray, MappedArray, MappedCsr};
+use arrayfs::daf::arrays::{CsrMatrix, CsrRow, DenseArray, MappedArray, MappedCsr};
+use arrayfs::daf::memory_mapping::*;
+use arrayfs::daf::metadata::{Kind, MAX_YAML_BYTES, Metadata};
 use arrayfs::dtype::{Bool, Dtype, Element, FIXED_DTYPES};
 use arrayfs::error::{Error, Result};
-use arrayfs::format::{Kind, MAX_YAML_BYTES, Metadata};
-use arrayfs::memory_mapping::*;
-use arrayfs::mmap::Mode;
+use arrayfs::store::mmap::Mode;
 use arrayfs::store::with_suffix;
 use half::f16;
 use tempfile::{TempDir, tempdir};
@@ -38,12 +38,12 @@ fn scratch() -> (TempDir, PathBuf) {
 
 fn open_memory_mapped_array(path: impl AsRef<Path>, mode: Mode) -> Result<MappedArray> {
     // SAFETY: no test writes, or truncates, what it has a view of.
-    unsafe { arrayfs::memory_mapping::open_memory_mapped_array(path, mode) }
+    unsafe { arrayfs::daf::memory_mapping::open_memory_mapped_array(path, mode) }
 }
 
 fn open_memory_mapped_sparse(path: impl AsRef<Path>, mode: Mode) -> Result<MappedCsr> {
     // SAFETY: no test writes, or truncates, what it has a view of.
-    unsafe { arrayfs::memory_mapping::open_memory_mapped_sparse(path, mode) }
+    unsafe { arrayfs::daf::memory_mapping::open_memory_mapped_sparse(path, mode) }
 }
 
 fn bytes_of(path: &Path, suffix: &str) -> Vec<u8> {

@@ -14,10 +14,10 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use arrayfs::daf::memory_mapping::{create_memory_mapped_array, open_memory_mapped_array};
 use arrayfs::dtype::Dtype;
 use arrayfs::error::{Error, Result};
-use arrayfs::memory_mapping::{create_memory_mapped_array, open_memory_mapped_array};
-use arrayfs::mmap::{MMAP_CACHE, MmapBytes, MmapCache, Mode, allow_maximal_open_files, mmap_file};
+use arrayfs::store::mmap::{MMAP_CACHE, MmapBytes, MmapCache, Mode, allow_maximal_open_files, mmap_file};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tempfile::{TempDir, tempdir};
 

@@ -16,7 +16,7 @@ use tempfile::{tempdir, tempfile};
 const MODES: [&[&str]; 2] = [&[], &["--no-passthrough"]];
 
 /// Whole files, rows, columns, slices and what is made.
-const VIEWS: [&str; 10] = [
+const FORMATS: [&str; 10] = [
     "array",
     "rows/17",
     "cols/03",
@@ -152,7 +152,7 @@ fn files_are_read_in_every_way_as_plain_files_are() {
         let mount = Mount::with(store.path(), options);
         let copies = tempdir().unwrap();
         let plain = copies.path().join("plain");
-        for view in VIEWS {
+        for view in FORMATS {
             let path = mount.join("x").join(view);
             let bytes = mount.read(Path::new("x").join(view));
             fs::write(&plain, &bytes).unwrap();

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::common::{Mount, arrayfs, python, real_stores};
-use arrayfs::array::DenseArray;
+use arrayfs::daf::arrays::DenseArray;
+use arrayfs::daf::memory_mapping::{SparseInRows, create_memory_mapped_array, write_memory_mapped_sparse};
 use arrayfs::dtype::{Bool, Dtype, Element};
-use arrayfs::memory_mapping::{SparseInRows, create_memory_mapped_array, write_memory_mapped_sparse};
-use arrayfs::mmap::Mode;
+use arrayfs::store::mmap::Mode;
 use half::f16;
 use tempfile::{TempDir, tempdir};
 

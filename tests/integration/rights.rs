@@ -18,7 +18,7 @@ const MODES: [&[&str]; 2] = [&["--allow-other"], &["--allow-other", "--no-passth
 const NOBODY: u32 = 65534;
 
 /// Every kind of file that an array has, by the ways that lead to it.
-const VIEWS: [&str; 16] = [
+const FORMATS: [&str; 16] = [
     "array",
     "array.npy",
     "array.csv",
@@ -88,9 +88,9 @@ fn read_as_nobody(store: &TempDir, options: &[&str]) -> Vec<(&'static str, bool)
     let mount = Mount::with(store.path(), options);
     let read = |view: &str| nobody_reads(&mount.join("sub/x").join(view));
     let direct = |view: &str| nobody_reads(&mount.join(".arrayfs/tree/sub/x").join(view));
-    let before = VIEWS.map(|view| read(view).or_else(|| direct(view)).is_some());
-    let all = VIEWS.map(|view| mount.read(Path::new("sub/x").join(view)));
-    let found = VIEWS.iter().zip(all).zip(before).map(|((view, bytes), before)| {
+    let before = FORMATS.map(|view| read(view).or_else(|| direct(view)).is_some());
+    let all = FORMATS.map(|view| mount.read(Path::new("sub/x").join(view)));
+    let found = FORMATS.iter().zip(all).zip(before).map(|((view, bytes), before)| {
         let now = read(view).or_else(|| direct(view));
         assert!(now.as_ref().is_none_or(|read| *read == bytes), "{view}");
         (*view, before || now.is_some())
@@ -111,7 +111,7 @@ fn others_read_what_the_store_lets_them_read() {
         return;
     }
     for options in MODES {
-        assert_eq!(allowed(&open_store(), options), VIEWS, "{options:?}");
+        assert_eq!(allowed(&open_store(), options), FORMATS, "{options:?}");
     }
 }
 

@@ -12,8 +12,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::common::{arrayfs, names, run, say_skipped};
+use arrayfs::daf::memory_mapping::{UNFINISHED, create_memory_mapped_array};
 use arrayfs::dtype::Dtype;
-use arrayfs::memory_mapping::{UNFINISHED, create_memory_mapped_array};
 use tempfile::{TempDir, tempdir};
 
 const NOBODY: u32 = 65534;

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use crate::common::{Mount, arrayfs, names, run, say_skipped, write_dense};
 use arrayfs::Error;
-use arrayfs::array::{CsrMatrix, DenseArray};
-use arrayfs::dtype::Dtype;
-use arrayfs::memory_mapping::{
+use arrayfs::daf::arrays::{CsrMatrix, DenseArray};
+use arrayfs::daf::memory_mapping::{
     SparseInRows, UNFINISHED, create_memory_mapped_array, write_memory_mapped_sparse,
 };
-use arrayfs::mmap::Mode;
+use arrayfs::dtype::Dtype;
+use arrayfs::store::mmap::Mode;
 use tempfile::tempdir;
 
 /// What a writer of the tests' own is told by: the path, the number of the array to begin with, how many to write,
@@ -297,7 +297,7 @@ fn a_full_disk_is_an_error_and_the_old_array_stays() {
     }
     // What is written into a hole that the disk has no room for is an error, not the signal that a map would give.
     let hole = store.join("hole");
-    arrayfs::memory_mapping::create_memory_mapped_array(&hole, &[1 << 20], Dtype::Uint8).unwrap();
+    arrayfs::daf::memory_mapping::create_memory_mapped_array(&hole, &[1 << 20], Dtype::Uint8).unwrap();
     let array = DenseArray::open(&hole, Mode::ReadWrite).unwrap();
     match array.assign(ndarray::ArrayView1::from(&vec![1_u8; 1 << 20])) {
         Err(Error::Io { action: "write", source, .. }) => {
@@ -305,7 +305,7 @@ fn a_full_disk_is_an_error_and_the_old_array_stays() {
         }
         other => panic!("a disk of 512 KiB holds 1 MiB: {other:?}"),
     }
-    arrayfs::memory_mapping::remove_memory_mapped_array(&hole).unwrap();
+    arrayfs::daf::memory_mapping::remove_memory_mapped_array(&hole).unwrap();
     // Filled to the last byte: there is no room for metadata.
     let filler = fs::write(store.join("filler"), vec![1; 1 << 20]).unwrap_err();
     assert_eq!(filler.raw_os_error(), Some(libc::ENOSPC));

@@ -6,8 +6,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::daf::metadata::YAML;
 use crate::error::{Result, shown};
-use crate::format::YAML;
 use crate::store::{FileKind, Store, stem, with_suffix};
 
 /// Says that a directory's axes have files of their own.

@@ -15,9 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use super::daf::{axes, axis_name, idle_axis};
 use super::text::{Style, most_bytes, parse};
 use super::{Labels, Names};
+use crate::daf::metadata::Shape;
 use crate::error::{Error, Result};
-use crate::format::Shape;
-use crate::source::Source;
+use crate::store::source::Source;
 use crate::store::{Identity, Rights, Store, with_suffix};
 use crate::task::{self, Flight};
 

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Part, Scope, Selection, Thing};
+use crate::bytes::virtual_file::VirtualFile;
+use crate::daf::metadata::IndptrRule;
 use crate::dtype::{Dtype, decode_integers};
 use crate::error::{Error, Result};
-use crate::format::IndptrRule;
-use crate::source::Source;
-use crate::vfile::VirtualFile;
+use crate::store::source::Source;
 
 /// The `indptr` of the selected rows, counted from 0, checked as it is read.
 #[derive(Debug)]

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use super::indptr::Indptr;
+use crate::bytes::virtual_file::{Fill, Generate};
 use crate::dtype::{Dtype, add, decode_integers, integer_text};
 use crate::error::{Error, Result};
-use crate::select::Rows;
-use crate::source::Source;
-use crate::vfile::{Fill, Generate};
+use crate::rows::Rows;
+use crate::store::source::Source;
 
 /// Stored elements that are read at once.
 const CHUNK: u64 = 16 * 1024;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::indptr::{Indptr, RowSums};
+use crate::bytes::virtual_file::{Fill, Generate};
 use crate::error::Result;
-use crate::select::Rows;
-use crate::source::Source;
-use crate::vfile::{Fill, Generate};
+use crate::rows::Rows;
+use crate::store::source::Source;
 
 /// `data` or `indices` of the selected rows.
 pub(super) struct Gathered {

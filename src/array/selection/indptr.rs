@@ -3,13 +3,13 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::bytes::virtual_file::{Fill, Generate};
+use crate::daf::metadata::IndptrRule;
 use crate::dtype::{Dtype, decode_integers, encode_integer};
 use crate::error::{Error, Result};
-use crate::format::IndptrRule;
-use crate::select::Rows;
-use crate::source::Source;
+use crate::rows::Rows;
 use crate::store::Identity;
-use crate::vfile::{Fill, Generate};
+use crate::store::source::Source;
 
 /// Rows whose bounds are read at once.
 const BATCH: u64 = 8192;

@@ -8,10 +8,10 @@ mod order;
 
 use std::sync::Arc;
 
+use crate::bytes::virtual_file::{Fill, Generate};
 use crate::dtype::{Dtype, add, encode_integer};
 use crate::error::Result;
-use crate::source::Source;
-use crate::vfile::{Fill, Generate};
+use crate::store::source::Source;
 use order::{Block, distinct, lengths, read};
 
 pub(super) use order::{CsrParts, Order};

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use bytemuck::Pod;
 
+use crate::bytes::virtual_file::{Extent, Fill, Generate};
 use crate::error::Result;
-use crate::source::Source;
-use crate::vfile::{Extent, Fill, Generate};
+use crate::store::source::Source;
 
 /// Where items are closer than this, in bytes, what lies between them is read along.
 const NEAR: u64 = 2048;
@@ -127,8 +127,8 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use super::*;
-    use crate::catalog::StoredArray;
-    use crate::part::{Part, Scope, Selection, Thing};
+    use crate::array::catalog::StoredArray;
+    use crate::array::selection::{Part, Scope, Selection, Thing};
     use crate::store::Store;
 
     /// What is cut off the last page reads as zeros through a map, and no signal tells; and when it is looked at

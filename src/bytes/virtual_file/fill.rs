@@ -4,7 +4,7 @@
 
 use super::{Generate, VirtualFile};
 use crate::error::{Error, Result};
-use crate::source::Source;
+use crate::store::source::Source;
 
 /// Makes items, the first of this number, in a buffer that has room for some of them whole; and says how
 /// many it made, from the start of the buffer on.
@@ -231,7 +231,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::vfile::Extent;
+    use crate::bytes::virtual_file::Extent;
 
     /// What the buffer held before, which no read may give.
     const OLD: u8 = 0xEE;

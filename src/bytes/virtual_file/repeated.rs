@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{Extent, Fill, Generate, VirtualFile};
 use crate::error::{Error, Result};
-use crate::source::Run;
-use crate::source::Source;
+use crate::store::source::Run;
+use crate::store::source::Source;
 
 /// What each block has at one place.
 #[derive(Debug)]

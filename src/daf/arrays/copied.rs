@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use ndarray::{ArrayD, ArrayView, Dimension};
 
 use super::{DataFile, array_shape, check_dtype, open_files, row_range};
+use crate::daf::metadata::{DenseMeta, Kind, Metadata, Shape, SparseMeta};
 use crate::dtype::{Dtype, Element};
 use crate::error::{Error, Result};
-use crate::format::{DenseMeta, Kind, Metadata, Shape, SparseMeta};
-use crate::mmap::Mode;
+use crate::store::mmap::Mode;
 
 /// A dense vector or row-major matrix.
 ///
@@ -45,13 +45,13 @@ use crate::mmap::Mode;
 /// Mapped bytes themselves are no way around it:
 ///
 /// ```compile_fail,E0133
-/// fn first(bytes: &arrayfs::mmap::MmapBytes) -> u8 {
+/// fn first(bytes: &arrayfs::store::mmap::MmapBytes) -> u8 {
 ///     bytes.bytes()[0]
 /// }
 /// ```
 ///
 /// ```compile_fail,E0614
-/// fn first(bytes: &arrayfs::mmap::MmapBytes) -> &[u8] {
+/// fn first(bytes: &arrayfs::store::mmap::MmapBytes) -> &[u8] {
 ///     &**bytes
 /// }
 /// ```

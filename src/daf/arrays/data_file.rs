@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::open_regular;
 use crate::dtype::Element;
 use crate::error::{Error, Result};
-use crate::mmap::{MmapBytes, Mode, mmap_file};
+use crate::store::mmap::{MmapBytes, Mode, mmap_file};
 
 #[derive(Debug)]
 pub(super) struct DataFile {

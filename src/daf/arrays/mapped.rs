@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 use ndarray::{ArrayView1, ArrayViewD, ArrayViewMutD};
 
 use super::{array_shape, bytes_as_ndarray, cast, check_dtype, open_files, row_range};
+use crate::daf::metadata::{DenseMeta, Kind, Metadata, Shape, SparseMeta};
 use crate::dtype::{Dtype, Element};
 use crate::error::{Error, Result};
-use crate::format::{DenseMeta, Kind, Metadata, Shape, SparseMeta};
-use crate::mmap::{MmapBytes, Mode};
+use crate::store::mmap::{MmapBytes, Mode};
 
 /// A mapped dense vector or row-major matrix.
 #[derive(Debug)]

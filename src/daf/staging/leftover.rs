@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use super::directory::Directory;
 use super::is_unfinished;
 use super::target::{ALL, Target};
+use crate::daf::metadata::YAML;
 use crate::error::shown;
-use crate::format::YAML;
 use crate::store::{FileKind, Stat, stem, with_suffix};
 
 /// Where a writer says which versions of which files it puts in place, and which go. No array can have a file of

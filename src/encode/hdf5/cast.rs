@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use half::f16;
 
+use crate::bytes::virtual_file::{Extent, Fill, Generate, VirtualFile};
+use crate::daf::metadata::IndptrRule;
 use crate::dtype::{Dtype, decode_integers, encode_integer, integer_text};
 use crate::error::{Error, Result};
-use crate::format::IndptrRule;
-use crate::source::Source;
-use crate::vfile::{Extent, Fill, Generate, VirtualFile};
+use crate::store::source::Source;
 
 /// Elements that are read at once.
 const CHUNK: u64 = 16 * 1024;

@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use crate::array::names::Labels;
+use crate::bytes::virtual_file::{Fill, Generate};
 use crate::error::Result;
-use crate::names::Labels;
-use crate::select::Rows;
-use crate::source::Source;
-use crate::vfile::{Fill, Generate};
+use crate::rows::Rows;
+use crate::store::source::Source;
 
 /// A name for each of some rows, zeros after it.
 pub(super) struct Cells {
@@ -71,7 +71,7 @@ impl Generate for Cells {
 #[allow(clippy::cast_possible_truncation)]
 mod tests {
     use super::*;
-    use crate::vfile::read_at;
+    use crate::bytes::virtual_file::read_at;
     use proptest::prelude::*;
 
     #[test]

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::cast::Cast;
 use super::cells::{Cells, Text};
 use super::{Dataset, Node, Type, Value};
+use crate::array::names::Labels;
+use crate::array::selection::{Block, Part, Scope, Selection, Thing};
+use crate::bytes::virtual_file::{Extent, VirtualFile};
+use crate::daf::metadata::Shape;
 use crate::dtype::{Dtype, encode_integer};
 use crate::error::Result;
-use crate::format::Shape;
-use crate::names::Labels;
-use crate::part::{Block, Part, Scope, Selection, Thing};
-use crate::select::Rows;
-use crate::vfile::{Extent, VirtualFile};
+use crate::rows::Rows;
 
 /// The most bytes that cells of one width may have beyond those of the names in them.
 const PADDING: u64 = 1 << 30;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::short::Text;
+use crate::array::names::Labels;
+use crate::bytes::virtual_file::{Fill, Generate};
 use crate::error::Result;
-use crate::names::Labels;
-use crate::select::{Rows, index_width};
-use crate::source::Source;
-use crate::vfile::{Fill, Generate};
+use crate::rows::{Rows, index_width};
+use crate::store::source::Source;
 
 /// The names of some rows, or of all columns.
 #[derive(Clone)]
@@ -220,7 +220,7 @@ impl Generate for NameLines {
 mod tests {
     use super::super::testing::text;
     use super::*;
-    use crate::vfile::{Extent, VirtualFile};
+    use crate::bytes::virtual_file::{Extent, VirtualFile};
 
     fn lines(names: Axis) -> String {
         let lines = NameLines::new(names, &[Piece::Name, Piece::Text("\t"), Piece::Name, Piece::Text("\n")]);

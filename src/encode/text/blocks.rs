@@ -2,8 +2,8 @@
 //! no longer the length it had is an error and never a shifted one.
 
 use super::short::Text;
+use crate::bytes::virtual_file::{Fill, Generate};
 use crate::error::{Error, Result};
-use crate::vfile::{Fill, Generate};
 
 /// The block with the byte at `offset`, of so many of which each starts somewhere.
 pub(super) fn find(blocks: u64, start: &dyn Fn(u64) -> u64, offset: u64) -> u64 {

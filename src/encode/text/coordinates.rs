@@ -17,13 +17,13 @@ use super::cell;
 use super::lines::length_of;
 use super::short::{Separators, Text};
 use super::window::Window;
+use crate::array::selection::{Block, Part, Scope, Selection, Thing};
+use crate::bytes::virtual_file::{Fill, Generate, VirtualFile};
+use crate::daf::metadata::{IndptrRule, Kind, Metadata, Shape};
 use crate::dtype::{Dtype, decode_integers, integer_text};
 use crate::error::{Error, Result};
-use crate::format::{IndptrRule, Kind, Metadata, Shape};
-use crate::part::{Block, Part, Scope, Selection, Thing};
-use crate::select::index_width;
-use crate::source::Source;
-use crate::vfile::{Fill, Generate, VirtualFile};
+use crate::rows::index_width;
+use crate::store::source::Source;
 
 /// Elements whose lines are made at once.
 const PIECE: usize = 4096;
@@ -448,7 +448,7 @@ impl<'s> Cursor<'s> {
 mod tests {
     use super::super::testing::{dense, sparse, text, whole};
     use super::*;
-    use crate::vfile::Extent;
+    use crate::bytes::virtual_file::Extent;
 
     fn file(selection: &Selection, layout: Layout) -> Result<VirtualFile> {
         let elements = Coordinates::new(selection, layout)?;

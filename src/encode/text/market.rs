@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::coordinates::{Coordinates, Layout};
+use crate::array::selection::Selection;
+use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::dtype::Dtype;
 use crate::error::Result;
-use crate::part::Selection;
-use crate::vfile::{Extent, VirtualFile};
 
 /// The elements of the selected rows, below the two lines that say what they are.
 ///

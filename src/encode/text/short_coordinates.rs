@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::blocks;
 use super::coordinates::Coordinates;
 use super::short::Text;
+use crate::array::selection::{Selection, Thing};
+use crate::bytes::text_index::{Key, Offsets};
+use crate::bytes::virtual_file::{Fill, Generate};
 use crate::error::Result;
-use crate::offsets::{Key, Offsets};
-use crate::part::{Selection, Thing};
-use crate::source::Source;
-use crate::vfile::{Fill, Generate};
+use crate::store::source::Source;
 
 /// [`Coordinates`] as short text.
 pub struct ShortCoordinates {

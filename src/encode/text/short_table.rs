@@ -14,13 +14,13 @@ use super::axis::Axis;
 use super::blocks;
 use super::short::{Separators, Text, length};
 use super::window::Window;
+use crate::array::selection::{Block, Part, Scope, Selection, Thing};
+use crate::bytes::text_index::{Key, Offsets};
+use crate::bytes::virtual_file::{Fill, Generate, VirtualFile};
 use crate::dtype::Dtype;
 use crate::error::Result;
-use crate::offsets::{Key, Offsets};
-use crate::part::{Block, Part, Scope, Selection, Thing};
-use crate::select::Rows;
-use crate::source::Source;
-use crate::vfile::{Fill, Generate, VirtualFile};
+use crate::rows::Rows;
+use crate::store::source::Source;
 
 /// Bytes of numbers that are measured at once.
 const PIECE: u64 = 1 << 20;

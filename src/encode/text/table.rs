@@ -14,11 +14,11 @@ use super::axis::Axis;
 use super::cell;
 use super::lines::length_of;
 use super::window::Window;
+use crate::array::selection::Block;
+use crate::bytes::virtual_file::{Fill, Generate, VirtualFile};
 use crate::dtype::Dtype;
 use crate::error::Result;
-use crate::part::Block;
-use crate::source::Source;
-use crate::vfile::{Fill, Generate, VirtualFile};
+use crate::store::source::Source;
 
 /// The elements of a block, so many on a line.
 pub struct Table {
@@ -164,9 +164,9 @@ impl Generate for NamedTable {
 mod tests {
     use super::super::testing::{dense, text};
     use super::*;
-    use crate::names::Labels;
-    use crate::part::{Part, Scope, Selection, Thing};
-    use crate::vfile::Extent;
+    use crate::array::names::Labels;
+    use crate::array::selection::{Part, Scope, Selection, Thing};
+    use crate::bytes::virtual_file::Extent;
 
     const PART: Part = Part { thing: Thing::Array, of: Scope::All };
 

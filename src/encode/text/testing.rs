@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use crate::catalog::StoredArray;
-use crate::part::Selection;
+use crate::array::catalog::StoredArray;
+use crate::array::selection::Selection;
+use crate::bytes::virtual_file::VirtualFile;
 use crate::store::Store;
-use crate::vfile::VirtualFile;
 
 /// A dense array.
 pub fn dense(dtype: &str, shape: &str, bytes: &[u8]) -> (TempDir, Selection) {

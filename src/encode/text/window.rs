@@ -1,7 +1,7 @@
 //! Elements of a file of numbers, read a good many at once for those who take a few at a time.
 
+use crate::bytes::virtual_file::VirtualFile;
 use crate::error::{Error, Result};
-use crate::vfile::VirtualFile;
 
 /// Bytes that are read at once.
 const PIECE: usize = 64 * 1024;

@@ -14,17 +14,23 @@
 //! lists of column and value. (`array` would be a function to SQL.) bool is the canonical extension
 //! `arrow.bool8`, a byte each.
 
+#[cfg(feature = "verify")]
+pub(super) mod verify;
+
 mod message;
 mod sparse;
 
 use std::sync::Arc;
 
-use super::View;
+use super::Format;
+use crate::array::selection::{Block, Part, Scope, Selection, Thing};
+use crate::bytes::virtual_file::{Extent, Fill, Generate, Piece, Repeated, VirtualFile};
+use crate::daf::metadata::Shape;
+use crate::encode::Rendered;
 use crate::error::{Error, Result};
-use crate::format::Shape;
-use crate::part::{Block, Part, Scope, Selection, Thing};
-use crate::source::Source;
-use crate::vfile::{Extent, Fill, Generate, Piece, Repeated, VirtualFile};
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
+use crate::store::source::Source;
 use message::{Field, Kind, aligned};
 
 pub(super) struct Arrow;
@@ -44,8 +50,20 @@ const ELEMENTS: &str = "elements";
 /// Bytes of a batch's entry in the footer.
 const ENTRY: usize = 24;
 
-impl View for Arrow {
-    fn format(&self) -> &'static str {
+impl Arrow {
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        if !self.offers(selection, part) {
+            return Err(Error::not_found(&selection.array().path));
+        }
+        match part.thing {
+            Thing::Matrix => sparse::file(selection, BATCH),
+            _ => dense(&selection.block(part)?, BATCH),
+        }
+    }
+}
+
+impl Format for Arrow {
+    fn extension(&self) -> &'static str {
         "arrow"
     }
 
@@ -70,14 +88,13 @@ impl View for Arrow {
         false
     }
 
-    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        if !self.offers(selection, part) {
-            return Err(Error::not_found(&selection.array().path));
-        }
-        match part.thing {
-            Thing::Matrix => sparse::file(selection, BATCH),
-            _ => dense(&selection.block(part)?, BATCH),
-        }
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.file(selection, part).map(Rendered::File)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        verify::verify(shown)
     }
 }
 
@@ -223,8 +240,8 @@ impl Generate for Places {
 #[allow(clippy::cast_possible_truncation)]
 mod tests {
     use super::*;
+    use crate::array::selection::tests::{sparse_selection, sparse_with, whole};
     use crate::dtype::Dtype;
-    use crate::part::tests::{sparse_selection, sparse_with, whole};
 
     fn block(shape: Shape) -> Block {
         let bytes: Vec<u8> = (0..shape.elements() * 2).map(|i| i as u8).collect();
@@ -236,7 +253,7 @@ mod tests {
     fn a_vector_is_the_golden_file() {
         assert_eq!(
             whole(&dense(&block(Shape::Vector(3)), BATCH).unwrap()),
-            include_bytes!("../../tests/golden/vector.arrow")
+            include_bytes!("../../../tests/golden/vector.arrow")
         );
     }
 

@@ -13,12 +13,12 @@ use std::sync::Arc;
 
 use super::message::{self, ALIGN, Field, Kind, aligned};
 use super::{Batches, ELEMENTS, ENTRY, rows_of_batch};
+use crate::array::selection::{Block, Part, RowBounds, Scope, Selection, Thing};
+use crate::bytes::virtual_file::{Extent, Fill, Generate, VirtualFile};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::part::{Block, Part, RowBounds, Scope, Selection, Thing};
-use crate::source::Run;
-use crate::source::Source;
-use crate::vfile::{Extent, Fill, Generate, VirtualFile};
+use crate::store::source::Run;
+use crate::store::source::Source;
 
 /// The file of a selection of a sparse matrix, in batches of so many bytes or more.
 pub(super) fn file(selection: &Selection, batch: u64) -> Result<VirtualFile> {

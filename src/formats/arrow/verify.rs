@@ -12,20 +12,20 @@ use arrow_ipc::{
 };
 use arrow_schema::{DataType, Field, Schema};
 
-use super::element::{element, is_same, shown as in_words};
-use super::npy::expect;
-use super::raw::compare;
-use super::reader::{FileReader, expect_end, read_bytes, read_word};
-use super::truth::{Numbers, numbers, stored};
-use super::{Fault, Shown, Verified};
+use crate::array::selection::{Part, Thing};
 use crate::dtype::Dtype;
-use crate::part::{Part, Thing};
+use crate::oracle::compare;
+use crate::oracle::expect;
+use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{FileReader, expect_end, read_bytes, read_word};
+use crate::oracle::{Numbers, numbers, stored};
+use crate::oracle::{element, is_same, shown as in_words};
 
 const MAGIC: &[u8; 8] = b"ARROW1\0\0";
 /// What comes before each message; alone and with a zero after it, it ends them.
 const CONTINUED: u32 = u32::MAX;
 
-pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let mut batches = Batches::open(shown.file()?)?;
     if shown.part.thing == Thing::Matrix {
         return verify_lists(shown, batches);

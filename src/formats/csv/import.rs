@@ -14,15 +14,15 @@ mod survey;
 use std::fs::File;
 use std::io::{BufRead, BufWriter, Write};
 
-pub use record::Delimiter;
+use crate::import::Delimiter;
 
-use super::input::Input;
-use super::lines::Lines;
-use super::number::Numerals;
-use super::{Found, Options, dense};
+use crate::array::names::{COLUMN_NAMES, ROW_NAMES};
 use crate::dtype::Dtype;
 use crate::error::Result;
-use crate::names::{COLUMN_NAMES, ROW_NAMES};
+use crate::import::input::Input;
+use crate::import::lines::Lines;
+use crate::import::number::Numerals;
+use crate::import::{Found, Options, dense};
 use dialect::{Dialect, Usual};
 use header::{Header, Layout, layout};
 use name_list::NameList;
@@ -33,15 +33,15 @@ use survey::Survey;
 const COMMA: Delimiter = Delimiter::Byte(b',');
 const TAB: Delimiter = Delimiter::Byte(b'\t');
 
-pub(super) fn find_csv<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Found<'f>> {
+pub(crate) fn find_csv<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Found<'f>> {
     find(input, options, Usual { first: COMMA, otherwise: COMMA })
 }
 
-pub(super) fn find_tsv<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Found<'f>> {
+pub(crate) fn find_tsv<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Found<'f>> {
     find(input, options, Usual { first: TAB, otherwise: TAB })
 }
 
-pub(super) fn find_txt<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Found<'f>> {
+pub(crate) fn find_txt<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Found<'f>> {
     find(input, options, Usual { first: TAB, otherwise: Delimiter::Blanks })
 }
 

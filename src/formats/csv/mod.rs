@@ -13,30 +13,38 @@
 //! these are the first column, headed by the name of their axis, or `row`. Names are in quotes where they need
 //! them (RFC 4180), in `.tsv` too.
 //!
-//! Numbers are [as short as they can be](crate::text::is_short) up to a size of the table; beyond it each is a cell
+//! Numbers are [as short as they can be](crate::encode::text::is_short) up to a size of the table; beyond it each is a cell
 //! of its type's width, spaces in front: so any byte's cell is arithmetic, and tables of any size can be read
 //! anywhere. All read back to the same bits.
 
+#[cfg(feature = "import")]
+pub(super) mod import;
+#[cfg(feature = "verify")]
+pub(super) mod verify;
+
 use std::sync::Arc;
 
-use super::View;
-use crate::error::{Error, Result};
-use crate::format::{Metadata, Shape};
-use crate::names::write_quoted;
-use crate::part::{Block, Part, Scope, Selection, Thing};
-use crate::select::Rows;
-use crate::text::{
+use super::Format;
+use crate::array::names::write_quoted;
+use crate::array::selection::{Block, Part, Scope, Selection, Thing};
+use crate::bytes::virtual_file::{Extent, VirtualFile};
+use crate::daf::metadata::{Metadata, Shape};
+use crate::encode::Rendered;
+use crate::encode::text::{
     Axis, Coordinates, Layout, NameLines, NamedTable, Piece, Separators, ShortCoordinates, ShortTable, Table,
     Text, is_short,
 };
-use crate::vfile::{Extent, VirtualFile};
+use crate::error::{Error, Result};
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
+use crate::rows::Rows;
 
 /// The longest row that is made whole, in numbers.
 const LONGEST_ROW: u64 = 1 << 20;
 
 /// Text with separators of one kind.
 pub(super) struct Separated {
-    format: &'static str,
+    extension: &'static str,
     separator: u8,
     is_listed: bool,
     about: &'static str,
@@ -63,7 +71,7 @@ struct Frame {
 impl Separated {
     /// `.csv`.
     pub const CSV: Self = Self {
-        format: "csv",
+        extension: "csv",
         separator: b',',
         is_listed: true,
         about: "a table with a header: spreadsheets, DuckDB, `polars.read_csv`, `pandas.read_csv`, `read.csv` in R",
@@ -76,7 +84,7 @@ impl Separated {
 
     /// `.tsv`.
     pub const TSV: Self = Self {
-        format: "tsv",
+        extension: "tsv",
         separator: b'\t',
         is_listed: false,
         about: "a table with tabs, else as `.csv`: `cut`, `read.delim` in R",
@@ -89,7 +97,7 @@ impl Separated {
 
     /// `.txt`.
     pub const TXT: Self = Self {
-        format: "txt",
+        extension: "txt",
         separator: b' ',
         is_listed: false,
         about: "numbers only, blanks between them: `awk`, `sort`, gnuplot, `numpy.loadtxt`, `scan` in R",
@@ -236,9 +244,19 @@ fn is_whole_row(selection: &Selection, part: Part) -> bool {
         && selection.shape().columns() <= LONGEST_ROW
 }
 
-impl View for Separated {
-    fn format(&self) -> &'static str {
-        self.format
+impl Separated {
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        match (part.thing, &self.header) {
+            _ if !self.offers(selection, part) => Err(Error::not_found(&selection.array().path)),
+            (Thing::Matrix, Some(header)) => self.elements(selection, header),
+            _ => self.table(selection, part),
+        }
+    }
+}
+
+impl Format for Separated {
+    fn extension(&self) -> &'static str {
+        self.extension
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
@@ -278,11 +296,16 @@ impl View for Separated {
         is_short(selection.dtype_of(part).unwrap_or(selection.array().metadata.dtype()), cells)
     }
 
-    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        match (part.thing, &self.header) {
-            _ if !self.offers(selection, part) => Err(Error::not_found(&selection.array().path)),
-            (Thing::Matrix, Some(header)) => self.elements(selection, header),
-            _ => self.table(selection, part),
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.file(selection, part).map(Rendered::File)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        match self.extension {
+            "csv" => verify::verify_csv(shown),
+            "tsv" => verify::verify_tsv(shown),
+            _ => verify::verify_txt(shown),
         }
     }
 }
@@ -290,7 +313,7 @@ impl View for Separated {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::testing::{dense, sparse, text};
+    use crate::encode::text::testing::{dense, sparse, text};
 
     fn read(view: &Separated, selection: &Selection, thing: Thing, of: Scope) -> String {
         text(&view.file(selection, Part { thing, of }).unwrap())
@@ -336,7 +359,8 @@ mod tests {
         let (dir, selection) = dense("int8", "[2, 2]", &[1, 2, 3, 4]);
         let again = || {
             let store = Arc::new(crate::store::Store::open(dir.path()).unwrap());
-            let array = crate::catalog::StoredArray::load(&store, selection.array().path.as_path()).unwrap();
+            let array =
+                crate::array::catalog::StoredArray::load(&store, selection.array().path.as_path()).unwrap();
             Selection::whole(Arc::new(array))
         };
         let csv = |of| read(&Separated::CSV, &again(), Thing::Array, of);
@@ -366,7 +390,7 @@ mod tests {
         std::fs::write(at("cell#age.yaml"), "dtype: int8\nshape: [2]\nversion: [1, 0]\n").unwrap();
         let csv = |name: &str, of| {
             let store = Arc::new(crate::store::Store::open(dir.path()).unwrap());
-            let array = crate::catalog::StoredArray::load(&store, std::path::Path::new(name)).unwrap();
+            let array = crate::array::catalog::StoredArray::load(&store, std::path::Path::new(name)).unwrap();
             read(&Separated::CSV, &Selection::whole(Arc::new(array)), Thing::Array, of)
         };
         assert_eq!(csv("cell,gene#X", Scope::All), "cell,c0,c1\nA,1,2\nB,3,4\n");
@@ -431,7 +455,7 @@ mod tests {
             let yaml = format!("dtype: {dtype}\nshape: [{count}]\nversion: [1, 0]\n");
             std::fs::write(dir.path().join("x.yaml"), yaml).unwrap();
             let store = Arc::new(crate::store::Store::open(dir.path()).unwrap());
-            let array = crate::catalog::StoredArray::load(&store, std::path::Path::new("x")).unwrap();
+            let array = crate::array::catalog::StoredArray::load(&store, std::path::Path::new("x")).unwrap();
             let selection = Selection::whole(Arc::new(array));
             let part = Part { thing: Thing::Array, of: Scope::All };
             assert_eq!(Separated::CSV.size_needs_data(&selection, part), count <= 64 << 20);

@@ -2,25 +2,25 @@
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
-use super::element::{Element, is_text, shown as in_words};
-use super::npy::expect;
-use super::reader::FileReader;
-use super::truth::{Stored, numbers, stored};
-use super::{Fault, Shown, Verified};
+use crate::array::selection::{Part, Scope, Thing};
+use crate::daf::metadata::Shape;
 use crate::dtype::Dtype;
-use crate::format::Shape;
-use crate::part::{Part, Scope, Thing};
+use crate::oracle::FileReader;
+use crate::oracle::expect;
+use crate::oracle::{Element, is_text, shown as in_words};
+use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{Stored, numbers, stored};
 
-pub(super) fn verify_csv(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify_csv(shown: &Shown<'_>) -> Verified {
     verify(shown, b',')
 }
 
-pub(super) fn verify_tsv(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify_tsv(shown: &Shown<'_>) -> Verified {
     verify(shown, b'\t')
 }
 
 /// Numbers with blanks between them, and no header.
-pub(super) fn verify_txt(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify_txt(shown: &Shown<'_>) -> Verified {
     verify(shown, b' ')
 }
 

@@ -17,17 +17,36 @@
 //!
 //! "ENVI Header Format". Readers look for the header in the listing of the folder. A vector is one line. bool is a byte; int8 and float16 are not known there.
 
-use super::{Members, View};
+#[cfg(feature = "verify")]
+pub(super) mod verify;
+
+use super::Format;
+use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::bytes::virtual_file::VirtualFile;
+use crate::daf::metadata::Shape;
 use crate::dtype::Dtype;
+use crate::encode::Rendered;
+use crate::encode::members::Members;
 use crate::error::{Error, Result};
-use crate::format::Shape;
-use crate::part::{Part, Scope, Selection, Thing};
-use crate::vfile::VirtualFile;
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
 
 pub(super) struct Envi;
 
-impl View for Envi {
-    fn format(&self) -> &'static str {
+impl Envi {
+    fn members(&self, selection: &Selection, part: Part) -> Result<Members> {
+        let dtype = selection.dtype_of(part).filter(|_| self.offers(selection, part));
+        let code = dtype.and_then(code).ok_or_else(|| Error::not_found(&selection.array().path))?;
+        let (name, header) = (part.thing.name(), header(code, selection.shape()));
+        Ok(Members::new([
+            (name.to_owned(), selection.block(part)?.bytes),
+            (format!("{name}.hdr"), VirtualFile::literal(header.into_bytes())),
+        ]))
+    }
+}
+
+impl Format for Envi {
+    fn extension(&self) -> &'static str {
         "envi"
     }
 
@@ -48,18 +67,17 @@ impl View for Envi {
         false
     }
 
-    fn is_folder(&self) -> bool {
+    fn is_directory(&self) -> bool {
         true
     }
 
-    fn members(&self, selection: &Selection, part: Part) -> Result<Members> {
-        let dtype = selection.dtype_of(part).filter(|_| self.offers(selection, part));
-        let code = dtype.and_then(code).ok_or_else(|| Error::not_found(&selection.array().path))?;
-        let (name, header) = (part.thing.name(), header(code, selection.shape()));
-        Ok(Members::new([
-            (name.to_owned(), selection.block(part)?.bytes),
-            (format!("{name}.hdr"), VirtualFile::literal(header.into_bytes())),
-        ]))
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.members(selection, part).map(Rendered::Directory)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        verify::verify(shown)
     }
 }
 

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use super::members::Files;
-use super::npy::expect;
-use super::raw::compare;
-use super::reader::expect_end;
-use super::truth::numbers;
-use super::{Fault, Shown, Verified};
 use crate::dtype::Dtype;
+use crate::oracle::Files;
+use crate::oracle::compare;
+use crate::oracle::expect;
+use crate::oracle::expect_end;
+use crate::oracle::numbers;
+use crate::oracle::{Fault, Shown, Verified};
 
-pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let mut text = String::new();
     let files = Files::of(shown)?;
     let name = shown.part.thing.name();

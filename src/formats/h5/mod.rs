@@ -12,32 +12,22 @@
 //! one be so long that the cells for all would be more than 1 GiB of padding. Array and matrix are encoded
 //! as AnnData has them: `anndata.io.read_elem` opens them too.
 
-use super::View;
+#[cfg(feature = "verify")]
+pub(super) mod verify;
+
+use super::Format;
+use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::bytes::virtual_file::VirtualFile;
+use crate::encode::Rendered;
+use crate::encode::hdf5::{self, Node, Value};
 use crate::error::{Error, Result, shown};
-use crate::hdf5::{self, Node, Value};
-use crate::part::{Part, Scope, Selection, Thing};
-use crate::select::Rows;
-use crate::vfile::VirtualFile;
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
+use crate::rows::Rows;
 
 pub(super) struct H5;
 
-impl View for H5 {
-    fn format(&self) -> &'static str {
-        "h5"
-    }
-
-    fn about(&self) -> &'static str {
-        "HDF5: `h5py.File`, `rhdf5::h5read` in R, `h5read` in MATLAB and Julia's HDF5.jl"
-    }
-
-    fn offers(&self, _: &Selection, part: Part) -> bool {
-        part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
-    }
-
-    fn is_listed(&self, _: Part) -> bool {
-        false
-    }
-
+impl H5 {
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
         let content = match part.thing {
             Thing::Array | Thing::Dense => ("array", hdf5::array(selection, part)?),
@@ -57,6 +47,33 @@ impl View for H5 {
         }
         let root = facts(selection, Node::group(children));
         hdf5::file(&left_out.into_iter().fold(root, |root, (name, why)| root.with(name, why)))
+    }
+}
+
+impl Format for H5 {
+    fn extension(&self) -> &'static str {
+        "h5"
+    }
+
+    fn about(&self) -> &'static str {
+        "HDF5: `h5py.File`, `rhdf5::h5read` in R, `h5read` in MATLAB and Julia's HDF5.jl"
+    }
+
+    fn offers(&self, _: &Selection, part: Part) -> bool {
+        part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
+    }
+
+    fn is_listed(&self, _: Part) -> bool {
+        false
+    }
+
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.file(selection, part).map(Rendered::File)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        verify::verify(shown)
     }
 }
 

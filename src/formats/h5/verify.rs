@@ -1,14 +1,14 @@
 //! `.h5`: what is in it of an array, of a sparse matrix, and of the matrix of Cell Ranger.
 
-use super::hdf5::{self, Body, Node, Value};
-use super::names::{AxisNames, Called};
-use super::truth::{Numbers, known_to_scipy, numbers};
-use super::{Fault, Shown, Verified};
+use crate::array::selection::{Part, Selection, Thing};
 use crate::dtype::Dtype;
 use crate::error::shown as in_words;
-use crate::part::{Part, Selection, Thing};
+use crate::oracle::hdf5::{self, Body, Node, Value};
+use crate::oracle::{AxisNames, Called};
+use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{Numbers, known_to_scipy, numbers};
 
-pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let names = AxisNames::of(shown.selection)?;
     let root = match shown.part.thing {
         Thing::TenX => Node::group([("matrix", cell_ranger(shown.selection, &names)?)]),
@@ -22,7 +22,7 @@ pub(super) fn verify(shown: &Shown<'_>) -> Verified {
 }
 
 /// The numbers, as AnnData has them: a dataset, or a group of three.
-pub(super) fn matrix<'s>(shown: &Shown<'s>) -> Result<Node<'s>, Fault> {
+pub(crate) fn matrix<'s>(shown: &Shown<'s>) -> Result<Node<'s>, Fault> {
     if shown.part.thing != Thing::Matrix {
         return Ok(Node::numbers(numbers(shown.selection, shown.part)?).encoded("array", "0.2.0"));
     }
@@ -32,7 +32,7 @@ pub(super) fn matrix<'s>(shown: &Shown<'s>) -> Result<Node<'s>, Fault> {
 }
 
 fn csr(selection: &Selection) -> Result<[(&'static str, Node<'_>); 3], Fault> {
-    let of = |thing| numbers(selection, Part { thing, of: crate::part::Scope::All });
+    let of = |thing| numbers(selection, Part { thing, of: crate::array::selection::Scope::All });
     Ok([
         ("data", Node::numbers(known_to_scipy(of(Thing::Data)?))),
         ("indices", Node::counts(of(Thing::Indices)?)),
@@ -75,7 +75,7 @@ fn text(axis: &Called) -> Node<'_> {
 }
 
 /// Names, or the numbers in their place and why.
-pub(super) fn names_or_numbers(axis: &Called) -> Node<'_> {
+pub(crate) fn names_or_numbers(axis: &Called) -> Node<'_> {
     match axis.left_out() {
         Some(why) => text(axis).with("names", Value::Text(why)),
         None => text(axis),

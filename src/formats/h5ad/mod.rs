@@ -13,36 +13,23 @@
 //! The encodings are those of AnnData's on-disk format since its release 0.8: anndata 0.1.0, array 0.2.0,
 //! csr_matrix 0.1.0, dataframe 0.2.0, string-array 0.2.0, dict 0.1.0.
 
-use super::View;
+#[cfg(feature = "verify")]
+pub(super) mod verify;
+
+use super::Format;
+use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::bytes::virtual_file::VirtualFile;
+use crate::daf::metadata::Shape;
+use crate::encode::Rendered;
+use crate::encode::hdf5::{self, Node, Value};
 use crate::error::{Error, Result};
-use crate::format::Shape;
-use crate::hdf5::{self, Node, Value};
-use crate::part::{Part, Scope, Selection, Thing};
-use crate::select::Rows;
-use crate::vfile::VirtualFile;
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
+use crate::rows::Rows;
 
 pub(super) struct H5ad;
 
-impl View for H5ad {
-    fn format(&self) -> &'static str {
-        "h5ad"
-    }
-
-    fn about(&self) -> &'static str {
-        "AnnData: `anndata.read_h5ad(file, backed=\"r\")`, `scanpy.read_h5ad`"
-    }
-
-    fn offers(&self, selection: &Selection, part: Part) -> bool {
-        part.of == Scope::All
-            && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
-            && matches!(selection.shape(), Shape::Matrix(..))
-            && super::has_countable_axes(selection)
-    }
-
-    fn is_listed(&self, part: Part) -> bool {
-        matches!(part.thing, Thing::Array | Thing::Matrix)
-    }
-
+impl H5ad {
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
         let x = match part.thing {
             _ if !self.offers(selection, part) => return Err(Error::not_found(&selection.array().path)),
@@ -62,6 +49,36 @@ impl View for H5ad {
         children.push(("var", table(var)));
         children.extend(["varm", "varp"].map(empty));
         hdf5::file(&Node::group(children).encoded("anndata", "0.1.0"))
+    }
+}
+
+impl Format for H5ad {
+    fn extension(&self) -> &'static str {
+        "h5ad"
+    }
+
+    fn about(&self) -> &'static str {
+        "AnnData: `anndata.read_h5ad(file, backed=\"r\")`, `scanpy.read_h5ad`"
+    }
+
+    fn offers(&self, selection: &Selection, part: Part) -> bool {
+        part.of == Scope::All
+            && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
+            && matches!(selection.shape(), Shape::Matrix(..))
+            && super::has_countable_axes(selection)
+    }
+
+    fn is_listed(&self, part: Part) -> bool {
+        matches!(part.thing, Thing::Array | Thing::Matrix)
+    }
+
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.file(selection, part).map(Rendered::File)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        verify::verify(shown)
     }
 }
 

@@ -1,11 +1,11 @@
 //! `.h5ad`, by the words of AnnData's on-disk format.
 
-use super::h5::{matrix, names_or_numbers};
-use super::hdf5::{self, Node, Value};
-use super::names::{AxisNames, Called};
-use super::{Shown, Verified};
+use crate::formats::h5::verify::{matrix, names_or_numbers};
+use crate::oracle::hdf5::{self, Node, Value};
+use crate::oracle::{AxisNames, Called};
+use crate::oracle::{Shown, Verified};
 
-pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let names = AxisNames::of(shown.selection)?;
     let empty = ["layers", "obsm", "obsp", "uns", "varm", "varp"]
         .map(|name| (name, Node::group([]).encoded("dict", "0.1.0")));

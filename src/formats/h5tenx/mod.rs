@@ -14,34 +14,20 @@
 //! and takes the last of one name: so it finds the text of NumPy's own type. Who asks for names by their full path,
 //! as Seurat does, has those in UTF-8.
 
-use super::View;
+use super::Format;
+use crate::array::selection::{Part, Selection, Thing};
+use crate::bytes::virtual_file::VirtualFile;
+use crate::daf::metadata::Kind;
+use crate::encode::Rendered;
+use crate::encode::hdf5::{self, Node};
 use crate::error::{Error, Result};
-use crate::format::Kind;
-use crate::hdf5::{self, Node};
-use crate::part::{Part, Selection, Thing};
-use crate::select::Rows;
-use crate::vfile::VirtualFile;
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
+use crate::rows::Rows;
 
 pub(super) struct H5TenX;
 
-impl View for H5TenX {
-    fn format(&self) -> &'static str {
-        "h5"
-    }
-
-    fn about(&self) -> &'static str {
-        "Cell Ranger's matrix: `scanpy.read_10x_h5`"
-    }
-
-    fn offers(&self, selection: &Selection, part: Part) -> bool {
-        let is_sparse = selection.array().metadata.kind() == Kind::Sparse;
-        part.thing == Thing::TenX && is_sparse && super::has_countable_axes(selection)
-    }
-
-    fn is_listed(&self, _: Part) -> bool {
-        false
-    }
-
+impl H5TenX {
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
         if !self.offers(selection, part) {
             return Err(Error::not_found(&selection.array().path));
@@ -73,5 +59,33 @@ impl View for H5TenX {
         let wide = (!wide.is_empty()).then(|| ("wide", Node::group(wide)));
         let matrix = Node::group(hdf5::parts(selection)?.into_iter().chain(others).chain(wide));
         hdf5::file(&Node::group([("matrix", matrix)]))
+    }
+}
+
+impl Format for H5TenX {
+    fn extension(&self) -> &'static str {
+        "h5"
+    }
+
+    fn about(&self) -> &'static str {
+        "Cell Ranger's matrix: `scanpy.read_10x_h5`"
+    }
+
+    fn offers(&self, selection: &Selection, part: Part) -> bool {
+        let is_sparse = selection.array().metadata.kind() == Kind::Sparse;
+        part.thing == Thing::TenX && is_sparse && super::has_countable_axes(selection)
+    }
+
+    fn is_listed(&self, _: Part) -> bool {
+        false
+    }
+
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.file(selection, part).map(Rendered::File)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        super::h5::verify::verify(shown)
     }
 }

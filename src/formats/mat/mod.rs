@@ -13,13 +13,19 @@
 //! elements of a sparse matrix are `double`: an int64 that it cannot hold is an error of the read. Within a column
 //! the row numbers rise, each there once, or programs find no element but the last.
 
-use super::View;
-use crate::cast::cast;
+#[cfg(feature = "verify")]
+pub(super) mod verify;
+
+use super::Format;
+use crate::array::selection::{Block, Part, Scope, Selection, Thing};
+use crate::bytes::cast::cast;
+use crate::bytes::virtual_file::{Extent, VirtualFile};
+use crate::daf::metadata::{Metadata, Shape};
 use crate::dtype::Dtype;
+use crate::encode::Rendered;
 use crate::error::{Error, Result};
-use crate::format::{Metadata, Shape};
-use crate::part::{Block, Part, Scope, Selection, Thing};
-use crate::vfile::{Extent, VirtualFile};
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
 
 pub(super) struct Mat;
 
@@ -36,8 +42,29 @@ const LOGICAL: u32 = 1 << 9;
 /// Bytes of a variable that holds so many bytes of elements must stay below this.
 const LIMIT: u64 = (1 << 31) - 256;
 
-impl View for Mat {
-    fn format(&self) -> &'static str {
+impl Mat {
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        let refuse = || Error::not_found(&selection.array().path);
+        if !self.offers(selection, part) {
+            return Err(refuse());
+        }
+        if part.thing == Thing::Matrix {
+            return sparse(selection);
+        }
+        let block = selection.block(part)?;
+        let dtype = stored(block.dtype);
+        let (kind, class, flags) = types(dtype).ok_or_else(refuse)?;
+        let dimensions = match block.shape {
+            Shape::Vector(n) => [n, 1],
+            Shape::Matrix(rows, columns) => [columns, rows],
+        };
+        let elements = cast(&block.bytes, block.dtype, dtype)?;
+        variable(part.thing.name(), [class | flags, 0], dimensions, &[(kind, elements)])
+    }
+}
+
+impl Format for Mat {
+    fn extension(&self) -> &'static str {
         "mat"
     }
 
@@ -75,23 +102,13 @@ impl View for Mat {
         false
     }
 
-    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        let refuse = || Error::not_found(&selection.array().path);
-        if !self.offers(selection, part) {
-            return Err(refuse());
-        }
-        if part.thing == Thing::Matrix {
-            return sparse(selection);
-        }
-        let block = selection.block(part)?;
-        let dtype = stored(block.dtype);
-        let (kind, class, flags) = types(dtype).ok_or_else(refuse)?;
-        let dimensions = match block.shape {
-            Shape::Vector(n) => [n, 1],
-            Shape::Matrix(rows, columns) => [columns, rows],
-        };
-        let elements = cast(&block.bytes, block.dtype, dtype)?;
-        variable(part.thing.name(), [class | flags, 0], dimensions, &[(kind, elements)])
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.file(selection, part).map(Rendered::File)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        verify::verify(shown)
     }
 }
 

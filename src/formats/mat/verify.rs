@@ -3,14 +3,14 @@
 
 use std::io::Read;
 
-use super::npy::expect;
-use super::raw::{compare, compare_as, or_refused};
-use super::reader::{FileReader, expect_end, expect_zeros, read_bytes, read_word};
-use super::rising::rising;
-use super::truth::{Numbers, numbers};
-use super::{Fault, Shown, Verified};
+use crate::array::selection::Thing;
 use crate::dtype::Dtype;
-use crate::part::Thing;
+use crate::oracle::expect;
+use crate::oracle::rising;
+use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{FileReader, expect_end, expect_zeros, read_bytes, read_word};
+use crate::oracle::{Numbers, numbers};
+use crate::oracle::{compare, compare_as, or_refused};
 
 /// Types of elements of the file.
 const INT8: u32 = 1;
@@ -19,7 +19,7 @@ const UINT32: u32 = 6;
 const DOUBLE: u32 = 9;
 const MATRIX: u32 = 14;
 
-pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     or_refused(shown, verify_file(shown))
 }
 

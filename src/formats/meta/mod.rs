@@ -1,17 +1,35 @@
 //! `meta.yaml`: what is known about an array or a slice of it, without reading data.
 
+#[cfg(feature = "verify")]
+pub(super) mod verify;
+
 use serde::Serialize;
 
-use super::View;
+use super::Format;
+use crate::array::selection::{Part, Selection, Thing};
+use crate::bytes::virtual_file::VirtualFile;
+use crate::daf::metadata::{Kind, Metadata, Shape};
+use crate::encode::Rendered;
 use crate::error::{Error, Result, shown};
-use crate::format::{Kind, Metadata, Shape};
-use crate::part::{Part, Selection, Thing};
-use crate::vfile::VirtualFile;
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
 
 pub(super) struct Meta;
 
-impl View for Meta {
-    fn format(&self) -> &'static str {
+impl Meta {
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        let path = &selection.array().path;
+        if part.thing != Thing::Meta {
+            return Err(Error::not_found(path));
+        }
+        let text =
+            serde_yaml::to_string(&facts(selection)).map_err(|e| Error::refused(path, e.to_string()))?;
+        Ok(VirtualFile::literal(text.into_bytes()))
+    }
+}
+
+impl Format for Meta {
+    fn extension(&self) -> &'static str {
         "yaml"
     }
 
@@ -28,14 +46,13 @@ impl View for Meta {
         false
     }
 
-    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        let path = &selection.array().path;
-        if part.thing != Thing::Meta {
-            return Err(Error::not_found(path));
-        }
-        let text =
-            serde_yaml::to_string(&facts(selection)).map_err(|e| Error::refused(path, e.to_string()))?;
-        Ok(VirtualFile::literal(text.into_bytes()))
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.file(selection, part).map(Rendered::File)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        verify::verify(shown)
     }
 }
 

@@ -4,15 +4,15 @@ use std::io::Read;
 
 use serde_yaml::{Mapping, Value};
 
-use super::{Fault, Shown, Verified};
+use crate::array::selection::Selection;
+use crate::daf::metadata::{Metadata, Shape};
 use crate::error::shown as in_words;
-use crate::format::{Metadata, Shape};
-use crate::part::Selection;
+use crate::oracle::{Fault, Shown, Verified};
 
 /// The most bytes that are read.
 const MOST: u64 = 1 << 20;
 
-pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let mut text = String::new();
     shown.file()?.take(MOST).read_to_string(&mut text)?;
     let facts: Value = serde_yaml::from_str(&text)?;

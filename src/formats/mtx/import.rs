@@ -3,15 +3,15 @@
 
 mod array;
 
-use super::input::Input;
-use super::lines::Lines;
-use super::number::Numerals;
-use super::sparse::{Elements, See, check_rows, into_csr};
-use super::{Found, Options};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
+use crate::import::input::Input;
+use crate::import::lines::Lines;
+use crate::import::number::Numerals;
+use crate::import::sparse::{Elements, See, check_rows, into_csr};
+use crate::import::{Found, Options};
 
-pub(super) fn find<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Found<'f>> {
+pub(crate) fn find<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Found<'f>> {
     if options.member.is_some() {
         return Err(input.refused("a .mtx has one matrix: there is nothing to choose"));
     }
@@ -143,7 +143,7 @@ impl<'f> Text<'f> {
     }
 
     /// Why what stands here is no element.
-    fn unfit(&self, why: super::number::Unfit, dtype: Dtype, text: &[u8]) -> Error {
+    fn unfit(&self, why: crate::import::number::Unfit, dtype: Dtype, text: &[u8]) -> Error {
         self.lines.refused(why.words(dtype, text))
     }
 }

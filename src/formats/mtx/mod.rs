@@ -11,16 +11,33 @@
 //! Booleans are integers, 0 and 1. `uint64` goes by `real`: as `integer` readers take it for `int64`, and
 //! fail beyond that.
 
-use super::View;
+#[cfg(feature = "import")]
+pub(super) mod import;
+#[cfg(feature = "verify")]
+pub(super) mod verify;
+
+use super::Format;
+use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::bytes::virtual_file::VirtualFile;
+use crate::encode::Rendered;
+use crate::encode::text::{Layout, market_length_of, matrix_market};
 use crate::error::{Error, Result};
-use crate::part::{Part, Scope, Selection, Thing};
-use crate::text::{Layout, market_length_of, matrix_market};
-use crate::vfile::VirtualFile;
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
 
 pub(super) struct Mtx;
 
-impl View for Mtx {
-    fn format(&self) -> &'static str {
+impl Mtx {
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        match self.offers(selection, part) {
+            true => matrix_market(selection, Layout::MATRIX_MARKET),
+            false => Err(Error::not_found(&selection.array().path)),
+        }
+    }
+}
+
+impl Format for Mtx {
+    fn extension(&self) -> &'static str {
         "mtx"
     }
 
@@ -41,18 +58,20 @@ impl View for Mtx {
         part.of == Scope::All && part.thing == Thing::Matrix
     }
 
-    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        match self.offers(selection, part) {
-            true => matrix_market(selection, Layout::MATRIX_MARKET),
-            false => Err(Error::not_found(&selection.array().path)),
-        }
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.file(selection, part).map(Rendered::File)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        verify::verify(shown)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::testing::{dense, sparse, text};
+    use crate::encode::text::testing::{dense, sparse, text};
 
     #[test]
     fn files_are_exact() {

@@ -2,21 +2,21 @@
 
 use std::io::{BufRead, BufReader, Read};
 
-use super::element::{is_text, shown as in_words};
-use super::npy::expect;
-use super::reader::expect_end;
-use super::truth::stored;
-use super::{Fault, Shown, Verified};
 use crate::dtype::Dtype;
+use crate::oracle::expect;
+use crate::oracle::expect_end;
+use crate::oracle::stored;
+use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{is_text, shown as in_words};
 
-pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let file = shown.file()?;
     file.expect_lines()?;
     verify_lines(shown, &mut BufReader::with_capacity(1 << 20, file), false)
 }
 
 /// The same of any lines; those of the transposed matrix have the column in front.
-pub(super) fn verify_lines(shown: &Shown<'_>, file: &mut dyn BufRead, is_transposed: bool) -> Verified {
+pub(crate) fn verify_lines(shown: &Shown<'_>, file: &mut dyn BufRead, is_transposed: bool) -> Verified {
     let mut line = Vec::new();
     let dtype = shown.selection.array().metadata.dtype();
     next(file, &mut line)?;

@@ -7,7 +7,7 @@
 //! Version 1.0 of the format (`numpy/lib/format.py`, "Format Version 1.0"), byte for byte as NumPy writes it:
 //! of any array here that is 128 bytes. Some readers have room for no more than 256.
 
-use crate::format::Shape;
+use crate::daf::metadata::Shape;
 
 /// Bytes before the header's text: magic string, version, length.
 const PREFIX: usize = 10;
@@ -20,7 +20,7 @@ const GROWTH: usize = 21;
 
 /// The order that the elements of an array stand in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Order {
+pub(crate) enum Order {
     /// The last axis varies fastest: row-major.
     C,
     /// The first axis varies fastest: column-major.
@@ -28,7 +28,7 @@ pub(super) enum Order {
 }
 
 /// The header of an array of that shape.
-pub(super) fn npy_header(descr: &str, order: Order, shape: Shape) -> Vec<u8> {
+pub(crate) fn npy_header(descr: &str, order: Order, shape: Shape) -> Vec<u8> {
     let (shape, growing) = match shape {
         Shape::Vector(n) => (format!("({n},)"), n),
         Shape::Matrix(rows, columns) if order == Order::C => (format!("({rows}, {columns})"), rows),
@@ -38,7 +38,7 @@ pub(super) fn npy_header(descr: &str, order: Order, shape: Shape) -> Vec<u8> {
 }
 
 /// The header of a single element.
-pub(super) fn npy_scalar_header(descr: &str) -> Vec<u8> {
+pub(crate) fn npy_scalar_header(descr: &str) -> Vec<u8> {
     header(descr, Order::C, "()", 0)
 }
 

@@ -5,17 +5,17 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 
-use super::input::{Input, no_memory};
-use super::{Fill, Found, Options, dense};
 use crate::dtype::{Dtype, FIXED_DTYPES};
 use crate::error::Result;
+use crate::import::input::{Input, no_memory};
+use crate::import::{Fill, Found, Options, dense};
 
 /// The longest header that is read, in bytes.
 const LONGEST: u32 = 1 << 20;
 /// Bytes of columns that are turned into rows at once.
-pub(super) const BLOCK: u64 = 128 << 20;
+pub(crate) const BLOCK: u64 = 128 << 20;
 
-pub(super) fn find<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Found<'f>> {
+pub(crate) fn find<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Found<'f>> {
     if options.dtype.is_some() || options.member.is_some() {
         return Err(input.refused("a .npy has one array, of one type: neither can be chosen"));
     }
@@ -39,7 +39,7 @@ pub(super) fn find<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Fou
 
 /// What comes before the elements.
 #[derive(Clone)]
-pub(super) struct Header {
+pub(crate) struct Header {
     pub dtype: Dtype,
     pub shape: Vec<u64>,
     /// Bytes before the elements.
@@ -184,7 +184,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// The text of the header, which is read, and no more; and the bytes up to where it ends.
-pub(super) fn header_text(input: &Input<'_>, from: &mut dyn Read) -> Result<(String, u64)> {
+pub(crate) fn header_text(input: &Input<'_>, from: &mut dyn Read) -> Result<(String, u64)> {
     let mut start = [0; 8];
     from.read_exact(&mut start).map_err(input.failed())?;
     let size = match &start {

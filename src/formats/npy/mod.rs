@@ -3,17 +3,42 @@
 //! `transposed.npy` has the very same elements: read by columns, of the reversed shape,
 //! they are the matrix with its axes exchanged.
 
-use super::View;
-use super::npy_header::{Order, npy_header};
+pub(super) mod header;
+#[cfg(feature = "import")]
+pub(super) mod import;
+#[cfg(feature = "verify")]
+pub(super) mod verify;
+
+use super::Format;
+use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::bytes::virtual_file::{Extent, VirtualFile};
+use crate::daf::metadata::Shape;
+use crate::encode::Rendered;
 use crate::error::Result;
-use crate::format::Shape;
-use crate::part::{Part, Scope, Selection, Thing};
-use crate::vfile::{Extent, VirtualFile};
+use crate::formats::npy::header::{Order, npy_header};
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
 
 pub(super) struct Npy;
 
-impl View for Npy {
-    fn format(&self) -> &'static str {
+impl Npy {
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        let (order, stored) = match part.thing {
+            Thing::Transposed => (Order::Fortran, Part { thing: Thing::Array, ..part }),
+            _ => (Order::C, part),
+        };
+        let block = selection.block(stored)?;
+        let shape = match (order, block.shape) {
+            (Order::Fortran, Shape::Matrix(rows, columns)) => Shape::Matrix(columns, rows),
+            (_, shape) => shape,
+        };
+        let header = Extent::Literal(npy_header(block.dtype.descr(), order, shape).into());
+        VirtualFile::new([header].into_iter().chain(block.bytes.extents().iter().cloned()))
+    }
+}
+
+impl Format for Npy {
+    fn extension(&self) -> &'static str {
         "npy"
     }
 
@@ -33,17 +58,12 @@ impl View for Npy {
         false
     }
 
-    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        let (order, stored) = match part.thing {
-            Thing::Transposed => (Order::Fortran, Part { thing: Thing::Array, ..part }),
-            _ => (Order::C, part),
-        };
-        let block = selection.block(stored)?;
-        let shape = match (order, block.shape) {
-            (Order::Fortran, Shape::Matrix(rows, columns)) => Shape::Matrix(columns, rows),
-            (_, shape) => shape,
-        };
-        let header = Extent::Literal(npy_header(block.dtype.descr(), order, shape).into());
-        VirtualFile::new([header].into_iter().chain(block.bytes.extents().iter().cloned()))
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.file(selection, part).map(Rendered::File)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        verify::verify(shown)
     }
 }

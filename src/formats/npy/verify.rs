@@ -2,13 +2,13 @@
 
 use std::io::Read;
 
-use super::raw::compare;
-use super::reader::expect_end;
-use super::truth::{Numbers, numbers};
-use super::{Fault, Shown, Verified};
-use crate::part::{Part, Thing};
+use crate::array::selection::{Part, Thing};
+use crate::oracle::expect_end;
+use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{Numbers, numbers};
+use crate::oracle::{compare, expect};
 
-pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let mut file = shown.file()?;
     match shown.part.thing {
         Thing::Transposed => {
@@ -22,7 +22,7 @@ pub(super) fn verify(shown: &Shown<'_>) -> Verified {
 }
 
 /// An array of these numbers, and nothing after it.
-pub(super) fn verify_array(file: &mut dyn Read, numbers: Numbers<'_>, is_fortran: bool) -> Verified {
+pub(crate) fn verify_array(file: &mut dyn Read, numbers: Numbers<'_>, is_fortran: bool) -> Verified {
     let header = Header::read(file)?;
     expect("dtype", &header.descr[..], numbers.dtype.descr())?;
     expect("shape", &header.shape, &numbers.shape)?;
@@ -35,7 +35,7 @@ pub(super) fn verify_array(file: &mut dyn Read, numbers: Numbers<'_>, is_fortran
 }
 
 /// What the header of an array says.
-pub(super) struct Header {
+pub(crate) struct Header {
     pub descr: String,
     pub is_fortran: bool,
     pub shape: Vec<u64>,
@@ -68,16 +68,5 @@ impl Header {
         let axes = axes.split(',').map(str::trim).filter(|axis| !axis.is_empty());
         let shape = axes.map(|axis| axis.parse().ok()).collect::<Option<_>>()?;
         Some(Self { descr: descr.to_owned(), is_fortran, shape })
-    }
-}
-
-pub(super) fn expect<T: PartialEq + std::fmt::Debug + ?Sized>(
-    what: &str,
-    found: &T,
-    expected: &T,
-) -> Verified {
-    match found == expected {
-        true => Ok(()),
-        false => Err(Fault(format!("{what}: expected {expected:?}, found {found:?}"))),
     }
 }

@@ -3,13 +3,13 @@
 mod members;
 mod sparse;
 
-use super::input::Input;
-use super::npy::Header;
-use super::{Fill, Found, Options, dense};
 use crate::error::Result;
+use crate::formats::npy::import::Header;
+use crate::import::input::Input;
+use crate::import::{Fill, Found, Options, dense};
 use members::{by_name, end, names, open};
 
-pub(super) fn find<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Found<'f>> {
+pub(crate) fn find<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Found<'f>> {
     if options.dtype.is_some() {
         return Err(input.refused("its arrays have types of their own: none can be chosen"));
     }

@@ -10,24 +10,48 @@
 //! SciPy has no float16, so that is float32 there. The checksums that a zip archive needs are computed
 //! when they are first read, which is when the archive is opened; all else is where it is in the store.
 
+#[cfg(feature = "import")]
+pub(super) mod import;
+#[cfg(feature = "verify")]
+pub(super) mod verify;
+
 mod zip;
 
 use self::zip::{Member, archive};
-use super::View;
-use super::cast::float16_as_float32;
-use super::npy_header::{Order, npy_header, npy_scalar_header};
-use crate::checksum::crc32;
+use super::Format;
+use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::bytes::crc_cache::Key;
+use crate::bytes::virtual_file::{Extent, VirtualFile};
+use crate::daf::metadata::Shape;
 use crate::dtype::Dtype;
+use crate::encode::Rendered;
+use crate::encode::checksum::crc32;
+use crate::encode::numbers::float16_as_float32;
 use crate::error::Result;
-use crate::format::Shape;
-use crate::memo::Key;
-use crate::part::{Part, Scope, Selection, Thing};
-use crate::vfile::{Extent, VirtualFile};
+use crate::formats::npy::header::{Order, npy_header, npy_scalar_header};
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
 
 pub(super) struct Npz;
 
-impl View for Npz {
-    fn format(&self) -> &'static str {
+impl Npz {
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        let member = |thing| stored(selection, thing, part.thing);
+        match part.thing {
+            Thing::Matrix => archive(&[
+                member(Thing::Indices)?,
+                member(Thing::Indptr)?,
+                made(selection, "format", "npz/format", npy_scalar_header("|S3"), b"csr".to_vec()),
+                shape(selection),
+                member(Thing::Data)?,
+            ]),
+            thing => archive(&[member(thing)?]),
+        }
+    }
+}
+
+impl Format for Npz {
+    fn extension(&self) -> &'static str {
         "npz"
     }
 
@@ -47,18 +71,13 @@ impl View for Npz {
         part.thing == Thing::Matrix
     }
 
-    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        let member = |thing| stored(selection, thing, part.thing);
-        match part.thing {
-            Thing::Matrix => archive(&[
-                member(Thing::Indices)?,
-                member(Thing::Indptr)?,
-                made(selection, "format", "npz/format", npy_scalar_header("|S3"), b"csr".to_vec()),
-                shape(selection),
-                member(Thing::Data)?,
-            ]),
-            thing => archive(&[member(thing)?]),
-        }
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.file(selection, part).map(Rendered::File)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        verify::verify(shown)
     }
 }
 
@@ -103,7 +122,7 @@ fn member(selection: &Selection, name: &str, what: &'static str, content: Virtua
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::StoredArray;
+    use crate::array::catalog::StoredArray;
     use crate::store::Store;
     use proptest::prelude::*;
     use std::fs;

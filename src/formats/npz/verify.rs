@@ -5,15 +5,16 @@ use std::io::{Read, Seek, SeekFrom};
 use zip::ZipArchive;
 use zip::read::ZipFile;
 
-use super::npy::{Header, expect, verify_array};
-use super::reader::{FileReader, expect_end, read_bytes, read_word};
-use super::truth::{known_to_scipy, numbers};
-use super::{Fault, Shown, Verified};
-use crate::part::{Part, Thing};
+use crate::array::selection::{Part, Thing};
+use crate::formats::npy::verify::{Header, verify_array};
+use crate::oracle::expect;
+use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{FileReader, expect_end, read_bytes, read_word};
+use crate::oracle::{known_to_scipy, numbers};
 
 type Archive<'a> = ZipArchive<FileReader<'a>>;
 
-pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let mut archive = ZipArchive::new(shown.file()?)?;
     let names = archive.file_names().map(|name| name.map(|name| name.into_owned()));
     let mut names = names.collect::<Result<Vec<_>, _>>()?;

@@ -11,8 +11,8 @@
 //! 64: an extra field fills the local header up, that of Android's `zipalign` (0xD935: the alignment,
 //! then zeros).
 
+use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::error::{Error, Result};
-use crate::vfile::{Extent, VirtualFile};
 
 /// What contents are aligned to, as NumPy likes them.
 const ALIGNMENT: u64 = 64;

@@ -15,12 +15,18 @@
 //! "Definition of NRRD File Format", version 4. bool is uint8; the format knows no float16. Of matrices alone:
 //! what reads the format has images, and no vectors.
 
-use super::View;
+#[cfg(feature = "verify")]
+pub(super) mod verify;
+
+use super::Format;
+use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::bytes::virtual_file::{Extent, VirtualFile};
+use crate::daf::metadata::Shape;
 use crate::dtype::Dtype;
+use crate::encode::Rendered;
 use crate::error::{Error, Result};
-use crate::format::Shape;
-use crate::part::{Part, Scope, Selection, Thing};
-use crate::vfile::{Extent, VirtualFile};
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
 
 pub(super) struct Nrrd;
 pub(super) struct Nhdr;
@@ -28,8 +34,22 @@ pub(super) struct Nhdr;
 /// The elements start at a multiple of this.
 const ALIGN: usize = 128;
 
-impl View for Nrrd {
-    fn format(&self) -> &'static str {
+impl Nrrd {
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        let block = selection.block(part)?;
+        let name = name(block.dtype).filter(|_| self.offers(selection, part));
+        let name = name.ok_or_else(|| Error::not_found(&selection.array().path))?;
+        let mut text = header(name, block.shape);
+        // A comment, so that the header ends where it should.
+        let width = (text.len() + "#\n\n".len()).next_multiple_of(ALIGN) - text.len() - "\n\n".len();
+        text.push_str(&format!("{:width$}\n\n", "#"));
+        let header = Extent::Literal(text.into_bytes().into());
+        VirtualFile::new([header].into_iter().chain(block.bytes.extents().iter().cloned()))
+    }
+}
+
+impl Format for Nrrd {
+    fn extension(&self) -> &'static str {
         "nrrd"
     }
 
@@ -52,21 +72,28 @@ impl View for Nrrd {
         false
     }
 
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.file(selection, part).map(Rendered::File)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        verify::verify(shown)
+    }
+}
+
+impl Nhdr {
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
         let block = selection.block(part)?;
         let name = name(block.dtype).filter(|_| self.offers(selection, part));
         let name = name.ok_or_else(|| Error::not_found(&selection.array().path))?;
-        let mut text = header(name, block.shape);
-        // A comment, so that the header ends where it should.
-        let width = (text.len() + "#\n\n".len()).next_multiple_of(ALIGN) - text.len() - "\n\n".len();
-        text.push_str(&format!("{:width$}\n\n", "#"));
-        let header = Extent::Literal(text.into_bytes().into());
-        VirtualFile::new([header].into_iter().chain(block.bytes.extents().iter().cloned()))
+        let text = header(name, block.shape) + &format!("data file: {}\n", part.thing.name());
+        Ok(VirtualFile::literal(text.into_bytes()))
     }
 }
 
-impl View for Nhdr {
-    fn format(&self) -> &'static str {
+impl Format for Nhdr {
+    fn extension(&self) -> &'static str {
         "nhdr"
     }
 
@@ -86,12 +113,13 @@ impl View for Nhdr {
         false
     }
 
-    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        let block = selection.block(part)?;
-        let name = name(block.dtype).filter(|_| self.offers(selection, part));
-        let name = name.ok_or_else(|| Error::not_found(&selection.array().path))?;
-        let text = header(name, block.shape) + &format!("data file: {}\n", part.thing.name());
-        Ok(VirtualFile::literal(text.into_bytes()))
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.file(selection, part).map(Rendered::File)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        verify::verify_header(shown)
     }
 }
 

@@ -4,16 +4,16 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 
-use super::npy::expect;
-use super::raw::compare;
-use super::reader::expect_end;
-use super::truth::{Numbers, numbers};
-use super::{Fault, Shown, Verified};
+use crate::array::selection::{Part, Thing};
 use crate::dtype::Dtype;
-use crate::part::{Part, Thing};
-use crate::view;
+use crate::formats;
+use crate::oracle::compare;
+use crate::oracle::expect;
+use crate::oracle::expect_end;
+use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{Numbers, numbers};
 
-pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let mut file = BufReader::new(shown.file()?);
     let numbers = numbers(shown.selection, shown.part)?;
     let fields = read_fields(&mut file)?;
@@ -22,7 +22,7 @@ pub(super) fn verify(shown: &Shown<'_>) -> Verified {
     expect_end(&mut file)
 }
 
-pub(super) fn verify_header(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify_header(shown: &Shown<'_>) -> Verified {
     let file = shown.file()?;
     file.expect_lines()?;
     let numbers = numbers(shown.selection, shown.part)?;
@@ -38,10 +38,13 @@ fn expect_data_file(shown: &Shown<'_>, name: &str, bytes: u64) -> Verified {
     let part = thing.map(|thing| Part { thing, ..shown.part });
     // Bytes of another part of the array would be other numbers.
     let part = part.filter(|part| *part == shown.part);
-    let view = part.and_then(|part| view::find(shown.selection, part, b""));
+    let view = part.and_then(|part| formats::find(shown.selection, part, b""));
     let view = view.ok_or_else(|| Fault(format!("the data file {name} is not that of the numbers")))?;
-    let file = view::VIEWS[view].file(shown.selection, shown.part)?;
-    expect("bytes of the data file", &file.len(), &bytes)
+    let file = formats::format(view)
+        .ok_or_else(|| Fault("no format".into()))?
+        .render(shown.selection, shown.part)?
+        .file();
+    expect("bytes of the data file", &file.map_or(0, |file| file.len()), &bytes)
 }
 
 type Fields = BTreeMap<String, String>;

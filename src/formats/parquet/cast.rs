@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::bytes::virtual_file::{Extent, Fill, Generate, VirtualFile};
 use crate::dtype::Dtype;
 use crate::error::Result;
-use crate::source::Source;
-use crate::vfile::{Extent, Fill, Generate, VirtualFile};
+use crate::store::source::Source;
 
 /// Elements that are read at once.
 const CHUNK: usize = 16 * 1024;

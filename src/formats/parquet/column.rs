@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::cast;
 use super::thrift::Writer;
+use crate::array::selection::{Block, RowBounds};
+use crate::bytes::virtual_file::VirtualFile;
 use crate::dtype::Dtype;
 use crate::error::Result;
-use crate::part::{Block, RowBounds};
-use crate::vfile::VirtualFile;
 
 /// A column.
 #[derive(Debug)]

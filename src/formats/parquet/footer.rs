@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use super::column::{Column, Rows};
 use super::thrift::{Type, Writer, integers_length};
+use crate::bytes::virtual_file::{Fill, Generate};
 use crate::error::Result;
-use crate::source::Source;
-use crate::vfile::{Fill, Generate};
+use crate::store::source::Source;
 
 /// `Encoding.PLAIN` and `Encoding.RLE`.
 const PLAIN: u64 = 0;

@@ -14,6 +14,9 @@
 //! the rest is the store's own bytes. Of each row group the footer tells the first and the last row, so that
 //! programs need not look at the others when they want a row.
 
+#[cfg(feature = "verify")]
+pub(super) mod verify;
+
 mod cast;
 mod column;
 mod footer;
@@ -22,11 +25,14 @@ mod thrift;
 
 use std::sync::Arc;
 
-use super::View;
+use super::Format;
+use crate::array::selection::{Part, RowBounds, Scope, Selection, Thing};
+use crate::bytes::virtual_file::{Extent, Piece, Repeated, VirtualFile};
+use crate::daf::metadata::Shape;
+use crate::encode::Rendered;
 use crate::error::{Error, Result};
-use crate::format::Shape;
-use crate::part::{Part, RowBounds, Scope, Selection, Thing};
-use crate::vfile::{Extent, Piece, Repeated, VirtualFile};
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
 use column::{Column, Rows};
 use footer::{Groups, footer_end, footer_start, page_head};
 use numbers::{Places, RowNumbers, width};
@@ -44,8 +50,21 @@ const GROUPS: u64 = 1 << 15;
 /// footer has fewer than 2^31.
 const MOST: u64 = LARGEST_GROUP << 22;
 
-impl View for Parquet {
-    fn format(&self) -> &'static str {
+impl Parquet {
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        if !self.offers(selection, part) {
+            return Err(Error::not_found(&selection.array().path));
+        }
+        let (columns, elements) = match part.thing {
+            Thing::Matrix => sparse(selection)?,
+            _ => dense(selection, part)?,
+        };
+        framed(columns.into(), elements, GROUP)
+    }
+}
+
+impl Format for Parquet {
+    fn extension(&self) -> &'static str {
         "parquet"
     }
 
@@ -65,15 +84,13 @@ impl View for Parquet {
         matches!(part, Part { thing: Thing::Array | Thing::Matrix, of: Scope::All })
     }
 
-    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        if !self.offers(selection, part) {
-            return Err(Error::not_found(&selection.array().path));
-        }
-        let (columns, elements) = match part.thing {
-            Thing::Matrix => sparse(selection)?,
-            _ => dense(selection, part)?,
-        };
-        framed(columns.into(), elements, GROUP)
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.file(selection, part).map(Rendered::File)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        verify::verify(shown)
     }
 }
 
@@ -150,9 +167,9 @@ fn pieces(groups: &Groups) -> Vec<Piece> {
 #[allow(clippy::cast_possible_truncation)]
 mod tests {
     use super::*;
+    use crate::array::selection::Block;
+    use crate::array::selection::tests::{sparse_selection, sparse_with, whole};
     use crate::dtype::Dtype;
-    use crate::part::Block;
-    use crate::part::tests::{sparse_selection, sparse_with, whole};
 
     fn value(dtype: Dtype, elements: u64) -> Column {
         let bytes: Vec<u8> = (0..elements * dtype.itemsize()).map(|i| i as u8).collect();
@@ -164,7 +181,7 @@ mod tests {
     #[test]
     fn a_vector_is_the_golden_file() {
         let file = framed([value(Dtype::Uint16, 3)].into(), 3, GROUP).unwrap();
-        assert_eq!(whole(&file), include_bytes!("../../tests/golden/vector.parquet"));
+        assert_eq!(whole(&file), include_bytes!("../../../tests/golden/vector.parquet"));
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::array::selection::RowBounds;
+use crate::bytes::virtual_file::{Extent, Fill, Generate, VirtualFile};
 use crate::error::Result;
-use crate::part::RowBounds;
-use crate::source::Source;
-use crate::vfile::{Extent, Fill, Generate, VirtualFile};
+use crate::store::source::Source;
 
 /// Bounds of rows that are read at once.
 const ROWS: u64 = 8192;

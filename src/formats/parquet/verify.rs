@@ -13,20 +13,21 @@ use parquet::file::reader::{ChunkReader, FileReader as _, Length, SerializedFile
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescriptor;
 
-use super::element::{Element, element, is_same, shown as in_words};
-use super::npy::expect;
-use super::truth::{Stored, numbers, stored};
-use super::{Content, Fault, Shown, Verified};
+use crate::array::selection::{Part, Scope, Thing};
+use crate::bytes::virtual_file::VirtualFile;
 use crate::dtype::Dtype;
+use crate::encode::Rendered;
 use crate::error::Result as OwnResult;
-use crate::part::{Part, Scope, Thing};
-use crate::vfile::VirtualFile;
+use crate::oracle::expect;
+use crate::oracle::{Element, element, is_same, shown as in_words};
+use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{Stored, numbers, stored};
 
 /// Elements of a column that are decoded at once.
 const BATCH: u64 = 8192;
 
-pub(super) fn verify(shown: &Shown<'_>) -> Verified {
-    let Content::File(file) = &shown.content else {
+pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
+    let Rendered::File(file) = &shown.content else {
         return Err(Fault("a folder where there should be a file".into()));
     };
     let source = Pages { file: file.clone(), read: Arc::default() };

@@ -1,15 +1,27 @@
 //! The bytes as they are: little-endian elements, row after row, and nothing else.
 
-use super::View;
+#[cfg(feature = "verify")]
+pub(super) mod verify;
+
+use super::Format;
+use crate::array::selection::{Part, Scope, Selection};
+use crate::bytes::virtual_file::VirtualFile;
+use crate::encode::Rendered;
 use crate::error::Result;
-use crate::part::{Part, Scope, Selection};
-use crate::source::Run;
-use crate::vfile::VirtualFile;
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
+use crate::store::source::Run;
 
 pub(super) struct Raw;
 
-impl View for Raw {
-    fn format(&self) -> &'static str {
+impl Raw {
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        Ok(selection.block(part)?.bytes)
+    }
+}
+
+impl Format for Raw {
+    fn extension(&self) -> &'static str {
         ""
     }
 
@@ -30,11 +42,16 @@ impl View for Raw {
         matches!(part.of, Scope::All | Scope::Row(_) | Scope::Column(_))
     }
 
-    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        Ok(selection.block(part)?.bytes)
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.file(selection, part).map(Rendered::File)
     }
 
     fn run<'s>(&self, selection: &'s Selection, part: Part) -> Option<Run<'s>> {
         selection.run(part)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        verify::verify(shown)
     }
 }

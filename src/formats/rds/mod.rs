@@ -15,24 +15,46 @@
 //! so are int32 that count; others become the one that holds all of them, int32 too. For int64 and uint64 none
 //! does: numbers beyond 2^53 that float64 cannot hold are an error of the read, never rounded.
 
+#[cfg(feature = "verify")]
+pub(super) mod verify;
+
 mod writer;
 
-use super::View;
-use crate::cast::cast;
+use super::Format;
+use crate::array::names::Names;
+use crate::array::selection::{Block, Part, Scope, Selection, Thing};
+use crate::bytes::cast::cast;
+use crate::bytes::virtual_file::VirtualFile;
+use crate::daf::metadata::{Metadata, Shape};
 use crate::dtype::Dtype;
+use crate::encode::Rendered;
+use crate::encode::strings::Strings;
 use crate::error::{Error, Result};
-use crate::format::{Metadata, Shape};
-use crate::names::Names;
-use crate::part::{Block, Part, Scope, Selection, Thing};
-use crate::select::Rows;
-use crate::strings::Strings;
-use crate::vfile::VirtualFile;
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
+use crate::rows::Rows;
 use writer::Writer;
 
 pub(super) struct Rds;
 
-impl View for Rds {
-    fn format(&self) -> &'static str {
+impl Rds {
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        if !self.offers(selection, part) {
+            return Err(Error::not_found(&selection.array().path));
+        }
+        let names = if has_names(part) { selection.names()? } else { Names::default() };
+        let columns = Rows::all(selection.shape().columns());
+        let rows = names.rows.map(|labels| Strings::new(Some(labels), selection.rows()));
+        let columns = names.columns.map(|labels| Strings::new(Some(labels), columns));
+        match part.thing {
+            Thing::Matrix => sparse(selection, &[columns, rows]),
+            _ => dense(&selection.block(part)?, &[columns, rows]),
+        }
+    }
+}
+
+impl Format for Rds {
+    fn extension(&self) -> &'static str {
         "rds"
     }
 
@@ -58,18 +80,13 @@ impl View for Rds {
         has_names(part)
     }
 
-    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        if !self.offers(selection, part) {
-            return Err(Error::not_found(&selection.array().path));
-        }
-        let names = if has_names(part) { selection.names()? } else { Names::default() };
-        let columns = Rows::all(selection.shape().columns());
-        let rows = names.rows.map(|labels| Strings::new(Some(labels), selection.rows()));
-        let columns = names.columns.map(|labels| Strings::new(Some(labels), columns));
-        match part.thing {
-            Thing::Matrix => sparse(selection, &[columns, rows]),
-            _ => dense(&selection.block(part)?, &[columns, rows]),
-        }
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.file(selection, part).map(Rendered::File)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        verify::verify(shown)
     }
 }
 

@@ -4,16 +4,16 @@
 use std::io::{BufReader, Read};
 use std::sync::Arc;
 
-use super::npy::expect;
-use super::raw::{compare_as, or_refused};
-use super::reader::{FileReader, expect_end, read_bytes, read_word};
-use super::rising::rising;
-use super::truth::{Numbers, numbers};
-use super::{Fault, Shown, Verified};
+use crate::array::names::Labels;
+use crate::array::selection::{Scope, Thing};
 use crate::dtype::Dtype;
-use crate::names::Labels;
-use crate::part::{Scope, Thing};
-use crate::select::Rows;
+use crate::oracle::expect;
+use crate::oracle::rising;
+use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{FileReader, expect_end, read_bytes, read_word};
+use crate::oracle::{Numbers, numbers};
+use crate::oracle::{compare_as, or_refused};
+use crate::rows::Rows;
 
 type File<'a> = BufReader<FileReader<'a>>;
 
@@ -38,7 +38,7 @@ const ASCII: u32 = 1 << 18;
 /// The longest name of an attribute, in bytes.
 const LONGEST: u64 = 64;
 
-pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     or_refused(shown, verify_file(shown))
 }
 

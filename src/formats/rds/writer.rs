@@ -1,8 +1,8 @@
 //! R's serialization: items, each a word of flags and what belongs to it.
 
+use crate::bytes::virtual_file::{Extent, VirtualFile};
+use crate::encode::strings::Strings;
 use crate::error::Result;
-use crate::strings::Strings;
-use crate::vfile::{Extent, VirtualFile};
 
 /// Types of items.
 pub(super) const LOGICAL: u32 = 10;

@@ -2,8 +2,8 @@
 //! exchanged.
 
 use super::{Facts, SMALL, Types};
+use crate::daf::metadata::Shape;
 use crate::dtype::Dtype;
-use crate::format::Shape;
 
 pub(super) fn lines(facts: &Facts) -> String {
     numbers(facts) + &whole(facts)

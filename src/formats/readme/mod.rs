@@ -3,6 +3,9 @@
 //! It is written from what `meta.yaml` tells too: neither data nor long lists of names are read. Each
 //! language has one code block, which holds without the others.
 
+#[cfg(feature = "verify")]
+pub(super) mod verify;
+
 mod julia;
 mod matlab;
 mod python;
@@ -13,18 +16,30 @@ mod table;
 use std::fmt::Write;
 use std::path::Path;
 
-use super::View;
+use super::Format;
+use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::bytes::virtual_file::VirtualFile;
+use crate::daf::metadata::{Metadata, Shape};
 use crate::dtype::Dtype;
+use crate::encode::Rendered;
+use crate::encode::text::is_short;
 use crate::error::{Error, Result, shown};
-use crate::format::{Metadata, Shape};
-use crate::part::{Part, Scope, Selection, Thing};
-use crate::text::is_short;
-use crate::vfile::VirtualFile;
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
 
 pub(super) struct Readme;
 
-impl View for Readme {
-    fn format(&self) -> &'static str {
+impl Readme {
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        if part.thing != Thing::Readme {
+            return Err(Error::not_found(&selection.array().path));
+        }
+        Ok(VirtualFile::literal(text(selection).into_bytes()))
+    }
+}
+
+impl Format for Readme {
+    fn extension(&self) -> &'static str {
         "md"
     }
 
@@ -40,11 +55,13 @@ impl View for Readme {
         false
     }
 
-    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        if part.thing != Thing::Readme {
-            return Err(Error::not_found(&selection.array().path));
-        }
-        Ok(VirtualFile::literal(text(selection).into_bytes()))
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.file(selection, part).map(Rendered::File)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        verify::verify(shown)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Lines for Python, with NumPy and SciPy; and for the other libraries that have files of their own.
 
 use super::{Facts, Types};
+use crate::daf::metadata::Shape;
 use crate::dtype::Dtype;
-use crate::format::Shape;
 
 pub(super) fn lines(facts: &Facts) -> String {
     numbers(facts) + &others(facts)

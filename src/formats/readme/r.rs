@@ -4,8 +4,8 @@
 //! smallest value is R's NA.
 
 use super::{Facts, SMALL, Types};
+use crate::daf::metadata::Shape;
 use crate::dtype::Dtype;
-use crate::format::Shape;
 
 pub(super) fn lines(facts: &Facts) -> String {
     numbers(facts) + &whole(facts)

@@ -1,8 +1,8 @@
 //! Lines for the shell: coreutils, awk, and DuckDB for what is a table.
 
 use super::{Facts, Types};
+use crate::daf::metadata::Shape;
 use crate::dtype::Dtype;
-use crate::format::Shape;
 
 pub(super) fn lines(facts: &Facts) -> String {
     let text = match facts.shape {

@@ -2,17 +2,18 @@
 
 use std::fmt::Write;
 
-use crate::format::{Kind, Shape};
-use crate::part::{Part, Scope, Selection, Thing};
-use crate::select::index_width;
-use crate::view::{VIEWS, View, find, offered};
+use crate::array::format_id::FormatId;
+use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::daf::metadata::{Kind, Shape};
+use crate::formats::{FORMATS, Format, find, offered};
+use crate::rows::index_width;
 
 /// Every format of every thing, those that no listing shows too, and what it is for.
 pub(super) fn all_files(selection: &Selection) -> String {
     let mut text = String::from("| file | what it is, and what reads it |\n|---|---|\n");
-    for (place, view) in VIEWS.iter().enumerate() {
+    for (id, view) in FORMATS {
         let names: Vec<_> =
-            things(selection, place).map(|thing| format!("`{}`", name(thing.name(), *view))).collect();
+            things(selection, *id).map(|thing| format!("`{}`", name(thing.name(), *view))).collect();
         if !names.is_empty() {
             let _ = writeln!(text, "| {} | {} |", names.join(" "), view.about());
         }
@@ -44,18 +45,18 @@ pub(super) fn names(selection: &Selection) -> Vec<String> {
 }
 
 /// What comes in the format of this place.
-fn things(selection: &Selection, place: usize) -> impl Iterator<Item = Thing> {
+fn things(selection: &Selection, format: FormatId) -> impl Iterator<Item = Thing> {
     let is_there = move |thing: &Thing| {
-        offered(selection, Part { thing: *thing, of: Scope::All }).any(|(other, _)| other == place)
+        offered(selection, Part { thing: *thing, of: Scope::All }).any(|(other, _)| other == format)
     };
     Thing::ALL.into_iter().filter(is_there)
 }
 
 /// A file in a folder, and a folder with a slash.
-fn name(stem: &str, view: &dyn View) -> String {
+fn name(stem: &str, view: &dyn Format) -> String {
     let (dot, slash) =
-        (if view.format().is_empty() { "" } else { "." }, if view.is_folder() { "/" } else { "" });
-    format!("{stem}{dot}{}{slash}", view.format())
+        (if view.extension().is_empty() { "" } else { "." }, if view.is_directory() { "/" } else { "" });
+    format!("{stem}{dot}{}{slash}", view.extension())
 }
 
 /// The files of a row or a column, and in which formats they come too.
@@ -69,7 +70,7 @@ fn line(selection: &Selection, of: Scope, stem: &str) -> String {
             files.push(format!("`{stem}`"));
         }
         let last = thing == &things[things.len() - 1];
-        let formats = offered(selection, Part { thing: *thing, of }).map(|(_, view)| view.format());
+        let formats = offered(selection, Part { thing: *thing, of }).map(|(_, view)| view.extension());
         files.extend(
             formats.filter(|format| last && !format.is_empty()).map(|format| format!("`{stem}.{format}`")),
         );

@@ -2,13 +2,13 @@
 
 use std::io::Read;
 
-use super::{Fault, Shown, Verified};
-use crate::format::Metadata;
-use crate::part::{Part, Scope, Selection, Thing};
-use crate::select::parse_index;
-use crate::view;
+use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::daf::metadata::Metadata;
+use crate::formats;
+use crate::oracle::{Fault, Shown, Verified};
+use crate::rows::parse_index;
 
-pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let mut text = String::new();
     shown.file()?.read_to_string(&mut text)?;
     let lost = |what: &str| Fault(format!("{what} is not told"));
@@ -77,7 +77,7 @@ fn is_there(selection: &Selection, path: &str) -> bool {
     let of = |thing: &str, of| {
         let (thing, format) = thing.split_once('.').unwrap_or((thing, ""));
         let thing = Thing::ALL.into_iter().find(|other| other.name() == thing);
-        thing.is_some_and(|thing| view::find(selection, Part { thing, of }, format.as_bytes()).is_some())
+        thing.is_some_and(|thing| formats::find(selection, Part { thing, of }, format.as_bytes()).is_some())
     };
     let number = |text: &str, count| parse_index(text.split('.').next().unwrap_or(text).as_bytes(), count);
     // A row of a sparse matrix is a folder; with a format it is the row as if it were dense.

@@ -11,13 +11,19 @@
 //! (a sparse matrix as if it were dense: `dense`), a sparse matrix the tensors `data`, `indices` and
 //! `indptr`. The order and the header's length keep every tensor aligned to its elements.
 
+#[cfg(feature = "verify")]
+pub(super) mod verify;
+
 use serde_json::{Map, json};
 
-use super::View;
+use super::Format;
+use crate::array::selection::{Block, Part, Scope, Selection, Thing};
+use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::dtype::Dtype;
+use crate::encode::Rendered;
 use crate::error::{Error, Result};
-use crate::part::{Block, Part, Scope, Selection, Thing};
-use crate::vfile::{Extent, VirtualFile};
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
 
 pub(super) struct Safetensors;
 
@@ -27,27 +33,7 @@ const PREFIX: usize = 8;
 /// What the tensors' start is aligned to: a page.
 const ALIGNMENT: usize = 4096;
 
-impl View for Safetensors {
-    fn format(&self) -> &'static str {
-        "safetensors"
-    }
-
-    fn about(&self) -> &'static str {
-        "tensors of machine learning: `safetensors.numpy.load_file`"
-    }
-
-    fn shows_names(&self, _: Part) -> bool {
-        false
-    }
-
-    fn offers(&self, _: &Selection, part: Part) -> bool {
-        part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
-    }
-
-    fn is_listed(&self, _: Part) -> bool {
-        false
-    }
-
+impl Safetensors {
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
         let things: &[Thing] = match part.thing {
             Thing::Matrix => &[Thing::Data, Thing::Indices, Thing::Indptr],
@@ -67,6 +53,37 @@ impl View for Safetensors {
             header(about, &tensors).ok_or_else(|| Error::refused("", "more bytes than a file can have"))?;
         let elements = tensors.iter().flat_map(|(_, block)| block.bytes.extents().iter().cloned());
         VirtualFile::new([Extent::Literal(header.into())].into_iter().chain(elements))
+    }
+}
+
+impl Format for Safetensors {
+    fn extension(&self) -> &'static str {
+        "safetensors"
+    }
+
+    fn about(&self) -> &'static str {
+        "tensors of machine learning: `safetensors.numpy.load_file`"
+    }
+
+    fn shows_names(&self, _: Part) -> bool {
+        false
+    }
+
+    fn offers(&self, _: &Selection, part: Part) -> bool {
+        part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
+    }
+
+    fn is_listed(&self, _: Part) -> bool {
+        false
+    }
+
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.file(selection, part).map(Rendered::File)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        verify::verify(shown)
     }
 }
 
@@ -113,7 +130,7 @@ fn dtype_name(dtype: Dtype) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::Shape;
+    use crate::daf::metadata::Shape;
 
     #[test]
     fn the_header_byte_for_byte() {

@@ -4,17 +4,17 @@ use std::io::Read;
 
 use safetensors::tensor::{Metadata, TensorInfo};
 
-use super::npy::expect;
-use super::raw::compare;
-use super::reader::expect_end;
-use super::truth::{Numbers, numbers};
-use super::{Fault, Shown, Verified};
-use crate::part::{Part, Thing};
+use crate::array::selection::{Part, Thing};
+use crate::oracle::compare;
+use crate::oracle::expect;
+use crate::oracle::expect_end;
+use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{Numbers, numbers};
 
 /// The longest header that the format allows, in bytes.
 const LONGEST: u64 = 100_000_000;
 
-pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let mut file = shown.file()?;
     let mut length = [0; 8];
     file.read_exact(&mut length)?;

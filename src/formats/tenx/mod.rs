@@ -12,22 +12,29 @@
 //! size is known; its checksum is computed when it is first read. Names that the store does not know, or has
 //! empty, are `row_017` and `column_3`, counted as in `rows/` and `cols/`.
 
+#[cfg(feature = "verify")]
+pub(super) mod verify;
+
 use std::sync::Arc;
 
-use super::{Members, View};
-use crate::checksum::crc32;
+use super::Format;
+use crate::array::names::Labels;
+use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::bytes::crc_cache::Key;
+use crate::bytes::gzip;
+use crate::bytes::virtual_file::{Extent, VirtualFile};
+use crate::encode::Rendered;
+use crate::encode::checksum::crc32;
+use crate::encode::members::Members;
+use crate::encode::text::{Axis, Layout, NameLines, Piece, market_length_of, matrix_market};
 use crate::error::{Error, Result};
-use crate::gzip;
-use crate::memo::Key;
-use crate::names::Labels;
-use crate::part::{Part, Scope, Selection, Thing};
-use crate::select::{Rows, index_width};
-use crate::text::{Axis, Layout, NameLines, Piece, market_length_of, matrix_market};
-use crate::vfile::{Extent, VirtualFile};
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
+use crate::rows::{Rows, index_width};
 
 /// The files of one version.
 pub(super) struct TenX {
-    format: &'static str,
+    extension: &'static str,
     is_compressed: bool,
     features: &'static str,
     feature: &'static [Piece],
@@ -36,7 +43,7 @@ pub(super) struct TenX {
 impl TenX {
     /// Of Cell Ranger 3 and later.
     pub const V3: Self = Self {
-        format: "",
+        extension: "",
         is_compressed: true,
         features: "features.tsv",
         feature: &[Piece::Name, Piece::Text("\t"), Piece::Name, Piece::Text("\tGene Expression\n")],
@@ -44,7 +51,7 @@ impl TenX {
 
     /// Of Cell Ranger 2.
     pub const V2: Self = Self {
-        format: "v2",
+        extension: "v2",
         is_compressed: false,
         features: "genes.tsv",
         feature: &[Piece::Name, Piece::Text("\t"), Piece::Name, Piece::Text("\n")],
@@ -93,32 +100,7 @@ fn lines(names: Axis, pieces: &'static [Piece]) -> Result<VirtualFile> {
     VirtualFile::new([Extent::Generated { content: Arc::new(lines), length }])
 }
 
-impl View for TenX {
-    fn format(&self) -> &'static str {
-        self.format
-    }
-
-    fn name(&self) -> &'static str {
-        "10x"
-    }
-
-    fn is_folder(&self) -> bool {
-        true
-    }
-
-    fn offers(&self, selection: &Selection, part: Part) -> bool {
-        let is_whole = part.thing == Thing::TenX && part.of == Scope::All;
-        is_whole && market_length_of(selection).is_some() && super::has_countable_axes(selection)
-    }
-
-    fn about(&self) -> &'static str {
-        "10x Genomics' folder: `scanpy.read_10x_mtx`, `Seurat::Read10X`"
-    }
-
-    fn is_listed(&self, part: Part) -> bool {
-        part.thing == Thing::TenX && self.format.is_empty()
-    }
-
+impl TenX {
     fn members(&self, selection: &Selection, part: Part) -> Result<Members> {
         if !self.offers(selection, part) {
             return Err(Error::not_found(&selection.array().path));
@@ -133,10 +115,46 @@ impl View for TenX {
     }
 }
 
+impl Format for TenX {
+    fn extension(&self) -> &'static str {
+        self.extension
+    }
+
+    fn name(&self) -> &'static str {
+        "10x"
+    }
+
+    fn is_directory(&self) -> bool {
+        true
+    }
+
+    fn offers(&self, selection: &Selection, part: Part) -> bool {
+        let is_whole = part.thing == Thing::TenX && part.of == Scope::All;
+        is_whole && market_length_of(selection).is_some() && super::has_countable_axes(selection)
+    }
+
+    fn about(&self) -> &'static str {
+        "10x Genomics' folder: `scanpy.read_10x_mtx`, `Seurat::Read10X`"
+    }
+
+    fn is_listed(&self, part: Part) -> bool {
+        part.thing == Thing::TenX && self.extension.is_empty()
+    }
+
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.members(selection, part).map(Rendered::Directory)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        verify::verify(shown)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::testing::{sparse, text, whole};
+    use crate::encode::text::testing::{sparse, text, whole};
 
     const PART: Part = Part { thing: Thing::TenX, of: Scope::All };
 

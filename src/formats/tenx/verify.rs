@@ -5,12 +5,13 @@ use std::io::{BufRead, BufReader, Read};
 use csv::{ByteRecord, ReaderBuilder};
 use flate2::read::MultiGzDecoder;
 
-use super::members::Files;
-use super::names::AxisNames;
-use super::npy::expect;
-use super::{Fault, Shown, Verified, mtx};
+use crate::formats::mtx::verify as mtx;
+use crate::oracle::AxisNames;
+use crate::oracle::Files;
+use crate::oracle::expect;
+use crate::oracle::{Fault, Shown, Verified};
 
-pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let files = Files::of(shown)?;
     let is_new = !files.has("matrix.mtx");
     let [matrix, features, barcodes] = match is_new {

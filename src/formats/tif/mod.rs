@@ -11,13 +11,19 @@
 //! readers that map the file find the elements in one run. A vector is a row of pixels, as tifffile
 //! writes one. bool is uint8.
 
-use super::View;
+#[cfg(feature = "verify")]
+pub(super) mod verify;
+
+use super::Format;
+use crate::array::selection::{Block, Part, Scope, Selection, Thing};
+use crate::bytes::offset_table::{Table, piece_bytes};
+use crate::bytes::virtual_file::{Extent, VirtualFile};
+use crate::daf::metadata::Shape;
 use crate::dtype::Dtype;
+use crate::encode::Rendered;
 use crate::error::{Error, Result};
-use crate::format::Shape;
-use crate::grid::{Table, piece_bytes};
-use crate::part::{Block, Part, Scope, Selection, Thing};
-use crate::vfile::{Extent, VirtualFile};
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
 
 pub(super) struct Tif;
 
@@ -27,8 +33,17 @@ const SHORT: u16 = 3;
 const LONG: u16 = 4;
 const LONG8: u16 = 16;
 
-impl View for Tif {
-    fn format(&self) -> &'static str {
+impl Tif {
+    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
+        if !self.offers(selection, part) {
+            return Err(Error::not_found(&selection.array().path));
+        }
+        image(&selection.block(part)?)
+    }
+}
+
+impl Format for Tif {
+    fn extension(&self) -> &'static str {
         "tif"
     }
 
@@ -50,11 +65,13 @@ impl View for Tif {
         false
     }
 
-    fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        if !self.offers(selection, part) {
-            return Err(Error::not_found(&selection.array().path));
-        }
-        image(&selection.block(part)?)
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.file(selection, part).map(Rendered::File)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        verify::verify(shown)
     }
 }
 

@@ -5,13 +5,13 @@ use std::io::{self, Read, Seek};
 use tiff::decoder::{Decoder, Limits};
 use tiff::tags::Tag;
 
-use super::npy::expect;
-use super::raw::compare;
-use super::reader::{FileReader, expect_end, read_bytes};
-use super::truth::{Numbers, numbers};
-use super::{Fault, Shown, Verified};
+use crate::oracle::compare;
+use crate::oracle::expect;
+use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{FileReader, expect_end, read_bytes};
+use crate::oracle::{Numbers, numbers};
 
-pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let numbers = numbers(shown.selection, shown.part)?;
     let mut file = shown.file()?;
     let length = file.len();

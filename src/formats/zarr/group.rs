@@ -6,13 +6,13 @@ use serde_json::json;
 
 use super::Tree;
 use super::node::{Array, Node};
+use crate::array::names::{Labels, Names};
+use crate::array::selection::{Part, Selection, Thing};
+use crate::daf::metadata::Shape;
+use crate::encode::hdf5;
+use crate::encode::strings::Strings;
 use crate::error::Result;
-use crate::format::Shape;
-use crate::hdf5;
-use crate::names::{Labels, Names};
-use crate::part::{Part, Selection, Thing};
-use crate::select::Rows;
-use crate::strings::Strings;
+use crate::rows::Rows;
 
 /// Names of the axes: those of the files that their names come from, where these have a name of their
 /// own (`cell#.csv`), and differ.

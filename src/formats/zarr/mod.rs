@@ -19,6 +19,9 @@
 //! Zarr core specification 3.0; Zarr storage specification version 2; AnnData's on-disk format 0.1.0 with
 //! `csr_matrix` 0.1.0 and `dataframe` 0.2.0.
 
+#[cfg(feature = "verify")]
+pub(super) mod verify;
+
 mod group;
 mod node;
 mod v2;
@@ -26,11 +29,15 @@ mod v3;
 
 use serde_json::Value;
 
-use super::members::Content;
-use super::{Chunks, Members, View};
+use super::Format;
+use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::bytes::virtual_file::VirtualFile;
+use crate::encode::Rendered;
+use crate::encode::members::Content;
+use crate::encode::members::{Chunks, Members};
 use crate::error::{Error, Result};
-use crate::part::{Part, Scope, Selection, Thing};
-use crate::vfile::VirtualFile;
+#[cfg(feature = "verify")]
+use crate::oracle::{Shown, Verified};
 use node::{Array, Node};
 
 /// Arrays, and of a sparse matrix AnnData's group.
@@ -111,8 +118,20 @@ fn is_countable(selection: &Selection) -> bool {
     shape.rows() <= MOST_NAMES && shape.columns() <= MOST_NAMES
 }
 
-impl View for Zarr {
-    fn format(&self) -> &'static str {
+impl Zarr {
+    fn members(&self, selection: &Selection, part: Part) -> Result<Members> {
+        let tree = match part.thing {
+            _ if !self.offers(selection, part) => return Err(Error::not_found(&selection.array().path)),
+            Thing::Matrix => group::anndata(selection)?,
+            Thing::Array | Thing::Dense => array(selection, part, &group::axes(&selection.names()?))?,
+            thing => array(selection, part, &[thing.name().to_owned()])?,
+        };
+        Ok(tree.members(self.0))
+    }
+}
+
+impl Format for Zarr {
+    fn extension(&self) -> &'static str {
         match self.0 {
             Version::Two => "v2.zarr",
             Version::Three => "zarr",
@@ -137,18 +156,20 @@ impl View for Zarr {
         self.0 == Version::Three && matches!(part.thing, Thing::Array | Thing::Matrix)
     }
 
-    fn is_folder(&self) -> bool {
+    fn is_directory(&self) -> bool {
         true
     }
 
-    fn members(&self, selection: &Selection, part: Part) -> Result<Members> {
-        let tree = match part.thing {
-            _ if !self.offers(selection, part) => return Err(Error::not_found(&selection.array().path)),
-            Thing::Matrix => group::anndata(selection)?,
-            Thing::Array | Thing::Dense => array(selection, part, &group::axes(&selection.names()?))?,
-            thing => array(selection, part, &[thing.name().to_owned()])?,
-        };
-        Ok(tree.members(self.0))
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.members(selection, part).map(Rendered::Directory)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        match self.0 {
+            Version::Two => verify::verify_v2(shown),
+            Version::Three => verify::verify(shown),
+        }
     }
 }
 
@@ -158,8 +179,17 @@ fn array(selection: &Selection, part: Part, axes: &[String]) -> Result<Tree> {
     Ok(tree)
 }
 
-impl View for Dataset {
-    fn format(&self) -> &'static str {
+impl Dataset {
+    fn members(&self, selection: &Selection, part: Part) -> Result<Members> {
+        if !self.offers(selection, part) {
+            return Err(Error::not_found(&selection.array().path));
+        }
+        Ok(group::dataset(selection, part)?.members(Version::Three))
+    }
+}
+
+impl Format for Dataset {
+    fn extension(&self) -> &'static str {
         "xarray.zarr"
     }
 
@@ -176,30 +206,32 @@ impl View for Dataset {
         false
     }
 
-    fn is_folder(&self) -> bool {
+    fn is_directory(&self) -> bool {
         true
     }
 
-    fn members(&self, selection: &Selection, part: Part) -> Result<Members> {
-        if !self.offers(selection, part) {
-            return Err(Error::not_found(&selection.array().path));
-        }
-        Ok(group::dataset(selection, part)?.members(Version::Three))
+    fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
+        self.members(selection, part).map(Rendered::Directory)
+    }
+
+    #[cfg(feature = "verify")]
+    fn verify(&self, shown: &Shown<'_>) -> Verified {
+        verify::verify_dataset(shown)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::array::selection::Block;
+    use crate::daf::metadata::Shape;
     use crate::dtype::Dtype;
-    use crate::format::Shape;
-    use crate::part::Block;
 
     fn files(block: Block, version: Version) -> Vec<(String, Vec<u8>)> {
         let mut tree = Tree::default();
         let axes = ["rows", "columns"].map(String::from);
         tree.put("", Node::Array(Array::numbers(block, &axes)));
-        let file = |member: crate::view::members::Member| {
+        let file = |member: crate::encode::members::Member| {
             let file = member.file?;
             let mut bytes = vec![0xAA; usize::try_from(file.len()).unwrap()];
             file.read_at(0, &mut bytes).unwrap();

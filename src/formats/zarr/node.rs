@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
+use crate::array::selection::Block;
+use crate::bytes::virtual_file::{Extent, VirtualFile};
+use crate::daf::metadata::Shape;
 use crate::dtype::Dtype;
+use crate::encode::strings::Strings;
 use crate::error::Result;
-use crate::format::Shape;
-use crate::part::Block;
-use crate::strings::Strings;
-use crate::vfile::{Extent, VirtualFile};
 
 /// A chunk has at most so many bytes, unless one row has more; and, unless it is the only one, half of them.
 const MOST: u64 = 8 << 20;
@@ -95,7 +95,7 @@ fn chunk_rows(rows: u64, row_bytes: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::select::Rows;
+    use crate::rows::Rows;
     use proptest::prelude::*;
 
     #[test]

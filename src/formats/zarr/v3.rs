@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::node::{Array, Kind, Node};
 use crate::dtype::Dtype;
-use crate::view::members::Layout;
+use crate::encode::members::Layout;
 
 /// The metadata of a node.
 pub(super) fn metadata(node: &Node) -> Vec<(&'static str, Value)> {

@@ -8,25 +8,25 @@ use std::io::{self, Read};
 
 use serde_json::{Map, Value, json};
 
-use super::members::Files;
-use super::names::{AxisNames, Called};
-use super::npy::expect;
-use super::raw::compare_as;
-use super::reader::{expect_end, read_word};
-use super::truth::{Numbers, known_to_scipy, numbers};
-use super::{Fault, Shown, Verified};
+use crate::array::selection::{Part, Thing};
 use crate::dtype::Dtype;
-use crate::part::{Part, Thing};
+use crate::oracle::Files;
+use crate::oracle::compare_as;
+use crate::oracle::expect;
+use crate::oracle::{AxisNames, Called};
+use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{Numbers, known_to_scipy, numbers};
+use crate::oracle::{expect_end, read_word};
 use chunks::Chunks;
 use metadata::Version;
 
 /// `.zarr`: an array, or AnnData's group.
-pub(super) fn verify(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     verify_version(shown, Version::Three)
 }
 
 /// The same in version 2.
-pub(super) fn verify_v2(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify_v2(shown: &Shown<'_>) -> Verified {
     verify_version(shown, Version::Two)
 }
 
@@ -45,7 +45,7 @@ fn verify_version(shown: &Shown<'_>, version: Version) -> Verified {
 }
 
 /// `.xarray.zarr`: a group of an array and of the names that are known.
-pub(super) fn verify_dataset(shown: &Shown<'_>) -> Verified {
+pub(crate) fn verify_dataset(shown: &Shown<'_>) -> Verified {
     let tree = Tree { files: Files::of(shown)?, shown, version: Version::Three };
     let names = AxisNames::of(shown.selection)?;
     let (name, numbers) = (shown.part.thing.name(), numbers(shown.selection, shown.part)?);

@@ -275,7 +275,7 @@ pub fn real_stores() -> Vec<PathBuf> {
 /// Everything that is shown of an array, as files: those of formats that are folders too.
 #[cfg(feature = "verify")]
 pub fn all_files(mount: &Mount, store: &Path, name: &str) -> Vec<PathBuf> {
-    use arrayfs::{catalog::StoredArray, store::Store, verify::cases};
+    use arrayfs::{array::catalog::StoredArray, store::Store, verify::cases};
     let store = Arc::new(Store::open(store).unwrap());
     let array = Arc::new(StoredArray::load(&store, Path::new(name)).unwrap());
     let mut found = Vec::new();

@@ -7,8 +7,8 @@ use std::thread;
 use super::super::indptr::Indptr;
 use crate::dtype::{Dtype, decode_integers, integer_text};
 use crate::error::{Error, Result};
-use crate::select::Rows;
-use crate::source::Source;
+use crate::rows::Rows;
+use crate::store::source::Source;
 
 /// Elements of a block, and rows of one: a row of more is a block of its own.
 const BLOCK: u64 = 16 * 1024;

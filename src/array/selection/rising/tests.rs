@@ -5,12 +5,12 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::catalog::StoredArray;
+use crate::array::catalog::StoredArray;
+use crate::array::selection::Selection;
+use crate::array::selection::tests::whole;
+use crate::bytes::virtual_file::VirtualFile;
 use crate::error::Error;
-use crate::part::Selection;
-use crate::part::tests::whole;
 use crate::store::Store;
-use crate::vfile::VirtualFile;
 
 /// A matrix of float32 with these elements in its rows: columns, of type uint16, and numbers.
 fn matrix(rows: &[Vec<(u16, f32)>], columns: u64) -> (TempDir, Selection) {

@@ -7,9 +7,10 @@
 //!    no cell has a point there. Where all such numbers could have been written with thousands (`1,234`), it cannot
 //!    be known.
 
-use super::super::number::{Numerals, Value};
-use super::record::{Cell, Delimiter, Record};
+use super::record::{Cell, Record};
 use super::sample::Sample;
+use crate::import::Delimiter;
+use crate::import::number::{Numerals, Value};
 
 /// How cells and numbers are told.
 #[derive(Clone, Copy, Debug)]
@@ -208,8 +209,8 @@ fn has_thousands(text: &[u8]) -> bool {
 mod tests {
     use std::path::Path;
 
-    use super::super::super::lines::Lines;
     use super::*;
+    use crate::import::lines::Lines;
 
     const PLAIN: Numerals<'static> = Numerals { decimal: b'.', missing: &[], is_lossy: false };
 

@@ -14,11 +14,11 @@
 //! column names the rows in 1 and 2, where a cell of it is no number, and where it is headed `row` (as arrayfs writes
 //! it) or `ID_REF` (as GEO does). Names `c0,c1,…` are none. What could be otherwise is said.
 
-use super::super::number::Value;
 use super::dialect::Dialect;
 use super::record::{Cell, Record};
 use super::sample::Sample;
 use crate::import::Choice;
+use crate::import::number::Value;
 
 /// Where a table has its names.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -363,10 +363,10 @@ fn make(text: &[u8]) -> Vec<u8> {
 mod tests {
     use std::path::Path;
 
-    use super::super::super::lines::Lines;
-    use super::super::super::number::Numerals;
-    use super::super::record::Delimiter;
     use super::*;
+    use crate::import::Delimiter;
+    use crate::import::lines::Lines;
+    use crate::import::number::Numerals;
 
     const PLAIN: Numerals<'static> = Numerals { decimal: b'.', missing: &[], is_lossy: false };
 

@@ -1,6 +1,6 @@
 //! Names, one a line, as they are kept beside an array.
 
-use crate::names::{LONGEST_NAME, oddities};
+use crate::array::names::{LONGEST_NAME, oddities};
 
 /// The most bytes that are kept of all names: more would not be read.
 const MOST_BYTES: usize = 1 << 30;

@@ -2,61 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::super::lines::{LONGEST, Lines};
 use crate::error;
-
-/// What stands between two cells.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Delimiter {
-    /// This byte.
-    Byte(u8),
-    /// Spaces and tabs, as many as there are.
-    Blanks,
-}
-
-impl std::str::FromStr for Delimiter {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "blanks" | " " => Ok(Self::Blanks),
-            "tab" | "\\t" => Ok(Self::Byte(b'\t')),
-            "comma" => Ok(Self::Byte(b',')),
-            "semicolon" => Ok(Self::Byte(b';')),
-            _ => match *text.as_bytes() {
-                [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(Self::Byte(byte)),
-                _ => Err("expected one character, tab or blanks".into()),
-            },
-        }
-    }
-}
-
-impl Delimiter {
-    fn is(self, byte: u8) -> bool {
-        match self {
-            Self::Byte(delimiter) => byte == delimiter,
-            Self::Blanks => is_blank(byte),
-        }
-    }
-
-    /// Bytes up to the end of the cell.
-    fn find(self, text: &[u8]) -> usize {
-        let end = match self {
-            Self::Byte(delimiter) => memchr::memchr(delimiter, text),
-            Self::Blanks => memchr::memchr2(b' ', b'\t', text),
-        };
-        end.unwrap_or(text.len())
-    }
-
-    /// What is around a cell and means nothing.
-    fn is_padding(self, byte: u8) -> bool {
-        is_blank(byte) && self != Self::Byte(byte)
-    }
-}
-
-fn is_blank(byte: u8) -> bool {
-    byte == b' ' || byte == b'\t'
-}
+use crate::import::Delimiter;
+use crate::import::lines::{LONGEST, Lines};
+use crate::import::options::is_blank;
 
 /// One row of the text: a line, or several where quotes hold the ends of lines.
 #[derive(Clone, Debug, Default)]

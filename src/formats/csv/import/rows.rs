@@ -1,12 +1,12 @@
 //! The rows of a table, one after the other.
 
-use super::super::input::Input;
-use super::super::lines::Lines;
 use super::dialect::Dialect;
 use super::header::{Header, Layout};
 use super::record::{Cell, Record, Records};
 use super::sample::comment;
 use crate::error::{Error, Result};
+use crate::import::input::Input;
+use crate::import::lines::Lines;
 use crate::import::number::Value;
 
 /// Where in a text the rows of a table are.

@@ -1,8 +1,9 @@
 //! The first lines of a text, by which its dialect and its header are told.
 
-use super::super::lines::Lines;
-use super::record::{Cell, Delimiter, Record, Records};
+use super::record::{Cell, Record, Records};
 use crate::error::Result;
+use crate::import::Delimiter;
+use crate::import::lines::Lines;
 
 /// Lines and bytes of the table that are looked at, and lines that are however long they are.
 const MOST_LINES: u64 = 1000;

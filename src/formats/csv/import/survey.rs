@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::super::input::no_memory;
-use super::super::number::Value;
 use super::dialect::Dialect;
 use super::name_list::NameList;
 use super::record::Record;
 use super::rows::{LeftOut, Row, Rows};
 use crate::dtype::Dtype;
 use crate::error::Result;
+use crate::import::input::no_memory;
+use crate::import::number::Value;
 
 /// What is in a column.
 mod kinds {

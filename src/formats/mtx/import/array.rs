@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use super::super::input::{Input, no_memory};
-use super::super::npy::{BLOCK, Header};
-use super::super::number::{Number, Numerals};
-use super::super::{Fill, Found, dense};
 use super::{Symmetry, Text, negative};
 use crate::dtype::Dtype;
 use crate::error::Result;
+use crate::formats::npy::import::{BLOCK, Header};
+use crate::import::input::{Input, no_memory};
+use crate::import::number::{Number, Numerals};
+use crate::import::{Fill, Found, dense};
 
 /// What the file holds.
 pub(super) fn found<'f>(

@@ -6,10 +6,10 @@ use zip::ZipArchive;
 use zip::read::ZipFile;
 use zip::result::ZipError;
 
-use super::super::input::{Input, PIECE, Reader, no_memory};
-use super::super::npy::{Header, header_text};
 use crate::dtype::decode_integers;
 use crate::error::{Error, Result};
+use crate::formats::npy::import::{Header, header_text};
+use crate::import::input::{Input, PIECE, Reader, no_memory};
 
 pub(super) type Archive<'f> = ZipArchive<BufReader<Reader<'f>>>;
 pub(super) type Member<'z, 'f> = ZipFile<'z, BufReader<Reader<'f>>>;

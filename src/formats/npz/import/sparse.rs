@@ -1,12 +1,12 @@
 //! Sparse matrices as SciPy saves them. One in rows that is sorted is copied part by part; all others are sorted.
 
-use super::super::Found;
-use super::super::input::Input;
-use super::super::sparse::{Elements, See, check_lines, check_rows, into_csr};
 use super::copy;
 use super::members::{Items, all_integers, integers, open, word};
+use crate::daf::metadata::{Metadata, SparseMeta};
 use crate::error::Result;
-use crate::format::{Metadata, SparseMeta};
+use crate::import::Found;
+use crate::import::input::Input;
+use crate::import::sparse::{Elements, See, check_lines, check_rows, into_csr};
 
 /// A matrix that says in which format it is.
 pub(super) fn find<'f>(input: &'f Input<'f>, is_lossy: bool) -> Result<Found<'f>> {

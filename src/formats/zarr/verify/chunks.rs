@@ -2,9 +2,9 @@
 
 use std::io::{self, Read};
 
-use super::super::npy::expect;
-use super::super::reader::{FileReader, expect_end};
-use super::{Fault, Verified};
+use crate::oracle::expect;
+use crate::oracle::{Fault, Verified};
+use crate::oracle::{FileReader, expect_end};
 
 /// Opens the chunk of that number.
 type Open<'a> = dyn Fn(u64) -> Result<FileReader<'a>, Fault> + 'a;

@@ -1,8 +1,8 @@
 //! The files of a format that is a folder.
 
-use crate::format::Metadata;
-use crate::part::Selection;
-use crate::vfile::VirtualFile;
+use crate::array::selection::Selection;
+use crate::bytes::virtual_file::VirtualFile;
+use crate::daf::metadata::Metadata;
 
 /// A file that is dealt out to files of one length, the last of them filled up with zeros: as many as there
 /// are, none is made before it is asked for.

@@ -1,0 +1,91 @@
+//! Comparing what was read with what should be there.
+
+use std::io::Read;
+
+use super::element::{element, fits_float64, is_same, shown};
+use super::rising::rising;
+use super::truth::{Numbers, numbers};
+use super::{Fault, Shown, Verified};
+use crate::array::selection::Thing;
+use crate::dtype::Dtype;
+
+/// That a property is what it should be.
+pub(crate) fn expect<T: PartialEq + std::fmt::Debug + ?Sized>(
+    what: &str,
+    found: &T,
+    expected: &T,
+) -> Verified {
+    match found == expected {
+        true => Ok(()),
+        false => Err(Fault(format!("{what}: expected {expected:?}, found {found:?}"))),
+    }
+}
+
+/// Reads as many numbers as there should be, and compares them bit for bit.
+pub(crate) fn compare(reader: &mut dyn Read, numbers: Numbers<'_>) -> Verified {
+    let dtype = numbers.dtype;
+    let width = usize::try_from(dtype.itemsize()).unwrap_or(8);
+    let (mut found, mut before) = (Vec::new(), 0);
+    for piece in numbers.pieces {
+        let piece = piece?;
+        found.resize(piece.len(), 0);
+        reader.read_exact(&mut found)?;
+        if let Some(at) = found.iter().zip(&piece).position(|(a, b)| a != b) {
+            let i = at / width;
+            let text = |bytes: &[u8]| shown(dtype, element(&bytes[i * width..(i + 1) * width]));
+            let (place, found, expected) = (before + i, text(&found), text(&piece));
+            return Err(Fault(format!("element {place}: expected {expected}, found {found}")));
+        }
+        before += piece.len() / width;
+    }
+    Ok(())
+}
+
+/// Reads as many numbers of that type as there should be, and compares their values: all bits of those of
+/// the same type.
+pub(crate) fn compare_as(reader: &mut dyn Read, dtype: Dtype, numbers: Numbers<'_>) -> Verified {
+    if dtype == numbers.dtype {
+        return compare(reader, numbers);
+    }
+    let expected = numbers.dtype;
+    let [width, own] = [dtype, expected].map(|dtype| usize::try_from(dtype.itemsize()).unwrap_or(8));
+    let (mut found, mut before) = (Vec::new(), 0);
+    for piece in numbers.pieces {
+        let piece = piece?;
+        let count = piece.len() / own;
+        found.resize(count * width, 0);
+        reader.read_exact(&mut found)?;
+        let pairs = found.chunks_exact(width).zip(piece.chunks_exact(own));
+        for (i, (a, b)) in pairs.map(|(a, b)| (element(a), element(b))).enumerate() {
+            if !is_same((dtype, a), (expected, b)) {
+                let (place, expected, found) = (before + i, shown(expected, b), shown(dtype, a));
+                return Err(Fault(format!("element {place}: expected {expected}, found {found}")));
+            }
+        }
+        before += count;
+    }
+    Ok(())
+}
+
+/// Of a format that has float64 at the most: a file with a number beyond it must refuse to be read, never
+/// give another number.
+pub(crate) fn or_refused(shown: &Shown<'_>, verified: Verified) -> Verified {
+    let Err(fault) = verified else { return verified };
+    let numbers = match shown.part.thing {
+        Thing::Matrix => {
+            let [data, ..] = rising(shown.selection)?;
+            data
+        }
+        _ => numbers(shown.selection, shown.part)?,
+    };
+    let dtype = numbers.dtype;
+    for element in numbers.elements() {
+        if !fits_float64(dtype, element?) {
+            return match std::io::copy(&mut shown.file()?, &mut std::io::sink()) {
+                Err(_) => Ok(()),
+                Ok(_) => Err(fault),
+            };
+        }
+    }
+    Err(fault)
+}
