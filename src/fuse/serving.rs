@@ -273,8 +273,9 @@ impl Serving {
 
 fn errno_of(operation: &'static str, error: &Error) -> Errno {
     match error {
-        // ESTALE would say that looking the name up again helps this reader: it does not.
-        Error::Stale { .. } if [READ, SEEK].contains(&operation) => Errno::EIO,
+        // ESTALE would say that looking the name up again helps this reader: it does not. Nor does ENOENT, of a part
+        // that what was written in place since has no more.
+        Error::Stale { .. } | Error::NotFound { .. } if [READ, SEEK].contains(&operation) => Errno::EIO,
         error => errno(error),
     }
 }
