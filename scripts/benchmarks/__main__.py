@@ -12,7 +12,7 @@ EXAMPLES = """examples:
   scripts/bench --size small --out /tmp/b       a first look, in about a minute; docs/ stays as it is
   scripts/bench --only rows --only ls --out /tmp/b
   scripts/bench --only list                     the names that --only looks at
-  scripts/bench --readme                        the README's table anew, from docs/bench.json
+  scripts/bench --readme                        the table of docs/PERFORMANCE.md anew, from docs/bench.json
 
 The data are written below $TMPDIR, or /var/tmp, and removed at the end. Words go to standard error, the
 table to standard output; bench.json and bench.svg to docs/, or to DIR."""
@@ -39,7 +39,7 @@ def arguments():
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN",
                         help="only measures with this in their names; may be given again")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where bench.json and bench.svg go [docs/]")
-    parser.add_argument("--readme", action="store_true", help="measure nothing; write the README's table from docs/")
+    parser.add_argument("--readme", action="store_true", help="measure nothing; write the table of docs/PERFORMANCE.md")
     parser.add_argument("--target", type=Path, help=argparse.SUPPRESS)
     found = parser.parse_args()
     if found.runs < 1:

@@ -1,4 +1,4 @@
-"""The README's table, from docs/bench.json: its figures are never typed by hand."""
+"""The table of docs/PERFORMANCE.md, from docs/bench.json: its figures are never typed by hand."""
 
 import sys
 
@@ -37,7 +37,7 @@ def section(lines, about):
 
 
 def update(root):
-    path = root / "README.md"
+    path = root / "docs" / "PERFORMANCE.md"
     text = path.read_text()
     if BEGIN not in text or END not in text:
         print(f"scripts/bench: {path.name} has no place for the table", file=sys.stderr)

@@ -18,6 +18,9 @@ mod say;
 mod unmount;
 #[cfg(feature = "verify")]
 mod verify;
+#[cfg(not(feature = "verify"))]
+#[path = "without_verify.rs"]
+mod verify;
 
 use std::io;
 use std::path::Path;
@@ -63,7 +66,6 @@ enum Command {
     Import(import::Args),
     Remove(remove::Args),
     Check(check::Args),
-    #[cfg(feature = "verify")]
     Verify(verify::Args),
     Demo(demo::Args),
 }
@@ -87,7 +89,6 @@ pub fn run() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Remove(args) => remove::run(&args),
         Command::Check(args) => check::run(&args),
-        #[cfg(feature = "verify")]
         Command::Verify(args) => verify::run(&args),
         Command::Demo(args) => demo::run(&args),
     };

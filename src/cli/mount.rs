@@ -24,7 +24,7 @@ use super::say::say;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   arrayfs mount data/pbmc68k /tmp/a
-  arrayfs mount --views npy,csv data/pbmc68k /tmp/a   no other formats
+  arrayfs mount --formats npy,csv data/pbmc68k /tmp/a   no other formats
   arrayfs mount --foreground data/pbmc68k /tmp/a      until Ctrl-C
   arrayfs mount --allow-other data/pbmc68k /mnt/data  for all users, as far as the store's modes let them
   arrayfs -v mount --log-file a.log data/pbmc68k /tmp/a
@@ -47,8 +47,8 @@ pub struct Args {
     threads: Option<u16>,
     /// Formats to offer, with commas between, such as npy,csv; raw files, meta.yaml and README.md are
     /// always there [default: all]
-    #[arg(long, value_name = "FORMATS", value_delimiter = ',')]
-    views: Option<Vec<String>>,
+    #[arg(long, alias = "views", value_name = "FORMATS", value_delimiter = ',')]
+    formats: Option<Vec<String>>,
     /// Have no file read by the kernel itself, as for whoever is not root; the tree then has no links
     #[arg(long)]
     no_passthrough: bool,
@@ -81,7 +81,7 @@ fn start(args: &Args, verbose: u8) -> Result<ExitCode> {
         child.arg("--log-file").arg(std::path::absolute(file)?);
     }
     child.args(args.allow_other.then_some("--allow-other"));
-    child.args(args.views.as_ref().map(|views| format!("--views={}", views.join(","))));
+    child.args(args.formats.as_ref().map(|formats| format!("--formats={}", formats.join(","))));
     child.args(args.no_passthrough.then_some("--no-passthrough"));
     child.args(args.threads.map(|threads| format!("--threads={threads}")));
     child.arg("--").arg(std::path::absolute(&args.store)?).arg(std::path::absolute(&args.mountpoint)?);
@@ -116,7 +116,7 @@ fn serve(args: &Args, verbose: u8) -> Result<ExitCode> {
     let mut options = Options { allow_other: args.allow_other, ..Options::default() };
     options.passthrough = !args.no_passthrough;
     options.threads = args.threads.map_or(options.threads, usize::from);
-    let formats = args.views.as_deref().map_or(Ok(Formats::ALL), arrayfs::formats::formats)?;
+    let formats = args.formats.as_deref().map_or(Ok(Formats::ALL), arrayfs::formats::formats)?;
     let tree = Tree::open(&args.store)?.in_formats(formats);
     let mounted = mount(&tree, &args.mountpoint, options)?;
     if args.background_child {

@@ -23,9 +23,6 @@ use crate::daf::metadata::Kind;
 use crate::error::Result;
 use crate::formats;
 
-/// The name of the folder.
-pub const BY_NAME: &str = "by-name";
-
 /// The longest file name, in bytes.
 const LONGEST: usize = 255;
 

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::attr::{Attr, Ino, Lasting, NodeKind};
-use super::by_name::BY_NAME;
 use super::leaf::{Extent, Leaf, Node};
 use crate::array::catalog::StoredArray;
 use crate::array::format_id::{FormatId, Formats};
@@ -22,6 +21,7 @@ use crate::store::source::Run;
 use crate::task;
 
 pub(super) const ROWS: &str = "rows";
+pub(super) const BY_NAME: &str = "by-name";
 pub(super) const COLUMNS: &str = "cols";
 pub(super) const SLICES: &str = "slices";
 

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::by_name::BY_NAME;
-use super::folder::{COLUMNS, Folder, ROWS, SLICES, file_name};
+use super::folder::{BY_NAME, COLUMNS, Folder, ROWS, SLICES, file_name};
 use super::leaf::{Leaf, Node};
 use super::{Content, Ino, RESERVED, Tree};
 use crate::array::selection::{Scope, Thing};

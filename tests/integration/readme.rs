@@ -1,21 +1,21 @@
-//! The README's transcript is real: every command is run, and prints what it shows.
+//! The README's transcripts are real: every command is run, one after the other, and prints what is shown.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The commands of the README's transcript, and what each shows.
+/// The commands of the README's transcripts, and what each shows.
 fn transcript() -> Vec<(String, String)> {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let block = readme.split("```console\n").nth(1).unwrap().split("```").next().unwrap();
+    let blocks = readme.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let entry = |part: &str| {
         let (command, shown) = part.split_once('\n').unwrap();
         (command.to_owned(), shown.to_owned())
     };
-    block.split("$ ").skip(1).map(entry).collect()
+    blocks.flat_map(|block| block.split("$ ").skip(1).map(entry).collect::<Vec<_>>()).collect()
 }
 
 #[test]
-fn the_transcript_is_real() {
+fn the_transcripts_are_real() {
     let python = std::env::var_os("ARRAYFS_TEST_PYTHON").expect("ARRAYFS_TEST_PYTHON is set by scripts/test");
     let program = Path::new(env!("CARGO_BIN_EXE_arrayfs")).parent().unwrap();
     let own = [program, Path::new(&python).parent().unwrap()].map(Path::to_owned);
@@ -38,4 +38,14 @@ impl Drop for Unmount {
     fn drop(&mut self) {
         let _ = crate::common::arrayfs().arg("unmount").arg(&self.0).output();
     }
+}
+
+#[test]
+fn the_picture_shows_the_tree_as_it_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let drawn =
+        Command::new(root.join("scripts/picture")).arg(env!("CARGO_BIN_EXE_arrayfs")).output().unwrap();
+    assert!(drawn.status.success(), "{drawn:?}");
+    let kept = std::fs::read(root.join("docs/tree.svg")).unwrap();
+    assert!(drawn.stdout == kept, "scripts/picture draws another one: write it to docs/tree.svg");
 }

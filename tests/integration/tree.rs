@@ -134,7 +134,7 @@ fn a_vector_has_its_layout() {
 #[test]
 fn a_mount_offers_the_formats_that_were_chosen() {
     let (store, bytes) = matrix(&[12, 5]);
-    let mount = Mount::with(store.path(), &["--views", "npy,parquet"]);
+    let mount = Mount::with(store.path(), &["--formats", "npy,parquet"]);
     let folder = words("README.md array array.npy array.parquet cols meta.yaml rows slices");
     assert_eq!(mount.list("m"), folder);
     assert_eq!(mount.list("m/slices/2:"), folder[..7]);

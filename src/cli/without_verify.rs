@@ -1,0 +1,18 @@
+//! `arrayfs verify` of a program that was built without it: what to do about that.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+/// Decode every file of the tree by other readers, and compare with the store (not in this build)
+#[derive(clap::Args)]
+pub struct Args {
+    /// What to verify
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    _rest: Vec<OsString>,
+}
+
+pub fn run(_: &Args) -> Result<ExitCode> {
+    bail!("this arrayfs was built without verify: cargo install --path . --features full has it")
+}
