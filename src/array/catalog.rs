@@ -43,7 +43,7 @@ pub struct StoredArray {
     /// The `.yaml`.
     pub yaml: Arc<Source>,
     /// The data files, in the order of [`Kind::suffixes`].
-    pub files: Vec<Arc<Source>>,
+    files: Vec<Arc<Source>>,
     /// What was computed of the data and is worth remembering.
     pub memo: Memo,
     /// Where its numbers are in text.
@@ -70,6 +70,31 @@ impl StoredArray {
             }
         }
         Err(Error::Stale { path: with_suffix(path, YAML) })
+    }
+
+    /// The data files, in the order of [`Kind::suffixes`].
+    pub fn files(&self) -> &[Arc<Source>] {
+        &self.files
+    }
+
+    /// The elements of a dense array.
+    pub fn elements(&self) -> &Arc<Source> {
+        &self.files[0]
+    }
+
+    /// The stored elements of a sparse matrix.
+    pub fn data(&self) -> &Arc<Source> {
+        &self.files[0]
+    }
+
+    /// The columns of the stored elements of a sparse matrix.
+    pub fn indices(&self) -> &Arc<Source> {
+        &self.files[1]
+    }
+
+    /// The bounds of the rows of a sparse matrix.
+    pub fn indptr(&self) -> &Arc<Source> {
+        &self.files[2]
     }
 
     /// The array with this metadata.

@@ -266,7 +266,7 @@ impl Selection {
 
     /// The file of the store that holds the part byte for byte or a run of it, if one does.
     pub fn source_of(&self, part: Part) -> Option<&Arc<Source>> {
-        let [first, rest @ ..] = self.array.files.as_slice() else { return None };
+        let [first, rest @ ..] = self.array.files() else { return None };
         match (part.thing, part.of) {
             (Thing::Meta, _) => Some(&self.array.yaml),
             (Thing::Array, _) => Some(first),
@@ -321,7 +321,7 @@ impl Selection {
     }
 
     fn dense_block(&self, meta: &DenseMeta, of: Scope) -> Result<Block> {
-        let source = Arc::clone(&self.array.files[0]);
+        let source = Arc::clone(self.array.elements());
         let (item, columns, rows) = (meta.dtype.itemsize(), meta.shape.columns(), self.rows);
         let row_bytes = columns * item;
         let strided = |offset: u64, item: u64| {
@@ -355,8 +355,8 @@ impl Selection {
         match thing {
             Thing::Indptr => self.indptr_block(meta),
             Thing::Dense => self.densified_block(meta, rows, of),
-            Thing::Indices => self.stored_block(meta.indices_dtype, &self.array.files[1], rows),
-            _ => self.stored_block(meta.data_dtype, &self.array.files[0], rows),
+            Thing::Indices => self.stored_block(meta.indices_dtype, self.array.indices(), rows),
+            _ => self.stored_block(meta.data_dtype, self.array.data(), rows),
         }
     }
 
@@ -387,7 +387,7 @@ impl Selection {
         let count = self.rows.count() + 1;
         let length = count * dtype.itemsize();
         let extent = if self.is_whole() {
-            Extent::Slice { source: Arc::clone(&self.array.files[2]), offset: 0, length }
+            Extent::Slice { source: Arc::clone(self.array.indptr()), offset: 0, length }
         } else {
             let content = Rebased { indptr: self.indptr(), rows: self.rows, stored: self.stored()? };
             Extent::Generated { content: Arc::new(content), length }
@@ -402,8 +402,8 @@ impl Selection {
             _ => Shape::Matrix(rows.count(), columns),
         };
         let content = Densified {
-            data: Arc::clone(&self.array.files[0]),
-            indices: Arc::clone(&self.array.files[1]),
+            data: Arc::clone(self.array.data()),
+            indices: Arc::clone(self.array.indices()),
             indptr: self.indptr(),
             data_dtype: meta.data_dtype,
             indices_dtype: meta.indices_dtype,
@@ -429,8 +429,8 @@ impl Selection {
             return Err(Error::not_found(&self.array.path));
         };
         let stored = CsrParts {
-            data: Arc::clone(&self.array.files[0]),
-            indices: Arc::clone(&self.array.files[1]),
+            data: Arc::clone(self.array.data()),
+            indices: Arc::clone(self.array.indices()),
             indptr: self.indptr(),
             data_dtype: meta.data_dtype,
             indices_dtype: meta.indices_dtype,
@@ -470,7 +470,7 @@ impl Selection {
             unreachable!("only sparse matrices have rows of ranges")
         };
         Indptr {
-            source: Arc::clone(&self.array.files[2]),
+            source: Arc::clone(self.array.indptr()),
             dtype: meta.indptr_dtype,
             rule: meta.indptr_rule(),
         }

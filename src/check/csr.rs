@@ -54,7 +54,7 @@ impl<'a> Csr<'a> {
     pub fn of(array: &'a StoredArray) -> Option<Self> {
         match &array.metadata {
             Metadata::Sparse(meta) => {
-                Some(Self { meta, indices: &array.files[INDICES], indptr: &array.files[INDPTR] })
+                Some(Self { meta, indices: &array.files()[INDICES], indptr: &array.files()[INDPTR] })
             }
             Metadata::Dense(_) => None,
         }

@@ -123,7 +123,7 @@ impl<'a> Queue<'a> {
 
     fn verify(&self, array: &StoredArray, piece: &Piece, buffers: &mut Buffers) -> Findings {
         let mut findings = Findings::default();
-        let source = &array.files[piece.file];
+        let source = &array.files()[piece.file];
         let done = match (Csr::of(array), piece.file) {
             (Some(csr), INDICES) => {
                 let mut rows = RowStarts::new(&csr, piece.items.start);

@@ -172,7 +172,7 @@ mod tests {
     }
 
     fn content(array: &StoredArray) -> VirtualFile {
-        let source = Arc::clone(&array.files[0]);
+        let source = Arc::clone(&array.files()[0]);
         let length = source.len();
         VirtualFile::new([Extent::Slice { source, offset: 0, length }]).unwrap()
     }

@@ -74,7 +74,7 @@ fn dense<'s>(array: &'s StoredArray, meta: &DenseMeta, rows: Rows, of: Scope) ->
         Scope::Column(j) => (j * item, item, vec![rows.count()]),
     };
     let ranges = rows_of(rows, of).map(move |row| Ok((row * columns * item + skip, length)));
-    Numbers { dtype, shape, pieces: Box::new(Runs::new(&array.files[0], Box::new(ranges))) }
+    Numbers { dtype, shape, pieces: Box::new(Runs::new(&array.files()[0], Box::new(ranges))) }
 }
 
 /// SciPy has no float16, and gets float32.
@@ -110,7 +110,7 @@ fn sparse<'s>(
     Part { thing, of }: Part,
 ) -> Result<Numbers<'s>> {
     let mut bounds = Bounds::new(array, meta);
-    let [data, indices, _] = &array.files[..] else { unreachable!("a sparse matrix has three data files") };
+    let [data, indices, _] = &array.files()[..] else { unreachable!("a sparse matrix has three data files") };
     match thing {
         Thing::Indptr => Ok(indptr(bounds, meta, rows)),
         Thing::Dense => {
@@ -219,7 +219,7 @@ struct Bounds<'s> {
 impl<'s> Bounds<'s> {
     fn new(array: &'s StoredArray, meta: &SparseMeta) -> Self {
         let (rows, nnz) = (meta.shape[0], meta.nnz);
-        Self { source: &array.files[2], dtype: meta.indptr_dtype, rows, nnz, first: 0, numbers: Vec::new() }
+        Self { source: &array.files()[2], dtype: meta.indptr_dtype, rows, nnz, first: 0, numbers: Vec::new() }
     }
 
     /// Where the elements of a row of the matrix start and end.

@@ -178,7 +178,7 @@ impl Tree {
                 Err(Error::Short { path: array.path.clone(), expected, found })
             }
             None if folder.is_sized_by_data(leaf) => {
-                array.files.iter().try_for_each(|source| source.check_unchanged())
+                array.files().iter().try_for_each(|source| source.check_unchanged())
             }
             _ => Ok(()),
         }

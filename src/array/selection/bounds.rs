@@ -31,7 +31,7 @@ impl RowBounds {
         let part = |thing| Part { thing, of: Scope::All };
         let indptr = selection.block(part(Thing::Indptr))?;
         let nnz = selection.block(part(Thing::Indices))?.shape.elements();
-        let source = selection.array().files.get(2);
+        let source = selection.array().files().get(2);
         Ok(Self {
             indptr: indptr.bytes,
             dtype: indptr.dtype,

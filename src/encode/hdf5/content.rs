@@ -72,8 +72,8 @@ pub fn csr_blocks(selection: &Selection) -> Result<[(Thing, Block); 3]> {
     let value = if data.dtype == Dtype::Float16 { Dtype::Float32 } else { data.dtype };
     // Which of the array's files, its elements, their type, the largest that makes sense.
     let cast = |file: usize, block: Block, to: Dtype, most: u64| -> Result<Block> {
-        let name = selection.array().files[file].name().to_owned();
-        let (from, sources) = (block.dtype, selection.array().files.clone());
+        let name = selection.array().files()[file].name().to_owned();
+        let (from, sources) = (block.dtype, selection.array().files().to_vec());
         let cast = Cast { bytes: block.bytes, from, to, most, rising: file == 2, name, sources };
         Ok(Block { dtype: to, shape: block.shape, bytes: cast.file()? })
     };

@@ -109,7 +109,7 @@ impl Coordinates {
             Kind::Dense => (of_all(Thing::Array)?, Place::All),
             Kind::Sparse => {
                 let (indptr, indices) = (of_all(Thing::Indptr)?, of_all(Thing::Indices)?);
-                let file = |i: usize| selection.array().files[i].name().to_owned();
+                let file = |i: usize| selection.array().files()[i].name().to_owned();
                 let stored = Stored { indptr, indices, names: [file(2), file(1)], guess: AtomicU64::new(0) };
                 (of_all(Thing::Data)?, Place::Stored(Box::new(stored)))
             }
