@@ -1,4 +1,4 @@
-//! `.envi`, by the words of "ENVI Header Format": lines of a key and its value, for the bytes beside it.
+//! Verifies `.envi` according to "ENVI Header Format": lines of a key and its value, and the data file.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -44,14 +44,14 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
         ("byte order", "0".into()),
     ];
     expect("keys", &keys, &expected.into_iter().collect())?;
-    // ENVI looks for the data in the file whose name is that of the header less what follows the dot.
+    // ENVI finds the data file by the name of the header without its extension.
     let mut data = files.open(name)?;
     compare(&mut data, numbers)?;
     expect_end(&mut data)?;
     files.expect_no_others()
 }
 
-/// The number of a type in "ENVI Header Format"; 0 for what has none.
+/// The data type code in "ENVI Header Format"; 0 if the type has none.
 const fn code(dtype: Dtype) -> u8 {
     match dtype {
         Dtype::Bool | Dtype::Uint8 => 1,
