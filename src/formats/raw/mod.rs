@@ -1,4 +1,4 @@
-//! The bytes as they are: little-endian elements, row after row, and nothing else.
+//! Raw bytes: little-endian elements in row-major order, and nothing else.
 
 #[cfg(feature = "verify")]
 pub(super) mod verify;
@@ -38,7 +38,7 @@ impl Format for Raw {
     }
 
     fn is_listed(&self, part: Part) -> bool {
-        // `cat rows/*` is the array: nothing but the rows is listed there.
+        // Only the raw rows are listed in `rows/`, so that `cat rows/*` yields the array.
         matches!(part.of, Scope::All | Scope::Row(_) | Scope::Column(_))
     }
 
