@@ -69,6 +69,7 @@ pub(crate) fn offered(
     part: Part,
 ) -> impl Iterator<Item = (FormatId, &'static dyn Format)> {
     let is_there = selection.has(part);
+    // Raw bytes have no overhead per element, so the limit does not apply to them.
     let fits = is_there && selection.count(part) <= MOST;
     let formats = FORMATS.iter().copied().filter(move |_| is_there);
     let formats = formats.filter(move |(_, format)| fits || format.name().is_empty());

@@ -150,6 +150,7 @@ impl<'a> Batches<'a> {
         let (first, end) = read_schema(&mut file)?;
         file.seek(SeekFrom::End(-10))?;
         let footer_length = read_footer_length(read_bytes(&mut file)?)? as u64;
+        // The file ends with the footer, its length (4 bytes) and the magic string (6 bytes).
         let start =
             (length - 10).checked_sub(footer_length).ok_or_else(|| Fault("a footer too long".into()))?;
         file.seek(SeekFrom::Start(start))?;

@@ -97,6 +97,7 @@ fn verify_cells(shown: &Shown<'_>, table: &mut Reader<FileReader<'_>>, has_heade
         for (j, cell) in cells.into_iter().enumerate() {
             let wanted = elements.next().transpose()?.unwrap_or_default();
             expect_number(dtype, wanted, cell, i, j)?;
+            // Only numbers in cells of fixed width may be padded.
             expect("spaces", &(cell.contains(&b' ') && !is_padded), &false)?;
         }
     }

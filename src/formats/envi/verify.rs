@@ -24,6 +24,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     for line in lines {
         let (key, value) =
             line.split_once(" = ").ok_or_else(|| Fault(format!("a line that is no key: {line}")))?;
+        // The meaning of a repeated key is ambiguous.
         if keys.insert(key, value.to_owned()).is_some() {
             return Err(Fault(format!("{key} is there twice")));
         }

@@ -26,6 +26,7 @@ pub(crate) fn verify_lines(shown: &Shown<'_>, file: &mut dyn BufRead, is_transpo
         && ["integer", "real"].contains(&words[3].as_str())
         && words[4] == "general";
     expect("header", &is_known, &true)?;
+    // Integers may be `real` too (uint64 is), because their text is the same.
     if matches!(dtype, Dtype::Float16 | Dtype::Float32 | Dtype::Float64) {
         expect("field", &words[3][..], "real")?;
     }

@@ -22,7 +22,7 @@ pub(super) struct Column {
 #[derive(Debug)]
 pub(super) enum Rows {
     Unknown,
-    /// Row numbers of the elements of a row-major matrix with so many columns.
+    /// Row numbers of the elements of a row-major matrix with this number of columns.
     Dense {
         columns: u64,
     },

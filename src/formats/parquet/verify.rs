@@ -42,6 +42,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let dtypes = columns.iter().map(|column| dtype_of(column)).collect::<Result<Vec<_>, _>>()?;
     wanted.expect_types(&dtypes)?;
     for i in 0..columns.len() {
+        // Programs ignore the statistics of a column whose order they do not know.
         let is_ordered = matches!(about.column_order(i), ColumnOrder::TYPE_DEFINED_ORDER(_));
         expect("a known order of a column", &is_ordered, &true)?;
     }

@@ -47,6 +47,7 @@ impl Format for Raw {
     }
 
     fn run<'s>(&self, selection: &'s Selection, part: Part) -> Option<Run<'s>> {
+        // `None` for parts that have gaps, or whose place is known only after a read. Those are assembled.
         selection.run(part)
     }
 

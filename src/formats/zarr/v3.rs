@@ -31,6 +31,7 @@ pub(super) fn consolidate(nodes: &[(String, Node)], files: &mut [(String, Value)
 }
 
 fn of_array(array: &Array) -> Value {
+    // Version 3 requires a fill value, although every chunk exists.
     let (dtype, fill) = match array.kind {
         Kind::Number(dtype @ Dtype::Bool) => (dtype.name(), json!(false)),
         Kind::Number(dtype @ (Dtype::Float16 | Dtype::Float32 | Dtype::Float64)) => {
