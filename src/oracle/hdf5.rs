@@ -127,6 +127,7 @@ pub(crate) fn verify(shown: &Shown<'_>, root: Node<'_>) -> Verified {
         return Err(Fault("a folder where there should be a file".into()));
     };
     let read = Arc::new(AtomicU64::new(0));
+    // Data is read once, so a cache is useless. The limits keep an invalid file from exhausting memory.
     let options = OpenOptions { chunk_cache_bytes: 0, ..OpenOptions::default() }
         .with_max_read_bytes(1 << 22)
         .with_max_object_header_bytes(1 << 20);
