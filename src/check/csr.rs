@@ -147,7 +147,7 @@ impl<'a> Csr<'a> {
         Ok(first_row(self, |bound| bound > element)?.saturating_sub(1))
     }
 
-    /// The violations, after all of the matrix was checked. `is_unread` tells that some of `indptr` could not
+    /// The violations, after all of the matrix was checked. `is_unread` means that some of `indptr` could not
     /// be read.
     pub fn faults(&self, rules: &Rules, is_unread: bool) -> Vec<Error> {
         let [number, column] = [self.meta.indptr_dtype, self.meta.indices_dtype]

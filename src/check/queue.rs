@@ -170,7 +170,7 @@ fn dtypes(metadata: &Metadata) -> Vec<Dtype> {
     }
 }
 
-/// The piece of this number, if the array has so many. Each begins at a multiple of `PIECE` bytes.
+/// The piece with this number, if there is one. Each begins at a multiple of `PIECE` bytes.
 fn piece(array: &StoredArray, mut number: u64) -> Option<Piece> {
     for (file, (dtype, (_, size))) in
         dtypes(&array.metadata).into_iter().zip(array.metadata.files()).enumerate()
