@@ -1,5 +1,5 @@
-//! What verifying costs, by one thread and with the store's pages in memory. `cargo bench --bench check`.
-#![allow(missing_docs)] // for what the macros make
+//! The speed of `check` with one thread, and with the store's pages in memory. `cargo bench --bench check`.
+#![allow(missing_docs)] // for items that the macros generate
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use arrayfs::dtype::{Dtype, Element};
 use arrayfs::store::Store;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-/// Stored elements of the sparse matrices, and how many a row has.
+/// Stored elements of the sparse matrices, and elements per row.
 const NNZ: usize = 8 << 20;
 const PER_ROW: usize = 100;
 
@@ -30,7 +30,7 @@ fn checks(criterion: &mut Criterion) {
     for dtype in [Dtype::Float16, Dtype::Float32, Dtype::Float64] {
         let items = (64 << 20) / dtype.itemsize();
         create_memory_mapped_array(path(dtype.name()), &[items], dtype).expect("there is room");
-        // A hole would be read faster.
+        // Write real bytes, because reading a hole is faster.
         let bytes = vec![0x3D; 64 << 20];
         std::fs::write(path(&format!("{dtype}.array")), bytes).expect("there is room");
     }

@@ -1,6 +1,6 @@
-//! Microbenches of what every request of the kernel comes down to, without a kernel: extents, lookup,
+//! Microbenchmarks of what a request of the kernel comes down to, without the kernel: extents, lookup,
 //! listing, attributes and text. `cargo bench -- --quick`; `scripts/bench` measures the mount itself.
-#![allow(missing_docs)] // for what the macros make
+#![allow(missing_docs)] // for items that the macros generate
 
 use std::ffi::OsStr;
 use std::hint::black_box;
@@ -19,12 +19,12 @@ use criterion::{
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// Rows of the tall array, of one short row each.
+/// Rows of the tall array, which has many short rows.
 const ROWS: u64 = 1_000_000;
 /// Shape of the array that is read; 64 MiB.
 const READ: [u64; 2] = [4096, 4096];
 
-/// A store with a tall array and one to read, and its tree. The directory goes when this does.
+/// A store with a tall array and an array to read, and its tree. Dropping it deletes the directory.
 struct Store {
     tree: Tree,
     _dir: tempfile::TempDir,
@@ -50,7 +50,7 @@ impl Store {
     }
 }
 
-/// Numbers whose text has a usual length; of zeros it would be short.
+/// Fills the array with numbers whose text has a typical length. The text of zeros is too short.
 fn fill(path: &Path) {
     let array = DenseArray::open(path, Mode::ReadWrite).expect("it was just made");
     let mut seed = 1_u32;
@@ -62,7 +62,7 @@ fn fill(path: &Path) {
     array.assign(elements.view()).expect("there is room");
 }
 
-/// Reads of `length` bytes at `offset`, as the mount makes them: mapped where that can be, or copied.
+/// Reads `length` bytes at `offset` as the mount does: mapped if possible, and copied otherwise.
 fn read(group: &mut BenchmarkGroup<'_, WallTime>, store: &Store, path: &str, offset: u64, length: usize) {
     let file = store.open(path);
     let mut buffer = vec![0; length];
@@ -72,7 +72,7 @@ fn read(group: &mut BenchmarkGroup<'_, WallTime>, store: &Store, path: &str, off
     });
 }
 
-/// What a read of the mount costs before the kernel copies: from a number to where the bytes are.
+/// A read of the mount up to the point where the kernel copies: from the inode to the mapped bytes.
 fn mapped(group: &mut BenchmarkGroup<'_, WallTime>, store: &Store, path: &str, offset: u64, length: usize) {
     let ino = store.ino(path);
     let found = || store.tree.read(ino, offset, length, |answer| matches!(answer, Ok(Answer::Mapped(_))));
@@ -86,7 +86,7 @@ fn mapped(group: &mut BenchmarkGroup<'_, WallTime>, store: &Store, path: &str, o
 fn extents(criterion: &mut Criterion) {
     let store = Store::new();
     let mut group = criterion.benchmark_group("extents");
-    // A slice alone; a literal and a slice, from the file's start and from behind the literal; items apart.
+    // One slice; a literal and a slice, from the start and after the literal; separate items.
     read(&mut group, &store, "read/array", 0, MIB);
     read(&mut group, &store, "read/array.npy", 0, MIB);
     read(&mut group, &store, "read/array.npy", MIB as u64, MIB);
@@ -105,7 +105,7 @@ fn names(criterion: &mut Criterion) {
     let rows = store.ino("tall/rows");
     for name in ["0500000", "-1", "500000.csv"] {
         let lookup = || store.tree.lookup(rows, black_box(OsStr::new(name)));
-        // As the kernel does in the end: or the counts would only grow.
+        // Forget the inode as the kernel does eventually, or lookup counts would grow without end.
         group.bench_function(format!("lookup {name} and forget it"), |bencher| {
             bencher.iter(|| lookup().map(|attr| store.tree.forget(attr.ino, 1)));
         });
@@ -139,8 +139,8 @@ fn text(criterion: &mut Criterion) {
     let store = Store::new();
     let mut group = criterion.benchmark_group("text");
     let ino = store.ino("read/rows/17.csv");
-    // Opened anew each time, as the mount does for each reader: what is kept while a file is open must
-    // not make this look free.
+    // Open the file for each read, as the mount does for each reader. Otherwise, what is cached while a file
+    // is open would hide the cost.
     let read = || {
         let file = store.tree.open_file(black_box(ino)).expect("the file can be opened");
         let mut buffer = vec![0; usize::try_from(file.len()).unwrap_or(0)];

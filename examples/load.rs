@@ -1,6 +1,6 @@
-//! The load generator of `scripts/bench`: reads in one of the ways that programs read, and prints how
-//! long it took, as JSON. It is compiled so that what is measured is the file system, not the reader.
-#![allow(unsafe_code)] // for the maps; nothing else changes the bench's files
+//! The load generator of `scripts/bench`. Reads in one of the ways in which programs read, and prints the
+//! time as JSON. It is compiled, so that the benchmark measures the file system and not the reader.
+#![allow(unsafe_code)] // for memory maps; nothing writes to the benchmark's files
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,7 +12,7 @@ use clap::Parser;
 use memmap2::Mmap;
 use serde_json::{Value, json};
 
-/// Bytes of a block of a sequential read.
+/// Size of a block in a sequential read, in bytes.
 const BLOCK: usize = 1 << 20;
 
 /// Read in one way and print the nanoseconds it took, as JSON
@@ -20,22 +20,22 @@ const BLOCK: usize = 1 << 20;
 enum Load {
     /// A whole file, in blocks of 1 MiB
     Read { file: PathBuf },
-    /// So many blocks at random places
+    /// Blocks at random offsets
     Pread {
         file: PathBuf,
         #[arg(long)]
         count: u64,
         #[arg(long, default_value_t = 4096)]
         size: usize,
-        /// Stop after so long
+        /// Stop after this many seconds
         #[arg(long, default_value_t = f64::MAX)]
         seconds: f64,
     },
     /// A whole file, mapped and summed
     Mmap { file: PathBuf },
-    /// Files named by numbers: open, read to the end, close
+    /// Files with numbers as names: open, read to the end, close
     Files(Files),
-    /// What a column costs without a file system: every so many bytes of a mapped file
+    /// The cost of a column without a file system: one element per stride of a mapped file
     Gather {
         file: PathBuf,
         /// Bytes from one element of a column to the next
@@ -46,26 +46,26 @@ enum Load {
         #[arg(long)]
         seconds: f64,
     },
-    /// Names alone
+    /// List the names only
     List { folder: PathBuf },
-    /// Names, and what `stat` tells of each
+    /// List the names, and stat each file
     Stat { folder: PathBuf },
 }
 
 #[derive(clap::Args)]
 struct Files {
     folder: PathBuf,
-    /// Digits of a name
+    /// Digits in a name
     #[arg(long)]
     width: usize,
     #[arg(long)]
     count: u64,
-    /// How often to read them all
+    /// How often to read all files
     #[arg(long, default_value_t = 1)]
     passes: usize,
     #[arg(long, default_value_t = 1)]
     threads: u64,
-    /// Stop after so long
+    /// Stop after this many seconds
     #[arg(long, default_value_t = 1e9)]
     seconds: f64,
 }
@@ -88,7 +88,7 @@ fn nanoseconds(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Reads an open file to its end through `buffer`, and returns the number of bytes.
+/// Reads an open file to its end through `buffer`. Returns the number of bytes.
 fn drain(file: &mut File, buffer: &mut [u8]) -> io::Result<u64> {
     let mut total = 0;
     loop {
@@ -110,7 +110,7 @@ fn pread(path: &Path, count: u64, size: usize, seconds: f64) -> io::Result<Value
     let file = File::open(path)?;
     let blocks = (file.metadata()?.len() / size as u64).max(1);
     let mut buffer = vec![0; size];
-    // The same places every time, for all sides.
+    // A fixed seed, so that all file systems are read at the same offsets.
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
     let start = Instant::now();
     let mut done = 0;
@@ -127,9 +127,9 @@ fn pread(path: &Path, count: u64, size: usize, seconds: f64) -> io::Result<Value
 
 fn mmap(path: &Path) -> io::Result<Value> {
     let start = Instant::now();
-    // SAFETY: nobody writes to the bench's files.
+    // SAFETY: no process writes to the benchmark's files.
     let map = unsafe { Mmap::map(&File::open(path)?)? };
-    // Eight bytes at a time, or the sum would take longer than getting the bytes.
+    // Sum eight bytes at a time, or summing would take longer than reading.
     let (words, rest) = map.as_chunks::<8>();
     let sum = words.iter().fold(0_u64, |sum, word| sum.wrapping_add(u64::from_le_bytes(*word)));
     let sum = rest.iter().fold(sum, |sum, byte| sum.wrapping_add(u64::from(*byte)));
@@ -166,7 +166,8 @@ impl Files {
         Ok(json!({ "ns": ns, "files": latencies.len(), "bytes": bytes, "p50": p50, "p99": p99 }))
     }
 
-    /// One thread's share of the files: the bytes read, and how long each took.
+    /// Reads one thread's share of the files. Returns the bytes read, and the time for each file in
+    /// nanoseconds.
     fn share(&self, first: u64, deadline: Instant) -> io::Result<(u64, Vec<u64>)> {
         let mut buffer = vec![0; BLOCK];
         let (mut bytes, mut latencies) = (0, Vec::new());
@@ -184,7 +185,7 @@ impl Files {
 }
 
 fn gather(path: &Path, stride: usize, threads: usize, seconds: f64) -> io::Result<Value> {
-    // SAFETY: nobody writes to the bench's files.
+    // SAFETY: no process writes to the benchmark's files.
     let map = unsafe { Mmap::map(&File::open(path)?)? };
     let start = Instant::now();
     let columns: u64 = std::thread::scope(|scope| {

@@ -1,13 +1,13 @@
-//! How often a rule was broken, and where first.
+//! How often a rule was violated, and where first.
 
-/// A rule's breaches in some part of a file.
+/// The violations of one rule in some part of a file. Only the first is kept, because there may be billions.
 #[derive(Debug, Default)]
 pub(super) struct Breach {
     count: u64,
     first: Option<Case>,
 }
 
-/// One breach: a number, the one before it, and which number of the file it is.
+/// One violation: the index of a number in its file, the number, and the one before it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case {
     pub place: u64,
@@ -20,7 +20,7 @@ impl Breach {
         self.merge(Self { count: 1, first: Some(Case { place, number, before }) });
     }
 
-    /// Adds what was found in another part.
+    /// Adds the violations found in another part.
     pub fn merge(&mut self, other: Self) {
         self.count += other.count;
         self.first = self.first.into_iter().chain(other.first).min_by_key(|case| case.place);
@@ -30,7 +30,7 @@ impl Breach {
         self.count == 0
     }
 
-    /// The breaches in words, the first described by `describe`.
+    /// The violations as text. `describe` describes the first.
     pub fn found(&self, describe: impl FnOnce(Case) -> String) -> Option<String> {
         let first = describe(self.first?);
         Some(match self.count {

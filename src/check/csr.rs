@@ -1,8 +1,9 @@
-//! The rules of CSR: `indptr` rises from 0 to nnz, and in each row the columns rise, none twice.
+//! The rules of CSR: `indptr` rises from 0 to nnz, and the columns of each row are sorted and unique.
 //!
-//! The columns are verified as they lie in the file, whatever the rows are, so that one row of all
-//! elements is as quick as a million, and an `indptr` that goes to and fro makes nobody read them again.
-//! Whether they rise is known where `indptr` is sound; where it is not, that is the fault to mend first.
+//! Columns are checked in file order and not row by row. One row with all elements is then as fast as a
+//! million rows, and an invalid `indptr` cannot cause the same columns to be read repeatedly. Whether columns
+//! are sorted is only known if `indptr` is valid. If it is not, only the violations of `indptr` and of the
+//! range are reported.
 
 use std::ops::Range;
 
@@ -15,7 +16,7 @@ use crate::dtype::integer_text;
 use crate::error::{Error, Result};
 use crate::store::source::Source;
 
-/// Breaches of each rule in some part of a matrix.
+/// Violations of each rule in some part of a matrix.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     ends: Breach,
@@ -44,13 +45,13 @@ pub(super) struct Csr<'a> {
     pub indptr: &'a Source,
 }
 
-/// Which of the files of a sparse matrix holds the columns.
+/// The position of `indices` among the files of a sparse matrix.
 pub(super) const INDICES: usize = 1;
-/// Which holds where the rows start.
+/// The position of `indptr` among them.
 pub(super) const INDPTR: usize = 2;
 
 impl<'a> Csr<'a> {
-    /// The matrix that an array is, if it is sparse.
+    /// The array as a sparse matrix, if it is one.
     pub fn of(array: &'a StoredArray) -> Option<Self> {
         match &array.metadata {
             Metadata::Sparse(meta) => {
@@ -60,18 +61,19 @@ impl<'a> Csr<'a> {
         }
     }
 
-    /// Verifies these numbers of `indptr`, the first against the one before it.
+    /// Checks these numbers of `indptr`. The first is compared with the one before it.
     pub fn check_bounds(&self, items: Range<u64>, buffers: &mut Buffers, rules: &mut Rules) -> Result<()> {
         let from = items.start.saturating_sub(1);
         buffers.read_numbers(self.indptr, self.meta.indptr_dtype, from..items.end)?;
         let (rule, bounds) = (self.meta.indptr_rule(), &buffers.numbers[..]);
+        // The fast path. Violations are located only if there are any.
         if rule.holds(from, bounds) {
             return Ok(());
         }
         let mut before = 0;
         for (at, bound) in (from..).zip(bounds.iter().copied()) {
             let broken = rule.broken(at, before, bound);
-            // The one before them is verified with others.
+            // The preceding number was checked with its own piece.
             let is_new = at >= items.start;
             for (rule, before, is_broken) in [
                 (&mut rules.ends, 0, broken.is_end),
@@ -87,8 +89,8 @@ impl<'a> Csr<'a> {
         Ok(())
     }
 
-    /// Verifies the columns of these stored elements, the first against the one before it. `rows` goes
-    /// from batch to batch, to tell where rows start.
+    /// Checks the columns of these stored elements. The first is compared with the one before it. `rows`
+    /// yields the starts of rows, and must be passed on from batch to batch.
     pub fn check_columns(
         &self,
         items: Range<u64>,
@@ -100,7 +102,8 @@ impl<'a> Csr<'a> {
         buffers.read_numbers(self.indices, self.meta.indices_dtype, from..items.end)?;
         let columns = &buffers.numbers[..];
         let new = &columns[columns.len() - usize::try_from(items.end - items.start).unwrap_or(0)..];
-        // Sign bits, of numbers below zero and of differences, are put together without a branch.
+        // Collect the sign bits of columns and of differences without a branch, so that the loop vectorizes.
+        // A set bit means that a column is negative or too large.
         let most = self.meta.shape[1] - 1;
         let signs = columns.iter().fold(0, |signs, column| signs | column | most.wrapping_sub(*column));
         let all_in_range = signs >> 63 == 0;
@@ -109,6 +112,8 @@ impl<'a> Csr<'a> {
             outside.for_each(|(element, column)| rules.outside.add(element, *column, 0));
         }
         let Some(starts) = rows.up_to(self, items.end) else { return Ok(()) };
+        // Columns may fall or repeat only at the start of a row. If all places where they do are starts,
+        // nothing is wrong.
         let is_fall = |before, column| column <= before;
         let at = |start: &u64| usize::try_from(start - from).ok().filter(|at| *at > 0);
         let at_starts =
@@ -119,7 +124,7 @@ impl<'a> Csr<'a> {
         if all_in_range && falls == at_starts as u64 {
             return Ok(());
         }
-        // What is out of range is one fault, and its neighbours are not faults as well.
+        // A column out of range is one violation. Its neighbours are not reported as unsorted too.
         let in_range = |pair: &[u64]| pair.iter().all(|column| *column < self.meta.shape[1]);
         let mut starts = starts.iter().copied().peekable();
         for (element, pair) in (from + 1..).zip(columns.windows(2)) {
@@ -136,12 +141,14 @@ impl<'a> Csr<'a> {
         Ok(())
     }
 
-    /// The row of a stored element, below nnz, where `indptr` is sound: the last that starts at or before it.
+    /// The row of a stored element below nnz: the last row that starts at or before it. `indptr` must be
+    /// valid.
     fn row_of(&self, element: u64) -> Result<u64> {
         Ok(first_row(self, |bound| bound > element)?.saturating_sub(1))
     }
 
-    /// What is wrong, when all of the matrix was verified; `is_unread` where some of `indptr` could not be read.
+    /// The violations, after all of the matrix was checked. `is_unread` means that some of `indptr` could not
+    /// be read.
     pub fn faults(&self, rules: &Rules, is_unread: bool) -> Vec<Error> {
         let [number, column] = [self.meta.indptr_dtype, self.meta.indices_dtype]
             .map(|dtype| move |number| integer_text(dtype, number));

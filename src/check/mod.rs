@@ -1,8 +1,7 @@
-//! Verifying arrays end to end: every byte is read, and the rules of CSR are held against the data.
+//! Checking arrays end to end: reads every byte, and checks the data against the rules of CSR.
 //!
-//! The files are cut into pieces that are verified one by one, by as many threads as there are, each
-//! knowing nothing of the others. What they find is put together in the order of the file, so that
-//! the outcome is the same whoever came first.
+//! Files are split into pieces, which worker threads check independently of each other. Findings are merged
+//! in the order of the file. The outcome is therefore the same, whichever thread finishes first.
 
 mod breach;
 mod csr;
@@ -19,42 +18,42 @@ use crate::error::Error;
 use queue::Queue;
 pub use values::Values;
 
-/// How to verify.
+/// Options of [`check`].
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Threads at work.
+    /// Number of threads.
     pub jobs: NonZeroUsize,
-    /// Whether to count what is no finite number.
+    /// Whether to count NaN and infinities.
     pub values: bool,
 }
 
-/// What verifying an array has shown.
+/// The result of checking an array.
 #[derive(Debug)]
 pub struct Report {
     /// Path of the array in the store, without a suffix.
     pub path: PathBuf,
-    /// What is wrong, file by file; that one cannot be read is a fault like any other.
+    /// Violations, in the order of the array's files. A file that cannot be read is one of them.
     pub faults: Vec<Error>,
-    /// Why names of rows or columns are not used, if there are any.
+    /// Why names of rows or columns are not used, for each that is invalid.
     pub flaws: Vec<String>,
-    /// What is odd about names that are used.
+    /// Oddities in names that are used.
     pub notes: Vec<String>,
-    /// What was counted, if it was asked for and the elements are floating-point numbers.
+    /// Counts of NaN and infinities, if requested and if the elements are floats.
     pub values: Option<Values>,
 }
 
 impl Report {
-    /// That of an array in which nothing was found.
+    /// The report for an array without findings.
     pub fn new(path: PathBuf) -> Self {
         Self { path, faults: Vec::new(), flaws: Vec::new(), notes: Vec::new(), values: None }
     }
 }
 
-/// Verifies arrays, whose sizes are right already, and returns what each has shown, in their order.
+/// Checks arrays whose file sizes are already known to be right. Returns their reports in the same order.
 ///
-/// Takes memory for each thread, and an open file for each that is being read, whatever the arrays
-/// are. Calls `progress`, from any thread, with the bytes read since the call before; as soon as it
-/// says no, the rest is left, and the arrays that are not finished are left out.
+/// Memory is proportional to the number of threads, and only files that are being read are open. Neither
+/// depends on the arrays. Calls `progress`, from any thread, with the number of bytes read since the last
+/// call. Once it returns `false`, the check stops, and unfinished arrays have no report.
 pub fn check(
     arrays: Vec<StoredArray>,
     options: Options,
@@ -64,7 +63,8 @@ pub fn check(
     thread::scope(|scope| {
         for _ in 1..options.jobs.get() {
             let worker = thread::Builder::new().name("check".into());
-            // Where the system has no room for more threads, fewer will do.
+            // If the system cannot create more threads, continue with fewer. The calling thread works as
+            // well.
             if worker.spawn_scoped(scope, || queue.work()).is_err() {
                 break;
             }

@@ -1,4 +1,4 @@
-//! The pieces of all arrays, handed out in order to whoever is free.
+//! The work queue: hands out the pieces of all arrays, in order, to idle threads.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,12 +15,12 @@ use crate::dtype::{Dtype, decode_integers};
 use crate::error::{Error, Result};
 use crate::store::source::Source;
 
-/// Bytes of a piece: a multiple of every itemsize.
+/// Size of a piece in bytes; a multiple of every item size.
 pub(super) const PIECE: u64 = 4 << 20;
-/// Elements that are read at once: as integers of the widest type, few enough for a core's own cache.
+/// Elements that are read at once. Even as 64-bit integers, they fit the cache of a core.
 pub(super) const BATCH: u64 = 32 << 10;
 
-/// What there is to do, and what was found.
+/// The pending work, and the results.
 pub(super) struct Queue<'a> {
     options: Options,
     progress: &'a (dyn Fn(u64) -> bool + Sync),
@@ -29,46 +29,46 @@ pub(super) struct Queue<'a> {
     reports: Mutex<Vec<(usize, Report)>>,
 }
 
-/// What is not handed out yet.
+/// Work that is not handed out yet.
 struct Ahead {
     arrays: std::iter::Enumerate<std::vec::IntoIter<StoredArray>>,
-    /// The array whose pieces are being handed out, and how many were. It goes, and with it its open files, as soon
-    /// as the last of them is verified.
+    /// The array whose pieces are being handed out, and how many were. The array and its open files are
+    /// dropped as soon as its last piece is checked.
     current: Option<(Arc<Job>, u64)>,
 }
 
-/// An array that is being verified.
+/// An array that is being checked.
 pub(super) struct Job {
     number: usize,
     array: StoredArray,
-    /// Pieces that are not verified yet.
+    /// Number of pieces that are not checked yet.
     left: AtomicU64,
     findings: Mutex<Findings>,
 }
 
-/// A part of one of the files of an array.
+/// A part of one of the array's files.
 pub(super) struct Piece {
-    /// Which of the files.
+    /// Index of the file.
     pub file: usize,
     pub dtype: Dtype,
-    /// Which of its elements.
+    /// Indices of its elements in the file.
     pub items: Range<u64>,
 }
 
-/// What was found in some pieces of an array.
+/// The findings in some pieces of an array.
 #[derive(Default)]
 struct Findings {
     rules: Rules,
     values: Values,
-    /// What could not be read: which file, from where on, and why.
+    /// What could not be read: the index of the file, the first element of the piece, and the error.
     unread: Vec<(usize, u64, Error)>,
 }
 
-/// Memory of one thread for what it reads.
+/// The buffers of one thread, reused for all reads.
 #[derive(Default)]
 pub(super) struct Buffers {
     bytes: Vec<u8>,
-    /// The integers in `bytes`.
+    /// The integers decoded from `bytes`.
     pub numbers: Vec<u64>,
 }
 
@@ -86,13 +86,14 @@ impl<'a> Queue<'a> {
         Self { options, progress, stopped: AtomicBool::new(false), ahead, reports: Mutex::default() }
     }
 
-    /// Verifies pieces until there are none.
+    /// Checks pieces until there are none left.
     pub fn work(&self) {
         let mut buffers = Buffers::default();
         while !self.stopped.load(Ordering::Relaxed) {
             let Some((job, piece)) = self.next() else { return };
             let findings = self.verify(&job.array, &piece, &mut buffers);
             lock(&job.findings).merge(findings);
+            // The thread that checks the last piece of an array also writes its report.
             if job.left.fetch_sub(1, Ordering::AcqRel) == 1 {
                 let report = job.report(self.options.values);
                 lock(&self.reports).push((job.number, report));
@@ -100,7 +101,7 @@ impl<'a> Queue<'a> {
         }
     }
 
-    /// What all arrays have shown that are finished.
+    /// The reports of all finished arrays.
     pub fn into_reports(self) -> Vec<Report> {
         let mut reports = self.reports.into_inner().unwrap_or_else(PoisonError::into_inner);
         reports.sort_by_key(|(number, _)| *number);
@@ -161,7 +162,7 @@ impl<'a> Queue<'a> {
     }
 }
 
-/// Type of the elements of each file of an array.
+/// The types of the elements in each file of an array.
 fn dtypes(metadata: &Metadata) -> Vec<Dtype> {
     match metadata {
         Metadata::Dense(meta) => vec![meta.dtype],
@@ -169,7 +170,7 @@ fn dtypes(metadata: &Metadata) -> Vec<Dtype> {
     }
 }
 
-/// The piece of an array of this number, if it has so many: each begins at a multiple of `PIECE` bytes.
+/// The piece with this number, if there is one. Each begins at a multiple of `PIECE` bytes.
 fn piece(array: &StoredArray, mut number: u64) -> Option<Piece> {
     for (file, (dtype, (_, size))) in
         dtypes(&array.metadata).into_iter().zip(array.metadata.files()).enumerate()
@@ -190,7 +191,7 @@ impl Job {
         Self { number, array, left: AtomicU64::new(pieces), findings: Mutex::default() }
     }
 
-    /// What the array has shown, once all pieces are verified.
+    /// The report, after all pieces are checked.
     fn report(&self, values: bool) -> Report {
         let (array, findings) = (&self.array, std::mem::take(&mut *lock(&self.findings)));
         let is_unread = findings.unread.iter().any(|(file, ..)| *file == INDPTR);
@@ -214,7 +215,7 @@ impl Findings {
         self.rules.merge(other.rules);
         self.values += other.values;
         self.unread.extend(other.unread);
-        // One a file is enough, and a file can have many pieces: the first.
+        // Keep only the first error per file: a file can have very many pieces that all fail alike.
         self.unread.sort_by_key(|(file, first, _)| (*file, *first));
         self.unread.dedup_by_key(|(file, ..)| *file);
     }
@@ -229,7 +230,7 @@ impl Buffers {
         Ok(&self.bytes)
     }
 
-    /// Reads integers of a file into `numbers`.
+    /// Reads and decodes integers of a file into `numbers`.
     pub fn read_numbers(&mut self, source: &Source, dtype: Dtype, items: Range<u64>) -> Result<()> {
         self.read(source, dtype, items)?;
         self.numbers.clear();

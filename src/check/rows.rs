@@ -1,4 +1,4 @@
-//! Where rows start among the stored elements.
+//! The positions among the stored elements at which rows start.
 
 use super::csr::Csr;
 use super::queue::Buffers;
@@ -7,7 +7,8 @@ use crate::error::Result;
 /// Numbers of `indptr` that are read at once.
 const BATCH: u64 = 4096;
 
-/// The first number of `indptr` of which this holds, if they rise.
+/// The index of the first number in `indptr` for which `holds` is true, by binary search. `indptr` must be
+/// valid.
 pub(super) fn first_row(csr: &Csr<'_>, holds: impl Fn(u64) -> bool) -> Result<u64> {
     let (mut low, mut high, mut buffers) = (0, csr.meta.shape[0] + 1, Buffers::default());
     while low < high {
@@ -18,21 +19,21 @@ pub(super) fn first_row(csr: &Csr<'_>, holds: impl Fn(u64) -> bool) -> Result<u6
     Ok(low)
 }
 
-/// Where rows start, read onwards from some stored element.
+/// The starts of rows, read forwards from some stored element.
 pub(super) struct RowStarts {
-    /// Some numbers of `indptr`, and which of them was not passed yet.
+    /// A window of `indptr`, and the position in it of the next number.
     bounds: Buffers,
     at: usize,
-    /// The number behind them in the file.
+    /// Index of the number after the window.
     next: u64,
     before: u64,
-    /// Whether they could be read, and rise, so far.
+    /// Whether all numbers so far could be read, and rise.
     is_sound: bool,
     passed: Vec<u64>,
 }
 
 impl RowStarts {
-    /// Those at and behind the element `from`.
+    /// Starts reading at the stored element `from`.
     pub fn new(csr: &Csr<'_>, from: u64) -> Self {
         let first = first_row(csr, |bound| bound >= from);
         Self {
@@ -45,8 +46,8 @@ impl RowStarts {
         }
     }
 
-    /// Elements before `end`, from where the call before ended, at which rows start, each once; none where `indptr` is
-    /// not sound, which those who verify it will find themselves.
+    /// The stored elements before `end` at which rows start, each once, beginning where the last call ended.
+    /// `None` if `indptr` is invalid; this is reported where `indptr` itself is checked.
     pub fn up_to(&mut self, csr: &Csr<'_>, end: u64) -> Option<&[u64]> {
         self.passed.clear();
         while self.is_sound {
@@ -61,6 +62,7 @@ impl RowStarts {
                 break;
             }
             self.is_sound = bound >= self.before;
+            // Empty rows start at the same element as the row after them.
             if self.passed.last() != Some(&bound) {
                 self.passed.push(bound);
             }

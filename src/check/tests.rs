@@ -1,4 +1,4 @@
-//! Matrices of several pieces with one fault each, wherever pieces and batches meet.
+//! Matrices of several pieces with one violation each, at every boundary of pieces and batches.
 #![allow(
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
@@ -19,7 +19,7 @@ use crate::store::Store;
 
 const COLUMNS: i32 = 24;
 
-/// Rows of so many and of no elements: 2.5 pieces of columns, and a few of `indptr`.
+/// Rows with `width` elements and empty rows: 2.5 pieces of columns, and a few of `indptr`.
 struct Matrix {
     dir: tempfile::TempDir,
     indptr: Vec<i64>,
@@ -50,14 +50,14 @@ impl Matrix {
         file.write_all_at(bytes, offset as u64).unwrap();
     }
 
-    /// What `check` says, by one thread and by three.
+    /// The violations that `check` reports. They must be the same with one thread and with three.
     fn faults(&self) -> Vec<String> {
         let [alone, together] = [1, 3].map(|jobs| faults(self.dir.path(), jobs));
         assert_eq!(alone, together);
         alone
     }
 
-    /// The same the plain way, for a sound `indptr`.
+    /// The expected violations, computed in the simplest way, for a valid `indptr`.
     fn plain_faults(&self) -> Vec<String> {
         let (mut outside, mut unsorted, mut repeated) = (vec![], vec![], vec![]);
         for (row, bounds) in self.indptr.windows(2).enumerate() {
@@ -111,7 +111,7 @@ fn faults(store: &Path, jobs: usize) -> Vec<String> {
     reports[0].faults.iter().map(ToString::to_string).collect()
 }
 
-/// Numbers of this width around everything that ends somewhere.
+/// Indices of numbers around all boundaries, for numbers of `itemsize` bytes.
 fn places(itemsize: u64, count: usize) -> Vec<usize> {
     let piece = PIECE / itemsize;
     let ends = [0, BATCH, 2 * BATCH, piece - BATCH, piece, piece + BATCH, 2 * piece].map(|end| end as usize);
@@ -121,7 +121,7 @@ fn places(itemsize: u64, count: usize) -> Vec<usize> {
 
 #[test]
 fn a_column_is_wrong_wherever_it_stands() {
-    // Rows that go on where a piece ends, and rows that end with it.
+    // Rows that continue across the end of a piece, and rows that end with it.
     for width in [7, 8] {
         column_is_wrong_wherever_it_stands(Matrix::new(width));
     }
@@ -131,7 +131,7 @@ fn column_is_wrong_wherever_it_stands(mut matrix: Matrix) {
     assert_eq!(matrix.faults(), [""; 0]);
     for place in places(4, matrix.indices.len()) {
         let sound = matrix.indices[place];
-        // Out of range, below all others, above all others, and as the one before or after it.
+        // Out of range, lowest, highest, and equal to a neighbour.
         for wrong in [COLUMNS, -1, 0, COLUMNS - 1, sound - 3, sound + 3] {
             matrix.indices[place] = wrong;
             matrix.write("s.indices", &wrong.to_le_bytes(), place * 4);
@@ -180,7 +180,8 @@ fn a_bound_is_wrong_wherever_it_stands() {
             let of_bounds =
                 faults.iter().filter_map(|fault| fault.strip_prefix("s.indptr: ")).collect::<Vec<_>>();
             assert_eq!(of_bounds, expected, "{wrong} at {place}");
-            // Where the rows are elsewhere, and all that, the columns may be wrong; else nothing is said of them.
+            // With a valid `indptr` that has moved, columns may be unsorted. With an invalid one, nothing is
+            // reported of them.
             assert!(expected.is_empty() || faults.len() == expected.len(), "{faults:?}");
         }
         matrix.write("s.indptr", &sound.to_le_bytes(), place * 8);

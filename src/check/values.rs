@@ -1,13 +1,13 @@
-//! Counting what is no finite number.
+//! Counting NaN and infinities.
 
 use std::ops::AddAssign;
 
 use crate::dtype::Dtype;
 
-/// How many elements are no finite numbers.
+/// Counts of elements that are not finite.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Values {
-    /// Elements that are not a number.
+    /// Elements that are NaN.
     pub nan: u64,
     /// Elements that are infinite, of either sign.
     pub infinite: u64,
@@ -21,15 +21,15 @@ impl AddAssign for Values {
 }
 
 impl Values {
-    /// Whether elements of this type can be anything else than finite.
+    /// Whether elements of this type can be other than finite.
     pub(super) const fn can_be_in(dtype: Dtype) -> bool {
         matches!(dtype, Dtype::Float16 | Dtype::Float32 | Dtype::Float64)
     }
 
-    /// Counts in whole elements of `dtype`.
+    /// Counts in `bytes`, which must be whole elements of type `dtype`.
     pub(super) fn of(dtype: Dtype, bytes: &[u8]) -> Self {
-        // An exponent of ones: infinite where the rest is zeros, and not a number where it is not. Counted in
-        // numbers as wide as the elements, so that many are compared at once.
+        // With all bits of the exponent set, a float is infinite if the mantissa is zero, and NaN otherwise.
+        // The counters are as wide as the elements, so that the loop vectorizes.
         macro_rules! count {
             ($bits:ty, $infinity:expr) => {{
                 let mut values = Self::default();
@@ -54,7 +54,7 @@ impl Values {
     }
 }
 
-/// Elements that are counted at once: as many as the narrowest count can hold.
+/// Elements that are counted at once: a 16-bit counter must not overflow.
 const MOST: usize = 1 << 14;
 
 #[cfg(test)]

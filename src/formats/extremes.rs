@@ -1,4 +1,4 @@
-//! Arrays of the most extreme shapes in every format: what is offered can be made, and read from end to end.
+//! Arrays of extreme shapes in every format: whatever is offered can be rendered, and read at both ends.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -13,12 +13,14 @@ use crate::bytes::virtual_file::VirtualFile;
 use crate::encode::Rendered;
 use crate::store::Store;
 
-/// Where files may have holes of almost any size; else the largest do not fit.
+/// A directory on a file system that supports very large sparse files. Elsewhere the largest cases are
+/// skipped.
 fn dir() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-/// The array with this metadata, all of whose elements are zero; none where the disk has no such holes.
+/// Loads an array with this metadata and all elements zero. `None` if the file system cannot hold such a
+/// hole.
 fn load(dir: &TempDir, yaml: &str) -> Option<Arc<StoredArray>> {
     let path = dir.path().join("x.yaml");
     fs::write(&path, format!("{{version: [1, 0], {yaml}}}")).unwrap();
@@ -30,7 +32,7 @@ fn load(dir: &TempDir, yaml: &str) -> Option<Arc<StoredArray>> {
             eprintln!("skipped: a hole of {size} bytes: {error}");
             return None;
         }
-        // The last number of `indptr` is nnz.
+        // The last number of `indptr` must be nnz, or the matrix is invalid.
         if let (".indptr", crate::daf::metadata::Metadata::Sparse(meta)) = (suffix, &metadata) {
             let mut bytes = Vec::new();
             crate::dtype::encode_integer(meta.indptr_dtype, meta.nnz, &mut bytes);
@@ -101,7 +103,7 @@ fn scopes(selection: &Selection) -> Vec<Scope> {
     [Scope::All].into_iter().chain(of).collect()
 }
 
-/// Reads the first and the last byte; more at the end could be a checksum of all.
+/// Reads only the first and the last byte: a longer read at the end could hit a checksum over the whole file.
 fn read_ends(what: &str, file: &VirtualFile) {
     assert!(i64::try_from(file.len()).is_ok(), "{what}");
     for at in [0, file.len().saturating_sub(1)] {
@@ -112,7 +114,7 @@ fn read_ends(what: &str, file: &VirtualFile) {
     }
 }
 
-/// How many formats of how many parts there are.
+/// Renders every offered part and reads its ends. Returns how many there were.
 fn read_all(about: &str, selection: &Selection, only_listed: bool) -> usize {
     let mut count = 0;
     for thing in Thing::ALL {
@@ -121,7 +123,8 @@ fn read_all(about: &str, selection: &Selection, only_listed: bool) -> usize {
                 if only_listed && !view.is_listed(part) {
                     continue;
                 }
-                // Columns may stand in any order: for one element of the row all that it stores has to be read.
+                // Column indices need not be sorted, so one dense element needs a read of all stored elements
+                // of its row.
                 if part.thing == Thing::Dense
                     && selection.count(Part { thing: Thing::Data, of: Scope::All }) > 1 << 20
                 {
@@ -133,7 +136,8 @@ fn read_all(about: &str, selection: &Selection, only_listed: bool) -> usize {
                 match rendered {
                     Rendered::File(file) => read_ends(&what, &file),
                     Rendered::Directory(members) => {
-                        // Of chunks there may be very many.
+                        // Directories of chunks can have very many members; the first and the last ones are
+                        // enough.
                         let count = members.count();
                         for number in (0..count.min(99)).chain(count.saturating_sub(3)..count) {
                             let member = members.get(number).unwrap_or_else(|| panic!("{what}: {number}"));
@@ -159,12 +163,14 @@ fn what_is_offered_of_extreme_arrays_can_be_made_and_read() {
         assert!(count > 2, "{yaml}: {count}");
         for slice in [":1", "-1:", "::2", "1:", "::3", ":-1", "::9223372036854775807"] {
             let Some(slice_of) = selection.slice(slice.as_bytes()) else { continue };
-            // All of `indptr` is read for rows that are apart: of very many that is refused, of many it takes long.
+            // Rows that are not contiguous need a read of their part of `indptr`: refused for very many rows,
+            // and slow for many.
             let rows = slice_of.rows();
             if !rows.is_contiguous() && (1 << 20..=1 << 32).contains(&rows.count()) {
                 continue;
             }
-            // Of some rows it shows only when they are read how many elements they have.
+            // The number of stored elements in a slice is known only after a read, so unlisted formats may
+            // refuse it.
             read_all(&format!("{yaml} [{slice}]"), &slice_of, true);
         }
     }

@@ -1,4 +1,5 @@
-//! What a format is: which parts of an array it offers, how it is made, and how it is verified.
+//! The [`Format`] trait: which parts of an array a format offers, how it renders them, and how it verifies
+//! them.
 
 use crate::array::selection::{Part, Scope, Selection};
 use crate::encode::Rendered;
@@ -7,9 +8,9 @@ use crate::error::Result;
 use crate::oracle::{Shown, Verified};
 use crate::store::source::Run;
 
-/// A format that parts of an array can be read in.
+/// A file format in which parts of an array can be read.
 pub(crate) trait Format: Sync {
-    /// What follows the thing and the dot in the file's name; empty for the bytes as they are.
+    /// The file extension: what follows the component's name and a dot. Empty for the raw bytes.
     fn extension(&self) -> &'static str;
 
     /// What the format is called where formats are chosen.
@@ -17,58 +18,62 @@ pub(crate) trait Format: Sync {
         self.extension()
     }
 
-    /// Whether the part, which the selection has, comes in this format. Reads no data.
+    /// Whether the format can show this part, which must be one that the selection has. Reads no data.
     fn offers(&self, selection: &Selection, part: Part) -> bool;
 
-    /// Whether a listing shows the file; others are found by name all the same.
+    /// Whether directory listings show the file. Unlisted files can still be opened by name, which keeps
+    /// listings short.
     fn is_listed(&self, part: Part) -> bool {
         matches!(part.of, Scope::All)
     }
 
-    /// What the format is and what reads it, in a line of Markdown.
+    /// What the format is and which programs read it, as one line of Markdown for the `README.md` of an
+    /// array.
     fn about(&self) -> &'static str {
         ""
     }
 
-    /// Whether the file may show names of rows or columns: only who may read those may read it, and it
-    /// changes when they do.
+    /// Whether the file may contain names of rows or columns. Only users who may read the names may read such
+    /// a file, and it is invalidated when the names change.
     fn shows_names(&self, part: Part) -> bool {
         let _ = part;
         true
     }
 
-    /// Whether to tell the size of the file takes a look at the data: that is for when it is asked for.
+    /// Whether computing the size of the file must read the data. If so, the size is computed only on demand,
+    /// because a mere listing must not read whole arrays.
     fn size_needs_data(&self, selection: &Selection, part: Part) -> bool {
         let _ = (selection, part);
         false
     }
 
-    /// Whether the format is a folder of files.
+    /// Whether the format is a directory of files rather than one file.
     fn is_directory(&self) -> bool {
         false
     }
 
-    /// The part in the format, all sizes known: a file, or a directory where the format [is
-    /// one](Self::is_directory).
+    /// Renders the part: a directory where [`is_directory`](Self::is_directory) says so, and a file
+    /// otherwise. All sizes are known when this returns.
     ///
     /// # Errors
     ///
-    /// [`crate::Error::NotFound`] when the format does not [`offer`](Self::offers) the part, and
-    /// whatever is read to know the sizes.
+    /// [`crate::Error::NotFound`] if the format does not [offer](Self::offers) the part, and any error of
+    /// reading the data that determines the sizes.
     fn render(&self, selection: &Selection, part: Part) -> Result<Rendered>;
 
-    /// The run of a file of the store that the part is in this format, if that is known without
-    /// reading or making anything: then it is read with no detour.
+    /// The byte range of a store file that equals the rendered file, if it is known without reading or
+    /// rendering anything. The mount then serves reads directly from the store file.
     fn run<'s>(&self, selection: &'s Selection, part: Part) -> Option<Run<'s>> {
         let _ = (selection, part);
         None
     }
 
-    /// Decodes what is shown, without anything that makes it, and compares it with the store's numbers.
+    /// Decodes what is shown, independently of the code that renders it, and compares it with the numbers in
+    /// the store.
     ///
     /// # Errors
     ///
-    /// Why they are not the same.
+    /// The first mismatch, or why the content could not be read.
     #[cfg(feature = "verify")]
     fn verify(&self, shown: &Shown<'_>) -> Verified;
 }

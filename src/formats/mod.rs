@@ -1,9 +1,9 @@
-//! The formats. Each is one directory and one line in the [`registry`].
+//! The file formats. Each format is one directory, and one line in the [`registry`].
 //!
 //! ```text
-//! npy/mod.rs     what the format offers, its layout, and how it is made
-//! npy/verify.rs  how a file is decoded and compared with the store, by nothing that makes it
-//! npy/import.rs  how a file of others becomes an array, for formats that are imported
+//! npy/mod.rs     layout of the format, the parts it offers, and how a file is rendered
+//! npy/verify.rs  decodes a file and compares it with the store, sharing no code with the renderer
+//! npy/import.rs  turns an existing file into an array (only formats that can be imported)
 //! ```
 
 mod arrow;

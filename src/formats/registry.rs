@@ -1,4 +1,4 @@
-//! All formats, in one table.
+//! The table of all formats, and lookups in it.
 
 use super::Format;
 use crate::array::format_id::{FormatId, Formats};
@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 #[cfg(feature = "import")]
 use crate::import::{Importer, Importers};
 
-/// All formats, each with its number. A new one takes the next number; none is used again.
+/// All formats with their stable numbers. A new format takes the next free number; numbers are never reused.
 pub(crate) static FORMATS: &[(FormatId, &dyn Format)] = &[
     (FormatId::RAW, &super::raw::Raw),
     (FormatId::new(1), &super::meta::Meta),
@@ -37,12 +37,12 @@ pub(crate) static FORMATS: &[(FormatId, &dyn Format)] = &[
     (FormatId::new(25), &super::zarr::Zarr::V2),
 ];
 
-/// The format of a number.
+/// The format with this number.
 pub(crate) fn format(id: FormatId) -> Option<&'static dyn Format> {
     FORMATS.iter().find(|(other, _)| *other == id).map(|(_, format)| *format)
 }
 
-/// The kinds of files that become arrays.
+/// The importers: which files become arrays, by extension.
 #[cfg(feature = "import")]
 pub static IMPORTERS: Importers = Importers(&[
     Importer { end: "npy", times: 1, find: super::npy::import::find },
@@ -53,48 +53,50 @@ pub static IMPORTERS: Importers = Importers(&[
     Importer { end: "txt", times: 2, find: super::csv::import::find_txt },
 ]);
 
-/// The most elements, rows or columns of which there is something in a file: whatever a format has for each, it ends
-/// before the last byte that a file can have. Beyond there are the bytes as they are.
+/// The most elements, rows or columns for which formats other than raw bytes are offered. With it, no format
+/// exceeds the largest file size (2^63 - 1 bytes), whatever it writes per element, row or column. Larger
+/// arrays are still readable as raw bytes.
 const MOST: u64 = 1 << 56;
 
-/// Whether a format can have something for each row and column.
+/// Whether rows and columns are few enough for formats that write an entry for each of them.
 pub(crate) fn has_countable_axes(selection: &Selection) -> bool {
     selection.shape().rows() <= MOST && selection.shape().columns() <= MOST
 }
 
-/// The formats that the part comes in, with their numbers.
+/// The formats in which this part is available, with their numbers.
 pub(crate) fn offered(
     selection: &Selection,
     part: Part,
 ) -> impl Iterator<Item = (FormatId, &'static dyn Format)> {
     let is_there = selection.has(part);
+    // Raw bytes have no overhead per element, so the limit does not apply to them.
     let fits = is_there && selection.count(part) <= MOST;
     let formats = FORMATS.iter().copied().filter(move |_| is_there);
     let formats = formats.filter(move |(_, format)| fits || format.name().is_empty());
     formats.filter(move |(id, format)| selection.formats().has(*id) && format.offers(selection, part))
 }
 
-/// The format of this name that the part comes in, by its number.
+/// The number of the format with this file extension, if the part is available in it.
 pub(crate) fn find(selection: &Selection, part: Part, extension: &[u8]) -> Option<FormatId> {
     offered(selection, part).find(|(_, format)| format.extension().as_bytes() == extension).map(|(id, _)| id)
 }
 
-/// What the formats are called where they are chosen; those that are always there have no name to choose.
+/// The names by which users choose formats, repeated where formats share one. Formats that are always
+/// available (see `is_basic`) are not included.
 pub fn names() -> impl Iterator<Item = &'static str> {
     FORMATS.iter().map(|(_, format)| format.name()).filter(|name| !is_basic(name))
 }
 
-/// Whether a format is always there: the bytes as they are, `meta.yaml` and `README.md`.
+/// Whether a format is always available: raw bytes, `meta.yaml` and `README.md`.
 fn is_basic(name: &str) -> bool {
     matches!(name, "" | "yaml" | "md")
 }
 
-/// The formats of these names, and those that are always there: the bytes as they are, `meta.yaml` and
-/// `README.md`.
+/// The set of formats with these names, plus those that are always available.
 ///
 /// # Errors
 ///
-/// [`Error::Refused`] for a name that no format has; it names those there are.
+/// [`Error::Refused`] for an unknown name. The message lists the known ones.
 pub fn formats(names: &[String]) -> Result<Formats> {
     if let Some(unknown) = names.iter().find(|name| !self::names().any(|other| other == name.as_str())) {
         let mut known: Vec<_> = self::names().collect();

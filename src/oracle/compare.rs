@@ -1,4 +1,4 @@
-//! Comparing what was read with what should be there.
+//! Comparing what was read with what was expected.
 
 use std::io::Read;
 
@@ -9,7 +9,7 @@ use super::{Fault, Shown, Verified};
 use crate::array::selection::Thing;
 use crate::dtype::Dtype;
 
-/// That a property is what it should be.
+/// Fails unless a property has the expected value.
 pub(crate) fn expect<T: PartialEq + std::fmt::Debug + ?Sized>(
     what: &str,
     found: &T,
@@ -21,7 +21,7 @@ pub(crate) fn expect<T: PartialEq + std::fmt::Debug + ?Sized>(
     }
 }
 
-/// Reads as many numbers as there should be, and compares them bit for bit.
+/// Reads the expected number of elements, and compares them bit for bit.
 pub(crate) fn compare(reader: &mut dyn Read, numbers: Numbers<'_>) -> Verified {
     let dtype = numbers.dtype;
     let width = usize::try_from(dtype.itemsize()).unwrap_or(8);
@@ -41,8 +41,8 @@ pub(crate) fn compare(reader: &mut dyn Read, numbers: Numbers<'_>) -> Verified {
     Ok(())
 }
 
-/// Reads as many numbers of that type as there should be, and compares their values: all bits of those of
-/// the same type.
+/// Reads the expected number of elements of type `dtype`, and compares their values; bit for bit if the types
+/// are the same.
 pub(crate) fn compare_as(reader: &mut dyn Read, dtype: Dtype, numbers: Numbers<'_>) -> Verified {
     if dtype == numbers.dtype {
         return compare(reader, numbers);
@@ -67,8 +67,9 @@ pub(crate) fn compare_as(reader: &mut dyn Read, dtype: Dtype, numbers: Numbers<'
     Ok(())
 }
 
-/// Of a format that has float64 at the most: a file with a number beyond it must refuse to be read, never
-/// give another number.
+/// For formats that hold no more than float64. If the store has a number that float64 cannot hold, then
+/// reading the file must fail. In this case, a mismatch is accepted if the file cannot be read, because the
+/// format must never round a number.
 pub(crate) fn or_refused(shown: &Shown<'_>, verified: Verified) -> Verified {
     let Err(fault) = verified else { return verified };
     let numbers = match shown.part.thing {

@@ -1,20 +1,20 @@
-//! Single numbers of any type: as text, in words, and added up.
+//! Single numbers of any type: comparing, printing and adding them.
 
 use half::f16;
 
 use crate::dtype::Dtype;
 
-/// The bytes of one element, little-endian, and zeros after them.
+/// The bytes of one element, little-endian and padded with zeros.
 pub(crate) type Element = [u8; 8];
 
-/// The value of an element; every number of every type is one of these, exactly.
+/// The value of an element. Both variants together represent every number of every type exactly.
 #[derive(Clone, Copy, PartialEq)]
 enum Value {
     Integer(i128),
     Float(f64),
 }
 
-/// An element from its own bytes.
+/// An element from the bytes of its own type.
 pub(crate) fn element(bytes: &[u8]) -> Element {
     let mut element = [0; 8];
     element[..bytes.len()].copy_from_slice(bytes);
@@ -38,7 +38,7 @@ fn value(dtype: Dtype, element: Element) -> Value {
     }
 }
 
-/// An element in words.
+/// An element as text for messages.
 pub(crate) fn shown(dtype: Dtype, element: Element) -> String {
     match value(dtype, element) {
         Value::Integer(value) => value.to_string(),
@@ -46,13 +46,13 @@ pub(crate) fn shown(dtype: Dtype, element: Element) -> String {
     }
 }
 
-/// Whether the text, spaces around it, is this very number; any NaN is any other.
+/// Whether the text, with optional spaces around it, is exactly this number. All NaN are equal.
 pub(crate) fn is_text(dtype: Dtype, element: Element, text: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(text).map(|text| text.trim_matches([' ', '\n'])) else { return false };
     match value(dtype, element) {
         Value::Integer(value) => text.parse() == Ok(value),
         Value::Float(value) => {
-            // Rounded once, from the text to the type: by way of float64 it would be twice.
+            // Parse to the type directly where possible: a detour through float64 would round twice.
             let found = match dtype {
                 Dtype::Float32 => text.parse::<f32>().map(f64::from),
                 Dtype::Float16 => text.parse().map(|found| f16::from_f64(found).to_f64()),
@@ -63,13 +63,14 @@ pub(crate) fn is_text(dtype: Dtype, element: Element, text: &[u8]) -> bool {
     }
 }
 
-/// Whether two elements, of one type or of two, are the same number; any NaN is any other.
+/// Whether two elements of any types are the same number. All NaN are equal, but 0.0 and -0.0 differ.
 pub(crate) fn is_same(a: (Dtype, Element), b: (Dtype, Element)) -> bool {
     match (value(a.0, a.1), value(b.0, b.1)) {
         (Value::Integer(a), Value::Integer(b)) => a == b,
         (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan(),
         (Value::Integer(integer), Value::Float(float)) | (Value::Float(float), Value::Integer(integer)) => {
-            // Rounds towards zero, and stops at the ends: what has no fraction is as it was.
+            // The cast truncates and saturates. It is exact for floats without a fraction that are in range,
+            // and any other float fails the comparison.
             #[allow(clippy::cast_possible_truncation)]
             let whole = float as i128;
             float.fract() == 0.0 && whole == integer && float.is_sign_negative() == (integer < 0)
@@ -77,7 +78,7 @@ pub(crate) fn is_same(a: (Dtype, Element), b: (Dtype, Element)) -> bool {
     }
 }
 
-/// Whether there is a float64 of this very value.
+/// Whether float64 can hold this value exactly.
 pub(crate) fn fits_float64(dtype: Dtype, element: Element) -> bool {
     match value(dtype, element) {
         #[allow(clippy::cast_possible_truncation)]
@@ -86,7 +87,8 @@ pub(crate) fn fits_float64(dtype: Dtype, element: Element) -> bool {
     }
 }
 
-/// The sum of two elements, as their type has it; what is added to a zero keeps its bits.
+/// The sum of two elements, with the wraparound and rounding of their type. Adding to zero keeps the bits of
+/// the other element, including -0.0 and the payload of a NaN.
 pub(crate) fn sum(dtype: Dtype, a: Element, b: Element) -> Element {
     if a == Element::default() {
         return b;
@@ -95,7 +97,8 @@ pub(crate) fn sum(dtype: Dtype, a: Element, b: Element) -> Element {
     match (value(dtype, a), value(dtype, b)) {
         (Value::Integer(a), Value::Integer(b)) if dtype == Dtype::Bool => element(&[u8::from(a + b > 0)]),
         (Value::Integer(a), Value::Integer(b)) => element(&(a + b).to_le_bytes()[..width]),
-        // float64 is wide enough for the sum of two narrower numbers to be rounded right at the end.
+        // float64 has enough bits that rounding the sum of two narrower floats twice gives the correct
+        // result.
         (Value::Float(a), Value::Float(b)) => match dtype {
             Dtype::Float16 => element(&f16::from_f64(a + b).to_le_bytes()),
             #[allow(clippy::cast_possible_truncation)]

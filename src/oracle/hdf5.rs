@@ -1,4 +1,5 @@
-//! HDF5 files, read by `hdf5_reader`: groups, attributes and datasets, all that should be there and no more.
+//! Verifying HDF5 files, read by `hdf5_reader`: groups, attributes and datasets must be exactly those
+//! expected.
 
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read};
@@ -23,34 +24,34 @@ use crate::encode::Rendered;
 /// Bytes of a dataset that are read at once.
 const PIECE: u64 = 1 << 20;
 
-/// What there should be.
+/// An expected node.
 pub(crate) struct Node<'s> {
     pub attributes: Vec<(&'static str, Value)>,
     pub body: Body<'s>,
 }
 
-/// What a node is.
+/// The expected content of a node.
 pub(crate) enum Body<'s> {
     Group(Vec<(&'static str, Node<'s>)>),
-    /// Numbers, in one of these types.
+    /// Numbers, in any one of these types.
     Numbers(Numbers<'s>, Vec<Dtype>),
-    /// So many texts.
+    /// Strings: their number, their encoding, and the text of each.
     Text(u64, Encoding, Box<dyn Fn(u64) -> Vec<u8> + 's>),
 }
 
-/// How text is encoded, in cells of one size.
+/// The encoding of strings, in cells of equal size.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Encoding {
     Utf8,
-    /// As NumPy has it, which h5py makes an opaque type of.
+    /// NumPy's strings, which h5py stores as an opaque type.
     Utf32,
 }
 
 impl Encoding {
-    /// The type of cells of so many bytes (HDF5 file format specification, IV.A.2.d).
+    /// The datatype message for cells of `width` bytes (HDF5 file format specification, IV.A.2.d).
     fn datatype(self, width: u32) -> Vec<u8> {
         match self {
-            // Of fixed size, padded with zeros, UTF-8.
+            // Fixed size, padded with zeros, UTF-8.
             Self::Utf8 => [&[0x13, 0x11, 0, 0][..], &width.to_le_bytes()].concat(),
             Self::Utf32 => {
                 let mut tag = format!("NUMPY:<U{}", width / 4).into_bytes();
@@ -61,7 +62,7 @@ impl Encoding {
         }
     }
 
-    /// The bytes of a text.
+    /// Encodes a text.
     fn encode(self, text: Vec<u8>) -> Vec<u8> {
         match self {
             Self::Utf8 => text,
@@ -79,7 +80,7 @@ pub(crate) enum Value {
     Text(String),
     Integer(i64),
     Integers(Vec<i64>),
-    /// A vector of no elements.
+    /// An empty vector.
     Nothing,
 }
 
@@ -88,13 +89,13 @@ impl<'s> Node<'s> {
         Self { attributes: Vec::new(), body: Body::Group(children.into_iter().collect()) }
     }
 
-    /// Numbers in their own type.
+    /// Numbers of their own type.
     pub(crate) fn numbers(numbers: Numbers<'s>) -> Self {
         let own = vec![numbers.dtype];
         Self { attributes: Vec::new(), body: Body::Numbers(numbers, own) }
     }
 
-    /// Numbers to count with, as SciPy does.
+    /// Integers that count, which SciPy has as int32 or int64.
     pub(crate) fn counts(numbers: Numbers<'s>) -> Self {
         Self { attributes: Vec::new(), body: Body::Numbers(numbers, vec![Dtype::Int32, Dtype::Int64]) }
     }
@@ -103,7 +104,7 @@ impl<'s> Node<'s> {
         Self { attributes: Vec::new(), body: Body::Text(count, Encoding::Utf8, Box::new(text)) }
     }
 
-    /// The same in UTF-32.
+    /// Strings in UTF-32.
     pub(crate) fn wide(count: u64, text: impl Fn(u64) -> Vec<u8> + 's) -> Self {
         Self { attributes: Vec::new(), body: Body::Text(count, Encoding::Utf32, Box::new(text)) }
     }
@@ -113,19 +114,20 @@ impl<'s> Node<'s> {
         self
     }
 
-    /// With the attributes that tell AnnData what it is.
+    /// Adds AnnData's attributes for the type of a node.
     pub(crate) fn encoded(self, kind: &str, version: &str) -> Self {
         let text = |text: &str| Value::Text(text.to_owned());
         self.with("encoding-type", text(kind)).with("encoding-version", text(version))
     }
 }
 
-/// That the file is this group.
+/// Verifies that the file consists of this group.
 pub(crate) fn verify(shown: &Shown<'_>, root: Node<'_>) -> Verified {
     let Rendered::File(file) = &shown.content else {
         return Err(Fault("a folder where there should be a file".into()));
     };
     let read = Arc::new(AtomicU64::new(0));
+    // Data is read once, so a cache is useless. The limits keep an invalid file from exhausting memory.
     let options = OpenOptions { chunk_cache_bytes: 0, ..OpenOptions::default() }
         .with_max_read_bytes(1 << 22)
         .with_max_object_header_bytes(1 << 20);
@@ -184,7 +186,7 @@ fn expect_attributes(path: &str, found: &[Attribute], expected: Vec<(&'static st
     expect(&format!("attributes of {path}"), &found, &expected)
 }
 
-/// The value of an attribute, if it is one of those there may be.
+/// The value of an attribute. Fails for types that do not occur in our files.
 fn value(attribute: &Attribute) -> Result<Value, Fault> {
     let text = attribute.decoded_strings.as_deref();
     match (&attribute.datatype, &attribute.shape[..], text) {
@@ -264,15 +266,16 @@ fn width(dtype: Dtype) -> usize {
     usize::try_from(dtype.itemsize()).unwrap_or(8)
 }
 
-/// Whether these are the bytes of the type (HDF5 file format specification, IV.A.2.d).
+/// Whether these are the bytes of the datatype message for `dtype` (HDF5 file format specification,
+/// IV.A.2.d).
 fn is_type(dtype: Dtype, bytes: &[u8]) -> bool {
-    // Class and version, flags, size, bits; then of a float where its exponent and mantissa are.
+    // Class and version, flags, size and bits; for floats, then the position of exponent and mantissa.
     let int = |flags: u8, size: u8| vec![0x10, flags, 0, 0, size, 0, 0, 0, 0, 0, size * 8, 0];
     let float = |size: u8, fields: [u8; 8]| {
         [&[0x11, 0x20, size * 8 - 1, 0, size, 0, 0, 0, 0, 0, size * 8, 0], &fields[..]].concat()
     };
     let expected = match dtype {
-        // An enumeration of int8, of two.
+        // An enumeration of two values, based on int8, as h5py stores bool.
         Dtype::Bool => {
             [&[0x18, 2, 0, 0, 1, 0, 0, 0][..], &int(8, 1), b"FALSE\0\0\0TRUE\0\0\0\0\0\x01"].concat()
         }
@@ -291,12 +294,12 @@ fn is_type(dtype: Dtype, bytes: &[u8]) -> bool {
     bytes == expected
 }
 
-/// The elements of a dataset in the order of its rows.
+/// Reads the elements of a dataset in row-major order.
 struct Reader<'d, F> {
     dataset: &'d Dataset,
     item: u64,
     bytes: F,
-    /// The element that comes next.
+    /// Index of the next element.
     next: u64,
     ahead: Cursor<Vec<u8>>,
     progress: &'d dyn Fn(),
@@ -307,7 +310,7 @@ impl<'d, F: Fn(Vec<Item>) -> Vec<u8>> Reader<'d, F> {
         Self { dataset, item, bytes, next: 0, ahead: Cursor::default(), progress }
     }
 
-    /// The slice that comes next: whole rows, or a part of one; none at the end.
+    /// The next slice: whole rows, or a part of one row that is too long. `None` at the end.
     fn slice(&mut self) -> Option<Vec<SliceInfoElem>> {
         let range = |start, count| SliceInfoElem::Slice { start, end: start + count, step: 1 };
         let most = PIECE / self.item;
@@ -342,7 +345,7 @@ impl<F: Fn(Vec<Item>) -> Vec<u8>> Read for Reader<'_, F> {
     }
 }
 
-/// A number of any type, its bytes as they are.
+/// A number of any type, as raw bytes.
 #[derive(Clone)]
 struct Item(Element);
 
@@ -360,7 +363,7 @@ impl H5Type for Item {
     }
 }
 
-/// A text of fixed size.
+/// A string of fixed size.
 #[derive(Clone)]
 struct Cell(Vec<u8>);
 

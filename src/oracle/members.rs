@@ -1,4 +1,4 @@
-//! The files of a format that is a folder: each is looked at, and there are no others.
+//! The files of a format that is a directory. Each must be verified, and no others may exist.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use crate::bytes::virtual_file::VirtualFile;
 use crate::encode::Rendered;
 use crate::encode::members::Members;
 
-/// The files of a folder, and which of them were looked at.
+/// The files of a directory, and which of them were opened.
 pub(crate) struct Files<'a> {
     members: &'a Members,
     seen: RefCell<BTreeSet<u64>>,
@@ -25,18 +25,18 @@ impl<'a> Files<'a> {
         Ok(Self { members, seen: RefCell::default(), progress: shown.progress })
     }
 
-    /// The number of a file, found as a program finds it: from folder to folder.
+    /// The number of a file. Walks from directory to directory, as programs do.
     fn find(&self, path: &str) -> Option<u64> {
         let walk = path.split('/').try_fold(None, |folder, name| self.members.child(folder, name).map(Some));
         walk.flatten()
     }
 
-    /// Whether there is such a file.
+    /// Whether this file exists.
     pub(crate) fn has(&self, path: &str) -> bool {
         self.find(path).is_some()
     }
 
-    /// A file.
+    /// The file, which is marked as verified.
     pub(crate) fn get(&self, path: &str) -> Result<VirtualFile, Fault> {
         let lost = || Fault(format!("there is no {path}"));
         let number = self.find(path).ok_or_else(lost)?;
@@ -46,14 +46,14 @@ impl<'a> Files<'a> {
         member.file.ok_or_else(|| Fault(format!("{path} is a folder")))
     }
 
-    /// A file to be read from its start.
+    /// The file, open at its start.
     pub(crate) fn open(&self, path: &str) -> Result<FileReader<'a>, Fault> {
         Ok(FileReader::new(self.get(path)?, self.progress))
     }
 
-    /// All of a file, which is to be small.
+    /// The content of a file, which must be small.
     pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, Fault> {
-        /// The most bytes of a file of metadata.
+        /// The most bytes of a metadata file.
         const MOST: u64 = 1 << 20;
         let file = self.get(path)?;
         expect(&format!("bytes of {path}, at most {MOST}"), &file.len().min(MOST), &file.len())?;
@@ -62,7 +62,7 @@ impl<'a> Files<'a> {
         Ok(bytes)
     }
 
-    /// That all files were looked at.
+    /// Fails if there is a file that was not opened.
     pub(crate) fn expect_no_others(&self) -> Verified {
         let seen = self.seen.borrow();
         let others = (0..self.members.count()).filter(|number| !seen.contains(number));

@@ -1,7 +1,9 @@
-//! What the store's numbers are, read as plainly as can be: what files in a format are held against.
+//! The expected content of files, read from the store in the simplest possible way. Verifiers compare the
+//! files of each format with it.
 //!
-//! Nothing here is used to make the files, and nothing that makes them is used here. The decoders are others'
-//! wherever there are any; what to compare with is read from the store's files by `truth`, element by element.
+//! No code is shared with the code that renders the files, so that an error there cannot hide itself.
+//! Decoders come from third-party crates where there are any. `truth` reads the expected numbers from the
+//! store's files, element by element.
 
 mod compare;
 mod element;
@@ -16,7 +18,7 @@ use crate::array::selection::{Part, Selection};
 use crate::encode::Rendered;
 pub(crate) use {compare::*, element::*, members::Files, names::*, reader::*, rising::*, truth::*};
 
-/// Why the numbers of a file are not those of the store, in words.
+/// A mismatch: why the numbers in a file differ from those in the store, or why the file cannot be decoded.
 #[derive(Debug)]
 pub(crate) struct Fault(pub String);
 
@@ -26,19 +28,20 @@ impl<E: std::error::Error> From<E> for Fault {
     }
 }
 
-/// What a verifying function returns.
+/// The result of a verifying function.
 pub(crate) type Verified = std::result::Result<(), Fault>;
 
-/// A part of an array in one of its formats.
+/// A rendered part of an array, to be verified.
 pub(crate) struct Shown<'a> {
     pub selection: &'a Selection,
     pub part: Part,
     pub content: Rendered,
+    /// Is called with the number of bytes read since the last call.
     pub progress: &'a dyn Fn(u64),
 }
 
 impl Shown<'_> {
-    /// The file, for a format that is one.
+    /// The content as a file. Fails if it is a directory.
     pub(crate) fn file(&self) -> std::result::Result<FileReader<'_>, Fault> {
         match &self.content {
             Rendered::File(file) => Ok(FileReader::new(file.clone(), self.progress)),

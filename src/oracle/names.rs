@@ -1,4 +1,4 @@
-//! What files of names must hold.
+//! The expected names of rows and columns.
 
 use std::sync::Arc;
 
@@ -6,19 +6,19 @@ use crate::array::names::Labels;
 use crate::array::selection::Selection;
 use crate::error::Result;
 
-/// What the rows and the columns of a selection are called, in order.
+/// The names of the rows and columns of a selection, in order.
 pub(crate) struct AxisNames {
     pub rows: Called,
     pub columns: Called,
 }
 
-/// What the rows, or the columns, are called.
+/// The names of one axis.
 pub(crate) struct Called {
     labels: Option<Arc<Labels>>,
-    /// Their numbers in the array.
+    /// Maps a position in the selection to the number of the row or column in the array.
     numbers: Box<dyn Fn(u64) -> u64>,
     pub count: u64,
-    /// How many the array has.
+    /// Number of rows or columns in the whole array.
     all: u64,
 }
 
@@ -39,35 +39,35 @@ impl AxisNames {
 }
 
 impl Called {
-    /// The names, if there are any and cells of one width are not mostly padding: 1 GiB of it at the most.
+    /// The names, if they can be cells of equal width with at most 1 GiB of padding.
     pub(crate) fn in_cells(&self) -> Option<&Labels> {
         let labels = self.labels.as_deref()?;
         let cells = u128::from(labels.longest().max(1)) * u128::from(labels.len());
         (cells <= u128::from(labels.bytes()) + (1 << 30)).then_some(labels)
     }
 
-    /// Whether the names that are in cells, of the whole array, are ASCII.
+    /// Whether all names in cells are ASCII. The names of the whole array count, even for a slice.
     pub(crate) fn is_ascii(&self) -> bool {
         self.in_cells().is_none_or(|labels| (0..labels.len()).all(|i| labels.get(i).is_ascii()))
     }
 
-    /// Why the names are left out, if they are.
+    /// The message that says why names are left out, if they are.
     pub(crate) fn left_out(&self) -> Option<String> {
         let longest = self.labels.as_ref().filter(|_| self.in_cells().is_none())?.longest();
         Some(format!("left out: one of them has {longest} bytes, and all cells would be as wide"))
     }
 
-    /// The name of the i-th, if there are names.
+    /// The name at position `i`, if there are names.
     pub(crate) fn name(&self, i: u64) -> Option<&[u8]> {
         Some(self.labels.as_ref()?.get((self.numbers)(i)).as_bytes())
     }
 
-    /// The number of the i-th in the array.
+    /// The number of row or column `i` in the array, as text.
     pub(crate) fn number(&self, i: u64) -> Vec<u8> {
         (self.numbers)(i).to_string().into_bytes()
     }
 
-    /// The name of the i-th, as cells of one width have it; its number where they have none.
+    /// The name at position `i` as it is in a cell. Its number if the names are left out or missing.
     pub(crate) fn cell(&self, i: u64) -> Vec<u8> {
         match self.in_cells() {
             Some(labels) => labels.get((self.numbers)(i)).as_bytes().to_vec(),
@@ -75,7 +75,7 @@ impl Called {
         }
     }
 
-    /// The name of the i-th; where there is none, or an empty one, its number with as many digits as the last one's.
+    /// The name at position `i`. If it is missing or empty, its number, padded to the digits of the last one.
     pub(crate) fn name_or_number(&self, i: u64, word: &str) -> Vec<u8> {
         let width = (self.all - 1).to_string().len();
         let number = || format!("{word}_{:0width$}", (self.numbers)(i)).into_bytes();

@@ -1,11 +1,11 @@
-//! A virtual file as the standard library reads files.
+//! A virtual file as [`Read`] and [`Seek`].
 
 use std::io::{self, Read, Seek, SeekFrom};
 
 use super::Fault;
 use crate::bytes::virtual_file::VirtualFile;
 
-/// A virtual file with a position in it.
+/// A virtual file with a position.
 pub(crate) struct FileReader<'a> {
     file: VirtualFile,
     at: u64,
@@ -17,7 +17,7 @@ impl<'a> FileReader<'a> {
         Self { file, at: 0, progress }
     }
 
-    /// That the file is whole lines.
+    /// Fails unless the last line ends with a newline.
     pub(crate) fn expect_lines(&self) -> Result<(), Fault> {
         let mut last = [0];
         self.file.read_at(self.file.len().saturating_sub(1), &mut last)?;
@@ -28,7 +28,7 @@ impl<'a> FileReader<'a> {
         }
     }
 
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.file.len()
     }
@@ -55,7 +55,7 @@ impl Seek for FileReader<'_> {
     }
 }
 
-/// That nothing is left.
+/// Fails if there are more bytes.
 pub(crate) fn expect_end(reader: &mut (impl Read + ?Sized)) -> Result<(), Fault> {
     match reader.read(&mut [0])? {
         0 => Ok(()),
@@ -63,7 +63,7 @@ pub(crate) fn expect_end(reader: &mut (impl Read + ?Sized)) -> Result<(), Fault>
     }
 }
 
-/// That so many zeros follow.
+/// Fails unless zeros follow, `count` of them.
 pub(crate) fn expect_zeros(reader: &mut dyn Read, count: usize) -> Result<(), Fault> {
     let mut zeros = vec![0; count];
     reader.read_exact(&mut zeros)?;
@@ -73,14 +73,14 @@ pub(crate) fn expect_zeros(reader: &mut dyn Read, count: usize) -> Result<(), Fa
     }
 }
 
-/// The next bytes, of which there may be few only.
+/// The next `N` bytes.
 pub(crate) fn read_bytes<const N: usize>(reader: &mut dyn Read) -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     reader.read_exact(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The next four bytes as a number.
+/// The next four bytes, as a little-endian number.
 pub(crate) fn read_word(reader: &mut dyn Read) -> io::Result<u32> {
     read_bytes(reader).map(u32::from_le_bytes)
 }

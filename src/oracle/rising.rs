@@ -1,5 +1,5 @@
-//! What formats must hold that know no other order: of each row of a sparse matrix the columns rise, each there
-//! once, and is the sum of what is stored for it.
+//! The expected content of formats that require sorted columns: in each row of a sparse matrix, columns are
+//! sorted and unique, and stored elements in the same place are added up.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
@@ -10,9 +10,10 @@ use crate::array::selection::{Part, Scope, Selection, Thing};
 use crate::dtype::Dtype;
 use crate::error::Result;
 
-/// `data`, `indices` and `indptr`, the last two as uint64.
+/// `data`, `indices` and `indptr`. The last two are uint64.
 pub(crate) fn rising(selection: &Selection) -> Result<[Numbers<'_>; 3]> {
     let rows = || Rows::of(selection);
+    // A first pass counts the elements, because sums make them fewer than nnz.
     let mut count = 0;
     for row in rows()? {
         count += row?.len() as u64;
@@ -37,7 +38,7 @@ pub(crate) fn rising(selection: &Selection) -> Result<[Numbers<'_>; 3]> {
     ])
 }
 
-/// The rows of a sparse matrix one after the other, also those without elements: the number in each column.
+/// Iterates over the rows of a sparse matrix, including empty ones. Each row maps columns to elements.
 struct Rows<'s> {
     elements: Peekable<Box<dyn Iterator<Item = Result<Stored>> + 's>>,
     dtype: Dtype,

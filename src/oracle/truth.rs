@@ -1,5 +1,5 @@
-//! What a part must hold: read from the store's files element by element, in order, without any of what
-//! makes the virtual files.
+//! The expected numbers of a part, read from the store's files element by element and in order. No code is
+//! shared with the code that renders virtual files.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::store::source::Source;
 /// Bytes that are read at once; a multiple of every item size.
 const PIECE: u64 = 1 << 20;
 
-/// Elements of a row that are made at once.
+/// Elements of a dense row that are produced at once.
 const WINDOW: u64 = 128 * 1024;
 
 /// Rows whose bounds are read at once.
@@ -29,17 +29,17 @@ type Pieces<'s> = Box<dyn Iterator<Item = Result<Vec<u8>>> + 's>;
 pub(crate) struct Numbers<'s> {
     pub dtype: Dtype,
     pub shape: Vec<u64>,
-    /// Their bytes, little-endian, whole elements in each piece.
+    /// Their bytes, little-endian. Each piece has whole elements.
     pub pieces: Pieces<'s>,
 }
 
 impl<'s> Numbers<'s> {
-    /// How many there are.
+    /// How many numbers there are.
     pub(crate) fn count(&self) -> u64 {
         self.shape.iter().product()
     }
 
-    /// The elements one by one.
+    /// The numbers one by one.
     pub(crate) fn elements(self) -> impl Iterator<Item = Result<Element>> + 's {
         let width = usize::try_from(self.dtype.itemsize()).unwrap_or(8);
         let (mut pieces, mut piece, mut at) = (self.pieces, Vec::new(), 0);
@@ -56,7 +56,7 @@ impl<'s> Numbers<'s> {
     }
 }
 
-/// The numbers of a part that is one block of them.
+/// The expected numbers of a part that is a single block.
 pub(crate) fn numbers(selection: &Selection, part: Part) -> Result<Numbers<'_>> {
     let (array, rows) = (&**selection.array(), selection.rows());
     match &array.metadata {
@@ -77,7 +77,7 @@ fn dense<'s>(array: &'s StoredArray, meta: &DenseMeta, rows: Rows, of: Scope) ->
     Numbers { dtype, shape, pieces: Box::new(Runs::new(&array.files()[0], Box::new(ranges))) }
 }
 
-/// SciPy has no float16, and gets float32.
+/// Widens float16 to float32, because SciPy does not support float16.
 pub(crate) fn known_to_scipy(numbers: Numbers<'_>) -> Numbers<'_> {
     if numbers.dtype != Dtype::Float16 {
         return numbers;
@@ -85,7 +85,7 @@ pub(crate) fn known_to_scipy(numbers: Numbers<'_>) -> Numbers<'_> {
     let widen = |item: &[u8; 2]| {
         let narrow = f16::from_le_bytes(*item);
         let bits = u32::from(narrow.to_bits());
-        // A NaN keeps its bits.
+        // Widening keeps the payload of a NaN, which a plain conversion may change.
         let nan = (bits & 0x8000) << 16 | 0x7F80_0000 | (bits & 0x03FF) << 13;
         if narrow.is_nan() { nan.to_le_bytes() } else { narrow.to_f32().to_le_bytes() }
     };
@@ -94,7 +94,7 @@ pub(crate) fn known_to_scipy(numbers: Numbers<'_>) -> Numbers<'_> {
     Numbers { dtype: Dtype::Float32, shape: numbers.shape, pieces: Box::new(pieces) }
 }
 
-/// Rows of the array that a part shows.
+/// The rows of the stored array that a part shows.
 fn rows_of(rows: Rows, of: Scope) -> impl Iterator<Item = u64> {
     let shown = match of {
         Scope::Row(i) => i..i + 1,
@@ -160,14 +160,14 @@ fn indptr<'s>(mut bounds: Bounds<'s>, meta: &SparseMeta, rows: Rows) -> Numbers<
     Numbers { dtype, shape: vec![rows.count() + 1], pieces: Box::new(pieces) }
 }
 
-/// A stored element of a matrix: its row, its column, and the number.
+/// A stored element of a matrix: row, column and value.
 pub(crate) type Stored = (u64, u64, Element);
 
-/// How many there are, and all of them.
+/// The number of elements, and the elements.
 pub(crate) type StoredElements<'s> = (u64, Box<dyn Iterator<Item = Result<Stored>> + 's>);
 
-/// The elements of a matrix with their places: those stored of a sparse one, or all of a dense array (of a
-/// vector in column 0).
+/// The elements of a matrix with their rows and columns: the stored ones of a sparse matrix, or all of a
+/// dense array. A vector has column 0 only.
 pub(crate) fn stored(selection: &Selection, part: Part) -> Result<StoredElements<'_>> {
     let Metadata::Sparse(meta) = &selection.array().metadata else {
         return all(selection, part);
@@ -180,7 +180,7 @@ pub(crate) fn stored(selection: &Selection, part: Part) -> Result<StoredElements
     let count = data.shape[0];
     let (mut bounds, rows) = (Bounds::new(selection.array(), meta), selection.rows());
     let numbers = (0..rows.count()).flat_map(move |i| {
-        // That the bounds can be read was seen when the elements were counted.
+        // Counting the elements has already read these bounds without an error.
         let (start, end) = bounds.of(rows.row(i)).unwrap_or((0, 0));
         (start..end).map(move |_| i)
     });
@@ -205,13 +205,13 @@ fn all(selection: &Selection, part: Part) -> Result<StoredElements<'_>> {
     Ok((selection.shape().elements(), Box::new(stored)))
 }
 
-/// Where the rows of a sparse matrix are.
+/// The bounds of the rows of a sparse matrix.
 struct Bounds<'s> {
     source: &'s Source,
     dtype: Dtype,
     rows: u64,
     nnz: u64,
-    /// Some of the numbers, and the row that the first belongs to.
+    /// A window of `indptr`, and the row of its first number.
     first: u64,
     numbers: Vec<u64>,
 }
@@ -222,7 +222,7 @@ impl<'s> Bounds<'s> {
         Self { source: &array.files()[2], dtype: meta.indptr_dtype, rows, nnz, first: 0, numbers: Vec::new() }
     }
 
-    /// Where the elements of a row of the matrix start and end.
+    /// Where the stored elements of a row start and end.
     fn of(&mut self, row: u64) -> Result<(u64, u64)> {
         let known = self.numbers.len() as u64;
         if row < self.first || row + 1 >= self.first + known {
@@ -244,11 +244,11 @@ impl<'s> Bounds<'s> {
     }
 }
 
-/// Ranges of bytes of a file, those that follow one another read together.
+/// Reads byte ranges of a file. Consecutive ranges are combined into one read.
 struct Runs<'s> {
     source: &'s Arc<Source>,
     ranges: Box<dyn Iterator<Item = Result<(u64, u64)>> + 's>,
-    /// What is to be read next: from where to where.
+    /// The range that is read next: start and end.
     ahead: (u64, u64),
     fault: Option<Error>,
 }
@@ -258,7 +258,7 @@ impl<'s> Runs<'s> {
         Self { source, ranges, ahead: (0, 0), fault: None }
     }
 
-    /// The next run: what is ahead with all that follows it, up to a piece.
+    /// The next read: the pending range and all ranges that directly follow it, up to the size of a piece.
     fn run(&mut self) -> (u64, u64) {
         let (start, mut end) = self.ahead;
         while end - start < PIECE {
@@ -300,7 +300,7 @@ impl Iterator for Runs<'_> {
     }
 }
 
-/// Rows of a sparse matrix with their zeros.
+/// Rows of a sparse matrix, with their zeros.
 struct Scatter<'s> {
     meta: &'s SparseMeta,
     data: &'s Arc<Source>,

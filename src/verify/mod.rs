@@ -1,7 +1,7 @@
-//! Verifying what is shown: every file of every format is decoded, and its numbers are those of the store.
+//! Verifying a mount's content: decodes every file of every format, and compares its numbers with the store.
 //!
-//! Nothing that makes the files is used to check them. The decoders are others' wherever there are any;
-//! what to compare with is read from the store's files by `oracle`, element by element.
+//! No code that renders files is used to verify them. Decoders come from third-party crates where there are
+//! any. The expected numbers are read from the store's files by `oracle`, element by element.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::formats::{Format, offered};
 use crate::oracle::{Fault, Shown, Verified};
 
-/// A file, or a folder of files, that is to be verified.
+/// A file, or a directory of a format, that can be verified.
 pub struct Case {
     selection: Arc<Selection>,
     folder: String,
@@ -22,8 +22,8 @@ pub struct Case {
     format: &'static dyn Format,
 }
 
-/// Everything that is shown of an array: all parts in all formats of the whole and of two slices, and of
-/// its first and last row and column.
+/// All cases of an array: all components in all formats, of the whole array, of two slices, and of the first
+/// and last row and column.
 pub fn cases(array: &Arc<StoredArray>) -> Vec<Case> {
     let whole = Arc::new(Selection::whole(Arc::clone(array)));
     let mut cases = scopes(whole.shape().rows(), whole.shape().columns())
@@ -39,13 +39,15 @@ pub fn cases(array: &Arc<StoredArray>) -> Vec<Case> {
 }
 
 fn scopes(rows: u64, columns: u64) -> Vec<Scope> {
+    // An array with a single row or column has it only once.
     let mut scopes =
         vec![Scope::All, Scope::Row(0), Scope::Row(rows - 1), Scope::Column(0), Scope::Column(columns - 1)];
     scopes.dedup();
     scopes
 }
 
-/// Rows that are neighbours and rows that are apart, never very many.
+/// A contiguous slice and one with a step, of at most about 1000 rows each, so that large arrays take not
+/// much longer.
 fn slices(rows: u64) -> Vec<String> {
     const MOST: u64 = 1000;
     if rows < 3 {
@@ -71,16 +73,16 @@ fn cases_of(selection: &Arc<Selection>, folder: String, of: Scope) -> impl Itera
 }
 
 impl Case {
-    /// What the format is called; nothing for the bytes as they are.
+    /// The name of the format; empty for raw bytes.
     pub fn format(&self) -> &'static str {
         self.format.name()
     }
 
-    /// Bytes to be read.
+    /// Number of bytes to read. For a directory, the total of its files.
     ///
     /// # Errors
     ///
-    /// Whatever making the file gives.
+    /// Any error of rendering the file.
     pub fn size(&self) -> Result<u64> {
         Ok(match self.content()? {
             Rendered::File(file) => file.len(),
@@ -95,11 +97,12 @@ impl Case {
         self.format.render(&self.selection, self.part)
     }
 
-    /// Decodes and compares, and calls `progress` with the bytes read since the call before.
+    /// Decodes the content and compares it with the store. Calls `progress` with the number of bytes read
+    /// since the last call.
     ///
     /// # Errors
     ///
-    /// Why the numbers are not those of the store, or could not be read.
+    /// The first mismatch, or why the content could not be read.
     pub fn verify(&self, progress: &dyn Fn(u64)) -> std::result::Result<(), String> {
         let content = self.content().map_err(|error| error.to_string())?;
         decode(self.format, &Shown { selection: &self.selection, part: self.part, content, progress })
@@ -107,14 +110,14 @@ impl Case {
     }
 }
 
-/// Decodes and compares. Others' decoders panic over some files that are wrong: that is a fault of the file,
-/// and no reason not to look at the next.
+/// Decodes and compares. Third-party decoders panic on some invalid files. This counts as a mismatch, and
+/// must not prevent the verification of the next file.
 fn decode(format: &dyn Format, shown: &Shown<'_>) -> Verified {
     let decoded = catch_unwind(AssertUnwindSafe(|| format.verify(shown)));
     decoded.unwrap_or_else(|_| Err(Fault("the decoder could make nothing of it".into())))
 }
 
-/// Where it is in the array's folder.
+/// The path in the array's directory.
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.folder)?;

@@ -1,4 +1,4 @@
-//! Each verifier sees whatever byte is wrong.
+//! Each verifier detects any wrong byte.
 
 use super::*;
 use crate::bytes::virtual_file::VirtualFile;
@@ -8,7 +8,7 @@ use crate::store::Store;
 use std::fs;
 use std::path::Path;
 
-/// The arrays of a store that these files make.
+/// A store with these files, and its array `x`.
 fn whole(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Selection) {
     let dir = tempfile::tempdir().unwrap();
     files.iter().for_each(|(name, bytes)| fs::write(dir.path().join(name), bytes).unwrap());
@@ -31,7 +31,7 @@ fn sparse() -> (tempfile::TempDir, Selection) {
     sparse_of([1.5, -2.0], [2, 0], &[0, 0, 1, 0, 1, 0, 2, 0])
 }
 
-/// [[0, 3.5, 0], [0, 0, 0], [1, 0, 2]], the elements of a row in no order, and two in one place.
+/// [[0, 3.5, 0], [0, 0, 0], [1, 0, 2]], with unsorted columns, and two stored elements in one place.
 fn unordered() -> (tempfile::TempDir, Selection) {
     let yaml = b"data_dtype: float32\nindices_dtype: uint8\nindptr_dtype: int16\nnnz: 4\n\
         shape: [3, 3]\nversion: [1, 0]\n";
@@ -47,7 +47,7 @@ fn sparse_of(data: [f32; 2], indices: [u8; 2], indptr: &[u8]) -> (tempfile::Temp
     whole(&[("x.yaml", yaml), ("x.data", &data), ("x.indices", &indices), ("x.indptr", indptr)])
 }
 
-/// The bytes of a format that is a file.
+/// The bytes of a format that is a single file.
 fn bytes_of(selection: &Selection, part: Part, view: &dyn Format) -> Vec<u8> {
     let file = view.render(selection, part).unwrap().file().unwrap();
     let mut bytes = vec![0; usize::try_from(file.len()).unwrap()];
@@ -55,7 +55,7 @@ fn bytes_of(selection: &Selection, part: Part, view: &dyn Format) -> Vec<u8> {
     bytes
 }
 
-/// What is said of a file of these bytes.
+/// The mismatch in a file with these bytes, if any.
 fn said(selection: &Selection, thing: Thing, format: &str, bytes: &[u8]) -> Option<String> {
     let content = Rendered::File(VirtualFile::literal(bytes));
     let shown = Shown { selection, part: Part { thing, of: Scope::All }, content, progress: &|_| {} };
@@ -78,7 +78,8 @@ fn files_with_a_wrong_byte_are_found_out() {
             let mut bytes = vec![0; usize::try_from(file.len()).unwrap()];
             file.read_at(0, &mut bytes).unwrap();
             assert_eq!(said(&selection, case.part.thing, case.format(), &bytes), None);
-            // The last element of all but an archive, and there whatever byte it is.
+            // The last byte belongs to the last element, except in an archive, where byte 192 belongs to an
+            // element.
             let last = bytes.len() - 1;
             bytes[if case.format() == "npz" { 192 } else { last }] ^= 1;
             assert!(said(&selection, case.part.thing, case.format(), &bytes).is_some(), "{case}");
@@ -87,12 +88,13 @@ fn files_with_a_wrong_byte_are_found_out() {
     }
 }
 
-/// How many bytes of a format's file may be anything, zeros apart: none, where all of it is held against
-/// what should be there. Others' readers pass over what is told twice (the names of columns, of
-/// `.parquet`), what the rest does not depend on (how tables are laid out, of `.arrow`), and what
-/// makes no difference (rows of the only strip, spaces in words, of `.tif`; of each member of `.npz` versions,
-/// date, mode and padding; how much room is left for texts, of HDF5; the
-/// system, of `.gz`).
+/// How many nonzero bytes of a format's file may change undetected. It is 0 where every byte is compared.
+/// Third-party readers ignore:
+///
+/// - redundant information: the names of columns in `.parquet`
+/// - how the rest is laid out: the tables in `.arrow`
+/// - values without an effect: rows of the only strip and spaces in `.tif`; versions, date, mode and padding
+///   of each member in `.npz`; the reserved space for texts in HDF5; the system in `.gz`
 fn idle(format: &str) -> usize {
     match format {
         "parquet" => 14,
@@ -107,7 +109,8 @@ fn idle(format: &str) -> usize {
 
 #[test]
 fn whatever_byte_is_wrong_is_found_out() {
-    // Of each array one of the same shape with other numbers: what differs in a file is made of these.
+    // Also render an array with the same shape and other numbers. Bytes that differ between the two encode
+    // the numbers.
     let other_dense = dense_of(&[0xFE, 0xFF, 0, 0, 0xFC, 0xFF, 0xFB, 0xFF, 0xFF, 0x7F, 0xF9, 0xFF]);
     let other_sparse = sparse_of([-2.5e9, 3.7e-5], [1, 1], &[0, 0, 0, 0, 1, 0, 2, 0]);
     for ((_dir, selection), (_other_dir, other)) in [(dense(), other_dense), (sparse(), other_sparse)] {
@@ -137,7 +140,7 @@ fn whatever_byte_is_wrong_is_found_out() {
     }
 }
 
-/// The files of a case: of a format that is a file one without a name.
+/// The files of a case. A format that is a single file has one, with an empty name.
 fn files(content: Rendered) -> Vec<(String, Vec<u8>)> {
     let bytes = |file: &VirtualFile| {
         let mut bytes = vec![0; usize::try_from(file.len()).unwrap()];
@@ -152,7 +155,7 @@ fn files(content: Rendered) -> Vec<(String, Vec<u8>)> {
     }
 }
 
-/// What is said of a case with these files.
+/// The mismatch in a case with these files, if any.
 fn said_of(case: &Case, files: &[(String, Vec<u8>)]) -> Option<String> {
     let content = match files {
         [(name, bytes)] if name.is_empty() => Rendered::File(VirtualFile::literal(&bytes[..])),
@@ -191,7 +194,7 @@ fn expect_all_bytes_to_matter(case: &Case, other: &Arc<Selection>) {
         }
         assert!(idle_bytes.len() <= idle(case.format()), "{path}: any bytes at {idle_bytes:?}");
         let whole = files[file].1.clone();
-        // The newline after JSON need not be there.
+        // JSON remains valid without the newline at the end.
         let length = whole.trim_ascii_end().len();
         for end in (0..length).step_by(if length > 2048 { 13 } else { 1 }) {
             files[file].1.truncate(end);
@@ -235,7 +238,7 @@ fn numbers_that_a_format_has_not_are_refused() {
     let part = Part { thing: Thing::Array, of: Scope::All };
     let case = cases(selection.array()).into_iter().find(|case| case.format() == "rds").unwrap();
     assert_eq!((case.part, case.verify(&|_| {})), (part, Ok(())));
-    // The nearest that R has, where the file should not be read at all.
+    // The nearest number that R has. The file must refuse to be read, rather than contain it.
     let rounded = f64::from_bits(0x43DF_DFDF_DFDF_DFE0).to_le_bytes().repeat(2);
     let bytes = [b"B\n\x02\0\0\0\0\x02\x04\0\0\x03\x02\0\x0E\0\0\0\x02\0\0\0", &rounded[..]].concat();
     assert!(said(&selection, part.thing, "rds", &bytes).unwrap().contains("element 0: expected"));

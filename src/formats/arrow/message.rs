@@ -1,4 +1,4 @@
-//! The flatbuffers of Arrow's IPC format: schema, record batch, footer.
+//! The flatbuffers of Arrow's IPC format: schema message, batch message and footer.
 //!
 //! Field numbers are those of `Schema.fbs`, `Message.fbs` and `File.fbs` of Apache Arrow's
 //! "Arrow Columnar Format", section "Serialization and Interprocess Communication".
@@ -7,8 +7,8 @@ use flatbuffers::{FlatBufferBuilder, TableFinishedWIPOffset, UnionWIPOffset, VOf
 
 use crate::dtype::Dtype;
 
-/// Every message, and every body, fills up to a multiple of so many bytes: what Arrow recommends, so
-/// that the numbers are aligned wherever the file is mapped.
+/// Alignment of every message and body in bytes. Arrow recommends 64, so that the numbers are aligned for
+/// SIMD wherever the file is mapped.
 pub(super) const ALIGN: u64 = 64;
 
 /// `MetadataVersion.V5`.
@@ -23,7 +23,7 @@ const STRUCT: u8 = 13;
 const FIXED_SIZE_LIST: u8 = 16;
 const LARGE_LIST: u8 = 21;
 
-/// A column, or what is in it.
+/// A column, or a level of nesting within it.
 pub(super) struct Field {
     pub name: &'static str,
     pub kind: Kind,
@@ -32,27 +32,27 @@ pub(super) struct Field {
 /// The type of a column.
 pub(super) enum Kind {
     Number(Dtype),
-    /// So many of them in each row.
+    /// This many values in each row.
     Rows(i32, Box<Field>),
-    /// Any number of them in each row.
+    /// Any number of values in each row.
     Lists(Box<Field>),
     Struct(Vec<Field>),
 }
 
-/// `length` rounded up to [`ALIGN`]; what has no such multiple is beyond what a file can have, and
-/// stays.
+/// `length` rounded up to [`ALIGN`]. A length too large to round up is returned unchanged; it exceeds the
+/// largest file size anyway, and is refused later.
 pub(super) fn aligned(length: u64) -> u64 {
     length.checked_next_multiple_of(ALIGN).unwrap_or(length)
 }
 
 type Finished = WIPOffset<TableFinishedWIPOffset>;
 
-/// The place of field `number` in a table's list of fields.
+/// The vtable slot of field `number` in a flatbuffers table.
 const fn slot(number: u16) -> VOffsetT {
     4 + 2 * number
 }
 
-/// The message that comes first, after the magic string: what columns there are.
+/// The schema message, which follows the magic string of `before` bytes.
 pub(super) fn schema_message(field: &Field, before: u64) -> Vec<u8> {
     let mut builder = FlatBufferBuilder::new();
     let schema = schema(&mut builder, field);
@@ -61,9 +61,8 @@ pub(super) fn schema_message(field: &Field, before: u64) -> Vec<u8> {
     framed(builder.finished_data(), before)
 }
 
-/// The message in front of a batch of `rows`. `nodes` are the number of elements of each field, those
-/// within others after them; `buffers` are where in the body, of `body` bytes, their bytes are: offset
-/// and length.
+/// The message in front of a batch of `rows` rows. `nodes` are the numbers of elements of each field, parents
+/// before their children. `buffers` are the (offset, length) of each buffer in the body of `body` bytes.
 pub(super) fn batch_message(rows: u64, nodes: &[u64], buffers: &[(u64, u64)], body: u64) -> Vec<u8> {
     let mut builder = FlatBufferBuilder::new();
     let nodes: Vec<_> = nodes.iter().map(|length| (*length, 0)).collect();
@@ -79,11 +78,11 @@ pub(super) fn batch_message(rows: u64, nodes: &[u64], buffers: &[(u64, u64)], bo
     framed(builder.finished_data(), 0)
 }
 
-/// The footer up to its last vector, which says where the `batches` are: that is for the caller to
-/// append, 24 bytes for each.
+/// The footer up to the length of its last vector, the list of batches. The caller appends one
+/// [`footer_block`] per batch. This way the entries can be generated on read, however many batches there are.
 pub(super) fn footer(field: &Field, batches: u32) -> Vec<u8> {
     let mut builder = FlatBufferBuilder::new();
-    // What is made first stands last, so that its elements can follow.
+    // Flatbuffers are built back to front: the vector created first ends up last in the file.
     let blocks = builder.create_vector::<i64>(&[]);
     let schema = schema(&mut builder, field);
     let table = builder.start_table();
@@ -98,7 +97,7 @@ pub(super) fn footer(field: &Field, batches: u32) -> Vec<u8> {
     bytes
 }
 
-/// An entry of the footer's last vector: where a batch is, bytes of its message and of its body.
+/// An entry of the footer's list of batches: its offset, and the sizes in bytes of its message and its body.
 pub(super) fn footer_block(offset: u64, message: u32, body: u64) -> [u8; 24] {
     let mut bytes = [0; 24];
     bytes[..8].copy_from_slice(&offset.to_le_bytes());
@@ -107,8 +106,8 @@ pub(super) fn footer_block(offset: u64, message: u32, body: u64) -> [u8; 24] {
     bytes
 }
 
-/// A flatbuffer with its length in front, filled up so that what is `before` it and it end on a multiple of
-/// [`ALIGN`].
+/// Prefixes a flatbuffer with its length, and pads it so that it ends on a multiple of [`ALIGN`] when
+/// `before` bytes precede it.
 fn framed(message: &[u8], before: u64) -> Vec<u8> {
     const PREFIX: usize = 8;
     let length = aligned(before + (PREFIX + message.len()) as u64) - before;
@@ -133,7 +132,7 @@ fn schema(builder: &mut FlatBufferBuilder<'_>, column: &Field) -> Finished {
     let column = field(builder, column);
     let columns = builder.create_vector(&[column]);
     let table = builder.start_table();
-    // Little-endian is the default.
+    // The default byte order is little-endian, so it is not written.
     builder.push_slot_always(slot(1), columns);
     builder.end_table(table)
 }
@@ -160,7 +159,8 @@ fn field(builder: &mut FlatBufferBuilder<'_>, Field { name, kind }: &Field) -> F
     builder.end_table(table)
 }
 
-/// What makes a column of int8 one of truth values, a byte each.
+/// The metadata that turns a column of int8 into the extension type `arrow.bool8`. Arrow's own bool is one
+/// bit per value, which would have to be converted.
 fn bool8<'b>(
     builder: &mut FlatBufferBuilder<'b>,
 ) -> WIPOffset<flatbuffers::Vector<'b, flatbuffers::ForwardsUOffset<TableFinishedWIPOffset>>> {
@@ -203,12 +203,13 @@ fn type_of(builder: &mut FlatBufferBuilder<'_>, kind: &Kind) -> (u8, WIPOffset<U
     (tag, builder.end_table(table).as_union_value())
 }
 
-/// A vector of structs of two 64-bit integers.
+/// A vector of structs of two 64-bit integers: `FieldNode` or `Buffer`.
 fn pairs<'b>(
     builder: &mut FlatBufferBuilder<'b>,
     pairs: &[(u64, u64)],
 ) -> WIPOffset<flatbuffers::Vector<'b, i64>> {
     builder.start_vector::<i64>(pairs.len() * 2);
+    // Flatbuffers are built back to front.
     for (first, second) in pairs.iter().rev() {
         builder.push(second.cast_signed());
         builder.push(first.cast_signed());

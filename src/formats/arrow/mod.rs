@@ -1,18 +1,23 @@
-//! Apache Arrow's IPC file, which is Feather version 2: the numbers as they lie, in batches of rows.
+//! Apache Arrow's IPC file format (Feather version 2): the array's own bytes, in batches of rows.
 //!
 //! ```text
 //! ARROW1 0 0  schema message
-//! batch message  elements of some rows  zeros      all full batches are alike
+//! batch message  elements of some rows  zeros      all full batches have the same size
 //! batch message  elements of the rest   zeros
 //! FFFFFFFF 00000000
-//! footer: schema, place of each batch  its length  ARROW1
+//! footer: schema, offset of each batch  its length  ARROW1
 //! ```
 //!
-//! Apache Arrow, "Columnar Format", section "IPC File Format". Everything fills up to 64 bytes. A dense
-//! matrix is one column, `elements`, of lists of fixed size, a row each, since Arrow's columns are apart and
-//! a row-major matrix's are not. A vector is one column of numbers, `value`, and a sparse matrix one of
-//! lists of column and value. (`array` would be a function to SQL.) bool is the canonical extension
-//! `arrow.bool8`, a byte each.
+//! Specification: Apache Arrow, "Columnar Format", section "IPC File Format". Every section is padded to 64
+//! bytes.
+//!
+//! - A vector is one column of numbers, `value`.
+//! - A dense matrix is one column, `elements`, of fixed-size lists, one per row. It is not one Arrow column
+//!   per array column, because Arrow stores columns separately, and a row-major matrix would have to be
+//!   copied.
+//! - A sparse matrix is one column, `elements`, of lists of (column, value). The name is not `array`, which
+//!   SQL takes for a function.
+//! - bool is the canonical extension type `arrow.bool8`, one byte each.
 
 #[cfg(feature = "verify")]
 pub(super) mod verify;
@@ -36,18 +41,19 @@ use message::{Field, Kind, aligned};
 pub(super) struct Arrow;
 
 const MAGIC: &[u8] = b"ARROW1";
-/// The end of the batches.
+/// Marks the end of the batches.
 const END: &[u8] = &[0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0];
-/// Bytes of a batch, about: what reads one row reads a whole batch, in some programs.
+/// Target size of a batch in bytes. Some programs read a whole batch to get at one row, so it must not be
+/// large.
 const BATCH: u64 = 16 << 20;
-/// Where there are more batches than this they are larger, for other programs read a little of each.
+/// Above this number of batches they grow, because other programs read the metadata of every batch on open.
 const MANY: u64 = 2048;
-/// Bytes of a batch, about, that no number of batches makes larger, up to the number that follows.
+/// Batches do not grow beyond this size in bytes unless there would be more than `MOST` of them.
 const LARGEST: u64 = 64 << 20;
 const MOST: u64 = 1 << 16;
-/// The column that has a row's elements.
+/// Name of the column of lists: the elements of one row.
 const ELEMENTS: &str = "elements";
-/// Bytes of a batch's entry in the footer.
+/// Size in bytes of a batch's entry in the footer.
 const ENTRY: usize = 24;
 
 impl Arrow {
@@ -76,6 +82,7 @@ impl Format for Arrow {
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
+        // The length of a fixed-size list is an int32 in Arrow's schema.
         let is_list = matches!(selection.shape(), Shape::Matrix(_, columns) if columns > i32::MAX as u64);
         match part {
             Part { thing: Thing::Matrix, of: Scope::All } => true,
@@ -98,16 +105,16 @@ impl Format for Arrow {
     }
 }
 
-/// Rows of a batch of `batch` bytes or more, where `rows` rows have so many bytes in all.
+/// The number of rows in a batch of about `batch` bytes, for `rows` rows with `bytes` bytes in total.
 fn rows_of_batch(rows: u64, bytes: u64, batch: u64) -> u64 {
     let row = (bytes / rows).max(1);
     let batch = (bytes / MANY).clamp(batch, LARGEST).max(bytes / MOST);
     let fit = (batch / row).clamp(1, rows);
-    // Of a multiple of 64 rows there is nothing to fill up.
+    // A multiple of 64 rows needs no padding, whatever the item size.
     if fit < 64 || fit == rows { fit } else { fit & !63 }
 }
 
-/// The file of a dense array, in batches of so many bytes or more.
+/// Renders a dense array in batches of about `batch` bytes.
 fn dense(block: &Block, batch: u64) -> Result<VirtualFile> {
     let number = |name| Field { name, kind: Kind::Number(block.dtype) };
     let field = match block.shape {
@@ -119,8 +126,9 @@ fn dense(block: &Block, batch: u64) -> Result<VirtualFile> {
     };
     let row_bytes = block.shape.columns() * block.dtype.itemsize();
     let total = block.shape.rows();
-    // The parts of a sparse matrix may have no elements, and then there is no batch.
+    // An empty component of a sparse matrix has no batch at all.
     let rows = if total == 0 { 1 } else { rows_of_batch(total, block.bytes.len(), batch) };
+    // All full batches, then the remaining rows as one smaller batch.
     let batches = [
         (0, rows, total / rows),
         (total / rows * rows, total % rows, u64::from(!total.is_multiple_of(rows))),
@@ -139,10 +147,10 @@ fn dense(block: &Block, batch: u64) -> Result<VirtualFile> {
     framed(&field, extents, |first| Places { first, ..places })
 }
 
-/// What all batches of so many rows have.
+/// The metadata that all batches with the same number of rows share.
 struct Batch {
     message: Vec<u8>,
-    /// Bytes after the message.
+    /// Size of the body, which follows the message, in bytes.
     body: u64,
 }
 
@@ -151,7 +159,7 @@ impl Batch {
         let bytes = rows * row_bytes;
         let body = aligned(bytes);
         let items = rows * block.shape.columns();
-        // A buffer that tells missing values comes before each: there are none missing, and no buffer.
+        // Each level of nesting has a validity buffer, which may be empty if no value is null.
         let (nodes, buffers) = match block.shape {
             Shape::Vector(_) => (vec![rows], vec![(0, 0), (0, bytes)]),
             Shape::Matrix(..) => (vec![rows, items], vec![(0, 0), (0, 0), (0, bytes)]),
@@ -169,13 +177,13 @@ impl Batch {
     }
 }
 
-/// Where the batches of a file are.
+/// The footer entries of a file: where its batches are.
 trait Batches: Generate + 'static {
     fn count(&self) -> u64;
 }
 
-/// The batches with what stands around them; `places` makes the footer's entries, told where the first
-/// batch is.
+/// Assembles the file from its batches. `places` creates the footer entries from the offset of the first
+/// batch.
 fn framed<P: Batches>(
     field: &Field,
     batches: Vec<Extent>,
@@ -186,6 +194,7 @@ fn framed<P: Batches>(
     let schema = message::schema_message(field, start.len() as u64);
     start.extend_from_slice(&schema);
     let places = places(start.len() as u64);
+    // The format has 32 bits for the number of batches, and 31 for the size of the footer.
     let count = places.count();
     let listed = u32::try_from(count).map_err(|_| Error::refused("", "more batches than a file can have"))?;
     let footer = [END, &message::footer(field, listed)].concat();
@@ -198,16 +207,16 @@ fn framed<P: Batches>(
     VirtualFile::new(head.chain([Extent::Literal(footer.into()), entries, Extent::Literal(end.into())]))
 }
 
-/// Batches at equal distances; the last may be of another size.
+/// Batches at equal distances. Only the last one may have a different size.
 struct Places {
-    /// Where the first is.
+    /// Offset of the first batch in the file.
     first: u64,
-    /// Bytes of a message, and of the body after it.
+    /// Sizes in bytes of each message, and of the body after it.
     message: u64,
     body: u64,
-    /// Batches of this size.
+    /// Number of batches of this size.
     count: u64,
-    /// Message and body of the last, where it has others.
+    /// Sizes of the message and body of the last batch, if they differ.
     last: Option<(u64, u64)>,
 }
 
@@ -248,7 +257,7 @@ mod tests {
         Block { dtype: Dtype::Int16, shape, bytes: VirtualFile::literal(bytes) }
     }
 
-    /// The golden file was read by pyarrow, as were all files of the same kind in the tests of readers.
+    /// pyarrow read the golden file; the reader tests check all other files of this kind.
     #[test]
     fn a_vector_is_the_golden_file() {
         assert_eq!(
@@ -257,7 +266,7 @@ mod tests {
         );
     }
 
-    /// The places that the footer tells, and the bytes of message and body there.
+    /// The batches that the footer lists, as bytes of message and body.
     fn batches(file: &[u8]) -> Vec<(&[u8], &[u8])> {
         let end = file.len() - 10;
         assert_eq!(&file[end + 4..], MAGIC);
@@ -266,7 +275,7 @@ mod tests {
         let number = |at: usize| u64::from_le_bytes(*footer[at..].first_chunk().unwrap()) as usize;
         let mut entries = Vec::new();
         let mut at = footer.len();
-        // From the last entry to the first, which is where the file starts.
+        // Entries are read from the last to the first, until the vector's length field precedes them.
         loop {
             at -= ENTRY;
             let (place, message, body) = (number(at), number(at + 8), number(at + 16));
@@ -293,7 +302,7 @@ mod tests {
                 assert_eq!((&message[..4], message.len() % 64, body.len() % 64), (&[0xFF; 4][..], 0, 0));
                 let here = elements.len().min(body.len() - body.len() % (columns as usize * 2));
                 let here = elements.drain(..here).collect::<Vec<_>>();
-                // The last may be filled up; what follows is then of the next batch.
+                // The last body may be padded. Elements that do not match belong to the next batch.
                 let same = here.iter().zip(body).take_while(|(a, b)| a == b).count();
                 elements.splice(0..0, here[same..].iter().copied());
             }
@@ -312,7 +321,7 @@ mod tests {
 
     #[test]
     fn sparse_batches_are_where_the_footer_says() {
-        // Rows of 0, 1, 2, … elements.
+        // Number of stored elements in each row.
         let counts = [0u64, 3, 0, 0, 70, 1, 2, 9, 0];
         let (_store, selection) = sparse_selection(&counts, 100);
         for batch in [1, 100, 300, BATCH] {

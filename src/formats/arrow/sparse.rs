@@ -1,9 +1,9 @@
-//! A sparse matrix as one column of lists of column and value, in batches of rows.
+//! A sparse matrix as one column of lists of (column, value), in batches of rows.
 //!
-//! The elements of a batch are as many as its rows happen to have. For all that, sizes are known
-//! without a look at them: before batch `i` there are `i` messages and `i` times the bounds of a
-//! batch's rows, and the elements before it, which one number of `indptr` tells, rounded up. So a batch has
-//! some zeros at its end, and what comes after it is where it is, whatever is in the batches.
+//! The number of elements in a batch depends on its rows. Offsets must still be computable without reading
+//! them all, so batch `i` starts at `i` times the fixed size of a batch (message, row bounds and slack), plus
+//! the size of all elements before it, rounded up. One number of `indptr` gives that size. Batches therefore
+//! end with some zeros, and the footer and the total size do not depend on how elements are distributed.
 //!
 //! ```text
 //! message  bounds of the rows, from 0: int64  columns  values  zeros
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::store::source::Run;
 use crate::store::source::Source;
 
-/// The file of a selection of a sparse matrix, in batches of so many bytes or more.
+/// Renders a selection of a sparse matrix, in batches of about `batch` bytes.
 pub(super) fn file(selection: &Selection, batch: u64) -> Result<VirtualFile> {
     let block = |thing| selection.block(Part { thing, of: Scope::All });
     let (indices, data) = (block(Thing::Indices)?, block(Thing::Data)?);
@@ -37,36 +37,36 @@ pub(super) fn file(selection: &Selection, batch: u64) -> Result<VirtualFile> {
     super::framed(&field, vec![batches], |first| Entries { first, lists })
 }
 
-/// The batches of a sparse matrix.
+/// The batches of a sparse matrix, generated on read.
 struct Lists {
     bounds: RowBounds,
     indices: VirtualFile,
     data: VirtualFile,
     dtypes: [Dtype; 2],
-    /// Rows of a batch; the last may have fewer.
+    /// Rows of a batch. The last batch may have fewer.
     rows: u64,
     /// Number of batches.
     count: u64,
-    /// Bytes of each message.
+    /// Size of each message in bytes.
     message: u64,
-    /// Bytes of each batch beside its elements.
+    /// Size of a batch in bytes without its elements: message, row bounds and slack.
     fixed: u64,
-    /// Bytes of all batches.
+    /// Size of all batches in bytes.
     length: u64,
 }
 
-/// What is at the end of a batch beside its elements: filling up columns and values, and starting a
-/// batch where the elements before it, rounded up, say.
+/// Padding reserved in each batch: one alignment each for the end of the columns, for the end of the values,
+/// and for rounding up the elements that come before the batch.
 const SLACK: u64 = 3 * ALIGN;
 
-/// One batch: the elements `start..end` of the rows from `first` on.
+/// One batch: the stored elements `start..end` of the rows from `first` on.
 #[derive(Clone, Copy)]
 struct Batch {
     first: u64,
     rows: u64,
     start: u64,
     end: u64,
-    /// Where it is, and where the next one is.
+    /// Offsets of this batch and of the next one, relative to the first batch.
     place: u64,
     next: u64,
 }
@@ -86,7 +86,8 @@ impl Lists {
             fixed: 0,
             length: 0,
         };
-        // All messages have the same length: only numbers differ.
+        // All messages have the same length, because their fields are integers of fixed width. One empty
+        // batch is enough to measure it.
         let none = Batch { first: 0, rows: 0, start: 0, end: 0, place: 0, next: 0 };
         lists.message = lists.message(&none).len() as u64;
         lists.fixed = lists.message + lists.offsets() + SLACK;
@@ -96,17 +97,17 @@ impl Lists {
         Ok(lists)
     }
 
-    /// Bytes of the bounds of a batch's rows.
+    /// Size in bytes of the row bounds of a batch, padded.
     fn offsets(&self) -> u64 {
         aligned((self.rows + 1) * 8)
     }
 
-    /// Bytes of the columns, and of the values, of so many elements.
+    /// Sizes in bytes of the columns and of the values of `elements` elements.
     fn bytes(&self, elements: u64) -> [u64; 2] {
         self.dtypes.map(|dtype| dtype.itemsize() * elements)
     }
 
-    /// Where batch `i` is, when `elements` come before it.
+    /// The offset of batch `i`, if `elements` stored elements precede it.
     fn place(&self, i: u64, elements: u64) -> u64 {
         let [columns, values] = self.bytes(elements);
         i * self.fixed + aligned(columns + values)
@@ -122,7 +123,7 @@ impl Lists {
         Ok(Batch { first, rows, start, end, place: self.place(i, start), next: self.place(i + 1, end) })
     }
 
-    /// The batch that holds the byte at `offset`.
+    /// The batch that contains the byte at `offset`, by binary search over `indptr`.
     fn find(&self, offset: u64) -> Result<Batch> {
         let (mut low, mut high) = (0, self.count);
         while high - low > 1 {
@@ -133,7 +134,7 @@ impl Lists {
         let batch = self.batch(low)?;
         match (batch.place..batch.next).contains(&offset) {
             true => Ok(batch),
-            // Only bounds that fall lead here.
+            // This happens only if `indptr` falls somewhere, that is, if the matrix is invalid.
             false => Err(self.bounds.fault(batch.first, batch.start)),
         }
     }
@@ -145,7 +146,7 @@ impl Lists {
         let lists = (0, (batch.rows + 1) * 8);
         let columns_at = (offsets, columns);
         let values_at = (offsets + aligned(columns), values);
-        // A buffer that tells missing values comes before each: there are none missing, and no buffer.
+        // Each field has a validity buffer, which may be empty if no value is null.
         let buffers = [(0, 0), lists, (0, 0), (0, 0), columns_at, (0, 0), values_at];
         let nodes = [batch.rows, elements, elements, elements];
         message::batch_message(
@@ -156,7 +157,8 @@ impl Lists {
         )
     }
 
-    /// The pieces of a batch, each with where it starts in the batch.
+    /// The piece that contains the byte `within` a batch, the position in the piece, and the bytes left in
+    /// it.
     fn piece(&self, batch: &Batch, within: u64) -> (Piece<'_>, u64, u64) {
         let [columns, values] = self.bytes(batch.end - batch.start);
         let [columns_from, values_from] = self.bytes(batch.start);
@@ -182,13 +184,13 @@ impl Lists {
         (Piece::Zeros, 0, end - within)
     }
 
-    /// Gives what of a batch is wanted.
+    /// Writes the requested bytes of a batch.
     fn put_batch(&self, batch: &Batch, out: &mut Fill<'_>) -> Result<()> {
         let end = batch.next - batch.place;
         let mut within = out.wanted() - batch.place;
         while within < end && !out.is_full() {
             let (piece, skip, left) = self.piece(batch, within);
-            // The piece from its start on, of which the first bytes are not wanted.
+            // `put` calls take the piece from its start. Bytes before the requested ones are skipped.
             out.seek(batch.place + within - skip)?;
             match piece {
                 Piece::Message => out.put(&self.message(batch)),
@@ -201,11 +203,11 @@ impl Lists {
         Ok(())
     }
 
-    /// The bounds of the batch's rows, counted from its first element.
+    /// Writes the bounds of the batch's rows, counted from its first element.
     fn put_offsets(&self, batch: &Batch, out: &mut Fill<'_>) -> Result<()> {
         out.put_items_at_once(8, batch.rows + 1, &mut |first, out| {
             let out = out.as_chunks_mut::<8>().0;
-            // With the one before, if there is one, so that none of them can fall unseen.
+            // Include the preceding bound, if there is one, so that a fall between two reads is detected.
             let before = first.min(1);
             let mut bounds = Vec::with_capacity(out.len() + 1);
             self.bounds.read(batch.first + first - before, out.len() as u64 + before, &mut bounds)?;
@@ -226,7 +228,7 @@ impl Lists {
 enum Piece<'a> {
     Message,
     Offsets,
-    /// Of the file the bytes from there on.
+    /// The bytes of the file from this offset on.
     Run(&'a VirtualFile, u64),
     Zeros,
 }
@@ -245,7 +247,7 @@ impl Generate for Lists {
     }
 
     fn run_at(&self, offset: u64) -> Option<Run<'_>> {
-        // What goes wrong here does so again where the bytes are read.
+        // An error here is not lost: reading the bytes reports it again.
         let batch = self.find(offset).ok()?;
         match self.piece(&batch, offset - batch.place) {
             (Piece::Run(file, from), within, left) => {
@@ -257,9 +259,9 @@ impl Generate for Lists {
     }
 }
 
-/// The footer's entries.
+/// The footer entries.
 struct Entries {
-    /// Where the first batch is.
+    /// Offset of the first batch in the file.
     first: u64,
     lists: Arc<Lists>,
 }

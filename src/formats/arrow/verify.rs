@@ -1,4 +1,4 @@
-//! `.arrow`, its messages decoded by Apache's own `arrow-ipc`, a batch at a time.
+//! Verifies `.arrow`. Apache's `arrow-ipc` decodes the messages, one batch at a time.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -22,7 +22,7 @@ use crate::oracle::{Numbers, numbers, stored};
 use crate::oracle::{element, is_same, shown as in_words};
 
 const MAGIC: &[u8; 8] = b"ARROW1\0\0";
-/// What comes before each message; alone and with a zero after it, it ends them.
+/// The continuation marker before each message. Followed by a zero length, it marks the end of the messages.
 const CONTINUED: u32 = u32::MAX;
 
 pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
@@ -36,7 +36,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     expect_end(&mut batches)
 }
 
-/// The column that numbers are in: `value`, or `elements` of a row each.
+/// The expected column: `value`, or `elements` with one row of the matrix each.
 fn column(numbers: &Numbers<'_>) -> Field {
     match numbers.shape[..] {
         [_, columns] => {
@@ -48,7 +48,7 @@ fn column(numbers: &Numbers<'_>) -> Field {
     }
 }
 
-/// A column of numbers; truth values are bytes, and said to be such.
+/// A field of numbers. bool is the extension type `arrow.bool8`.
 fn number(name: &str, dtype: Dtype) -> Field {
     let kind = match dtype {
         Dtype::Bool | Dtype::Int8 => DataType::Int8,
@@ -74,7 +74,7 @@ fn number(name: &str, dtype: Dtype) -> Field {
     }
 }
 
-/// A sparse matrix: of each row a list of column and value.
+/// Verifies a sparse matrix: one list of (column, value) per row.
 fn verify_lists(shown: &Shown<'_>, mut batches: Batches<'_>) -> Verified {
     let of = |thing| shown.selection.dtype_of(Part { thing, ..shown.part });
     let (Some(indices), Some(data)) = (of(Thing::Indices), of(Thing::Data)) else {
@@ -123,7 +123,7 @@ fn width(dtype: Dtype) -> usize {
     usize::try_from(dtype.itemsize()).unwrap_or(8)
 }
 
-/// The bytes of numbers, of which none is missing.
+/// The bytes of a column of numbers, none of which may be null.
 fn bytes_of(numbers: &ArrayRef) -> Result<Vec<u8>, Fault> {
     expect("missing elements", &numbers.null_count(), &0)?;
     let (data, width) = (numbers.to_data(), numbers.data_type().primitive_width().unwrap_or(1));
@@ -132,13 +132,13 @@ fn bytes_of(numbers: &ArrayRef) -> Result<Vec<u8>, Fault> {
     Ok(bytes.ok_or_else(|| Fault("a column of no numbers".into()))?.to_vec())
 }
 
-/// The batches that the footer tells, which must follow one another.
+/// The batches that the footer lists. They must follow one another without gaps.
 struct Batches<'a> {
     file: FileReader<'a>,
     schema: Arc<Schema>,
     decoder: FileDecoder,
     blocks: std::vec::IntoIter<Block>,
-    /// Where the batch before has ended.
+    /// Offset at which the previous batch ended.
     end: u64,
     ahead: io::Cursor<Vec<u8>>,
 }
@@ -150,6 +150,7 @@ impl<'a> Batches<'a> {
         let (first, end) = read_schema(&mut file)?;
         file.seek(SeekFrom::End(-10))?;
         let footer_length = read_footer_length(read_bytes(&mut file)?)? as u64;
+        // The file ends with the footer, its length (4 bytes) and the magic string (6 bytes).
         let start =
             (length - 10).checked_sub(footer_length).ok_or_else(|| Fault("a footer too long".into()))?;
         file.seek(SeekFrom::Start(start))?;
@@ -170,7 +171,7 @@ impl<'a> Batches<'a> {
         Ok(Self { file, schema, decoder, blocks: blocks.into_iter(), end, ahead: io::Cursor::default() })
     }
 
-    /// The one column.
+    /// The only column.
     fn field(&self) -> Result<&Field, Fault> {
         expect("number of columns", &self.schema.fields().len(), &1)?;
         Ok(self.schema.field(0))
@@ -191,7 +192,7 @@ impl<'a> Batches<'a> {
         Ok(Some(Arc::clone(batch.column(0))))
     }
 
-    /// The numbers of the next batch, rows one after the other.
+    /// The numbers of the next batch, row after row.
     fn next_numbers(&mut self) -> Result<Option<Vec<u8>>, Fault> {
         let Some(batch) = self.next_batch()? else { return Ok(None) };
         expect("missing rows", &batch.null_count(), &0)?;
@@ -203,8 +204,8 @@ impl<'a> Batches<'a> {
     }
 }
 
-/// That the buffers of a batch lie in its body, aligned, and that it has no more elements than bytes: `arrow-ipc` takes
-/// that for granted.
+/// Checks that the buffers of a batch lie in its body and are aligned, and that it does not claim more
+/// elements than bytes. `arrow-ipc` relies on this without checking.
 fn expect_buffers(bytes: &[u8], block: &Block) -> Verified {
     let message = root_as_message(bytes.get(8..).unwrap_or_default())?;
     let batch = message.header_as_record_batch().ok_or_else(|| Fault("a message that is no batch".into()))?;
@@ -225,14 +226,14 @@ fn expect_buffers(bytes: &[u8], block: &Block) -> Verified {
     expect("elements that fit, none of them missing", &is_sound, &true)
 }
 
-/// Where a batch ends.
+/// The offset at which a batch ends.
 fn end_of(block: &Block) -> Option<u64> {
     let offset = u64::try_from(block.offset()).ok()?;
     let message = u64::try_from(block.metaDataLength()).ok()?;
     offset.checked_add(message)?.checked_add(u64::try_from(block.bodyLength()).ok()?)
 }
 
-/// The message that comes first, and where it ends.
+/// Reads the schema message. Returns the schema and the offset at which the message ends.
 fn read_schema(file: &mut FileReader<'_>) -> Result<(Schema, u64), Fault> {
     expect("mark of a message", &read_word(file)?, &CONTINUED)?;
     let length = u64::from(read_word(file)?);

@@ -1,21 +1,22 @@
-//! Text tables: `.csv` has commas, `.tsv` tabs, and both begin with a header; `.txt` has blanks, and numbers only.
-//! Lines end with a newline alone.
+//! Text tables. `.csv` uses commas and `.tsv` tabs, both with a header. `.txt` uses spaces, and contains
+//! numbers only. Lines end with `\n`.
 //!
 //! ```text
-//! array, dense     a line for each row, the numbers between separators
-//! rows/17          one such line, made whole where it is not very long
-//! cols/3, data, …  one number a line
-//! matrix           row,column,value: a line for each stored element, rows and columns counted from 0 as in
-//!                  NumPy, pandas, and the names of the folder's own rows/; not as .txt
+//! array, dense     one line per row, the numbers separated
+//! rows/17          one such line, rendered whole unless it is very long
+//! cols/3, data, …  one number per line
+//! matrix           row,column,value: one line per stored element; rows and columns are numbered from 0, as
+//!                  in NumPy, pandas and the names in rows/; not available as .txt
 //! ```
 //!
-//! The header has the names of the columns, or `c0`, `c1` and so on; of a vector `value`. Where rows have names
-//! these are the first column, headed by the name of their axis, or `row`. Names are in quotes where they need
-//! them (RFC 4180), in `.tsv` too.
+//! The header holds the names of the columns, or `c0`, `c1` and so on; for a vector, `value`. If rows have
+//! names, these are the first column. Its header is the name of their axis, or `row`. Names are quoted where
+//! necessary (RFC 4180), in `.tsv` as well.
 //!
-//! Numbers are [as short as they can be](crate::encode::text::is_short) up to a size of the table; beyond it each is a cell
-//! of its type's width, spaces in front: so any byte's cell is arithmetic, and tables of any size can be read
-//! anywhere. All read back to the same bits.
+//! Up to a certain size of the table, numbers are [as short as possible](crate::encode::text::is_short). In
+//! larger tables, every number is a cell of fixed width, padded with leading spaces. The position of any cell
+//! is then arithmetic, so that tables of any size can be read at any offset. All numbers read back to the
+//! same bits.
 
 #[cfg(feature = "import")]
 pub(super) mod import;
@@ -39,32 +40,32 @@ use crate::error::{Error, Result};
 use crate::oracle::{Shown, Verified};
 use crate::rows::Rows;
 
-/// The longest row that is made whole, in numbers.
+/// The longest row that is rendered whole, in numbers.
 const LONGEST_ROW: u64 = 1 << 20;
 
-/// Text with separators of one kind.
+/// A text format with one kind of separator.
 pub(super) struct Separated {
     extension: &'static str,
     separator: u8,
     is_listed: bool,
     about: &'static str,
-    /// What a table begins with; nothing where there are numbers only.
+    /// How to write the header. `None` for formats without one, which hold numbers only.
     header: Option<Header>,
 }
 
 struct Header {
-    /// Of a matrix by its elements.
+    /// The header line of a sparse matrix, listed by elements.
     of_elements: &'static str,
     separator: &'static str,
-    /// A name that is not the last.
+    /// A column name that is not the last: the name and a separator.
     column: &'static [Piece],
 }
 
-/// What stands around the numbers of a table.
+/// The text around the numbers of a table.
 #[derive(Default)]
 struct Frame {
     header: Vec<Extent>,
-    /// In front of each line.
+    /// The names in front of each line.
     rows: Option<Axis>,
 }
 
@@ -104,7 +105,7 @@ impl Separated {
         header: None,
     };
 
-    /// A matrix by its elements.
+    /// A sparse matrix, one line per stored element.
     fn elements(&self, selection: &Selection, header: &Header) -> Result<VirtualFile> {
         let elements = Coordinates::new(selection, Layout::table(self.separator))?;
         let elements = match is_short(selection.array().metadata.dtype(), elements.count()) {
@@ -140,7 +141,7 @@ impl Separated {
         VirtualFile::new(header)
     }
 
-    /// A row, made whole.
+    /// One row, rendered whole instead of on read.
     fn row(&self, block: &Block, name: Option<Axis>) -> Result<Extent> {
         let mut bytes = vec![0; usize::try_from(block.bytes.len()).unwrap_or(usize::MAX)];
         block.bytes.read_exact_at(0, &mut bytes)?;
@@ -154,7 +155,7 @@ impl Separated {
         Ok(Extent::Literal(text.bytes().into()))
     }
 
-    /// The header, and the names of the lines.
+    /// The header, and the names of the rows.
     fn frame(&self, selection: &Selection, part: Part) -> Result<Frame> {
         let Some(header) = &self.header else { return Ok(Frame::default()) };
         if !may_have_names(part) {
@@ -185,13 +186,14 @@ impl Separated {
 }
 
 impl Header {
-    /// The line: what stands above the names of rows, if there are any, and the names of the columns.
+    /// The header line: `corner`, if rows have names, and the names of the columns.
     fn line(&self, corner: Option<Vec<u8>>, columns: &Axis) -> Vec<Extent> {
         let mut header = Vec::new();
         if let Some(mut corner) = corner {
             corner.extend_from_slice(self.separator.as_bytes());
             header.push(Extent::Literal(corner.into()));
         }
+        // The last name is followed by a newline and not by a separator, so it is written separately.
         if let Some(columns) = columns.but_last() {
             let lines = NameLines::new(columns, self.column);
             let length = lines.length();
@@ -205,7 +207,7 @@ impl Header {
     }
 }
 
-/// A table of cells of one width.
+/// A table with cells of fixed width.
 fn wide(table: Table, rows: Option<Axis>) -> Extent {
     match rows {
         None => {
@@ -226,7 +228,7 @@ fn quoted(name: &str) -> Vec<u8> {
     text
 }
 
-/// Numbers on a line.
+/// How many numbers are on one line.
 fn columns(selection: &Selection, part: Part) -> u64 {
     match (part.thing, part.of, selection.shape()) {
         (Thing::Array | Thing::Dense, Scope::All | Scope::Row(_), Shape::Matrix(_, columns)) => columns,
@@ -234,7 +236,7 @@ fn columns(selection: &Selection, part: Part) -> u64 {
     }
 }
 
-/// Whether a table of the part shows names, should they be known.
+/// Whether a table of this part shows names if there are any.
 fn may_have_names(part: Part) -> bool {
     matches!(part.thing, Thing::Array | Thing::Dense)
 }
@@ -289,7 +291,8 @@ impl Format for Separated {
         let cells = match (&selection.array().metadata, part.thing, part.of) {
             (_, Thing::Array | Thing::Dense, Scope::All) => selection.shape().elements(),
             (_, _, Scope::Column(_)) => selection.rows().count(),
-            // Of some of the rows nobody knows how many there are; all are no less.
+            // The number of elements in some rows is unknown without a read; that of all rows is an upper
+            // bound.
             (Metadata::Sparse(meta), Thing::Matrix | Thing::Data | Thing::Indices, _) => meta.nnz,
             _ => 0,
         };
@@ -415,7 +418,7 @@ mod tests {
         for (slice, first, last, step) in
             [("17:9000", 17, 9000, 1), ("500:501", 500, 501, 1), ("::7", 0, 10_000, 7)]
         {
-            // By what is known of the whole, or measured anew.
+            // With the layout known from the whole table, and with a layout that is measured again.
             for selection in [&selection, &selection.anew()] {
                 let part = selection.slice(slice.as_bytes()).unwrap();
                 let found = read(&Separated::TXT, &part, Thing::Array, Scope::All);
@@ -435,7 +438,7 @@ mod tests {
         let written = std::fs::File::options().write(true).open(dir.path().join("x.array")).unwrap();
         std::os::unix::fs::FileExt::write_all_at(&written, &70i32.to_le_bytes(), 4 * 3000).unwrap();
         let mut bytes = [0; 100];
-        // What comes before is as it was, and so is what comes after: where it was, and nowhere else.
+        // Text before and after the changed number stays readable, because neither moves.
         for place in [0, 6 + 2 * 1500, 6 + 2 * 3500] {
             file.read_at(place, &mut bytes).unwrap();
             assert!(bytes.ends_with(b"7\n7\n7\n"), "{place}");

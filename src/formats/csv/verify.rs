@@ -1,4 +1,5 @@
-//! `.csv`, `.tsv` and `.txt`, their cells found by `csv` and their numbers read by Rust's own parsers.
+//! Verifies `.csv`, `.tsv` and `.txt`. The `csv` crate splits the cells, and the standard library parses the
+//! numbers.
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
@@ -19,7 +20,7 @@ pub(crate) fn verify_tsv(shown: &Shown<'_>) -> Verified {
     verify(shown, b'\t')
 }
 
-/// Numbers with blanks between them, and no header.
+/// Numbers separated by spaces, without a header.
 pub(crate) fn verify_txt(shown: &Shown<'_>) -> Verified {
     verify(shown, b' ')
 }
@@ -40,7 +41,7 @@ fn verify(shown: &Shown<'_>, separator: u8) -> Verified {
     }
 }
 
-/// `row,column,value`, a line for each stored element.
+/// Lines of `row,column,value`, one per stored element.
 fn verify_stored(shown: &Shown<'_>, table: &mut Reader<FileReader<'_>>) -> Verified {
     let mut line = ByteRecord::new();
     table.read_byte_record(&mut line)?;
@@ -63,7 +64,8 @@ fn verify_stored(shown: &Shown<'_>, table: &mut Reader<FileReader<'_>>) -> Verif
     Ok(())
 }
 
-/// Numbers in lines; where there is a header, names of columns in it and names of rows in front of the lines.
+/// Lines of numbers. If there is a header, it holds the names of columns, and names of rows may precede the
+/// numbers.
 fn verify_cells(shown: &Shown<'_>, table: &mut Reader<FileReader<'_>>, has_header: bool) -> Verified {
     let Part { thing, of } = shown.part;
     let numbers = numbers(shown.selection, shown.part)?;
@@ -88,25 +90,26 @@ fn verify_cells(shown: &Shown<'_>, table: &mut Reader<FileReader<'_>>, has_heade
         if let Some(names) = &names {
             expect("name", line.get(0).unwrap_or_default(), names.get(row(i)).as_bytes())?;
         }
-        // Blanks in front of a number are empty cells where blanks are between them.
+        // In `.txt`, the spaces that pad a number are separators too, and look like empty cells.
         let cells = line.iter().skip(usize::from(names.is_some()));
         let cells: Vec<_> = cells.filter(|cell| has_header || !is_padded || !cell.is_empty()).collect();
         expect("cells of a line", &(cells.len() as u64), &width)?;
         for (j, cell) in cells.into_iter().enumerate() {
             let wanted = elements.next().transpose()?.unwrap_or_default();
             expect_number(dtype, wanted, cell, i, j)?;
+            // Only numbers in cells of fixed width may be padded.
             expect("spaces", &(cell.contains(&b' ') && !is_padded), &false)?;
         }
     }
     Ok(())
 }
 
-/// The most numbers of a table that are written with nothing around them.
+/// The most numbers in a table that are written without padding.
 fn most_short(dtype: Dtype) -> u64 {
     if dtype.name().starts_with("float") { 1 << 26 } else { 1 << 28 }
 }
 
-/// The names of the columns, or what stands for them; before them what the names of rows are.
+/// The names of the columns, or their substitutes, preceded by the header of the row names.
 fn verify_header(shown: &Shown<'_>, line: &ByteRecord, is_table: bool) -> Verified {
     let (names, array) = (shown.selection.names()?, shown.selection.array());
     let axes = array.names.row_axis().zip(array.names.property());

@@ -1,4 +1,4 @@
-//! ENVI: a folder of the bytes as they are and, beside them, a header: an image of one band.
+//! ENVI: a directory with the raw bytes and a header file, which describe an image with one band.
 //!
 //! ```text
 //! array.envi/array        the elements
@@ -15,7 +15,9 @@
 //! byte order = 0
 //! ```
 //!
-//! "ENVI Header Format". Readers look for the header in the listing of the folder. A vector is one line. bool is a byte; int8 and float16 are not known there.
+//! Specification: "ENVI Header Format". It is a directory because readers look for the header next to the
+//! data file. A vector is one line. bool is a byte. The format has no int8 and no float16, so these types are
+//! not offered.
 
 #[cfg(feature = "verify")]
 pub(super) mod verify;
@@ -92,6 +94,7 @@ fn header(code: u32, shape: Shape) -> String {
     )
 }
 
+/// The data type code of the specification, if it has one for this type.
 const fn code(dtype: Dtype) -> Option<u32> {
     Some(match dtype {
         Dtype::Bool | Dtype::Uint8 => 1,

@@ -1,4 +1,4 @@
-//! `.envi`, by the words of "ENVI Header Format": lines of a key and its value, for the bytes beside it.
+//! Verifies `.envi` according to "ENVI Header Format": lines of a key and its value, and the data file.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -24,6 +24,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     for line in lines {
         let (key, value) =
             line.split_once(" = ").ok_or_else(|| Fault(format!("a line that is no key: {line}")))?;
+        // The meaning of a repeated key is ambiguous.
         if keys.insert(key, value.to_owned()).is_some() {
             return Err(Fault(format!("{key} is there twice")));
         }
@@ -44,14 +45,14 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
         ("byte order", "0".into()),
     ];
     expect("keys", &keys, &expected.into_iter().collect())?;
-    // ENVI looks for the data in the file whose name is that of the header less what follows the dot.
+    // ENVI finds the data file by the name of the header without its extension.
     let mut data = files.open(name)?;
     compare(&mut data, numbers)?;
     expect_end(&mut data)?;
     files.expect_no_others()
 }
 
-/// The number of a type in "ENVI Header Format"; 0 for what has none.
+/// The data type code in "ENVI Header Format"; 0 if the type has none.
 const fn code(dtype: Dtype) -> u8 {
     match dtype {
         Dtype::Bool | Dtype::Uint8 => 1,

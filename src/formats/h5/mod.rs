@@ -1,16 +1,17 @@
-//! HDF5, for whatever reads it: h5py, MATLAB, R, Julia, `h5dump`.
+//! HDF5, readable by h5py, MATLAB, R, Julia and `h5dump`.
 //!
 //! ```text
 //! array.h5, dense.h5    /array          the elements
-//!                       /row_names      text, where the names are known
+//!                       /row_names      text, if there are names
 //!                       /column_names
-//! matrix.h5             /matrix         a group of data, indices and indptr, with the attribute shape
+//! matrix.h5             /matrix         a group of data, indices and indptr, with the attribute `shape`
 //!                       /row_names  /column_names
 //! ```
 //!
-//! The root's attributes say which array it is and, of a slice, which rows; and why names are left out, should
-//! one be so long that the cells for all would be more than 1 GiB of padding. Array and matrix are encoded
-//! as AnnData has them: `anndata.io.read_elem` opens them too.
+//! Attributes of the root tell which array this is and, for a slice, which of its rows. Names are cells of
+//! fixed width. They are left out if padding them to the longest name takes more than 1 GiB; an attribute of
+//! the root then says why. The array and the matrix use AnnData's encodings, so that `anndata.io.read_elem`
+//! can read them too.
 
 #[cfg(feature = "verify")]
 pub(super) mod verify;
@@ -77,7 +78,7 @@ impl Format for H5 {
     }
 }
 
-/// Which array it is, and which rows.
+/// Adds the attributes that identify the array and the selected rows.
 fn facts(selection: &Selection, root: Node) -> Node {
     let root = root.with("name", Value::Text(shown(&selection.array().path)));
     if selection.is_whole() {

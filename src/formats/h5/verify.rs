@@ -1,4 +1,4 @@
-//! `.h5`: what is in it of an array, of a sparse matrix, and of the matrix of Cell Ranger.
+//! Verifies `.h5`: the expected HDF5 tree of an array, of a sparse matrix, and of Cell Ranger's matrix.
 
 use crate::array::selection::{Part, Selection, Thing};
 use crate::dtype::Dtype;
@@ -21,7 +21,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     hdf5::verify(shown, root)
 }
 
-/// The numbers, as AnnData has them: a dataset, or a group of three.
+/// The numbers as AnnData stores them: one dataset, or a group of three.
 pub(crate) fn matrix<'s>(shown: &Shown<'s>) -> Result<Node<'s>, Fault> {
     if shown.part.thing != Thing::Matrix {
         return Ok(Node::numbers(numbers(shown.selection, shown.part)?).encoded("array", "0.2.0"));
@@ -40,7 +40,7 @@ fn csr(selection: &Selection) -> Result<[(&'static str, Node<'_>); 3], Fault> {
     ])
 }
 
-/// What the root says of the array, and of the rows.
+/// The attributes of the root about the array and its rows.
 fn facts<'s>(selection: &Selection, root: Node<'s>) -> Node<'s> {
     let root = root.with("name", Value::Text(in_words(&selection.array().path)));
     if selection.is_whole() {
@@ -74,7 +74,7 @@ fn text(axis: &Called) -> Node<'_> {
     Node::text(axis.count, |i| axis.cell(i)).encoded("string-array", "0.2.0")
 }
 
-/// Names, or the numbers in their place and why.
+/// The names of an axis. If they are left out, their numbers, with an attribute that says why.
 pub(crate) fn names_or_numbers(axis: &Called) -> Node<'_> {
     match axis.left_out() {
         Some(why) => text(axis).with("names", Value::Text(why)),
@@ -98,7 +98,7 @@ fn cell_ranger<'s>(selection: &'s Selection, names: &'s AxisNames) -> Result<Nod
     let shape = Numbers { dtype: Dtype::Uint64, shape: vec![2], pieces };
     let others =
         [("barcodes", names_or_numbers(&names.rows)), ("features", features), ("shape", Node::counts(shape))];
-    // For readers that take text to be ASCII.
+    // A second copy for readers that decode HDF5 strings as ASCII.
     let wide = [("barcodes", &names.rows), ("id", &names.columns), ("name", &names.columns)];
     let wide: Vec<_> = wide
         .into_iter()

@@ -1,17 +1,17 @@
-//! AnnData's `.h5ad`: one matrix as X, the names of its rows (`obs`) and columns (`var`).
+//! AnnData's `.h5ad`: one matrix as `X`, with the names of its rows (`obs`) and columns (`var`).
 //!
 //! ```text
-//! /X                                a dataset, or a group of data, indices and indptr
-//! /obs/_index  /var/_index          the names, or the numbers of rows and columns
-//! /layers /obsm /obsp /uns /varm /varp    empty
+//! /X                                       a dataset, or a group of data, indices and indptr
+//! /obs/_index  /var/_index                 the names, or the numbers of rows and columns
+//! /layers /obsm /obsp /uns /varm /varp     empty
 //! ```
 //!
-//! The names are cells as wide as the longest; should one be so long that there would be more than 1 GiB of
-//! padding, numbers take their place, and an attribute says so. Numbers are those of the whole array: rows of
+//! Names are cells as wide as the longest name. If the padding would exceed 1 GiB, the row or column numbers
+//! take their place, and an attribute says why. Row numbers are those in the whole array, so that the rows of
 //! a slice keep theirs, as in AnnData.
 //!
-//! The encodings are those of AnnData's on-disk format since its release 0.8: anndata 0.1.0, array 0.2.0,
-//! csr_matrix 0.1.0, dataframe 0.2.0, string-array 0.2.0, dict 0.1.0.
+//! Specification: AnnData's on-disk format since release 0.8, with the encodings anndata 0.1.0, array 0.2.0,
+//! csr_matrix 0.1.0, dataframe 0.2.0, string-array 0.2.0 and dict 0.1.0.
 
 #[cfg(feature = "verify")]
 pub(super) mod verify;
@@ -41,7 +41,7 @@ impl H5ad {
         let obs = hdf5::names_or_numbers(names.rows.as_ref(), selection.rows())?;
         let var = hdf5::names_or_numbers(names.columns.as_ref(), columns)?;
         let mut children = vec![("X", x)];
-        // In the order of their names, as readers list them.
+        // Sorted by name, which is the order in which readers list them.
         let empty = |name| (name, Node::group([]).encoded("dict", "0.1.0"));
         children.push(empty("layers"));
         children.push(("obs", table(obs)));
@@ -82,7 +82,7 @@ impl Format for H5ad {
     }
 }
 
-/// A table of no columns but the index.
+/// A dataframe without columns other than the index.
 fn table(index: Node) -> Node {
     Node::group([("_index", index)])
         .encoded("dataframe", "0.2.0")

@@ -1,4 +1,4 @@
-//! `.h5ad`, by the words of AnnData's on-disk format.
+//! Verifies `.h5ad` according to AnnData's on-disk format.
 
 use crate::formats::h5::verify::{matrix, names_or_numbers};
 use crate::oracle::hdf5::{self, Node, Value};
@@ -14,7 +14,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     hdf5::verify(shown, Node::group(children).encoded("anndata", "0.1.0"))
 }
 
-/// A table of names, and of nothing else.
+/// A dataframe with an index of names, and no other columns.
 fn table(names: &Called) -> Node<'_> {
     Node::group([("_index", names_or_numbers(names))])
         .encoded("dataframe", "0.2.0")

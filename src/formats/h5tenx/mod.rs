@@ -1,18 +1,18 @@
-//! `10x.h5`: the HDF5 file of Cell Ranger since its version 3, which `scanpy.read_10x_h5` and Seurat's
-//! `Read10X_h5` open.
+//! `10x.h5`: the HDF5 file of Cell Ranger 3 and later, as read by `scanpy.read_10x_h5` and Seurat's
+//! `Read10X_h5`.
 //!
 //! ```text
-//! /matrix/data  indices  indptr                the matrix: its rows are the cells
+//! /matrix/data  indices  indptr                the matrix; its rows are the cells
 //! /matrix/shape                                features, cells
 //! /matrix/barcodes                             names of the rows, or their numbers
 //! /matrix/features/id  name                    names of the columns, or their numbers
 //! /matrix/features/feature_type  genome        Gene Expression, unknown
-//! /matrix/wide/barcodes  id  name              the same names in UTF-32, where they are not ASCII
+//! /matrix/wide/barcodes  id  name              the same names in UTF-32, if they are not ASCII
 //! ```
 //!
-//! Scanpy reads HDF5's text as ASCII and fails over others; it goes through all groups in the order of their names,
-//! and takes the last of one name: so it finds the text of NumPy's own type. Who asks for names by their full path,
-//! as Seurat does, has those in UTF-8.
+//! `wide` is a workaround for Scanpy, which decodes HDF5 strings as ASCII and fails on others. It visits all
+//! groups in alphabetical order, and the last dataset of a name wins. That is the one in `wide`, whose type
+//! is NumPy's own. Readers that open names by their full path, such as Seurat, get the UTF-8 version.
 
 use super::Format;
 use crate::array::selection::{Part, Selection, Thing};

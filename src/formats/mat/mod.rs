@@ -1,17 +1,22 @@
-//! MATLAB's `.mat`, version 5, uncompressed: one variable, which has the thing's name.
+//! MATLAB's `.mat`, version 5, uncompressed: one variable, named after the component.
 //!
 //! ```text
 //! 116 bytes of text | 8 zeros | version, byte order
-//! miMATRIX  bytes
+//! miMATRIX  size
 //!   flags | dimensions | name | the elements                       a dense array
 //!   flags | dimensions | name | ir (int32) | jc (int32) | float64  a sparse matrix
 //! ```
 //!
-//! "MAT-File Format", level 5. Each part has a tag of its type and bytes, and is filled up to 8 bytes.
-//! MATLAB counts down the columns, so a matrix is there with its axes exchanged; a vector is a column. No
-//! variable of this version has 2^31 bytes. float16, which MATLAB does not know, becomes `single`. The
-//! elements of a sparse matrix are `double`: an int64 that it cannot hold is an error of the read. Within a column
-//! the row numbers rise, each there once, or programs find no element but the last.
+//! Specification: "MAT-File Format", level 5. Each data element has a tag with its type and size, and is
+//! padded to 8 bytes.
+//!
+//! - MATLAB is column-major, so a matrix appears with its axes exchanged. A vector is a column.
+//! - A variable of this version has fewer than 2^31 bytes; larger arrays are not offered.
+//! - MATLAB has no float16, so it becomes `single`.
+//! - Elements of a sparse matrix are always `double`. An int64 that `double` cannot hold is an error on read,
+//!   never rounded.
+//! - Within a column of a sparse matrix, row numbers are sorted and unique. Programs rely on this, and
+//!   otherwise find only the last element.
 
 #[cfg(feature = "verify")]
 pub(super) mod verify;
@@ -29,7 +34,7 @@ use crate::oracle::{Shown, Verified};
 
 pub(super) struct Mat;
 
-/// Types of parts.
+/// Types of data elements, and below them the class and the flag of a variable.
 const INT8: u32 = 1;
 const INT32: u32 = 5;
 const UINT32: u32 = 6;
@@ -39,7 +44,7 @@ const MATRIX: u32 = 14;
 const SPARSE: u32 = 5;
 const LOGICAL: u32 = 1 << 9;
 
-/// Bytes of a variable that holds so many bytes of elements must stay below this.
+/// Limit for the bytes of elements in a variable. It leaves room for the header of the variable.
 const LIMIT: u64 = (1 << 31) - 256;
 
 impl Mat {
@@ -49,6 +54,7 @@ impl Mat {
             return Err(refuse());
         }
         if part.thing == Thing::Matrix {
+            // Programs need sorted rows, so a sparse matrix cannot use the stored blocks as they are.
             return sparse(selection);
         }
         let block = selection.block(part)?;
@@ -81,7 +87,8 @@ impl Format for Mat {
         };
         match (&selection.array().metadata, part.thing) {
             (Metadata::Sparse(meta), Thing::Matrix) => {
-                // Of some rows it only shows later, when `indptr` is read.
+                // The number of elements in some rows is unknown until `indptr` is read. If there are too
+                // many, rendering refuses.
                 let nnz = if selection.is_whole() { meta.nnz } else { 0 };
                 shape.columns() < LIMIT && sparse_bytes(nnz, shape.rows()).is_some()
             }
@@ -112,7 +119,7 @@ impl Format for Mat {
     }
 }
 
-/// The type that the elements have in the file.
+/// The type of the elements in the file.
 const fn stored(dtype: Dtype) -> Dtype {
     match dtype {
         Dtype::Float16 => Dtype::Float32,
@@ -120,7 +127,7 @@ const fn stored(dtype: Dtype) -> Dtype {
     }
 }
 
-/// Type of the part, class of the variable, and its flags.
+/// Type of the data element, class of the variable, and its flags.
 const fn types(dtype: Dtype) -> Option<(u32, u32, u32)> {
     Some(match dtype {
         Dtype::Bool => (2, 9, LOGICAL),
@@ -142,6 +149,8 @@ fn is_small(shape: Shape, dtype: Dtype) -> bool {
     shape.bytes(stored(dtype)).is_some_and(|bytes| bytes < LIMIT)
 }
 
+/// Bytes of the elements of a sparse matrix, if they fit a variable: an int32 and a float64 per element, and
+/// an int32 per row and one more.
 fn sparse_bytes(nnz: u64, rows: u64) -> Option<u64> {
     let bytes = nnz.checked_mul(12)?.checked_add(rows.checked_add(1)?.checked_mul(4)?)?;
     Some(bytes).filter(|bytes| *bytes < LIMIT)
@@ -161,11 +170,12 @@ fn sparse(selection: &Selection) -> Result<VirtualFile> {
         (INT32, part(&indptr, Dtype::Int32)?),
         (DOUBLE, part(&data, Dtype::Float64)?),
     ];
+    // MATLAB's `nzmax` is at least 1, even without elements.
     let nzmax = u32::try_from(nnz.max(1)).unwrap_or(u32::MAX);
     variable(Thing::Matrix.name(), [SPARSE, nzmax], [shape.columns(), shape.rows()], &parts)
 }
 
-/// The file of one variable; all of it is below 2^31 bytes.
+/// Renders the file with its one variable, of fewer than 2^31 bytes.
 fn variable(
     name: &str,
     flags: [u32; 2],

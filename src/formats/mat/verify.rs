@@ -1,5 +1,5 @@
-//! `.mat`, by the words of "MAT-File Format", level 5: one variable, not compressed. The crates for it read
-//! all of a file at once, and no sparse matrix.
+//! Verifies `.mat` according to "MAT-File Format", level 5: one variable, uncompressed. No crate is used,
+//! because those available read the whole file at once and do not support sparse matrices.
 
 use std::io::Read;
 
@@ -12,7 +12,7 @@ use crate::oracle::{FileReader, expect_end, expect_zeros, read_bytes, read_word}
 use crate::oracle::{Numbers, numbers};
 use crate::oracle::{compare, compare_as, or_refused};
 
-/// Types of elements of the file.
+/// Types of data elements.
 const INT8: u32 = 1;
 const INT32: u32 = 5;
 const UINT32: u32 = 6;
@@ -33,7 +33,7 @@ fn verify_file(shown: &Shown<'_>) -> Verified {
     expect_end(&mut file)
 }
 
-/// 128 bytes, and the tag of the one variable, which is all the rest.
+/// The header of 128 bytes, and the tag of the only variable, which is the rest of the file.
 fn read_header(file: &mut FileReader<'_>) -> Verified {
     let text: [u8; 116] = read_bytes(file)?;
     let text = String::from_utf8_lossy(&text);
@@ -56,8 +56,8 @@ fn verify_dense(shown: &Shown<'_>, file: &mut FileReader<'_>, numbers: Numbers<'
     verify_elements(file, kind, stored, numbers)
 }
 
-/// The class that says `sparse`, the room for elements, and the three arrays: programs look for an element where it
-/// is in order.
+/// The class `sparse`, the capacity for elements, and the three arrays. Programs look up an element by its
+/// sorted position.
 fn verify_sparse(
     shown: &Shown<'_>,
     file: &mut FileReader<'_>,
@@ -87,7 +87,7 @@ fn words(bytes: &[u8]) -> Vec<u64> {
     bytes.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word).into()).collect()
 }
 
-/// An element of few bytes. Up to four may stand in the tag itself.
+/// A short data element. Up to four bytes may be in the tag itself (the compressed form).
 fn small(file: &mut FileReader<'_>, kind: u32) -> Result<Vec<u8>, Fault> {
     let first = read_word(file)?;
     let (found, length) = (first & 0xFFFF, first >> 16);
@@ -115,11 +115,11 @@ fn verify_elements(file: &mut FileReader<'_>, kind: u32, dtype: Dtype, numbers: 
     expect_zeros(file, usize::try_from(bytes.next_multiple_of(8) - bytes).unwrap_or(0))
 }
 
-/// Type of the elements, class of the array, and what they are here.
+/// Type of the data element, class of the array, and type of its numbers.
 const fn class(dtype: Dtype) -> (u32, u32, Dtype) {
     match dtype {
         Dtype::Float64 => (DOUBLE, 6, dtype),
-        // The type of half the width is unknown there.
+        // MATLAB has no float16.
         Dtype::Float32 | Dtype::Float16 => (7, 7, Dtype::Float32),
         Dtype::Int8 => (INT8, 8, dtype),
         Dtype::Uint8 | Dtype::Bool => (2, 9, Dtype::Uint8),

@@ -1,4 +1,4 @@
-//! `meta.yaml`: what is known about an array or a slice of it, without reading data.
+//! `meta.yaml`: the metadata of an array or of a slice of it. Rendering it reads no data.
 
 #[cfg(feature = "verify")]
 pub(super) mod verify;
@@ -42,7 +42,7 @@ impl Format for Meta {
     }
 
     fn shows_names(&self, _: Part) -> bool {
-        // It tells which files have them, and nothing of what they say.
+        // It lists the files of names, but no names.
         false
     }
 
@@ -56,7 +56,7 @@ impl Format for Meta {
     }
 }
 
-/// The keys of `meta.yaml`, in the order they are written.
+/// The keys of `meta.yaml`, in the order in which they are written.
 #[derive(Serialize)]
 struct Facts {
     name: String,
@@ -68,13 +68,13 @@ struct Facts {
     byte_order: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     rows: Option<Selected>,
-    /// Files of the store that name the rows and columns.
+    /// The store's files that hold the names of rows and columns.
     #[serde(skip_serializing_if = "Option::is_none")]
     row_names: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     column_names: Option<String>,
     version: [u64; 2],
-    /// The store's files, and their bytes.
+    /// The store's files, with their sizes.
     files: Vec<StoreFile>,
 }
 
@@ -92,18 +92,18 @@ enum Types {
         indices_dtype: &'static str,
         indptr_dtype: &'static str,
         itemsize: u64,
-        /// Of the whole matrix.
+        /// Of the whole matrix, even for a slice: the number in a slice would need a read of `indptr`.
         nnz: u64,
-        /// Of one row, and of all, as if the matrix were dense.
+        /// Size in bytes of one row (and, below, of all rows) if the matrix were dense.
         row_bytes: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
         dense_bytes: Option<u64>,
-        /// Of the files that hold the whole matrix.
+        /// Total size of the files of the whole matrix, in bytes.
         bytes: u64,
     },
 }
 
-/// Which rows of the stored array a slice shows.
+/// The rows of the stored array that a slice selects.
 #[derive(Serialize)]
 struct Selected {
     of: u64,

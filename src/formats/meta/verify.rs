@@ -1,4 +1,4 @@
-//! `meta.yaml` says what the array is: its name, types, shape, sizes, order and files.
+//! Verifies `meta.yaml`: name, types, shape, sizes, order and files of the array.
 
 use std::io::Read;
 
@@ -22,7 +22,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     }
 }
 
-/// What there must be; more may be said of rows and names.
+/// The keys that must be present with these values. Others, about rows and names, are optional.
 fn expected(selection: &Selection) -> Vec<(&'static str, Value)> {
     let array = selection.array();
     let (shape, version) = (selection.shape(), array.metadata.version());

@@ -1,15 +1,18 @@
-//! Matrix Market's `.mtx`: the elements of a matrix as coordinates, counted from 1.
+//! Matrix Market's `.mtx`: the elements of a matrix with their coordinates, numbered from 1.
 //!
 //! ```text
 //! %%MatrixMarket matrix coordinate real general
 //! 700 765 3
-//! 4   8   1.500000000e+00       row, column, value; all lines are equally wide
+//! 4   8   1.500000000e+00       row, column, value; all lines have the same width
 //! ```
 //!
-//! "The Matrix Market Exchange Formats", section 2. A sparse matrix shows what it stores, in its own
-//! order; a dense one all of its elements, for few readers know the `array` form; a vector is a column.
-//! Booleans are integers, 0 and 1. `uint64` goes by `real`: as `integer` readers take it for `int64`, and
-//! fail beyond that.
+//! Specification: "The Matrix Market Exchange Formats", section 2.
+//!
+//! - A sparse matrix lists its stored elements, in the order of the store.
+//! - A dense matrix lists all of its elements, because few readers support the `array` variant of the format.
+//!   A vector is a column.
+//! - bool is `integer`, 0 and 1.
+//! - uint64 is `real`: readers parse `integer` as int64, and fail on larger numbers.
 
 #[cfg(feature = "import")]
 pub(super) mod import;

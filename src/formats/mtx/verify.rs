@@ -1,4 +1,4 @@
-//! `.mtx`, by the words of "The Matrix Market Exchange Formats": lines of a row, a column and a number.
+//! Verifies `.mtx` according to "The Matrix Market Exchange Formats": lines of a row, a column and a number.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -15,7 +15,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     verify_lines(shown, &mut BufReader::with_capacity(1 << 20, file), false)
 }
 
-/// The same of any lines; those of the transposed matrix have the column in front.
+/// Verifies the lines of an `.mtx` file. In the lines of a transposed matrix, the column comes first.
 pub(crate) fn verify_lines(shown: &Shown<'_>, file: &mut dyn BufRead, is_transposed: bool) -> Verified {
     let mut line = Vec::new();
     let dtype = shown.selection.array().metadata.dtype();
@@ -26,9 +26,11 @@ pub(crate) fn verify_lines(shown: &Shown<'_>, file: &mut dyn BufRead, is_transpo
         && ["integer", "real"].contains(&words[3].as_str())
         && words[4] == "general";
     expect("header", &is_known, &true)?;
+    // Integers may be `real` too (uint64 is), because their text is the same.
     if matches!(dtype, Dtype::Float16 | Dtype::Float32 | Dtype::Float64) {
         expect("field", &words[3][..], "real")?;
     }
+    // Skip comments. The line read last is the header, which starts with `%` as well.
     line.push(b'%');
     while line.first().is_none_or(|byte| *byte == b'%') {
         next(file, &mut line)?;
@@ -48,7 +50,7 @@ pub(crate) fn verify_lines(shown: &Shown<'_>, file: &mut dyn BufRead, is_transpo
 }
 
 fn next(file: &mut dyn BufRead, line: &mut Vec<u8>) -> Verified {
-    /// The longest line that is read, in bytes.
+    /// The longest line that is accepted, in bytes.
     const LONGEST: u64 = 1 << 16;
     line.clear();
     match file.take(LONGEST).read_until(b'\n', line)? {

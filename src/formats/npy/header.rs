@@ -1,24 +1,24 @@
-//! The header of NumPy's `.npy`, for the formats that have one.
+//! The header of NumPy's `.npy`, shared by all formats that contain such files.
 //!
 //! ```text
 //! \x93NUMPY  1 0  length  {'descr': '<f4', 'fortran_order': False, 'shape': (700, 765), }  spaces  \n
 //! ```
 //!
-//! Version 1.0 of the format (`numpy/lib/format.py`, "Format Version 1.0"), byte for byte as NumPy writes it:
-//! of any array here that is 128 bytes. Some readers have room for no more than 256.
+//! Specification: `numpy/lib/format.py`, "Format Version 1.0". The header equals NumPy's own byte for byte.
+//! It has 128 bytes for any array here; some readers have a buffer of no more than 256.
 
 use crate::daf::metadata::Shape;
 
-/// Bytes before the header's text: magic string, version, length.
+/// Bytes before the text of the header: magic string, version and length.
 const PREFIX: usize = 10;
 
-/// The elements start at a multiple of this.
+/// Alignment of the elements in bytes.
 const ALIGN: usize = 64;
 
-/// The axis along which NumPy lets an array grow has room for so many digits.
+/// NumPy reserves this many digits for the axis along which an array can grow in place.
 const GROWTH: usize = 21;
 
-/// The order that the elements of an array stand in.
+/// The memory order of an array's elements.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Order {
     /// The last axis varies fastest: row-major.
@@ -27,7 +27,7 @@ pub(crate) enum Order {
     Fortran,
 }
 
-/// The header of an array of that shape.
+/// The header of an array with this shape.
 pub(crate) fn npy_header(descr: &str, order: Order, shape: Shape) -> Vec<u8> {
     let (shape, growing) = match shape {
         Shape::Vector(n) => (format!("({n},)"), n),
@@ -37,7 +37,7 @@ pub(crate) fn npy_header(descr: &str, order: Order, shape: Shape) -> Vec<u8> {
     header(descr, order, &shape, GROWTH - growing.to_string().len())
 }
 
-/// The header of a single element.
+/// The header of a single element, that is, of an array without axes.
 pub(crate) fn npy_scalar_header(descr: &str) -> Vec<u8> {
     header(descr, Order::C, "()", 0)
 }

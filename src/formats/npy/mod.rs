@@ -1,7 +1,7 @@
-//! NumPy's `.npy`: a header (see `npy_header`), then the bytes as they are.
+//! NumPy's `.npy`: a header (see `npy_header`), followed by the raw bytes.
 //!
-//! `transposed.npy` has the very same elements: read by columns, of the reversed shape,
-//! they are the matrix with its axes exchanged.
+//! `transposed.npy` holds the same bytes as `array.npy`. Its header declares them column-major with the
+//! reversed shape, which transposes the matrix without moving an element.
 
 pub(super) mod header;
 #[cfg(feature = "import")]

@@ -1,4 +1,4 @@
-//! `.npy`, its header read by the words of "Format Version 1.0" in `numpy/lib/format.py`.
+//! Verifies `.npy`. The header is parsed according to "Format Version 1.0" in `numpy/lib/format.py`.
 
 use std::io::Read;
 
@@ -21,12 +21,12 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     }
 }
 
-/// An array of these numbers, and nothing after it.
+/// Verifies that the rest of `file` is an array of these numbers, with nothing after it.
 pub(crate) fn verify_array(file: &mut dyn Read, numbers: Numbers<'_>, is_fortran: bool) -> Verified {
     let header = Header::read(file)?;
     expect("dtype", &header.descr[..], numbers.dtype.descr())?;
     expect("shape", &header.shape, &numbers.shape)?;
-    // Along one axis both orders are the same.
+    // With a single axis, both orders are the same.
     if numbers.shape.len() > 1 {
         expect("fortran_order", &header.is_fortran, &is_fortran)?;
     }
@@ -34,7 +34,7 @@ pub(crate) fn verify_array(file: &mut dyn Read, numbers: Numbers<'_>, is_fortran
     expect_end(file)
 }
 
-/// What the header of an array says.
+/// The fields of an array's header.
 pub(crate) struct Header {
     pub descr: String,
     pub is_fortran: bool,
@@ -42,14 +42,14 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Reads the header, and no more.
+    /// Reads exactly the header.
     pub fn read(file: &mut dyn Read) -> Result<Self, Fault> {
         let mut start = [0; 10];
         file.read_exact(&mut start)?;
         let [magic @ .., low, high] = start;
         expect("magic string and version", &magic, b"\x93NUMPY\x01\x00")?;
         let length = usize::from(u16::from_le_bytes([low, high]));
-        // As much as NumPy itself writes of any array that can be here.
+        // NumPy writes a header of this size for any array that occurs here.
         expect("bytes of the header", &(start.len() + length), &128)?;
         let mut text = vec![0; length];
         file.read_exact(&mut text)?;
@@ -57,7 +57,7 @@ impl Header {
         Self::parse(&text).ok_or_else(|| Fault(format!("a header that is none: {}", text.trim())))
     }
 
-    /// A Python dictionary of three keys, in this order, as NumPy writes it; a newline at the end.
+    /// Parses a Python dictionary literal with three keys in NumPy's order, followed by a newline.
     fn parse(text: &str) -> Option<Self> {
         let text = text.strip_suffix('\n')?.trim_end_matches(' ');
         let text = text.strip_prefix("{'descr': '")?.strip_suffix(", }")?;

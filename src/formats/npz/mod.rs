@@ -1,4 +1,4 @@
-//! NumPy's `.npz`: a zip archive of `.npy` files, stored as they are.
+//! NumPy's `.npz`: a zip archive of uncompressed `.npy` files.
 //!
 //! ```text
 //! array.npz     array.npy                               np.load(file)["array"]
@@ -6,9 +6,10 @@
 //! matrix.npz    indices.npy  indptr.npy  format.npy  shape.npy  data.npy
 //! ```
 //!
-//! The last is what `scipy.sparse.save_npz` writes of a CSR matrix (`scipy/sparse/_matrix_io.py`).
-//! SciPy has no float16, so that is float32 there. The checksums that a zip archive needs are computed
-//! when they are first read, which is when the archive is opened; all else is where it is in the store.
+//! A sparse matrix has the members that `scipy.sparse.save_npz` writes (`scipy/sparse/_matrix_io.py`). SciPy
+//! does not support float16, so float16 is widened to float32 there. A zip archive needs checksums of its
+//! members. They are computed when they are first read, which is when a program opens the archive. All other
+//! bytes come directly from the store.
 
 #[cfg(feature = "import")]
 pub(super) mod import;
@@ -81,7 +82,7 @@ impl Format for Npz {
     }
 }
 
-/// A part of the array as a member of the archive of `whole`.
+/// A component of the array as a member of the archive for `whole`.
 fn stored(selection: &Selection, thing: Thing, whole: Thing) -> Result<Member> {
     let block = selection.block(Part { thing, of: Scope::All })?;
     let is_widened = whole == Thing::Matrix && block.dtype == Dtype::Float16;
@@ -101,7 +102,7 @@ fn stored(selection: &Selection, thing: Thing, whole: Thing) -> Result<Member> {
     Ok(member(selection, thing.name(), what, content))
 }
 
-/// A member of these very elements.
+/// A member with a given header and elements.
 fn made(selection: &Selection, name: &str, what: &'static str, header: Vec<u8>, elements: Vec<u8>) -> Member {
     member(selection, name, what, VirtualFile::literal([header, elements].concat()))
 }
@@ -113,6 +114,7 @@ fn shape(selection: &Selection) -> Member {
     made(selection, "shape", "npz/shape", header, elements)
 }
 
+// The checksum depends on the selected rows, so they are part of the key under which it is cached.
 fn member(selection: &Selection, name: &str, what: &'static str, content: VirtualFile) -> Member {
     let key = Key { what, rows: selection.rows() };
     let crc32 = crc32(selection.array(), key, content.clone());
@@ -129,7 +131,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    /// A matrix of three rows, whose data is float16.
+    /// A matrix with three rows and float16 data.
     fn matrix() -> (tempfile::TempDir, Selection) {
         let dir = tempfile::tempdir().unwrap();
         let yaml = "data_dtype: float16\nindices_dtype: uint8\nindptr_dtype: int32\nnnz: 2\nshape: [3, 4]\n\

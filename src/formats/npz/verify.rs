@@ -1,4 +1,4 @@
-//! `.npz`, read by `zip`, which holds the checksums against the bytes.
+//! Verifies `.npz`. The `zip` crate reads it and checks the checksums.
 
 use std::io::{Read, Seek, SeekFrom};
 
@@ -39,8 +39,8 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     verify_small(shown, &mut archive, "shape.npy", "<i8", &shape)
 }
 
-/// A member, whose own header says what the directory at the end does: some readers go by one, some by the
-/// other.
+/// Opens a member, after checking that its local header agrees with the central directory at the end. Some
+/// readers use one, some the other.
 fn member<'z, 'a>(
     shown: &'a Shown<'_>,
     archive: &'z mut Archive<'a>,
@@ -53,9 +53,9 @@ fn member<'z, 'a>(
     Ok(member)
 }
 
-/// The rest of a local file header, from the checksum on (APPNOTE.TXT 4.3.7): checksum, packed and unpacked
-/// size, lengths of the name and of what follows it; where both sizes are the largest there are, they follow
-/// the name, behind four bytes (4.5.3).
+/// Checks the rest of a local file header, from the checksum on (APPNOTE.TXT 4.3.7): checksum, compressed and
+/// uncompressed size, and the lengths of the name and of the extra field. If both sizes are 0xFFFFFFFF, the
+/// actual ones are in the extra field, after its header of four bytes (4.5.3).
 fn expect_local(file: &mut FileReader<'_>, member: &ZipFile<'_, FileReader<'_>>) -> Verified {
     const IN_EXTRA: u32 = u32::MAX;
     expect("checksum in the member's header", &read_word(file)?, &member.crc32())?;
@@ -73,7 +73,7 @@ fn expect_local(file: &mut FileReader<'_>, member: &ZipFile<'_, FileReader<'_>>)
     expect("sizes in the member's header", &sizes, &[member.compressed_size(), member.size()])
 }
 
-/// A member of few bytes.
+/// Verifies a member of a few bytes.
 fn verify_small<'a>(
     shown: &'a Shown<'_>,
     archive: &mut Archive<'a>,

@@ -1,4 +1,4 @@
-//! A zip archive of stored members, as extents.
+//! A zip archive of uncompressed members, as extents.
 //!
 //! ```text
 //! for each member    local header 30, name, extra (zip64 sizes, alignment), content
@@ -7,49 +7,49 @@
 //! end of central directory 22
 //! ```
 //!
-//! APPNOTE.TXT 6.3.10, sections 4.3.7, 4.3.12, 4.3.14 to 4.3.16, 4.5.3. Contents start at multiples of
-//! 64: an extra field fills the local header up, that of Android's `zipalign` (0xD935: the alignment,
-//! then zeros).
+//! Specification: APPNOTE.TXT 6.3.10, sections 4.3.7, 4.3.12, 4.3.14 to 4.3.16 and 4.5.3. Contents are
+//! aligned to 64 bytes. An extra field pads the local header: that of Android's `zipalign` (0xD935: the
+//! alignment, then zeros).
 
 use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::error::{Error, Result};
 
-/// What contents are aligned to, as NumPy likes them.
+/// Alignment of the contents in bytes, the same as NumPy uses within `.npy`.
 const ALIGNMENT: u64 = 64;
 
-/// Beyond this sizes and offsets stand in a zip64 field.
+/// From this value on, sizes and offsets are written to a zip64 field.
 const MOST: u64 = 0xFFFF_FFFF;
 
-/// Unix, and the version that has zip64, or that has stored members.
+/// Version of the specification needed to extract: with zip64, or without.
 const VERSION_ZIP64: u16 = 45;
 const VERSION: u16 = 20;
 
-/// 1 January 1980, midnight: the archive is the same at every look.
+/// 1 January 1980. A fixed date makes the archive identical on every read.
 const DATE: u16 = 0x0021;
 
-/// A regular file that its owner may write, in the upper half as Unix has it.
+/// Mode of a regular file that its owner may write. Unix modes go in the upper 16 bits.
 const MODE: u32 = 0o100_644 << 16;
 
-/// A file in an archive.
+/// A file in the archive.
 pub(super) struct Member {
-    /// Its name, ASCII.
+    /// Name of the file, which must be ASCII.
     pub name: String,
     pub content: VirtualFile,
-    /// The CRC-32 of the content, as the 4 bytes of the field.
+    /// CRC-32 of the content: the 4 bytes of the field. An extent, because it may be computed on read.
     pub crc32: Extent,
 }
 
-/// A piece of an archive: bytes with the CRC-32 in between.
+/// A header, split around its CRC-32.
 struct Piece {
     before: Vec<u8>,
     after: Vec<u8>,
 }
 
-/// The archive of these members.
+/// Assembles the archive.
 ///
 /// # Errors
 ///
-/// [`Error::Refused`] when it is larger than a file can be.
+/// [`Error::Refused`] if the archive exceeds the largest file size.
 pub(super) fn archive(members: &[Member]) -> Result<VirtualFile> {
     let mut extents = Vec::new();
     let mut central = Vec::new();
@@ -85,12 +85,12 @@ impl Piece {
     }
 }
 
-/// Numbers, little-endian, one after the other.
+/// Concatenates numbers in little-endian.
 macro_rules! bytes {
     ($($number:expr),* $(,)?) => { [$(&$number.to_le_bytes()[..]),*].concat() };
 }
 
-/// What the fields of both headers hold.
+/// The fields that both kinds of header share.
 struct Header<'m> {
     member: &'m Member,
     offset: u64,
@@ -105,7 +105,7 @@ impl Header<'_> {
         if self.size() >= MOST || self.offset >= MOST { VERSION_ZIP64 } else { VERSION }
     }
 
-    /// The extra field of zip64: the numbers that have no room where they belong.
+    /// The zip64 extra field: the numbers that do not fit their regular 32-bit fields.
     fn zip64(numbers: &[u64]) -> Vec<u8> {
         let large: Vec<u8> =
             numbers.iter().filter(|number| **number >= MOST).flat_map(|n| n.to_le_bytes()).collect();
@@ -131,6 +131,7 @@ fn local_header(member: &Member, offset: u64) -> Piece {
     let size = short(header.size());
     let mut extra = Header::zip64(&[header.size(), header.size()]);
     let fixed = 30 + (member.name.len() + extra.len()) as u64;
+    // The padding is itself a field of at least 6 bytes: its id, its length and the alignment.
     let padding = (offset + fixed + 6).next_multiple_of(ALIGNMENT) - (offset + fixed);
     extra.extend(bytes![0xD935u16, field_length(padding - 4), u16::try_from(ALIGNMENT).unwrap_or(0)]);
     extra.resize(extra.len() + usize::try_from(padding - 6).unwrap_or(0), 0);
@@ -147,11 +148,12 @@ fn field_length(length: u64) -> u16 {
     u16::try_from(length).expect("names and extra fields are short")
 }
 
+/// The 32-bit field of a size or offset. The maximum means that the number is in the zip64 field.
 fn short(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// The end of an archive whose central directory is `length` bytes at `offset`.
+/// The end of the archive: records for a central directory of `length` bytes at `offset`.
 fn end(members: u64, offset: u64, length: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     if offset >= MOST {
@@ -200,7 +202,7 @@ mod tests {
     fn what_is_large_has_zip64_fields() {
         let large = VirtualFile::new([Extent::Zeros(5_000_000_000)]).unwrap();
         let file = archive(&[member("a", large, 1), member("b", VirtualFile::literal(*b"x"), 2)]).unwrap();
-        // Local header of the first: the sizes in the extra field.
+        // Local header of the first member, with the sizes in its extra field.
         let local = read(&file, 0, 128);
         assert_eq!(local[4..6], [45, 0]);
         assert_eq!(local[18..26], [0xFF; 8]);
@@ -209,7 +211,8 @@ mod tests {
         let start = 30 + 1 + u64::from(u16::from_le_bytes([local[28], local[29]]));
         assert_eq!(start % 64, 0);
         let second = start + 5_000_000_000;
-        // From the end: end 22, locator 20, zip64 end 56, central headers 46 + 1 + 20 and 46 + 1 + 12.
+        // From the end: end record 22, locator 20, zip64 record 56, central headers 46 + 1 + 20 and 46 + 1 +
+        // 12.
         let end = file.len() - 22;
         assert_eq!(read(&file, end + 16, 4), [0xFF; 4]);
         assert_eq!(read(&file, end - 20, 4), *b"PK\x06\x07");

@@ -1,19 +1,18 @@
-//! NRRD: a header of text, and the elements after it (`.nrrd`) or in the file of raw bytes beside it
-//! (`.nhdr`).
+//! NRRD: a text header, followed by the elements (`.nrrd`), or next to the file of raw bytes (`.nhdr`).
 //!
 //! ```text
 //! NRRD0004
 //! type: float
 //! dimension: 2
-//! sizes: 765 700        the axis of neighbours first: columns, rows
+//! sizes: 765 700        fastest axis first: columns, rows
 //! endian: little
 //! encoding: raw
-//! data file: array      of `.nhdr` alone
-//! #   spaces            of `.nrrd` alone, and an empty line
+//! data file: array      only in `.nhdr`
+//! #   spaces            only in `.nrrd`, followed by an empty line
 //! ```
 //!
-//! "Definition of NRRD File Format", version 4. bool is uint8; the format knows no float16. Of matrices alone:
-//! what reads the format has images, and no vectors.
+//! Specification: "Definition of NRRD File Format", version 4. bool is uint8. The format has no float16. Only
+//! matrices are offered, because programs for NRRD expect images.
 
 #[cfg(feature = "verify")]
 pub(super) mod verify;
@@ -31,7 +30,7 @@ use crate::oracle::{Shown, Verified};
 pub(super) struct Nrrd;
 pub(super) struct Nhdr;
 
-/// The elements start at a multiple of this.
+/// Alignment of the elements in bytes.
 const ALIGN: usize = 128;
 
 impl Nrrd {
@@ -40,7 +39,7 @@ impl Nrrd {
         let name = name(block.dtype).filter(|_| self.offers(selection, part));
         let name = name.ok_or_else(|| Error::not_found(&selection.array().path))?;
         let mut text = header(name, block.shape);
-        // A comment, so that the header ends where it should.
+        // A comment line pads the header up to the alignment.
         let width = (text.len() + "#\n\n".len()).next_multiple_of(ALIGN) - text.len() - "\n\n".len();
         text.push_str(&format!("{:width$}\n\n", "#"));
         let header = Extent::Literal(text.into_bytes().into());
@@ -123,6 +122,7 @@ impl Format for Nhdr {
     }
 }
 
+/// The fields that `.nrrd` and `.nhdr` have in common.
 fn header(name: &str, shape: Shape) -> String {
     let (dimension, sizes) = match shape {
         Shape::Vector(n) => (1, n.to_string()),
@@ -131,6 +131,7 @@ fn header(name: &str, shape: Shape) -> String {
     format!("NRRD0004\ntype: {name}\ndimension: {dimension}\nsizes: {sizes}\nendian: little\nencoding: raw\n")
 }
 
+/// NRRD's name of a type, if it has one.
 const fn name(dtype: Dtype) -> Option<&'static str> {
     match dtype {
         Dtype::Bool => Some("uint8"),

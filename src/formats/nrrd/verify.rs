@@ -1,5 +1,5 @@
-//! `.nrrd` and `.nhdr`, by the words of "Definition of NRRD File Format": lines of a field and its value,
-//! and the elements after an empty line or in the file that is named.
+//! Verifies `.nrrd` and `.nhdr` according to "Definition of NRRD File Format": lines of a field and its
+//! value, then the elements after an empty line, or in the named data file.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
@@ -32,11 +32,11 @@ pub(crate) fn verify_header(shown: &Shown<'_>) -> Verified {
     expect_data_file(shown, &name, numbers.count() * numbers.dtype.itemsize())
 }
 
-/// That in the same folder there is a file of that name, of the bytes as they are, and so many of them.
+/// Checks that the data file exists in the same directory, holds the raw bytes, and has the right size.
 fn expect_data_file(shown: &Shown<'_>, name: &str, bytes: u64) -> Verified {
     let thing = Thing::ALL.into_iter().find(|thing| thing.name() == name);
     let part = thing.map(|thing| Part { thing, ..shown.part });
-    // Bytes of another part of the array would be other numbers.
+    // The bytes of another component would be other numbers.
     let part = part.filter(|part| *part == shown.part);
     let view = part.and_then(|part| formats::find(shown.selection, part, b""));
     let view = view.ok_or_else(|| Fault(format!("the data file {name} is not that of the numbers")))?;
@@ -49,9 +49,9 @@ fn expect_data_file(shown: &Shown<'_>, name: &str, bytes: u64) -> Verified {
 
 type Fields = BTreeMap<String, String>;
 
-/// The fields, up to an empty line or the end.
+/// Reads fields up to an empty line or the end of the file.
 fn read_fields(file: &mut dyn BufRead) -> Result<Fields, Fault> {
-    /// The longest header that is read, in bytes.
+    /// The longest header that is accepted, in bytes.
     const LONGEST: u64 = 1 << 16;
     let mut file = file.take(LONGEST);
     let mut next = || -> Result<String, Fault> {
@@ -65,7 +65,7 @@ fn read_fields(file: &mut dyn BufRead) -> Result<Fields, Fault> {
         let line = next()?;
         match line.split_once(": ") {
             _ if line.is_empty() => return Ok(fields),
-            // A comment: the one there is fills up.
+            // The only comment is padding.
             _ if line.starts_with('#') => expect("comment", line[1..].trim_matches(' '), "")?,
             Some((field, value)) => match fields.insert(field.to_owned(), value.to_owned()) {
                 None => {}
@@ -76,7 +76,7 @@ fn read_fields(file: &mut dyn BufRead) -> Result<Fields, Fault> {
     }
 }
 
-/// What the fields must be, but for the name of a data file.
+/// The expected fields, apart from the name of a data file.
 fn expected(numbers: &Numbers<'_>) -> Fields {
     let name = match numbers.dtype {
         Dtype::Bool => "uint8",
@@ -84,7 +84,7 @@ fn expected(numbers: &Numbers<'_>) -> Fields {
         Dtype::Float64 => "double",
         dtype => dtype.name(),
     };
-    // The axis of neighbours is the first.
+    // The fastest axis comes first.
     let sizes: Vec<_> = numbers.shape.iter().rev().map(u64::to_string).collect();
     let dimension = numbers.shape.len().to_string();
     let fields = [

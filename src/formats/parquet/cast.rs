@@ -1,4 +1,4 @@
-//! Elements as the types that Parquet has: integers of 32 bits at least, truth values as bits.
+//! Conversion of elements to the types that Parquet has: integers of at least 32 bits, and bool as bits.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::store::source::Source;
 
-/// Elements that are read at once.
+/// Elements that are converted at once.
 const CHUNK: usize = 16 * 1024;
 
-/// Integers of 8 or 16 bits as such of 32.
+/// Integers of 8 or 16 bits, sign- or zero-extended to 32 bits.
 struct Widened {
     of: VirtualFile,
     dtype: Dtype,
 }
 
-/// Integers of 8 or 16 bits of this type as such of 32.
+/// Widens integers of 8 or 16 bits to 32 bits.
 pub(super) fn widened(of: VirtualFile, dtype: Dtype) -> Result<VirtualFile> {
     let length = of.len() / dtype.itemsize() * 4;
     VirtualFile::new([Extent::Generated { content: Arc::new(Widened { of, dtype }), length }])
@@ -57,12 +57,12 @@ fn widen(dtype: Dtype, bytes: &[u8], out: &mut [[u8; 4]]) {
     }
 }
 
-/// Truth values, a byte each that is true when it is not zero, as bits: the first is the lowest.
+/// bool packed to bits, least significant bit first. In the store, bool is one byte, true if not zero.
 struct Bits {
     of: VirtualFile,
 }
 
-/// Truth values of a byte each as bits, filled up with zeros.
+/// Packs bool of one byte each to bits. Unused bits at the end are zero.
 pub(super) fn bits(of: VirtualFile) -> Result<VirtualFile> {
     let length = of.len().div_ceil(8);
     VirtualFile::new([Extent::Generated { content: Arc::new(Bits { of }), length }])
@@ -74,7 +74,7 @@ impl Generate for Bits {
         out.put_items(1, self.of.len().div_ceil(8), &mut |first, out| {
             let count = out.len().min(CHUNK / 8);
             wide.resize(count * 8, 0);
-            // After the last value the bits are zero.
+            // Clear the rest, so that unused bits at the end are zero.
             let found = self.of.read_at(first * 8, &mut wide)?;
             wide[found..].fill(0);
             for (out, eight) in out.iter_mut().zip(wide.as_chunks::<8>().0) {
@@ -89,12 +89,12 @@ impl Generate for Bits {
     }
 }
 
-/// Of each byte whether it is not zero; the lowest byte gives the lowest bit.
+/// Maps each byte to one bit: whether it is not zero. The lowest byte gives the lowest bit.
 fn bits_of(eight: u64) -> u8 {
     const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
-    // The highest bit of each byte that is not zero: no byte carries into the next.
+    // The top bit of each byte that is not zero. The masked addition cannot carry into the next byte.
     let high = (((eight & LOW) + LOW) | eight) & !LOW;
-    // Each of them moved to its own place in the highest byte.
+    // The multiplication moves each of these bits to its own position in the top byte.
     ((high >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8
 }
 

@@ -1,4 +1,4 @@
-//! A column of a Parquet file: its type, and its elements as `PLAIN` pages have them.
+//! A column of a Parquet file: its type, and its elements as encoded in `PLAIN` pages.
 
 use std::sync::Arc;
 
@@ -9,34 +9,33 @@ use crate::bytes::virtual_file::VirtualFile;
 use crate::dtype::Dtype;
 use crate::error::Result;
 
-/// A column.
 #[derive(Debug)]
 pub(super) struct Column {
     pub name: &'static str,
     pub kind: Kind,
-    /// All elements, as pages have them.
+    /// All elements, as encoded in pages.
     pub bytes: VirtualFile,
     pub rows: Rows,
 }
 
-/// What is known of the numbers in a column without a look at them.
+/// What is known about the values of a column without reading them. The footer's statistics need it.
 #[derive(Debug)]
 pub(super) enum Rows {
     Unknown,
-    /// They are the rows of the elements of a row-major matrix.
+    /// Row numbers of the elements of a row-major matrix with this number of columns.
     Dense {
         columns: u64,
     },
-    /// They are the rows of the stored elements of a sparse matrix.
+    /// Row numbers of the stored elements of a sparse matrix.
     Sparse(Arc<RowBounds>),
 }
 
-/// The type of a column: that of the array, for which Parquet has its own name.
+/// The type of a column, as a type of the array; the methods give Parquet's names for it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kind(pub Dtype);
 
 impl Kind {
-    /// `Type`.
+    /// The physical type: `Type` in `parquet.thrift`.
     pub fn physical(self) -> u64 {
         match self.0 {
             Dtype::Bool => 0,
@@ -48,7 +47,8 @@ impl Kind {
         }
     }
 
-    /// `ConvertedType`, and the arguments of `IntType`: bits, and whether there is a sign.
+    /// `ConvertedType` and the arguments of `IntType` (bits, whether signed), for the types that need them.
+    /// Older readers only know the former.
     fn integer(self) -> Option<(u64, u8, bool)> {
         match self.0 {
             Dtype::Uint8 => Some((11, 8, false)),
@@ -63,7 +63,7 @@ impl Kind {
 }
 
 impl Column {
-    /// The elements of a block, in the order they lie.
+    /// A column of the elements of a block, in their order.
     pub fn of(name: &'static str, block: Block) -> Result<Self> {
         let bytes = match block.dtype {
             Dtype::Bool => cast::bits(block.bytes)?,
@@ -75,13 +75,13 @@ impl Column {
         Ok(Self { name, kind: Kind(block.dtype), bytes, rows: Rows::Unknown })
     }
 
-    /// Numbers of rows or columns, of 4 or 8 bytes.
+    /// A column of row or column numbers with 4 or 8 bytes each.
     pub fn of_numbers(name: &'static str, width: u64, bytes: VirtualFile, rows: Rows) -> Self {
         let dtype = if width == 4 { Dtype::Int32 } else { Dtype::Int64 };
         Self { name, kind: Kind(dtype), bytes, rows }
     }
 
-    /// Bytes of so many elements in a page.
+    /// Size in bytes of `elements` elements in a page.
     pub fn bytes(&self, elements: u64) -> u64 {
         match self.kind.0 {
             Dtype::Bool => elements.div_ceil(8),
@@ -90,14 +90,14 @@ impl Column {
         }
     }
 
-    /// `SchemaElement`.
+    /// Writes the `SchemaElement`.
     pub fn describe(&self, writer: &mut Writer) {
         writer.begin();
         writer.i32(1, self.kind.physical());
         if self.kind.0 == Dtype::Float16 {
             writer.i32(2, 2);
         }
-        writer.i32(3, 0); // required: none is missing
+        writer.i32(3, 0); // required: no value is null
         writer.binary(4, self.name.as_bytes());
         if let Some((converted, bits, is_signed)) = self.kind.integer() {
             writer.i32(6, converted);

@@ -1,8 +1,8 @@
-//! Parquet's metadata: the heads of pages, and the footer with its description of each row group.
+//! Parquet's metadata: page headers, and the footer with a description of each row group.
 //!
-//! Field numbers are those of `parquet.thrift` of Apache Parquet's format 2.11. A row group's description
-//! has a length that depends on where the group is; the sum of all is arithmetic all the same, so that
-//! none but those asked for are ever made.
+//! Field numbers are those in `parquet.thrift` of Apache Parquet's format 2.11. The length of a row group's
+//! description varies, because offsets are varints. The total length is still computed by arithmetic, so that
+//! only the descriptions that are read have to be written.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::store::source::Source;
 const PLAIN: u64 = 0;
 const RLE: u64 = 3;
 
-/// The head of a page of so many elements: `PageHeader`.
+/// The header of a page of `elements` elements: `PageHeader`.
 pub(super) fn page_head(elements: u64, bytes: u64) -> Vec<u8> {
     let mut head = Writer::default();
     head.begin();
@@ -26,7 +26,7 @@ pub(super) fn page_head(elements: u64, bytes: u64) -> Vec<u8> {
     head.begin_struct(5);
     head.i32(1, elements);
     head.i32(2, PLAIN);
-    // Of the levels that tell missing and repeated values, of which there are none.
+    // The encodings of definition and repetition levels are required, although there are no levels.
     head.i32(3, RLE);
     head.i32(4, RLE);
     head.end();
@@ -34,21 +34,21 @@ pub(super) fn page_head(elements: u64, bytes: u64) -> Vec<u8> {
     head.bytes
 }
 
-/// Row groups of the same number of elements, one after the other.
+/// Consecutive row groups with the same number of elements.
 pub(super) struct Groups {
     pub columns: Arc<[Column]>,
-    /// The number of the first element of all.
+    /// Index of the first element of the first group.
     pub first: u64,
-    /// Where the first group is in the file.
+    /// Offset of the first group in the file.
     pub place: u64,
-    /// Elements of each group.
+    /// Number of elements in each group.
     pub elements: u64,
     pub count: u64,
 }
 
 impl Groups {
-    /// Of each column where its page starts in the group, and bytes of the page with its head; and the bytes
-    /// of the group.
+    /// For each column, the offset of its page within the group and the size of the page with its header; and
+    /// the size of the group. All in bytes.
     fn pages(&self) -> (Vec<(u64, u64)>, u64) {
         let mut end = 0;
         let pages = self.columns.iter().map(|column| {
@@ -61,19 +61,20 @@ impl Groups {
         (pages, end)
     }
 
-    /// Bytes of one group.
+    /// Size of one group in bytes.
     pub fn group_bytes(&self) -> u64 {
         self.pages().1
     }
 
-    /// Bytes of the descriptions of the first `count` groups.
+    /// Size in bytes of the descriptions of the first `count` groups. `fixed` is the result of
+    /// [`Self::fixed`].
     fn described(&self, count: u64, fixed: u64) -> u64 {
         let (pages, bytes) = self.pages();
         let places = pages.iter().map(|(start, _)| integers_length(self.place + start, bytes, count));
         fixed * count + places.sum::<u64>()
     }
 
-    /// Bytes of a description less those of the places of its pages.
+    /// Size in bytes of a description without the offsets of its pages, the only fields whose length varies.
     fn fixed(&self) -> u64 {
         let mut writer = Writer::default();
         self.describe(0, &self.columns.iter().map(|_| (0, 0)).collect::<Vec<_>>(), &mut writer);
@@ -82,12 +83,13 @@ impl Groups {
         writer.bytes.len() as u64 - places.sum::<u64>()
     }
 
-    /// Bytes of all descriptions.
+    /// Size of all descriptions in bytes.
     pub fn length(&self) -> u64 {
         self.described(self.count, self.fixed())
     }
 
-    /// The smallest and the largest row number in a group, for each column that is told in order.
+    /// The lowest and highest row number in a group, for each column that has them in its statistics. They
+    /// are zero for other columns.
     fn ranges(&self, group: u64) -> Result<Vec<(u64, u64)>> {
         let first = self.first + group * self.elements;
         let last = first + self.elements - 1;
@@ -102,7 +104,7 @@ impl Groups {
         self.columns.iter().map(range).collect()
     }
 
-    /// `RowGroup`.
+    /// Writes the `RowGroup`.
     fn describe(&self, group: u64, ranges: &[(u64, u64)], writer: &mut Writer) {
         let (pages, bytes) = self.pages();
         let place = self.place + group * bytes;
@@ -168,7 +170,7 @@ impl Generate for Groups {
     }
 }
 
-/// `FileMetaData` up to the row groups: columns of `elements` elements in so many `groups`.
+/// The `FileMetaData` before the row groups.
 pub(super) fn footer_start(columns: &[Column], elements: u64, groups: u64) -> Vec<u8> {
     let mut writer = Writer::default();
     writer.begin();
@@ -184,13 +186,13 @@ pub(super) fn footer_start(columns: &[Column], elements: u64, groups: u64) -> Ve
     writer.bytes
 }
 
-/// `FileMetaData` after the row groups.
+/// The `FileMetaData` after the row groups.
 pub(super) fn footer_end(columns: &[Column]) -> Vec<u8> {
     let mut writer = Writer::default();
     writer.begin();
-    // Of the layout, not of the program: the same array gives the same bytes.
+    // The version is that of the layout and not of the program, so that the same array gives the same bytes.
     writer.binary(6, b"arrayfs version 1.0.0");
-    // In all columns the order of what is smallest and largest is that of the numbers.
+    // The order of values in the statistics is the natural order of the type, for all columns.
     writer.list(7, columns.len() as u64, Type::Struct);
     for _ in columns {
         writer.begin();
@@ -198,7 +200,7 @@ pub(super) fn footer_end(columns: &[Column]) -> Vec<u8> {
         writer.end();
     }
     writer.end();
-    // Fields before the row groups were four: the first field here is told from there.
+    // Field numbers are encoded as differences. This writer started at 0, but the field before is number 4.
     writer.bytes[0] -= 4 << 4;
     writer.bytes
 }

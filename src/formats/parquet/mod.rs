@@ -1,18 +1,22 @@
-//! Apache Parquet: `PLAIN` pages, not compressed, are the numbers as they lie.
+//! Apache Parquet: uncompressed `PLAIN` pages, which are the array's own bytes.
 //!
 //! ```text
 //! PAR1
-//! page head  elements        one page for each column: a row group, of a million elements or so
-//! page head  elements
-//! …                          all full row groups are alike
+//! page header  elements        one page per column make up a row group of about a million elements
+//! page header  elements
+//! …                             all full row groups have the same size
 //! footer  its length  PAR1
 //! ```
 //!
-//! Apache Parquet's "File Format" and `parquet.thrift`. A vector is one column, `value`. A matrix has one
-//! line for each element: `row`, `column` and `value`; a sparse one for each stored element. Columns of
-//! integers below 32 bits, of truth values, and the numbers of rows and columns are made as they are read;
-//! the rest is the store's own bytes. Of each row group the footer tells the first and the last row, so that
-//! programs need not look at the others when they want a row.
+//! Specification: Apache Parquet's "File Format" and `parquet.thrift`.
+//!
+//! A vector is one column, `value`. A matrix is a table of `row`, `column` and `value` with one line per
+//! element; for a sparse matrix, per stored element. One column per array column is not an option, because a
+//! page holds consecutive values of one column, and the matrix is row-major.
+//!
+//! Integers of fewer than 32 bits, bool, and the row and column numbers are converted on read. All other
+//! values are the store's own bytes. The footer has the first and the last row of each row group, so that
+//! programs can skip row groups when they look for one row.
 
 #[cfg(feature = "verify")]
 pub(super) mod verify;
@@ -42,12 +46,12 @@ pub(super) struct Parquet;
 const MAGIC: &[u8] = b"PAR1";
 /// Elements of a row group.
 const GROUP: u64 = 1 << 20;
-/// Elements of the largest row group: a page has fewer than 2^31 bytes.
+/// Elements of the largest row group. A page has fewer than 2^31 bytes.
 const LARGEST_GROUP: u64 = 1 << 27;
-/// The most row groups that a file shall have: beyond, they are larger.
+/// The number of row groups above which they are made larger.
 const GROUPS: u64 = 1 << 15;
-/// The most elements: in 2^22 of the largest row groups, whose descriptions have fewer than 512 bytes each, so that the
-/// footer has fewer than 2^31.
+/// The most elements of a file: 2^22 of the largest row groups. The description of one takes fewer than 512
+/// bytes, so that the footer stays below 2^31 bytes.
 const MOST: u64 = LARGEST_GROUP << 22;
 
 impl Parquet {
@@ -124,7 +128,7 @@ fn sparse(selection: &Selection) -> Result<(Vec<Column>, u64)> {
     Ok((columns, elements))
 }
 
-/// The file of these columns, which all have so many elements, in groups of `group` or more.
+/// Assembles the file from columns with `elements` elements each, in row groups of at least `group` elements.
 fn framed(columns: Arc<[Column]>, elements: u64, group: u64) -> Result<VirtualFile> {
     let group = elements.div_ceil(GROUPS).next_power_of_two().clamp(group, LARGEST_GROUP);
     let (full, rest) = (elements / group, elements % group);
@@ -153,7 +157,7 @@ fn framed(columns: Arc<[Column]>, elements: u64, group: u64) -> Result<VirtualFi
     VirtualFile::new(extents)
 }
 
-/// What each of the groups has: of each column a page.
+/// The pieces of each row group: per column, a page header and the elements.
 fn pieces(groups: &Groups) -> Vec<Piece> {
     let page = |column: &Column| {
         let length = column.bytes(groups.elements);
@@ -177,7 +181,7 @@ mod tests {
         Column::of("value", block).unwrap()
     }
 
-    /// The golden file was read by pyarrow, as were all files of the same kind in the tests of readers.
+    /// pyarrow read the golden file; the reader tests check all other files of this kind.
     #[test]
     fn a_vector_is_the_golden_file() {
         let file = framed([value(Dtype::Uint16, 3)].into(), 3, GROUP).unwrap();
@@ -191,7 +195,7 @@ mod tests {
             let row = Column::of_numbers("row", 4, places, Rows::Dense { columns: 7 });
             let file = framed([row, value(Dtype::Bool, elements)].into(), elements, 8).unwrap();
             let bytes = whole(&file);
-            // The length of the footer, from its arithmetic, leads to its first field: the version.
+            // The computed length of the footer must lead to its first field, the version.
             let length = u32::from_le_bytes(*bytes[bytes.len() - 8..].first_chunk().unwrap()) as usize;
             let footer = &bytes[bytes.len() - 8 - length..];
             assert_eq!(footer[..3], [0x15, 4, 0x19], "{elements}");

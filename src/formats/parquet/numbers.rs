@@ -1,4 +1,4 @@
-//! The numbers of rows and columns that stand beside the elements, made as they are read.
+//! Columns of row and column numbers, generated on read.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use crate::bytes::virtual_file::{Extent, Fill, Generate, VirtualFile};
 use crate::error::Result;
 use crate::store::source::Source;
 
-/// Bounds of rows that are read at once.
+/// Row bounds that are read at once.
 const ROWS: u64 = 8192;
 
-/// Integers of 4 or 8 bytes: as few as hold all numbers below `count`, with a sign.
+/// The width in bytes (4 or 8) of a signed integer that holds all numbers below `count`.
 pub(super) fn width(count: u64) -> u64 {
     if count <= 1 << 31 { 4 } else { 8 }
 }
 
-/// Writes integers of either width.
+/// Writes integers of the given width.
 fn put(out: &mut [u8], width: u64, numbers: impl Iterator<Item = u64>) {
     if width == 4 {
         for (item, number) in out.as_chunks_mut::<4>().0.iter_mut().zip(numbers) {
@@ -29,7 +29,7 @@ fn put(out: &mut [u8], width: u64, numbers: impl Iterator<Item = u64>) {
     }
 }
 
-/// Of each element of a row-major matrix the number of its row, or of its column.
+/// The row numbers or the column numbers of all elements of a row-major matrix.
 pub(super) struct Places {
     pub columns: u64,
     pub of_row: bool,
@@ -37,7 +37,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Those of so many elements, as a file.
+    /// The numbers of `elements` elements, as a file.
     pub fn file(self, elements: u64) -> Result<VirtualFile> {
         let length = elements * self.width;
         VirtualFile::new([Extent::Generated { content: Arc::new(self), length }])
@@ -68,14 +68,14 @@ impl Generate for Places {
     }
 }
 
-/// Of each stored element of a sparse matrix the number of its row.
+/// The row numbers of all stored elements of a sparse matrix.
 pub(super) struct RowNumbers {
     pub bounds: Arc<RowBounds>,
     pub width: u64,
 }
 
 impl RowNumbers {
-    /// Those of all elements, as a file.
+    /// The numbers of all stored elements, as a file.
     pub fn file(self) -> Result<VirtualFile> {
         let length = self.bounds.nnz() * self.width;
         VirtualFile::new([Extent::Generated { content: Arc::new(self), length }])
@@ -92,7 +92,8 @@ impl Generate for RowNumbers {
                 let count = ROWS.min(self.bounds.rows() - row).min(out.len() as u64);
                 bounds.clear();
                 self.bounds.read(row, count + 1, &mut bounds)?;
-                // Only bounds that fall lead past the row that has the element, or past the last.
+                // This happens only if `indptr` falls: it led past the row of the element, or past the last
+                // row.
                 if count == 0 || bounds[0] > element {
                     return Err(self.bounds.fault(row, bounds[0]));
                 }
@@ -106,7 +107,7 @@ impl Generate for RowNumbers {
                     row += 1;
                     out = rest;
                 }
-                // However many rows without elements follow.
+                // Skip empty rows by a search, however many follow.
                 if element == before && !out.is_empty() {
                     row = self.bounds.row_of(element, row)?;
                 }

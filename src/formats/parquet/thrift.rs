@@ -1,8 +1,8 @@
-//! Thrift's compact protocol, as far as Parquet's metadata needs it: writing only.
+//! Writing Thrift's compact protocol, as far as Parquet's metadata needs it.
 //!
-//! Apache Thrift, "Thrift Compact protocol encoding".
+//! Specification: Apache Thrift, "Thrift Compact protocol encoding".
 
-/// The types of fields and of elements of lists.
+/// Types of fields and of list elements.
 #[derive(Clone, Copy)]
 pub(super) enum Type {
     True = 1,
@@ -15,27 +15,28 @@ pub(super) enum Type {
     Struct = 12,
 }
 
-/// One struct after the other is written into it.
+/// Writes structs to a buffer.
 #[derive(Default)]
 pub(super) struct Writer {
     pub bytes: Vec<u8>,
-    /// Number of the field before, in each struct that is begun.
+    /// For each open struct, the number of the last field.
     fields: Vec<u8>,
 }
 
 impl Writer {
-    /// Begins a struct: the outermost, or an element of a list.
+    /// Begins a struct: the outermost one, or an element of a list.
     pub fn begin(&mut self) {
         self.fields.push(0);
     }
 
-    /// Ends the struct that was begun last.
+    /// Ends the innermost struct.
     pub fn end(&mut self) {
         self.bytes.push(0);
         self.fields.pop();
     }
 
-    /// The head of a field; numbers rise, by at most 15.
+    /// Writes the header of a field. Numbers must ascend by at most 15, because only the difference is
+    /// encoded.
     fn field(&mut self, number: u8, kind: Type) {
         if let Some(before) = self.fields.last_mut() {
             self.bytes.push((number - *before) << 4 | kind as u8);
@@ -72,13 +73,13 @@ impl Writer {
         self.begin();
     }
 
-    /// A struct without fields.
+    /// Writes a struct without fields.
     pub fn empty_struct(&mut self, number: u8) {
         self.begin_struct(number);
         self.end();
     }
 
-    /// The head of a list; its elements follow.
+    /// Writes the header of a list, whose elements follow.
     pub fn list(&mut self, number: u8, count: u64, kind: Type) {
         self.field(number, Type::List);
         match u8::try_from(count) {
@@ -90,12 +91,13 @@ impl Writer {
         }
     }
 
-    /// An element of a list of integers: zigzag, which doubles what is not below zero.
+    /// Writes an integer in zigzag encoding, which doubles non-negative numbers. There are no negative ones
+    /// here.
     pub fn integer(&mut self, value: u64) {
         self.varint(value << 1);
     }
 
-    /// An element of a list of texts.
+    /// Writes a string with its length.
     pub fn text(&mut self, bytes: &[u8]) {
         self.varint(bytes.len() as u64);
         self.bytes.extend_from_slice(bytes);
@@ -110,9 +112,9 @@ impl Writer {
     }
 }
 
-/// Bytes of the first `count` integers of `first`, `first + step`, …, one after the other.
+/// Total encoded length in bytes of the `count` integers `first`, `first + step`, and so on.
 pub(super) fn integers_length(first: u64, step: u64, count: u64) -> u64 {
-    // One byte each, and one more for each power of 128 that its double reaches.
+    // Each takes one byte, and one more for each power of 128 that its zigzag encoding (its double) reaches.
     let beyond = |bits: u32| {
         let limit = 1u64 << (bits - 1);
         let below = limit.saturating_sub(first).div_ceil(step.max(1)).min(count);

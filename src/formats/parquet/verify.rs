@@ -1,4 +1,4 @@
-//! `.parquet`, read by Apache's own `parquet`: the footer once, then a page of each column at a time.
+//! Verifies `.parquet`. Apache's `parquet` crate reads the footer once, then the pages of each row group.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -42,6 +42,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let dtypes = columns.iter().map(|column| dtype_of(column)).collect::<Result<Vec<_>, _>>()?;
     wanted.expect_types(&dtypes)?;
     for i in 0..columns.len() {
+        // Programs ignore the statistics of a column whose order they do not know.
         let is_ordered = matches!(about.column_order(i), ColumnOrder::TYPE_DEFINED_ORDER(_));
         expect("a known order of a column", &is_ordered, &true)?;
     }
@@ -60,11 +61,11 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     }
 }
 
-/// The elements there should be, with their places where a column each tells those.
+/// The expected elements, with their row and column if the file has columns for these.
 struct Wanted<'s> {
     count: u64,
     has_places: bool,
-    /// Of the numbers of columns, where their type is known, and of the elements.
+    /// The types of the column numbers, if prescribed, and of the elements.
     dtypes: [Option<Dtype>; 2],
     elements: Box<dyn Iterator<Item = OwnResult<Stored>> + 's>,
 }
@@ -101,7 +102,7 @@ impl<'s> Wanted<'s> {
     }
 }
 
-/// The array's type that a column says it has.
+/// The array type that the type of a column stands for.
 fn dtype_of(column: &ColumnDescriptor) -> Result<Dtype, Fault> {
     let integer = |bits, is_signed| column.logical_type_ref() == Some(&LogicalType::integer(bits, is_signed));
     let is_plain = column.logical_type_ref().is_none();
@@ -128,7 +129,7 @@ fn dtype_of(column: &ColumnDescriptor) -> Result<Dtype, Fault> {
     }
 }
 
-/// The type of the numbers that are decoded: those of few bits come with 32.
+/// The type in which the reader returns values: integers of fewer than 32 bits are widened.
 const fn decoded(dtype: Dtype) -> Dtype {
     match dtype {
         Dtype::Int8 | Dtype::Int16 | Dtype::Uint8 | Dtype::Uint16 => Dtype::Int32,
@@ -136,7 +137,7 @@ const fn decoded(dtype: Dtype) -> Dtype {
     }
 }
 
-/// The elements of a row group, and what is said of them.
+/// Verifies the elements and statistics of a row group.
 fn verify_group(
     about: &RowGroupMetaData,
     mut readers: Vec<ColumnReader>,
@@ -160,7 +161,7 @@ fn verify_group(
     expect_statistics(about, range.filter(|_| wanted.has_places))
 }
 
-/// The last column has the element, and those before it have its place.
+/// Compares one element. The last column holds its value, and those before it its row and column.
 fn expect_element(
     mut found: impl Iterator<Item = (Dtype, Element)>,
     row: u64,
@@ -178,7 +179,7 @@ fn expect_element(
     Err(Fault(format!("expected {} at {row}, {column}, found another", in_words(value.0, value.1))))
 }
 
-/// Elements of a column.
+/// Reads the next elements of a column.
 fn read(reader: &mut ColumnReader, count: u64) -> Result<Vec<Element>, Fault> {
     let count = usize::try_from(count).unwrap_or(0);
     macro_rules! read {
@@ -205,7 +206,8 @@ fn read(reader: &mut ColumnReader, count: u64) -> Result<Vec<Element>, Fault> {
     }
 }
 
-/// That none is missing, and that the rows are between those that are told; programs leave out groups by that.
+/// Checks that no value is null, and that the statistics have the right first and last row. Programs skip row
+/// groups based on them.
 fn expect_statistics(group: &RowGroupMetaData, range: Option<(u64, u64)>) -> Verified {
     for (i, column) in group.columns().iter().enumerate() {
         let told = column.statistics().ok_or_else(|| Fault("a column without statistics".into()))?;
@@ -224,8 +226,8 @@ fn expect_statistics(group: &RowGroupMetaData, range: Option<(u64, u64)>) -> Ver
     Ok(())
 }
 
-/// That the pages of a group are where the file has come to, and in all as long as it is said; returns where
-/// they end.
+/// Checks that the pages of a group start where the previous group ended, and have the sizes that the footer
+/// claims. Returns the offset at which they end.
 fn expect_places(group: &RowGroupMetaData, start: i64) -> Result<i64, Fault> {
     let mut end = start;
     for column in group.columns() {
@@ -240,11 +242,11 @@ fn expect_places(group: &RowGroupMetaData, start: i64) -> Result<i64, Fault> {
     Ok(end)
 }
 
-/// The file, as `parquet` reads it.
+/// The file, as the `parquet` crate reads it.
 #[derive(Clone)]
 struct Pages {
     file: VirtualFile,
-    /// Bytes that were read, and not yet told.
+    /// Bytes that were read, but not yet reported as progress.
     read: Arc<AtomicU64>,
 }
 
@@ -258,7 +260,7 @@ impl ChunkReader for Pages {
     type T = io::BufReader<PageReader>;
 
     fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
-        // The head of a page is a few bytes.
+        // A small buffer is enough, because a page header has few bytes.
         Ok(io::BufReader::with_capacity(256, PageReader { pages: self.clone(), at: start }))
     }
 

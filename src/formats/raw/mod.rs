@@ -1,4 +1,4 @@
-//! The bytes as they are: little-endian elements, row after row, and nothing else.
+//! Raw bytes: little-endian elements in row-major order, and nothing else.
 
 #[cfg(feature = "verify")]
 pub(super) mod verify;
@@ -38,7 +38,7 @@ impl Format for Raw {
     }
 
     fn is_listed(&self, part: Part) -> bool {
-        // `cat rows/*` is the array: nothing but the rows is listed there.
+        // Only the raw rows are listed in `rows/`, so that `cat rows/*` yields the array.
         matches!(part.of, Scope::All | Scope::Row(_) | Scope::Column(_))
     }
 
@@ -47,6 +47,7 @@ impl Format for Raw {
     }
 
     fn run<'s>(&self, selection: &'s Selection, part: Part) -> Option<Run<'s>> {
+        // `None` for parts that have gaps, or whose place is known only after a read. Those are assembled.
         selection.run(part)
     }
 

@@ -1,4 +1,4 @@
-//! The bytes as they are, and what other formats have of them.
+//! Verifies the raw bytes of a part.
 
 use crate::oracle::{Shown, Verified, compare, expect_end, numbers};
 

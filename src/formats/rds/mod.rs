@@ -1,19 +1,21 @@
-//! R's own format, uncompressed, as `saveRDS` writes it: what `readRDS` opens.
+//! R's own format, uncompressed, as written by `saveRDS` and read by `readRDS`.
 //!
 //! ```text
-//! B\n  2  version of R that wrote it  oldest that reads it
+//! B\n  2  version of R that wrote it  oldest version that reads it
 //! dense     REALSXP  length  the elements  dim = (columns, rows)  dimnames
 //! sparse    S4SXP  i = indices  p = indptr  Dim  Dimnames  x = data  factors  class dgCMatrix
 //! ```
 //!
-//! "Serialization Formats" in R Internals, version 2, in the machine's byte order (`B`). R counts down
-//! the columns, so a matrix is there with its axes exchanged: rows of the array are columns in R. A sparse
-//! matrix is Matrix's `dgCMatrix` (`lgCMatrix` of bool), exchanged as well: cells x genes is R's genes x
-//! cells. Its row numbers rise within each column, each there once, as Matrix wants them.
+//! Specification: "Serialization Formats" in R Internals, version 2, in native byte order (`B`).
 //!
-//! R has numbers of two types, int32 and float64, and takes the least int32 for its NA. float64 is zero-copy, and
-//! so are int32 that count; others become the one that holds all of them, int32 too. For int64 and uint64 none
-//! does: numbers beyond 2^53 that float64 cannot hold are an error of the read, never rounded.
+//! R is column-major, so a matrix appears with its axes exchanged: rows of the array are columns in R. A
+//! sparse matrix is a `dgCMatrix` of the Matrix package (`lgCMatrix` for bool), also exchanged: cells x genes
+//! becomes R's genes x cells. Within a column, row numbers are sorted and unique, as Matrix requires.
+//!
+//! R has two types of numbers, int32 and float64, and uses the lowest int32 as NA. float64 is served without
+//! conversion, and so are int32 indices and bounds. Every other type becomes the R type that holds all of its
+//! values; for int32 elements that is float64, because of NA. For int64 and uint64 there is no such type.
+//! Numbers beyond 2^53 that float64 cannot hold are an error on read, never rounded.
 
 #[cfg(feature = "verify")]
 pub(super) mod verify;
@@ -65,7 +67,8 @@ impl Format for Rds {
     fn offers(&self, selection: &Selection, part: Part) -> bool {
         match (&selection.array().metadata, part.thing) {
             (Metadata::Sparse(meta), Thing::Matrix) => {
-                // Of some rows it only shows later, when `indptr` is read.
+                // The number of elements in some rows is unknown until `indptr` is read. If there are too
+                // many, rendering refuses.
                 fits(selection.shape()) && (!selection.is_whole() || is_i32(meta.nnz))
             }
             _ => part.thing.is_block() && (part.of != Scope::All || fits(selection.shape())),
@@ -98,16 +101,16 @@ fn is_i32(n: u64) -> bool {
     i32::try_from(n).is_ok()
 }
 
-/// Whether R can count the axes; of a vector it counts more.
+/// Whether R can count along the axes. Vectors may be longer than int32, but axes of a matrix may not.
 fn fits(shape: Shape) -> bool {
     match shape {
         Shape::Vector(_) => true,
-        // One more, for the ends of the rows.
+        // One more, because `p` has one more element than rows.
         Shape::Matrix(rows, columns) => is_i32(rows + 1) && is_i32(columns),
     }
 }
 
-/// The type of vector in R, and of its elements.
+/// The type of the vector in R, and the type of its elements.
 const fn vector(dtype: Dtype) -> (u32, Dtype) {
     match dtype {
         Dtype::Bool => (writer::LOGICAL, Dtype::Int32),

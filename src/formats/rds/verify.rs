@@ -1,5 +1,5 @@
-//! `.rds`, by the words of "Serialization Formats" in R Internals: items, each a word of flags and what
-//! belongs to it. The crates for it hold all of a file in memory.
+//! Verifies `.rds` according to "Serialization Formats" in R Internals: items, each a word of flags and its
+//! content. No crate is used, because those available hold the whole file in memory.
 
 use std::io::{BufReader, Read};
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::rows::Rows;
 
 type File<'a> = BufReader<FileReader<'a>>;
 
-/// Names of an axis, and which of them are shown.
+/// The names of an axis, and the rows or columns whose names are shown.
 type Names = Option<(Arc<Labels>, Rows)>;
 
-/// Types of items; what is above 255 are flags.
+/// Types of items. The bits above 255 are flags.
 const SYMBOL: u32 = 1;
 const TAGGED: u32 = 2 | 1 << 10;
 const CHARACTERS: u32 = 9;
@@ -29,13 +29,13 @@ const STRINGS: u32 = 16;
 const LIST: u32 = 19;
 const NULL: u32 = 254;
 const WITH_ATTRIBUTES: u32 = 1 << 9;
-/// An object of a class with slots, which are its attributes.
+/// An S4 object, whose slots are its attributes.
 const OBJECT: u32 = 25 | 1 << 8 | WITH_ATTRIBUTES | 1 << 16;
-/// Encodings of characters.
+/// Encodings of strings.
 const UTF8: u32 = 1 << 15;
 const ASCII: u32 = 1 << 18;
 
-/// The longest name of an attribute, in bytes.
+/// The longest name of an attribute or class, in bytes.
 const LONGEST: u64 = 64;
 
 pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
@@ -46,7 +46,7 @@ fn verify_file(shown: &Shown<'_>) -> Verified {
     let mut file = BufReader::with_capacity(1 << 20, shown.file()?);
     expect("magic string", &read_bytes(&mut file)?, b"B\n")?;
     let versions = [read_word(&mut file)?, read_word(&mut file)?, read_word(&mut file)?];
-    // The format's, that of the R that wrote it, and the oldest R that reads it.
+    // Versions of the format, of the R that wrote it, and of the oldest R that reads it.
     expect("versions", &versions, &[2, 0x0004_0200, 0x0002_0300])?;
     match shown.part.thing {
         Thing::Matrix => verify_sparse(shown, &mut file)?,
@@ -55,7 +55,7 @@ fn verify_file(shown: &Shown<'_>) -> Verified {
     expect_end(&mut file)
 }
 
-/// A vector, and of a matrix its dimensions; R counts down the columns, and has the axes exchanged.
+/// Verifies a vector and, for a matrix, its dimensions. R is column-major, so the axes are exchanged.
 fn verify_dense(shown: &Shown<'_>, file: &mut File<'_>) -> Verified {
     let numbers = numbers(shown.selection, shown.part)?;
     let shape = numbers.shape.clone();
@@ -79,7 +79,8 @@ fn verify_dense(shown: &Shown<'_>, file: &mut File<'_>) -> Verified {
     })
 }
 
-/// Matrix's compressed columns, which the rows of the store are: an object is valid if it has them in order.
+/// Verifies a compressed column matrix, whose columns are the rows of the store. Matrix accepts the object
+/// only if its row numbers are sorted.
 fn verify_sparse(shown: &Shown<'_>, file: &mut File<'_>) -> Verified {
     let [data, indices, indptr] = rising(shown.selection)?.map(Some);
     let (mut data, mut indices, mut indptr) = (data, indices, indptr);
@@ -108,7 +109,7 @@ fn verify_sparse(shown: &Shown<'_>, file: &mut File<'_>) -> Verified {
     })
 }
 
-/// The names of rows and columns, those of columns first, and which of them are shown.
+/// The names of both axes, in R's order: columns of the array first.
 fn names(shown: &Shown<'_>) -> Result<[Names; 2], Fault> {
     let names = shown.selection.names()?;
     let columns = Rows::all(shown.selection.shape().columns());
@@ -116,7 +117,7 @@ fn names(shown: &Shown<'_>) -> Result<[Names; 2], Fault> {
     Ok([names.columns.map(|names| (names, columns)), names.rows.map(|names| (names, rows))])
 }
 
-/// Numbers in the one of R's types that holds all of theirs.
+/// Verifies numbers of the R type that holds all values of their own type.
 fn verify_vector(file: &mut File<'_>, flags: u32, numbers: Numbers<'_>) -> Verified {
     let (kind, dtype) = match numbers.dtype {
         Dtype::Bool => (10, Dtype::Int32),
@@ -140,7 +141,7 @@ fn verify_as(file: &mut File<'_>, flags: u32, dtype: Dtype, numbers: Numbers<'_>
     compare_as(file, dtype, numbers)
 }
 
-/// The number of what follows: a word, or -1 and two of them.
+/// Reads a length: one word, or -1 and two words.
 fn length(file: &mut File<'_>) -> Result<u64, Fault> {
     match read_word(file)? {
         u32::MAX => Ok(u64::from(read_word(file)?) << 32 | u64::from(read_word(file)?)),
@@ -148,7 +149,7 @@ fn length(file: &mut File<'_>) -> Result<u64, Fault> {
     }
 }
 
-/// Attributes up to the null, each of which must be wanted, and all of them there.
+/// Verifies attributes up to the terminating null. All must be in `wanted`, and all of `wanted` must occur.
 fn verify_attributes(
     file: &mut File<'_>,
     wanted: &mut Vec<&str>,
@@ -206,7 +207,7 @@ fn verify_names(file: &mut File<'_>, names: Option<&(Arc<Labels>, Rows)>) -> Ver
     Ok(())
 }
 
-/// The name of the class, and the package that has it.
+/// Verifies the name of the class, and the package that defines it.
 fn verify_class(file: &mut File<'_>, class: &str) -> Verified {
     expect("type", &read_word(file)?, &(STRINGS | WITH_ATTRIBUTES))?;
     expect("length", &length(file)?, &1)?;

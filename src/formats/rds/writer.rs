@@ -1,4 +1,4 @@
-//! R's serialization: items, each a word of flags and what belongs to it.
+//! Writes R's serialization: items, each a word of flags and its content.
 
 use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::encode::strings::Strings;
@@ -16,7 +16,7 @@ const LIST: u32 = 19;
 const S4: u32 = 25;
 const NULL: u32 = 254;
 
-/// Flags of an item.
+/// Flags of items.
 pub(super) const HAS_ATTRIBUTES: u32 = 1 << 9;
 const IS_OBJECT: u32 = 1 << 8;
 const HAS_TAG: u32 = 1 << 10;
@@ -24,15 +24,15 @@ const IS_S4: u32 = 1 << 16;
 const IS_UTF8: u32 = 1 << 15;
 const IS_ASCII: u32 = 1 << 18;
 
-/// A file of items, one after the other.
+/// A file of consecutive items.
 pub(super) struct Writer {
     extents: Vec<Extent>,
-    /// What comes after these.
+    /// Bytes to follow the extents. They become an extent when elements are appended.
     bytes: Vec<u8>,
 }
 
 impl Default for Writer {
-    /// A file that R 2.3 and later read, as if R 4.2 wrote it.
+    /// Starts a file for R 2.3 and later, which claims to be written by R 4.2.
     fn default() -> Self {
         let mut writer = Self { extents: Vec::new(), bytes: b"B\n".to_vec() };
         for word in [2, 0x0004_0200, 0x0002_0300] {
@@ -52,7 +52,7 @@ impl Writer {
         self.extents.extend(extents);
     }
 
-    /// The number of elements of a vector: a word, or -1 and two words.
+    /// Writes the length of a vector: one word, or -1 and two words if it does not fit an int32.
     fn length(&mut self, length: u64) {
         match u32::try_from(length) {
             Ok(length) if i32::try_from(length).is_ok() => self.word(length),
@@ -70,7 +70,7 @@ impl Writer {
         self.extend(elements.extents().iter().cloned());
     }
 
-    /// A short vector of integers that fit R's.
+    /// Writes a short vector of integers, which must fit R's int32.
     pub fn integers(&mut self, numbers: &[u64]) {
         self.word(INTEGER);
         self.length(numbers.len() as u64);
@@ -82,14 +82,14 @@ impl Writer {
     pub fn strings(&mut self, strings: &Strings) {
         self.word(STRING);
         self.length(strings.count());
-        // R itself finds out which of them are ASCII.
+        // All strings are marked as UTF-8. R detects on its own which of them are ASCII.
         self.extend([strings.extent(8, |length, out| {
             out.extend_from_slice(&(CHARACTERS | IS_UTF8).to_le_bytes());
             out.extend_from_slice(&length.to_le_bytes());
         })]);
     }
 
-    /// The start of a list of so many items, which follow.
+    /// Begins a list of `length` items, which follow.
     pub fn list(&mut self, length: u64) {
         self.word(LIST);
         self.length(length);
@@ -105,19 +105,19 @@ impl Writer {
         self.bytes.extend_from_slice(text.as_bytes());
     }
 
-    /// The start of an attribute, whose value follows. After the last there is a null.
+    /// Begins an attribute, whose value follows. A null ends the attributes.
     pub fn tag(&mut self, name: &str) {
         self.word(PAIRS | HAS_TAG);
         self.word(SYMBOL);
         self.characters(name);
     }
 
-    /// The start of an object, whose slots follow as attributes.
+    /// Begins an S4 object, whose slots follow as attributes.
     pub fn object(&mut self) {
         self.word(S4 | IS_S4 | IS_OBJECT | HAS_ATTRIBUTES);
     }
 
-    /// The name of an object's class, and the package that knows it.
+    /// Writes the name of an object's class, and the package that defines it.
     pub fn class(&mut self, name: &str, package: &str) {
         self.word(STRING | HAS_ATTRIBUTES);
         self.length(1);

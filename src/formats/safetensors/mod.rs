@@ -1,4 +1,4 @@
-//! Hugging Face's `.safetensors`: a header of JSON, then the tensors as they are, one after the other.
+//! Hugging Face's `.safetensors`: a JSON header, followed by the raw tensors.
 //!
 //! ```text
 //! length of the header, 8 bytes
@@ -7,9 +7,9 @@
 //! the tensors, those with the largest elements first
 //! ```
 //!
-//! README of <https://github.com/huggingface/safetensors>, "Format". A dense array is the tensor `array`
-//! (a sparse matrix as if it were dense: `dense`), a sparse matrix the tensors `data`, `indices` and
-//! `indptr`. The order and the header's length keep every tensor aligned to its elements.
+//! Specification: README of <https://github.com/huggingface/safetensors>, "Format". A dense array is the
+//! tensor `array`, a sparse matrix shown as dense is `dense`, and a sparse matrix is the tensors `data`,
+//! `indices` and `indptr`. Their order and the length of the header align every tensor to its elements.
 
 #[cfg(feature = "verify")]
 pub(super) mod verify;
@@ -27,10 +27,10 @@ use crate::oracle::{Shown, Verified};
 
 pub(super) struct Safetensors;
 
-/// Bytes before the header's text.
+/// Bytes before the text of the header: its length.
 const PREFIX: usize = 8;
 
-/// What the tensors' start is aligned to: a page.
+/// Alignment of the first tensor in bytes: a page.
 const ALIGNMENT: usize = 4096;
 
 impl Safetensors {
@@ -43,6 +43,7 @@ impl Safetensors {
         let block =
             |thing: &Thing| Ok((thing.name(), selection.block(Part { thing: *thing, of: Scope::All })?));
         let mut tensors = things.iter().map(block).collect::<Result<Vec<_>>>()?;
+        // Largest elements first, so that each tensor ends at a multiple of the item size of the next.
         tensors.sort_by_key(|(_, block)| std::cmp::Reverse(block.dtype.itemsize()));
         let mut about = Map::new();
         if part.thing == Thing::Matrix {
@@ -87,7 +88,7 @@ impl Format for Safetensors {
     }
 }
 
-/// The header, unless the tensors are larger than can be said.
+/// The header, or `None` if the offsets overflow.
 fn header(about: Map<String, serde_json::Value>, tensors: &[(&str, Block)]) -> Option<Vec<u8>> {
     let mut entries = Map::new();
     if !about.is_empty() {

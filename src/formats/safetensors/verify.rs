@@ -1,4 +1,4 @@
-//! `.safetensors`, its header read by the crate that defines it.
+//! Verifies `.safetensors`. The reference crate `safetensors` parses the header.
 
 use std::io::Read;
 
@@ -24,7 +24,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     }
     let mut header = vec![0; usize::try_from(length).unwrap_or(0)];
     file.read_exact(&mut header)?;
-    // That the tensors follow one another without a gap is checked there.
+    // Deserialization also checks that the tensors are contiguous.
     let header: Metadata = serde_json::from_slice(&header)?;
     let things: &[Thing] = match shown.part.thing {
         Thing::Matrix => &[Thing::Data, Thing::Indices, Thing::Indptr],
@@ -52,7 +52,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
 fn expect_info(info: &TensorInfo, numbers: &Numbers<'_>) -> Verified {
     let shape: Vec<u64> = info.shape.iter().map(|axis| *axis as u64).collect();
     expect("shape", &shape, &numbers.shape)?;
-    // BOOL, I8, U16, F32 …
+    // The crate's names: BOOL, I8, U16, F32, and so on.
     let name = numbers.dtype.name();
     let expected = match name {
         "bool" => "BOOL".to_owned(),

@@ -1,5 +1,5 @@
-//! `10x/` and `10x.v2/`: the folders that programs for single cells read, as 10x Genomics' Cell Ranger
-//! writes them, version 3 and 2 of it.
+//! `10x/` and `10x.v2/`: directories for single-cell programs, in the layouts of versions 3 and 2 of 10x
+//! Genomics' Cell Ranger.
 //!
 //! ```text
 //! 10x/matrix.mtx.gz     10x.v2/matrix.mtx     coordinates; features are rows, cells are columns
@@ -7,10 +7,12 @@
 //! 10x/barcodes.tsv.gz   10x.v2/barcodes.tsv   the array's rows
 //! ```
 //!
-//! The array has cells as rows, so the matrix is its transpose: the column stands first on a line, and
-//! the lines keep the array's order, for the format asks for none. `.gz` is not compressed, so that its
-//! size is known; its checksum is computed when it is first read. Names that the store does not know, or has
-//! empty, are `row_017` and `column_3`, counted as in `rows/` and `cols/`.
+//! The array has cells as rows, so the matrix here is its transpose: on each line, the column comes first.
+//! Lines are in the order of the array, because the format requires no order.
+//!
+//! `.gz` members are stored and not compressed, so that their size is known without reading the data. Their
+//! checksum is computed on the first read. Missing or empty names become `row_017` and `column_3`, numbered
+//! as in `rows/` and `cols/`.
 
 #[cfg(feature = "verify")]
 pub(super) mod verify;
@@ -32,7 +34,7 @@ use crate::error::{Error, Result};
 use crate::oracle::{Shown, Verified};
 use crate::rows::{Rows, index_width};
 
-/// The files of one version.
+/// The layout for one version of Cell Ranger.
 pub(super) struct TenX {
     extension: &'static str,
     is_compressed: bool,
@@ -41,7 +43,7 @@ pub(super) struct TenX {
 }
 
 impl TenX {
-    /// Of Cell Ranger 3 and later.
+    /// Cell Ranger 3 and later.
     pub const V3: Self = Self {
         extension: "",
         is_compressed: true,
@@ -49,7 +51,7 @@ impl TenX {
         feature: &[Piece::Name, Piece::Text("\t"), Piece::Name, Piece::Text("\tGene Expression\n")],
     };
 
-    /// Of Cell Ranger 2.
+    /// Cell Ranger 2.
     pub const V2: Self = Self {
         extension: "v2",
         is_compressed: false,
@@ -72,13 +74,13 @@ impl TenX {
     }
 }
 
-/// The names of the cells and of the features.
+/// The names of the cells, and of the features.
 fn names(selection: &Selection) -> Result<[Axis; 2]> {
     let names = selection.names()?;
     let all_rows = selection.array().metadata.shape().rows();
     let columns = selection.shape().columns();
     let all_columns = Rows::all(columns);
-    // Readers take an empty name for a missing one.
+    // Readers treat an empty name as a missing one.
     let filled = |labels: Arc<Labels>, word, count| match labels.has_empty() {
         true => Arc::new(labels.filled(word, index_width(count))),
         false => labels,

@@ -1,4 +1,5 @@
-//! `10x/` and `10x.v2/`: the matrix by the verifier of `.mtx`, its lines turned round; the names line by line.
+//! Verifies `10x/` and `10x.v2/`: the matrix with the verifier of `.mtx`, transposed, and the names line by
+//! line.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -29,7 +30,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     files.expect_no_others()
 }
 
-/// A file, unpacked: its checksum and its length are held against what comes out.
+/// Opens a file and decompresses it if necessary. The decoder checks the checksum and the length.
 fn open<'a>(files: &Files<'a>, name: &str) -> Result<Box<dyn BufRead + 'a>, Fault> {
     let file = files.open(name)?;
     let file: Box<dyn Read + 'a> = if name.ends_with(".gz") {
@@ -41,7 +42,7 @@ fn open<'a>(files: &Files<'a>, name: &str) -> Result<Box<dyn BufRead + 'a>, Faul
     Ok(Box::new(BufReader::with_capacity(1 << 20, file)))
 }
 
-/// So many lines of fields, tabs between them, in quotes where they need them.
+/// Verifies `count` lines of tab-separated fields, which are quoted where necessary.
 fn expect_lines(file: impl Read, count: u64, line: impl Fn(u64) -> Vec<Vec<u8>>) -> Verified {
     let mut table = ReaderBuilder::new().has_headers(false).flexible(true).delimiter(b'\t').from_reader(file);
     let mut found = ByteRecord::new();

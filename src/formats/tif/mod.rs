@@ -1,15 +1,15 @@
-//! TIFF: an image of one channel, a pixel for each element.
+//! TIFF: an image with one channel, and one pixel per element.
 //!
 //! ```text
-//! II 42      where the directory is      all offsets of 32 bits, or
-//! II 43 8 0  where the directory is      of 64 where the file has 4 GiB or more
+//! II 42      offset of the directory      all offsets have 32 bits, or
+//! II 43 8 0  offset of the directory      64 bits if the file has 4 GiB or more
 //! directory: width, length, bits, no compression, …  {"shape": [rows, columns]}
-//! where each strip is | bytes of each | zeros to a page | the elements
+//! offset of each strip | size of each | zeros to a page | the elements
 //! ```
 //!
-//! TIFF 6.0, and BigTIFF for what it has no room for, which not all programs read. The strips are blocks of rows that follow one another:
-//! readers that map the file find the elements in one run. A vector is a row of pixels, as tifffile
-//! writes one. bool is uint8.
+//! Specification: TIFF 6.0, and BigTIFF for files of 4 GiB or more. Smaller files avoid BigTIFF, because not
+//! all programs read it. The strips are consecutive blocks of rows, so that readers that map the file find
+//! all elements contiguously. A vector is one row of pixels, as tifffile writes it. bool is uint8.
 
 #[cfg(feature = "verify")]
 pub(super) mod verify;
@@ -27,7 +27,7 @@ use crate::oracle::{Shown, Verified};
 
 pub(super) struct Tif;
 
-/// Types of fields.
+/// Types of directory fields.
 const ASCII: u16 = 2;
 const SHORT: u16 = 3;
 const LONG: u16 = 4;
@@ -54,6 +54,7 @@ impl Format for Tif {
     fn offers(&self, selection: &Selection, part: Part) -> bool {
         let shape = selection.shape();
         let is_image = matches!(part.thing, Thing::Array | Thing::Dense) && part.of == Scope::All;
+        // Width and length of an image are 32-bit fields.
         is_image && [shape.rows(), shape.columns()].iter().all(|axis| u32::try_from(*axis).is_ok())
     }
 
@@ -75,7 +76,7 @@ impl Format for Tif {
     }
 }
 
-/// 1 of numbers without a sign, 2 of those with one, 3 of floats.
+/// The `SampleFormat` field: 1 for unsigned integers, 2 for signed ones, 3 for floats.
 const fn sample_format(dtype: Dtype) -> u64 {
     match dtype {
         Dtype::Bool | Dtype::Uint8 | Dtype::Uint16 | Dtype::Uint32 | Dtype::Uint64 => 1,
@@ -84,7 +85,7 @@ const fn sample_format(dtype: Dtype) -> u64 {
     }
 }
 
-/// How offsets and counts are written.
+/// The width of offsets and counts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Words {
     Classic,
@@ -92,7 +93,7 @@ enum Words {
 }
 
 impl Words {
-    /// Bytes of each.
+    /// Size in bytes.
     const fn size(self) -> u64 {
         if matches!(self, Self::Classic) { 4 } else { 8 }
     }
@@ -107,7 +108,7 @@ impl Words {
         bytes.extend_from_slice(&number.to_le_bytes()[..size]);
     }
 
-    /// The file's first bytes, and the number of fields.
+    /// The first bytes of the file, up to and including the number of fields.
     fn header(self) -> Vec<u8> {
         match self {
             Self::Classic => b"II\x2A\0\x08\0\0\0\x0B\0".to_vec(),
@@ -116,15 +117,15 @@ impl Words {
     }
 }
 
-/// Where things are.
+/// Offsets and sizes in the file.
 struct Layout {
     words: Words,
     strips: u64,
-    /// Rows and bytes of a strip; bytes of the last.
+    /// Rows and bytes of a strip, and bytes of the last one.
     strip_rows: u64,
     strip: u64,
     last: u64,
-    /// The description, the tables of strips, the elements.
+    /// Offsets of the description, of the tables of strips, and of the elements.
     described: u64,
     tables: u64,
     start: u64,
@@ -133,6 +134,7 @@ struct Layout {
 impl Layout {
     fn new(words: Words, rows: u64, row_bytes: u64, description: u64) -> Self {
         let bytes = rows * row_bytes;
+        // Readers load the tables of all strips and then whole strips, so neither should be large.
         let strip_rows = (piece_bytes(bytes, 16) / row_bytes).clamp(1, rows);
         let strips = rows.div_ceil(strip_rows);
         let strip = strip_rows * row_bytes;
@@ -152,9 +154,10 @@ impl Layout {
         }
     }
 
-    /// The table of the strips' places and that of their bytes.
+    /// The table of the strips' offsets, then that of their sizes.
     fn extents(&self) -> Vec<Extent> {
         let Self { words, strips, strip, last, start, .. } = *self;
+        // A classic file has few strips, but the tables of a large one are generated on read.
         if words == Words::Classic {
             let mut tables = Vec::new();
             (0..strips).for_each(|i| words.push(start + i * strip, &mut tables));
@@ -180,7 +183,7 @@ fn image(block: &Block) -> Result<VirtualFile> {
     let is_small = classic.start.saturating_add(block.bytes.len()) < 1 << 32;
     let layout = if is_small { classic } else { layout(Words::Big) };
     let Layout { words, strips, tables, .. } = layout;
-    // A single strip's place and bytes stand in the directory itself.
+    // The offset and size of a single strip are in the directory itself, because they fit the field.
     let (place, bytes) = match strips {
         1 => (layout.start, layout.last),
         _ => (tables, tables + strips * words.size()),
@@ -205,7 +208,7 @@ fn image(block: &Block) -> Result<VirtualFile> {
         words.push(count, &mut head);
         words.push(value, &mut head);
     }
-    // There is no other directory.
+    // There is no next directory.
     words.push(0, &mut head);
     head.extend(description);
     let gap = Extent::Zeros(tables - head.len() as u64);
@@ -215,7 +218,8 @@ fn image(block: &Block) -> Result<VirtualFile> {
     VirtualFile::new(head.chain(layout.extents()).chain([end]).chain(elements))
 }
 
-/// The shape, as tifffile writes and reads it, and a NUL. Longer than the 8 bytes a field has for it.
+/// The shape in the form that tifffile writes and reads, and a NUL. It is always longer than the 8 bytes that
+/// would have to be in the field itself.
 fn description(shape: Shape) -> Vec<u8> {
     let axes: Vec<_> = shape.axes().iter().map(u64::to_string).collect();
     format!("{{\"shape\": [{}]}}\0", axes.join(", ")).into_bytes()
@@ -245,7 +249,7 @@ mod tests {
         assert_eq!(&found[4096..], [1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0]);
     }
 
-    /// Reads a number of so many bytes.
+    /// Reads a little-endian number of `size` bytes.
     fn word(file: &VirtualFile, at: u64, size: u64) -> u64 {
         let mut word = [0; 8];
         file.read_at(at, &mut word[..usize::try_from(size).unwrap()]).unwrap();
@@ -254,7 +258,7 @@ mod tests {
 
     #[test]
     fn strips_of_a_large_image_follow_one_another() {
-        // The tables of strips, and what is before the elements, have 12,288 bytes of the second.
+        // In the third case, the strip tables and everything else before the elements take 12,288 bytes.
         let most_rows = ((1 << 32) - 12_288) / 4000;
         let cases = [(3_000_000, true), (1_000_000, false), (most_rows, false), (most_rows + 1, true)];
         for (rows, is_big) in cases {

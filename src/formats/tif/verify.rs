@@ -1,4 +1,5 @@
-//! `.tif`, its directory and its strips read by `tiff`; below 4 GiB it is no BigTIFF, which fewer programs know.
+//! Verifies `.tif`. The `tiff` crate reads the directory and the strips. Files below 4 GiB must not be
+//! BigTIFF, which fewer programs read.
 
 use std::io::{self, Read, Seek};
 
@@ -19,7 +20,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     expect("magic number", &read_bytes(&mut file)?, magic)?;
     file.rewind()?;
     let decoder = Decoder::new(file)?;
-    // As much as the file has: of a strip, and of the table of strips.
+    // Allow strips and tables of strips up to the size of the file; the default limits may be too small.
     let mut limits = Limits::default();
     let most = usize::try_from(length).unwrap_or(usize::MAX);
     (limits.decoding_buffer_size, limits.intermediate_buffer_size, limits.ifd_value_size) =
@@ -32,7 +33,8 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     expect("more images", &strips.decoder.more_images(), &false)
 }
 
-/// The fields of the only directory; returns the number of strips, which follow one another to the end.
+/// Verifies the fields of the only directory. Returns the number of strips, which must be contiguous up to
+/// the end.
 fn verify_directory(
     decoder: &mut Decoder<FileReader<'_>>,
     numbers: &Numbers<'_>,
@@ -86,7 +88,7 @@ fn verify_strips(
     Ok(decoder.strip_count()?)
 }
 
-/// The elements of all strips, one after the other.
+/// Reads the elements of all strips, one strip after the other.
 struct Strips<'a> {
     decoder: Decoder<FileReader<'a>>,
     next: u32,

@@ -1,4 +1,4 @@
-//! Groups of arrays: those that AnnData and xarray open.
+//! Groups of arrays, for AnnData and for xarray.
 
 use std::path::Path;
 
@@ -14,10 +14,10 @@ use crate::encode::strings::Strings;
 use crate::error::Result;
 use crate::rows::Rows;
 
-/// Names of the axes: those of the files that their names come from, where these have a name of their
-/// own (`cell#.csv`), and differ.
+/// Names of the axes: those of the files with the names, if these are named after an axis (`cell#.csv`) and
+/// differ; otherwise `rows` and `columns`.
 pub(super) fn axes(names: &Names) -> [String; 2] {
-    // Of a group the array and its axes are members beside one another.
+    // In a group, the array and its axes are siblings, so an axis must not have the name of a component.
     let is_free = |name: &String| Thing::ALL.iter().all(|thing| thing.name() != name);
     let axis = |labels: &Option<_>| {
         labels.as_deref().and_then(|labels: &Labels| stem(&labels.source)).filter(is_free)
@@ -34,7 +34,7 @@ fn stem(path: &Path) -> Option<String> {
     name.strip_suffix("#.csv").filter(|axis| !axis.is_empty()).map(str::to_owned)
 }
 
-/// A whole sparse matrix, as AnnData writes one, its numbers of the types that SciPy has.
+/// A whole sparse matrix, as written by AnnData. Its numbers have types that SciPy supports.
 pub(super) fn anndata(selection: &Selection) -> Result<Tree> {
     let (names, shape) = (selection.names()?, selection.shape());
     let csr = json!({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": shape.axes()});
@@ -60,7 +60,7 @@ pub(super) fn anndata(selection: &Selection) -> Result<Tree> {
     Ok(tree)
 }
 
-/// A dense array and, as coordinates, the names that are known.
+/// A dense array, with the names of rows and columns (if any) as coordinates.
 pub(super) fn dataset(selection: &Selection, part: Part) -> Result<Tree> {
     let names = selection.names()?;
     let axes = axes(&names);

@@ -1,23 +1,23 @@
-//! Zarr, versions 3 and 2: folders of metadata in JSON and of bytes as they are.
+//! Zarr, versions 3 and 2: directories of JSON metadata and raw chunks.
 //!
 //! ```text
 //! array.zarr/zarr.json          one array
-//! array.zarr/c/0/0  c/1/0  …    its chunks: so many whole rows each, the last one with zeros to its end
+//! array.zarr/c/0/0  c/1/0  …    its chunks: a number of whole rows each, the last one padded with zeros
 //!
 //! array.v2.zarr/.zarray .zattrs 0.0 1.0 …    the same in version 2
 //!
 //! matrix.zarr/zarr.json         AnnData's group
 //! matrix.zarr/X/                CSR: data/ indices/ indptr/, each an array as above
-//! matrix.zarr/obs/ var/         _index/: the names of rows and columns, their numbers where none are known
+//! matrix.zarr/obs/ var/         _index/: the names of rows and columns, or their numbers
 //!
-//! array.xarray.zarr/            a group that xarray opens: array/, and the names as coordinates
+//! array.xarray.zarr/            a group for xarray: array/, and the names as coordinates
 //! ```
 //!
-//! A chunk has 4 to 8 MiB, or one row that has more; so each is a run of the elements. They stand in no
-//! shard, which many readers do not know.
+//! A chunk has 4 to 8 MiB, or a single row if that is larger. Whole rows make each chunk a contiguous run of
+//! the elements. Chunks are not combined in shards, which many readers do not support.
 //!
-//! Zarr core specification 3.0; Zarr storage specification version 2; AnnData's on-disk format 0.1.0 with
-//! `csr_matrix` 0.1.0 and `dataframe` 0.2.0.
+//! Specifications: Zarr core specification 3.0; Zarr storage specification version 2; AnnData's on-disk
+//! format 0.1.0 with `csr_matrix` 0.1.0 and `dataframe` 0.2.0.
 
 #[cfg(feature = "verify")]
 pub(super) mod verify;
@@ -40,7 +40,7 @@ use crate::error::{Error, Result};
 use crate::oracle::{Shown, Verified};
 use node::{Array, Node};
 
-/// Arrays, and of a sparse matrix AnnData's group.
+/// A dense array or component as one Zarr array, or a whole sparse matrix as AnnData's group.
 pub(super) struct Zarr(Version);
 /// A group for xarray.
 pub(super) struct Dataset;
@@ -52,16 +52,16 @@ enum Version {
 }
 
 impl Zarr {
-    /// What is written today.
+    /// The current version of Zarr.
     pub const V3: Self = Self(Version::Three);
-    /// What older programs read.
+    /// The previous version, for older programs.
     pub const V2: Self = Self(Version::Two);
 }
 
-/// The most names that one chunk of strings can count.
+/// The most names that a chunk of strings can count, in its 32-bit header.
 const MOST_NAMES: u64 = u32::MAX as u64;
 
-/// Groups and arrays by their paths below a root, that of the root being empty; it comes first.
+/// Groups and arrays by their paths below the root. The path of the root is empty, and the root comes first.
 #[derive(Default)]
 struct Tree {
     nodes: Vec<(String, Node)>,
@@ -72,7 +72,7 @@ impl Tree {
         self.nodes.push((path.to_owned(), node));
     }
 
-    /// The files in a version of the format.
+    /// Renders the files in one version of the format.
     fn members(self, version: Version) -> Members {
         let mut files = Vec::new();
         for (path, node) in &self.nodes {
@@ -92,7 +92,7 @@ impl Tree {
     }
 }
 
-/// The folder of an array's chunks, if it has any.
+/// The directory of an array's chunks. `None` for a group.
 fn chunks(path: &str, node: Node, version: Version) -> Option<(String, Content)> {
     let Node::Array(array) = node else { return None };
     let (folder, layout) = match version {
@@ -112,7 +112,7 @@ fn text(metadata: &Value) -> VirtualFile {
     VirtualFile::literal(format!("{metadata:#}\n").into_bytes())
 }
 
-/// Whether rows and columns are so few that their names can be counted.
+/// Whether rows and columns are few enough to count their names.
 fn is_countable(selection: &Selection) -> bool {
     let shape = selection.shape();
     shape.rows() <= MOST_NAMES && shape.columns() <= MOST_NAMES

@@ -1,4 +1,4 @@
-//! Groups and arrays, whatever the version of the format.
+//! Groups and arrays, independent of the version of the format.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,8 @@ use crate::dtype::Dtype;
 use crate::encode::strings::Strings;
 use crate::error::Result;
 
-/// A chunk has at most so many bytes, unless one row has more; and, unless it is the only one, half of them.
+/// The most bytes of a chunk, unless it is a single row. Chunks have at least half of this, unless there is
+/// only one.
 const MOST: u64 = 8 << 20;
 
 /// What is at a path.
@@ -23,7 +24,7 @@ pub(super) enum Node {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
     Number(Dtype),
-    /// Strings of any length: their number, then each behind its length.
+    /// Strings of any length, encoded as `vlen-utf8`: their number, then each with its length in front.
     Text,
 }
 
@@ -31,19 +32,19 @@ pub(super) enum Kind {
 pub(super) struct Array {
     pub kind: Kind,
     pub shape: Vec<u64>,
-    /// Rows of a chunk.
+    /// Number of rows in a chunk.
     pub rows: u64,
-    /// Names of the axes; none where they have none.
+    /// Names of the axes; empty if they have none.
     pub axes: Vec<String>,
     pub attributes: Value,
-    /// All chunks, one after the other; the last may have less.
+    /// All chunks, one after the other. The last one may be shorter.
     pub bytes: VirtualFile,
-    /// Bytes of a chunk.
+    /// Size of a chunk in bytes.
     pub chunk_bytes: u64,
 }
 
 impl Array {
-    /// The numbers of a block; its axes have these names.
+    /// The numbers of a block, with these names of its axes.
     pub fn numbers(block: Block, axes: &[String]) -> Self {
         let shape = block.shape.axes();
         let row_bytes = match block.shape {
@@ -62,7 +63,7 @@ impl Array {
         }
     }
 
-    /// Names as a vector in one chunk.
+    /// A vector of names, in a single chunk.
     pub fn names(strings: &Strings) -> Result<Self> {
         let header = |length: u32, out: &mut Vec<u8>| out.extend_from_slice(&length.to_le_bytes());
         let count = u32::try_from(strings.count()).unwrap_or(u32::MAX);
@@ -85,7 +86,8 @@ impl Array {
     }
 }
 
-/// Rows of a chunk, such that all chunks are about as large: then little of the last is padding.
+/// The number of rows in a chunk. It makes all chunks about equally large, so that the last one has little
+/// padding.
 fn chunk_rows(rows: u64, row_bytes: u64) -> u64 {
     let rows = rows.max(1);
     let fit = (MOST / row_bytes.max(1)).clamp(1, rows);

@@ -1,13 +1,14 @@
-//! Version 2: `.zgroup` or `.zarray` for each group or array, `.zattrs` beside it.
+//! Version 2: `.zgroup` or `.zarray` for each group or array, and `.zattrs` next to it.
 //!
-//! No element is missing, so there is no `fill_value`: xarray takes elements of that value for missing ones.
+//! There is no `fill_value`, because no element is missing: xarray would treat elements of that value as
+//! missing.
 
 use serde_json::{Map, Value, json};
 
 use super::node::{Array, Kind, Node};
 use crate::encode::members::Layout;
 
-/// The metadata of a node.
+/// The metadata files of a node.
 pub(super) fn metadata(node: &Node) -> Vec<(&'static str, Value)> {
     match node {
         Node::Group(attributes) => {
@@ -17,7 +18,7 @@ pub(super) fn metadata(node: &Node) -> Vec<(&'static str, Value)> {
     }
 }
 
-/// The metadata of all nodes in one file, in the root of a group.
+/// Adds `.zmetadata`, which has the metadata of all nodes, to the root of a group. It saves readers a walk.
 pub(super) fn consolidate(nodes: &[(String, Node)], files: &mut Vec<(String, Value)>) {
     if let [(_, Node::Group(_)), ..] = nodes {
         let all: Map<_, _> = files.iter().cloned().collect();
@@ -43,7 +44,7 @@ fn of_array(array: &Array) -> Value {
     })
 }
 
-/// With the names of the axes, as xarray writes and reads them.
+/// The attributes of an array, with the names of its axes in xarray's convention.
 fn attributes(array: &Array) -> Value {
     let mut attributes = array.attributes.clone();
     if !array.axes.is_empty() {
@@ -52,7 +53,7 @@ fn attributes(array: &Array) -> Value {
     attributes
 }
 
-/// The chunks are in the array's folder: `0.0`, or `0` along one axis.
+/// Chunks are in the directory of the array: `0.0`, or `0` for a vector.
 pub(super) fn layout(array: &Array) -> (&'static str, Layout) {
     ("", if array.shape.len() == 2 { Layout::Dotted } else { Layout::Numbers })
 }

@@ -6,7 +6,7 @@ use super::node::{Array, Kind, Node};
 use crate::dtype::Dtype;
 use crate::encode::members::Layout;
 
-/// The metadata of a node.
+/// The metadata file of a node.
 pub(super) fn metadata(node: &Node) -> Vec<(&'static str, Value)> {
     vec![("zarr.json", of_node(node))]
 }
@@ -20,7 +20,7 @@ fn of_node(node: &Node) -> Value {
     }
 }
 
-/// The metadata of a group's root repeats that of all that is in it, which saves readers a walk.
+/// Copies the metadata of all nodes to that of the root, if it is a group. It saves readers a walk.
 pub(super) fn consolidate(nodes: &[(String, Node)], files: &mut [(String, Value)]) {
     let inner = nodes.iter().filter(|(path, _)| !path.is_empty());
     let inner: Map<_, _> = inner.map(|(path, node)| (path.clone(), of_node(node))).collect();
@@ -31,6 +31,7 @@ pub(super) fn consolidate(nodes: &[(String, Node)], files: &mut [(String, Value)
 }
 
 fn of_array(array: &Array) -> Value {
+    // Version 3 requires a fill value, although every chunk exists.
     let (dtype, fill) = match array.kind {
         Kind::Number(dtype @ Dtype::Bool) => (dtype.name(), json!(false)),
         Kind::Number(dtype @ (Dtype::Float16 | Dtype::Float32 | Dtype::Float64)) => {
@@ -60,7 +61,7 @@ fn of_array(array: &Array) -> Value {
     metadata
 }
 
-/// Where the chunks are below the array's folder, and how they are called: `c/0/0`, or `c/0` along one axis.
+/// The directory of the chunks, and their names: `c/0/0`, or `c/0` for a vector.
 pub(super) fn layout(array: &Array) -> (&'static str, Layout) {
     ("c", if array.shape.len() == 2 { Layout::Folders } else { Layout::Numbers })
 }

@@ -1,5 +1,5 @@
-//! `.zarr` and `.v2.zarr`, by the words of the Zarr specifications: arrays in chunks of whole rows, AnnData's
-//! group of a sparse matrix, and groups for xarray.
+//! Verifies `.zarr` and `.v2.zarr` according to the Zarr specifications: arrays in chunks of whole rows,
+//! AnnData's group of a sparse matrix, and groups for xarray.
 
 mod chunks;
 mod metadata;
@@ -25,7 +25,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     verify_version(shown, Version::Three)
 }
 
-/// The same in version 2.
+/// `.v2.zarr`: the same in version 2.
 pub(crate) fn verify_v2(shown: &Shown<'_>) -> Verified {
     verify_version(shown, Version::Two)
 }
@@ -44,7 +44,7 @@ fn verify_version(shown: &Shown<'_>, version: Version) -> Verified {
     tree.files.expect_no_others()
 }
 
-/// `.xarray.zarr`: a group of an array and of the names that are known.
+/// `.xarray.zarr`: a group of an array, and of names if there are any.
 pub(crate) fn verify_dataset(shown: &Shown<'_>) -> Verified {
     let tree = Tree { files: Files::of(shown)?, shown, version: Version::Three };
     let names = AxisNames::of(shown.selection)?;
@@ -62,7 +62,7 @@ pub(crate) fn verify_dataset(shown: &Shown<'_>) -> Verified {
     tree.files.expect_no_others()
 }
 
-/// The nodes below one folder.
+/// The nodes below one directory.
 struct Tree<'a> {
     files: Files<'a>,
     shown: &'a Shown<'a>,
@@ -89,7 +89,8 @@ impl Tree<'_> {
         self.verify_consolidated(&nodes.map(str::to_owned))
     }
 
-    /// The three arrays; SciPy has two types of what counts, and wants one of both.
+    /// Verifies the three arrays. SciPy counts in int32 or int64, and needs the same type for `indices` and
+    /// `indptr`.
     fn verify_csr(&self) -> Verified {
         const COUNTS: [Dtype; 2] = [Dtype::Int32, Dtype::Int64];
         let of = |thing| numbers(self.shown.selection, Part { thing, ..self.shown.part });
@@ -113,12 +114,12 @@ impl Tree<'_> {
         Ok(serde_json::from_slice(&self.files.read(&in_folder(path, name))?)?)
     }
 
-    /// The metadata of a node is this.
+    /// Verifies the metadata files of a node.
     fn expect_metadata(&self, path: &str, expected: Vec<(&str, Value)>) -> Verified {
         for (name, expected) in expected {
             let mut found = self.json(path, name)?;
             if name == "zarr.json" && path.is_empty() {
-                // That has its own test.
+                // Consolidated metadata is verified on its own, in `verify_consolidated`.
                 found.as_object_mut().map(|found| found.remove("consolidated_metadata"));
             }
             expect(&format!("metadata {name} of {path}"), &found, &expected)?;
@@ -130,7 +131,7 @@ impl Tree<'_> {
         self.expect_metadata(path, self.version.group(attributes))
     }
 
-    /// The metadata of the root repeats that of these nodes.
+    /// Verifies that the root repeats the metadata of these nodes.
     fn verify_consolidated(&self, nodes: &[String]) -> Verified {
         match self.version {
             Version::Three => {
@@ -158,13 +159,14 @@ impl Tree<'_> {
         }
     }
 
-    /// An array of these numbers. Returns the names of its axes.
+    /// Verifies an array of numbers of their own type. Returns the names of its axes.
     fn verify_array(&self, path: &str, numbers: Numbers<'_>) -> Result<Vec<String>, Fault> {
         let dtype = numbers.dtype;
         self.verify_array_as(path, numbers, &[dtype]).map(|(axes, _)| axes)
     }
 
-    /// An array of these numbers in one of these types. Returns the names of its axes, and which type it is.
+    /// Verifies an array of numbers that may be of any of `dtypes`. Returns the names of its axes, and its
+    /// type.
     fn verify_array_as(
         &self,
         path: &str,
@@ -194,7 +196,8 @@ impl Tree<'_> {
         Ok((axes, dtype))
     }
 
-    /// A vector of names, or of numbers in their place, along the axis of that name, if it has one.
+    /// Verifies a vector of names, or of numbers in their place. `axis` is the name of its axis, if it has
+    /// one.
     fn verify_names(&self, path: &str, names: &Called, axis: Option<&str>) -> Verified {
         self.expect_metadata(path, self.version.text(names.count, axis))?;
         let mut file = io::BufReader::new(self.files.open(&in_folder(path, &self.version.chunk(1, 0)))?);
@@ -203,7 +206,7 @@ impl Tree<'_> {
             let expected = names.name(i).map_or_else(|| names.number(i), <[u8]>::to_vec);
             let length = u64::from(read_word(&mut file)?);
             let mut found = Vec::new();
-            // No more than is needed to tell that they differ.
+            // Read one byte more than expected, which is enough to detect a longer name.
             (&mut file).take(length.min(expected.len() as u64 + 1)).read_to_end(&mut found)?;
             expect(&format!("name {i} in {path}"), &found, &expected)?;
         }

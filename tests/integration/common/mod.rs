@@ -1,4 +1,4 @@
-//! What the tests share: a store of their own with every kind of array, and mounts that always go.
+//! Shared by all tests: a temporary store with every kind of array, and mounts that are always unmounted.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -18,12 +18,12 @@ pub fn arrayfs() -> Command {
     command
 }
 
-/// Runs the program and returns what it said and did.
+/// Runs the program and returns its output and exit status.
 pub fn run<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
     arrayfs().args(args).output().unwrap()
 }
 
-/// Runs one of the scripts, and fails with what it says if it does.
+/// Runs a script of `tests/readers`. Fails with its output if it fails.
 #[track_caller]
 pub fn python(script: &str, args: &[&Path]) {
     let python = std::env::var_os("ARRAYFS_TEST_PYTHON").expect(
@@ -42,15 +42,15 @@ pub fn python(script: &str, args: &[&Path]) {
     println!("{script}: {said}");
 }
 
-/// Standard output of a run that must succeed.
+/// The standard output of a run that must succeed.
 pub fn stdout<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Vec<u8> {
     let output = run(args);
     assert!(output.status.success(), "{output:?}");
     output.stdout
 }
 
-/// A store mounted by the program itself; unmounted when it, or a clone of it in a thread that may
-/// hang, goes, whatever happened.
+/// A store mounted by the program itself. Dropping the last clone unmounts it, even if a test fails or hangs
+/// in another thread.
 #[derive(Clone)]
 pub struct Mount {
     dir: Arc<TempDir>,
@@ -65,7 +65,7 @@ impl Mount {
         Self::by(arrayfs(), store, options)
     }
 
-    /// With a server that the shell's `ulimit` has set a limit for.
+    /// Mounts with a server that runs under a limit set by `ulimit`.
     pub fn limited(store: &Path, options: &[&str], limit: &str) -> Self {
         let mut shell = Command::new("sh");
         shell
@@ -89,13 +89,13 @@ impl Mount {
         self.dir.path().join(path)
     }
 
-    /// The bytes of a file in the mount.
+    /// The content of a file in the mount.
     pub fn read(&self, path: impl AsRef<Path>) -> Vec<u8> {
         let path = self.join(path);
         fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
     }
 
-    /// The errno that reading a file in the mount gives.
+    /// The errno of reading a file in the mount.
     pub fn read_error(&self, path: impl AsRef<Path>) -> i32 {
         let path = self.join(path);
         match fs::read(&path) {
@@ -104,17 +104,17 @@ impl Mount {
         }
     }
 
-    /// The names in a folder of the mount, sorted.
+    /// The names in a directory of the mount, sorted.
     pub fn list(&self, path: impl AsRef<Path>) -> Vec<String> {
         names(&self.join(path))
     }
 
-    /// What `.arrayfs/errors.yaml` says.
+    /// The content of `.arrayfs/errors.yaml`.
     pub fn errors(&self) -> String {
         String::from_utf8(self.read(".arrayfs/errors.yaml")).unwrap()
     }
 
-    /// The entries of `.arrayfs/errors.yaml`, each of which is one line.
+    /// The entries of `.arrayfs/errors.yaml`. Each must be one line.
     pub fn faults(&self) -> BTreeMap<String, String> {
         let text = self.errors();
         let faults: BTreeMap<String, String> =
@@ -123,7 +123,7 @@ impl Mount {
         faults
     }
 
-    /// The process that serves the mount.
+    /// The process ID of the server.
     pub fn server(&self) -> u32 {
         let wanted = self.dir.path().as_os_str().as_encoded_bytes();
         let serves = |pid: &u32| {
@@ -142,7 +142,7 @@ impl Drop for Mount {
     }
 }
 
-/// Names in a directory, sorted.
+/// The names in a directory, sorted.
 pub fn names(path: &Path) -> Vec<String> {
     let entries = fs::read_dir(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let mut names: Vec<_> =
@@ -151,7 +151,7 @@ pub fn names(path: &Path) -> Vec<String> {
     names
 }
 
-/// Waits until `done` says so; for what the system does in its own time.
+/// Waits until `done` returns true. For changes that the system makes asynchronously.
 pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
@@ -160,7 +160,7 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Runs `test` in a thread of its own, and fails when it hangs.
+/// Runs `test` in a thread, and fails if it does not return within `seconds`.
 pub fn within<T: Send + 'static>(seconds: u64, what: &str, test: impl FnOnce() -> T + Send + 'static) -> T {
     let thread = std::thread::spawn(test);
     let limit = Duration::from_secs(seconds);
@@ -172,7 +172,7 @@ pub fn within<T: Send + 'static>(seconds: u64, what: &str, test: impl FnOnce() -
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Writes a dense array of zeros that takes no room on the disk.
+/// Writes a dense array of zeros as a hole, which takes no space on disk.
 pub fn write_hole(path: &Path, dtype: &str, shape: &[u64]) {
     let itemsize = FIXED_DTYPES.iter().find(|known| known.name() == dtype).unwrap().itemsize();
     write_files(path, &format!("dtype: {dtype}\nshape: {shape:?}\nversion: [1, 0]\n"), &[("array", b"")]);
@@ -180,7 +180,7 @@ pub fn write_hole(path: &Path, dtype: &str, shape: &[u64]) {
     file.set_len(shape.iter().product::<u64>() * itemsize).unwrap();
 }
 
-/// Writes the files of a dense array by hand, with bytes that all differ from their neighbours.
+/// Writes the files of a dense array without the library. Neighbouring bytes differ.
 pub fn write_dense(path: &Path, dtype: &str, shape: &[u64]) -> Vec<u8> {
     let itemsize = FIXED_DTYPES.iter().find(|known| known.name() == dtype).unwrap().itemsize();
     let count = shape.iter().product::<u64>() * itemsize;
@@ -199,7 +199,7 @@ pub struct Sparse {
 }
 
 impl Sparse {
-    /// A matrix with rows of all lengths, the first and the last column empty.
+    /// A matrix with rows of many lengths, whose first and last columns are empty.
     pub fn example(rows: usize, columns: usize) -> Self {
         let (mut data, mut indices, mut indptr) = (vec![], vec![], vec![0]);
         for row in 0..rows {
@@ -214,7 +214,7 @@ impl Sparse {
         Self { shape: [rows as u64, columns as u64], data, indices, indptr }
     }
 
-    /// Writes the files by hand.
+    /// Writes the files without the library.
     pub fn write(&self, path: &Path) {
         let yaml = format!(
             "data_dtype: int32\nindices_dtype: int32\nindptr_dtype: int64\nnnz: {}\nshape: {:?}\nversion: [1, 0]\n",
@@ -255,13 +255,14 @@ pub fn write_files(path: &Path, yaml: &str, files: &[(&str, &[u8])]) {
     fs::write(with("yaml"), yaml).unwrap();
 }
 
-/// Says aloud, past the test harness that keeps what tests print, that something was not tested.
+/// Reports that something was not tested. Writes to stderr directly, because the harness captures
+/// `eprintln!`.
 pub fn say_skipped(why: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
-/// The real stores that ARRAYFS_TEST_STORES names, if any; that there are none is said aloud.
+/// The real stores in the directory ARRAYFS_TEST_STORES. Reports it if there is none.
 pub fn real_stores() -> Vec<PathBuf> {
     let Some(dir) = std::env::var_os("ARRAYFS_TEST_STORES") else {
         say_skipped("ARRAYFS_TEST_STORES names no directory of real stores");
@@ -272,7 +273,7 @@ pub fn real_stores() -> Vec<PathBuf> {
     entries.filter(|path| path.is_dir()).collect()
 }
 
-/// Everything that is shown of an array, as files: those of formats that are folders too.
+/// The paths of all files that are shown of an array, including those in directories of formats.
 #[cfg(feature = "verify")]
 pub fn all_files(mount: &Mount, store: &Path, name: &str) -> Vec<PathBuf> {
     use arrayfs::{array::catalog::StoredArray, store::Store, verify::cases};

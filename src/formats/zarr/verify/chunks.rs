@@ -1,4 +1,4 @@
-//! The numbers of an array in the order of its rows, read from one chunk after the other.
+//! Reads the numbers of an array in row order, chunk by chunk.
 
 use std::io::{self, Read};
 
@@ -6,25 +6,25 @@ use crate::oracle::expect;
 use crate::oracle::{Fault, Verified};
 use crate::oracle::{FileReader, expect_end};
 
-/// Opens the chunk of that number.
+/// Opens the chunk with this number.
 type Open<'a> = dyn Fn(u64) -> Result<FileReader<'a>, Fault> + 'a;
 
-/// The numbers of all chunks, without what fills up the last.
+/// The numbers of all chunks, without the padding of the last one.
 pub(super) struct Chunks<'o, 'a> {
     open: &'o Open<'a>,
     current: Option<FileReader<'a>>,
-    /// The number of the chunk that comes next.
+    /// Number of the next chunk.
     next: u64,
     count: u64,
-    /// Bytes of numbers that are left in the current chunk, and in all that come.
+    /// Bytes of numbers left in the current chunk, and in all later chunks.
     here: u64,
     left: u64,
     chunk_bytes: u64,
 }
 
 impl<'o, 'a> Chunks<'o, 'a> {
-    /// A chunk is whole rows: of 8 MiB at most if it has more than one, and of half of that at least if it is
-    /// not the only one.
+    /// Checks the shape of the chunks: whole rows, at most 8 MiB unless it is a single row, and at least half
+    /// of that unless it is the only chunk.
     pub fn new(shape: &[u64], chunk: &[u64], item: u64, open: &'o Open<'a>) -> Result<Self, Fault> {
         const MOST: u64 = 8 << 20;
         let wrong = || Fault(format!("chunks of shape {chunk:?} of an array of shape {shape:?}"));
@@ -56,7 +56,7 @@ impl<'o, 'a> Chunks<'o, 'a> {
         Ok(())
     }
 
-    /// That zeros fill up the chunk, which is at its end else.
+    /// Checks that the current chunk ends here, or is padded with zeros.
     fn close(&mut self) -> Verified {
         let Some(mut file) = self.current.take() else { return Ok(()) };
         let mut filled = (&mut file).take(self.chunk_bytes);

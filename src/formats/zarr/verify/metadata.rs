@@ -1,4 +1,4 @@
-//! What the metadata of groups and arrays must be, in each version of the format.
+//! The expected metadata of groups and arrays, in each version of the format.
 
 use serde_json::{Value, json};
 
@@ -11,15 +11,15 @@ pub(super) enum Version {
     Three,
 }
 
-/// The files, and the places in them, that tell the shape of a chunk, the type of the elements, and the names of
-/// the axes.
+/// The file and JSON pointer at which to find the shape of a chunk, the type of the elements, and the names
+/// of the axes.
 pub(super) struct Facts {
     pub chunk: (&'static str, &'static str),
     pub dtype: (&'static str, &'static str),
     pub axes: (&'static str, &'static str),
 }
 
-/// Files of metadata by their names.
+/// Metadata files by name.
 type Files = Vec<(&'static str, Value)>;
 
 impl Version {
@@ -34,7 +34,7 @@ impl Version {
         }
     }
 
-    /// Where what is not known beforehand is told of an array.
+    /// Where the properties of an array are that the verifier cannot know in advance.
     pub const fn facts(self) -> Facts {
         match self {
             Self::Two => Facts {
@@ -50,7 +50,7 @@ impl Version {
         }
     }
 
-    /// The word for a type.
+    /// The name of a type.
     pub const fn dtype(self, dtype: Dtype) -> &'static str {
         match self {
             Self::Two => descr(dtype),
@@ -75,7 +75,7 @@ impl Version {
         vec![("zarr.json", array)]
     }
 
-    /// The metadata of so many names in one chunk, along the axis of that name, if it has one.
+    /// The metadata of `count` names in one chunk. `axis` is the name of its axis, if it has one.
     pub fn text(self, count: u64, axis: Option<&str>) -> Files {
         let mut attributes = json!({"encoding-type": "string-array", "encoding-version": "0.2.0"});
         if self == Self::Two {
@@ -94,7 +94,7 @@ impl Version {
         vec![("zarr.json", array)]
     }
 
-    /// Where a chunk is: one of rows, whole ones if there are columns too.
+    /// The path of chunk `i`. Chunks are numbered by rows only, because each has all columns.
     pub fn chunk(self, axes: usize, i: u64) -> String {
         match (self, axes) {
             (Self::Two, 2) => format!("{i}.0"),
@@ -105,7 +105,7 @@ impl Version {
     }
 }
 
-/// NumPy's words for a type, which version 2 has: byte order, kind, bytes.
+/// NumPy's names of types, which version 2 uses: byte order, kind and size.
 const fn descr(dtype: Dtype) -> &'static str {
     match dtype {
         Dtype::Bool => "|b1",
