@@ -13,7 +13,8 @@
 //! version 3. Everything except the elements takes a few KiB, whatever their number, and is generated at
 //! once.
 //!
-//! Why not use the HDF5 library? It can only write a complete file, with a copy of all elements.
+//! Why not use the HDF5 library? It would copy all elements to the file that it writes. Here, they are read
+//! from the store on demand.
 
 mod cast;
 mod cells;

@@ -5,12 +5,12 @@
 //! The caller of `open` promises, for as long as the array lives:
 //!
 //! - Nobody truncates its files. Access to truncated bytes kills the process with SIGBUS.
-//! - While a view for reading lives, nobody writes the bytes in it: neither through another handle of this process
-//!   (whatever path it was opened by), nor by writing to the file, nor from another process.
+//! - While a view for reading lives, nobody writes the bytes in it: neither through another handle of this
+//!   process (whatever path it was opened by), nor by writing to the file, nor from another process.
 //! - While a view for writing lives, nobody else reads or writes the bytes in it, by any of these ways.
 //!
 //! Replacing a file (by `create` or a rename) or removing it is safe: open arrays keep the old file.
-#![allow(unsafe_code)] // declares functions whose contract is the one above, which is that of the maps
+#![allow(unsafe_code)] // declares functions with the contract above, which is that of the mappings
 
 use std::path::{Path, PathBuf};
 
