@@ -1,4 +1,4 @@
-//! The element types of the format: the seed's `FIXED_DTYPES`, little-endian and IEEE.
+//! The element types of the format, all little-endian and IEEE 754: `FIXED_DTYPES` of the original package.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use half::f16;
 /// The type of an array's elements.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Dtype {
-    /// One byte, 0 or 1.
+    /// One byte: 0 is false, every other value is true.
     Bool,
     /// Signed, 8 bits.
     Int8,
@@ -33,7 +33,7 @@ pub enum Dtype {
     Float64,
 }
 
-/// Every element type that the format knows (the seed's `FIXED_DTYPES`).
+/// Every element type of the format (`FIXED_DTYPES` of the original package).
 pub const FIXED_DTYPES: [Dtype; 12] = [
     Dtype::Bool,
     Dtype::Int8,
@@ -50,12 +50,12 @@ pub const FIXED_DTYPES: [Dtype; 12] = [
 ];
 
 impl Dtype {
-    /// The type of that NumPy name, `float32` say; none for any other spelling.
+    /// The type with this NumPy name, for example `float32`. Other spellings are not accepted.
     pub fn from_name(name: &str) -> Option<Self> {
         FIXED_DTYPES.into_iter().find(|dtype| dtype.name() == name)
     }
 
-    /// NumPy's name, as it stands in the metadata.
+    /// The NumPy name, as it appears in the metadata.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Bool => "bool",
@@ -73,7 +73,7 @@ impl Dtype {
         }
     }
 
-    /// Bytes of one element.
+    /// Bytes per element.
     pub const fn itemsize(self) -> u64 {
         match self {
             Self::Bool | Self::Int8 | Self::Uint8 => 1,
@@ -83,7 +83,7 @@ impl Dtype {
         }
     }
 
-    /// NumPy's array-interface descriptor, `<f4` say.
+    /// The type string of NumPy's array interface, for example `<f4`.
     pub const fn descr(self) -> &'static str {
         match self {
             Self::Bool => "|b1",
@@ -101,12 +101,12 @@ impl Dtype {
         }
     }
 
-    /// Whether the type may count or index, as `indices` and `indptr` must.
+    /// Whether the type is an integer type, as required for `indices` and `indptr`.
     pub const fn is_integer(self) -> bool {
         !matches!(self, Self::Bool | Self::Float16 | Self::Float32 | Self::Float64)
     }
 
-    /// All names, for messages: `bool, int8, …`.
+    /// All names, for error messages: `bool, int8, …`.
     pub fn names() -> String {
         FIXED_DTYPES.map(Self::name).join(", ")
     }
@@ -126,7 +126,8 @@ impl std::str::FromStr for Dtype {
     }
 }
 
-/// One element of a `bool` array: a byte that is true when it is not zero, as NumPy reads it.
+/// An element of a `bool` array: a byte that is true if it is not zero, as in NumPy. Rust's `bool` would be
+/// undefined behavior for bytes other than 0 and 1.
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(transparent)]
 pub struct Bool(u8);
@@ -150,9 +151,9 @@ impl PartialEq for Bool {
     }
 }
 
-/// A Rust type whose values are the elements of an array: what a typed view is made of.
+/// A Rust type for the elements of an array. Sealed, because the format has a fixed set of types.
 pub trait Element: bytemuck::Pod + private::Sealed {
-    /// The format's name for this type.
+    /// The corresponding type of the format.
     const DTYPE: Dtype;
 }
 
@@ -177,9 +178,9 @@ elements! {
 
 /// Appends the integers in `bytes` (elements of `dtype`, little-endian) to `out`.
 ///
-/// A negative integer comes out beyond `i64::MAX`, where no valid bound lets it pass: what indexes
-/// or counts is checked against a bound anyway. Types that are no integers append nothing, and so
-/// does a last, incomplete element.
+/// Negative integers become numbers above `i64::MAX`. No valid bound is that large, so the bounds checks
+/// that every index and count needs anyway also catch them. Other types than integers append nothing, and
+/// an incomplete element at the end is ignored.
 pub fn decode_integers(dtype: Dtype, bytes: &[u8], out: &mut Vec<u64>) {
     macro_rules! read {
         ($t:ty) => {
@@ -203,7 +204,7 @@ pub fn decode_integers(dtype: Dtype, bytes: &[u8], out: &mut Vec<u64>) {
     }
 }
 
-/// A decoded integer as its type has it: below zero again, unless the type has no sign.
+/// Formats a decoded integer as its type has it: with a minus if it was negative.
 #[allow(clippy::cast_possible_wrap)]
 pub fn integer_text(dtype: Dtype, number: u64) -> String {
     match dtype {
@@ -214,14 +215,14 @@ pub fn integer_text(dtype: Dtype, number: u64) -> String {
 
 /// Appends `value` to `out` as one little-endian integer of `dtype`.
 ///
-/// The value must fit, as every count up to `nnz` fits the type that already holds `nnz`.
+/// The value must fit. Counts up to `nnz` always fit the type that holds `nnz`.
 pub fn encode_integer(dtype: Dtype, value: u64, out: &mut Vec<u8>) {
     let width = usize::try_from(dtype.itemsize()).expect("an item has at most 8 bytes");
     out.extend_from_slice(&value.to_le_bytes()[..width]);
 }
 
-/// Adds one element to another of its type; integers wrap round. The first to come to a zero is copied, to keep its very bits (those
-/// of -0.0, say).
+/// Adds an element to another of the same type. Integers wrap around. A sum that is still zero is replaced
+/// by the element, to keep its exact bits: 0.0 + -0.0 would lose the sign.
 pub fn add(dtype: Dtype, sum: &mut [u8], value: &[u8]) {
     if sum.iter().all(|byte| *byte == 0) {
         sum.copy_from_slice(value);

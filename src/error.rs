@@ -1,110 +1,112 @@
-//! The one error of the library: it names the file, what was expected and what was found.
+//! The error type of the library. Messages name the file, what was expected, and what was found.
 
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// What every function of the library returns.
+/// The result type of the library.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why an operation on an array, a store or a virtual file failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused.
+    /// A system call failed.
     #[error("{}: cannot {action}: {source}", shown(path))]
     Io {
-        /// The file that was acted upon.
+        /// The file that was accessed.
         path: PathBuf,
-        /// What was tried, as a verb phrase.
+        /// The attempted action, as a verb phrase.
         action: &'static str,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A file is not what the format says it is.
+    /// A file violates the format.
     #[error("{}: {what}: expected {expected}, found {found}", shown(path))]
     Invalid {
-        /// The file at fault.
+        /// The broken file.
         path: PathBuf,
-        /// The key, field or property at fault.
+        /// The broken key, field or property.
         what: &'static str,
-        /// What the format asks for.
+        /// What the format requires.
         expected: String,
-        /// What is there.
+        /// What the file contains.
         found: String,
     },
-    /// A file changed after it was first looked at; the old answer no longer holds.
+    /// A file changed after it was first examined, so results based on it are invalid.
     #[error("{}: the file was changed or replaced under the reader", shown(path))]
     Stale {
         /// The file that changed.
         path: PathBuf,
     },
-    /// A file became shorter than the array it holds.
+    /// A file became shorter than the array in it.
     #[error("{}: truncated: expected {expected} bytes, found {found}", shown(path))]
     Truncated {
-        /// The file that shrank.
+        /// The file that became shorter.
         path: PathBuf,
-        /// Bytes that were promised.
+        /// Expected size in bytes.
         expected: u64,
-        /// Bytes that are left.
+        /// Actual size in bytes.
         found: u64,
     },
-    /// What is computed of a file has not the bytes that its size said: the file was written after that was told.
+    /// Computed content is shorter than its reported size, because a file was written after the size was
+    /// reported.
     #[error(
         "{}: what is made of it is not as long as was told: expected {expected} bytes, found {found}",
         shown(path)
     )]
     Short {
-        /// The file that the content comes of.
+        /// The file that the content is computed from.
         path: PathBuf,
-        /// Bytes that there were to be.
+        /// End of the bytes that should exist.
         expected: u64,
-        /// Bytes that there are.
+        /// End of the bytes that do exist.
         found: u64,
     },
-    /// A symbolic link that the store must not follow.
+    /// A symbolic link that must not be followed.
     #[error("{}: a symbolic link {why}", shown(path))]
     Link {
         /// The link.
         path: PathBuf,
-        /// Where it leads.
+        /// The reason, such as where it leads.
         why: &'static str,
     },
-    /// Nothing of that name in the store or in the tree.
+    /// No such file, array or selection in the store or in the tree.
     #[error("{}: no such file, array or selection", shown(path))]
     NotFound {
-        /// The name that was asked for.
+        /// The requested name.
         path: PathBuf,
     },
-    /// An array where there should be none.
+    /// An array exists where a new one was to be created.
     #[error("{} is there already ({found})", shown(path))]
     Exists {
-        /// Path of the array, without a suffix.
+        /// Path of the array without suffix.
         path: PathBuf,
-        /// Its kind, type and shape, or the names of its files.
+        /// Its kind, dtype and shape, or the names of its files.
         found: String,
     },
-    /// It was not done: whoever it is for waits no longer, or it takes longer than the thread may take.
+    /// The work was not completed: nobody waits for it any more, or it would take longer than this thread
+    /// may. Internal to the library; see `crate::task`.
     #[error("left unfinished")]
     Unfinished,
-    /// The caller asked for something that this array cannot give.
+    /// The request is invalid for this array.
     #[error("{}: {why}", shown(path))]
     Refused {
-        /// The array or file in question.
+        /// The array or file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         why: String,
     },
 }
 
 impl Error {
-    /// Wraps what the system said about `path`.
+    /// Wraps a system error for `path`.
     pub fn io(path: impl Into<PathBuf>, action: &'static str, source: io::Error) -> Self {
         Self::Io { path: path.into(), action, source }
     }
 
-    /// A file whose content or kind is not what the format says.
+    /// A file that violates the format.
     pub fn invalid(
         path: impl Into<PathBuf>,
         what: &'static str,
@@ -114,17 +116,17 @@ impl Error {
         Self::Invalid { path: path.into(), what, expected: expected.into(), found: found.into() }
     }
 
-    /// Nothing of that name.
+    /// No file, array or selection with this name.
     pub fn not_found(path: impl Into<PathBuf>) -> Self {
         Self::NotFound { path: path.into() }
     }
 
-    /// A request that makes no sense for this file.
+    /// An invalid request for this file.
     pub fn refused(path: impl Into<PathBuf>, why: impl Into<String>) -> Self {
         Self::Refused { path: path.into(), why: why.into() }
     }
 
-    /// Whether the file or name simply is not there.
+    /// Whether the error means that a file or name does not exist.
     pub fn is_not_found(&self) -> bool {
         match self {
             Self::NotFound { .. } => true,
@@ -134,18 +136,19 @@ impl Error {
     }
 }
 
-/// A path on one line of text: control characters are escaped, bytes that are no UTF-8 read `\xNN`.
+/// A path as one line of text. Control characters are escaped, and bytes that are not UTF-8 appear as
+/// `\xNN`. File names may contain anything, and must not forge lines of a log.
 pub fn shown(path: impl AsRef<Path>) -> String {
     one_line(path.as_ref().as_os_str())
 }
 
-/// A file name on one line of text, as [`shown`].
+/// A file name as one line of text; see [`shown`].
 pub fn one_line(name: &OsStr) -> String {
     let mut text = String::with_capacity(name.len());
     for chunk in name.as_bytes().utf8_chunks() {
         for c in chunk.valid().chars() {
             match c {
-                // Line and paragraph separators break lines too, for some readers.
+                // Some readers also break lines at U+2028 and U+2029.
                 c if c.is_control() || ('\u{2028}'..='\u{2029}').contains(&c) => {
                     text.extend(c.escape_default())
                 }

@@ -1,11 +1,11 @@
-//! Selections of rows: how they read as file names, and what they mean.
+//! Selections of rows: their syntax as file names, and their meaning.
 //!
-//! The grammar is Python's for one integer (`17`, `-1`) and for a slice with a step above zero
-//! (`100:200`, `:100`, `100:`, `::2`): an optional minus and ASCII digits, zero-padded or not, and
-//! nothing else. As in Python a slice is clamped to the array; one that selects nothing is no
-//! selection here, for no array of the format is empty.
+//! The grammar is that of Python for an integer (`17`, `-1`) and for a slice with a positive step
+//! (`100:200`, `:100`, `100:`, `::2`). A number is an optional minus and ASCII digits, with or without
+//! leading zeros. As in Python, slices are clamped to the array. But a slice without any rows is invalid
+//! here, because the format has no empty arrays.
 
-/// Rows `start`, `start + step`, … of an array, `count` of them; never none.
+/// `count` rows of an array: `start`, `start + step`, … There is at least one.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Rows {
     start: u64,
@@ -14,13 +14,13 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// All rows of an array that has `count` (above zero).
+    /// All rows of an array with `count` rows (above zero).
     pub const fn all(count: u64) -> Self {
         Self { start: 0, step: 1, count }
     }
 
-    /// The rows that a slice such as `100:200` selects of `count`; none if it is no slice, or an
-    /// empty one.
+    /// The rows that a slice such as `100:200` selects from an array with `count` rows. `None` if it is
+    /// invalid or selects nothing.
     pub fn parse(text: &[u8], count: u64) -> Option<Self> {
         let mut parts = text.split(|byte| *byte == b':');
         let (start, stop) = (parts.next()?, parts.next()?);
@@ -28,6 +28,8 @@ impl Rows {
         if parts.next().is_some() {
             return None;
         }
+        // `i128` holds every sum of an `i64` or `u64` and a length. Larger numbers saturate and are then
+        // clamped.
         let length = i128::from(count);
         let bound = |text: &[u8], default: i128| {
             if text.is_empty() {
@@ -45,7 +47,8 @@ impl Rows {
         let selected = (stop - start - 1) / step + 1;
         Some(Self {
             start: u64::try_from(start).ok()?,
-            // A step beyond the end selects one row, whatever its size.
+            // For a single row, the step has no meaning. Normalize it, so that equal selections compare
+            // equal.
             step: if selected == 1 { 1 } else { u64::try_from(step).ok()? },
             count: u64::try_from(selected).ok()?,
         })
@@ -56,27 +59,27 @@ impl Rows {
         self.count
     }
 
-    /// Row of the array that comes first.
+    /// The first selected row.
     pub const fn start(&self) -> u64 {
         self.start
     }
 
-    /// Rows of the array from one selected row to the next.
+    /// Distance between selected rows.
     pub const fn step(&self) -> u64 {
         self.step
     }
 
-    /// Whether the rows are neighbours, so that their bytes are one run.
+    /// Whether the rows are adjacent, and therefore stored in one run of bytes.
     pub const fn is_contiguous(&self) -> bool {
         self.step == 1
     }
 
-    /// Row of the array that is the `i`-th selected (`i` below `count`).
+    /// The row of the array at index `i` of the selection (`i` below `count`).
     pub const fn row(&self, i: u64) -> u64 {
         self.start + i * self.step
     }
 
-    /// Which of the selected rows is this row of the array, if it is one.
+    /// The index of a row of the array in the selection. `None` if it is not selected.
     pub const fn position(&self, row: u64) -> Option<u64> {
         match row.checked_sub(self.start) {
             Some(past) if past.is_multiple_of(self.step) && past / self.step < self.count => {
@@ -86,12 +89,12 @@ impl Rows {
         }
     }
 
-    /// The `i`-th selected row alone (`i` below `count`).
+    /// A selection of only the row at index `i` (`i` below `count`).
     pub const fn only(&self, i: u64) -> Self {
         Self { start: self.row(i), step: 1, count: 1 }
     }
 
-    /// These rows of a selection `outer`, as rows of the array.
+    /// Converts a selection within the selection `outer` to a selection of the array's rows.
     pub fn of(&self, outer: &Self) -> Option<Self> {
         Some(Self {
             start: outer.row(self.start),
@@ -101,14 +104,14 @@ impl Rows {
     }
 }
 
-/// The row that an integer such as `17` or `-1` names of `count`, counted from the front.
+/// The row that an integer such as `17` or `-1` names in an array with `count` rows.
 pub fn parse_index(text: &[u8], count: u64) -> Option<u64> {
     let value = parse_integer(text)?;
     let from_front = if value < 0 { value.saturating_add(i128::from(count)) } else { value };
     u64::try_from(from_front).ok().filter(|row| *row < count)
 }
 
-/// An optional minus and ASCII digits; what is too large for `i128` saturates.
+/// Parses an optional minus and ASCII digits. Saturates at the limits of `i128`.
 fn parse_integer(text: &[u8]) -> Option<i128> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
@@ -123,7 +126,7 @@ fn parse_integer(text: &[u8]) -> Option<i128> {
     Some(if negative { -value } else { value })
 }
 
-/// Digits of the last index of `count` things: the width that makes names sort as numbers.
+/// Number of digits of the last of `count` indices. Names padded to this width sort like numbers.
 pub fn index_width(count: u64) -> usize {
     count.saturating_sub(1).checked_ilog10().map_or(1, |log| log as usize + 1)
 }

@@ -1,16 +1,17 @@
-//! Who waits for what a thread does, and how long that may take.
+//! Cancellation and time limits of work: who waits for the work of a thread, and how long it may take.
 //!
-//! A request of the kernel's is first tried on the thread that took it ([`quick`]), which has to be free for
-//! the next one within a millisecond. What may take longer says so beforehand ([`begin_long`]); there it ends
-//! with [`Error::Unfinished`], and a thread that has the time does all of it again ([`run`]). What does take
-//! long asks now and then whether anybody still waits for it ([`check`]), and ends with the same error when
-//! nobody does. What several need is done once, in a [`Flight`].
+//! The thread that receives a kernel request must be free for the next one within a millisecond. So it
+//! first tries the work in [`quick`] mode. Work that may take longer calls [`begin_long`] first. In quick
+//! mode this fails with [`Error::Unfinished`], and a worker thread then repeats all of the work with
+//! [`run`]. Long work calls [`check`] regularly, which fails with the same error once nobody waits any
+//! more. A [`Flight`] computes a result once for all requests that need it at the same time.
 //!
-//! Threads that work for no request of the kernel's (those of the command line) do everything, and wait for
+//! Threads that do not serve a kernel request (those of the command line) complete all work, and wait for
 //! each other.
 //!
-//! Where such an error is swallowed on its way, what comes out is not what it should be: that something was
-//! left undone is remembered by the thread ([`is_unfinished`]), and whoever answers or keeps a result asks.
+//! Code on the way may swallow `Unfinished` and return a wrong result. Therefore the thread also remembers
+//! that something was left undone ([`is_unfinished`]). Code that replies to a request or caches a result
+//! must check this.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,24 +21,25 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
-/// How often a thread that waits for another looks whether it should go on.
+/// How often a waiting thread checks whether it should still wait.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// How long a flight goes on for nobody. Of several programs that look up one name the kernel asks for one at a
-/// time: when that one is killed, the next asks for the same.
+/// How long a flight continues when nobody waits. If several programs look up one name, the kernel sends
+/// only one request at a time. When the program behind that request is killed, the next one sends the same
+/// request.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// What is done at the moment, and what became of it.
+/// The state of the work on this thread.
 #[derive(Clone, Copy, Default)]
 struct Mode {
-    /// Whether it must not take long.
+    /// Whether the work must not take long.
     is_quick: bool,
-    /// Whether something was left undone.
+    /// Whether some of the work was left undone.
     is_unfinished: bool,
-    /// Whether it goes on when another thread is through.
+    /// Whether the work is to be repeated when another thread has finished its flight.
     is_parked: bool,
 }
 
-/// Whom it is done for, and what has it done again; none of both for a thread on its own.
+/// Who waits for the work, and how to have it repeated. Both are `None` on a thread that serves no request.
 #[derive(Clone, Default)]
 struct Client {
     asker: Option<Arc<Asker>>,
@@ -49,7 +51,7 @@ thread_local! {
     static CLIENT: RefCell<Client> = const { RefCell::new(Client { asker: None, waker: None }) };
 }
 
-/// Brings back, at its end, what the thread did before.
+/// Restores the previous state of the thread on drop.
 struct Before {
     mode: Mode,
     client: Option<Client>,
@@ -64,7 +66,7 @@ impl Drop for Before {
     }
 }
 
-/// Whoever waits for something: a request of the kernel's, or all that wait for one flight.
+/// Someone who waits for a result: one kernel request, or all that wait for one flight.
 #[derive(Debug)]
 pub struct Asker {
     since: Instant,
@@ -73,7 +75,7 @@ pub struct Asker {
 
 #[derive(Debug)]
 enum Who {
-    /// One, and whether it has gone.
+    /// A single request, and whether it is gone.
     One(AtomicBool),
     Several(Mutex<Several>),
 }
@@ -81,12 +83,12 @@ enum Who {
 #[derive(Debug)]
 struct Several {
     all: Vec<Arc<Asker>>,
-    /// When the last of them was seen.
+    /// When any of them was last seen waiting.
     seen: Instant,
 }
 
 impl Asker {
-    /// One who waits from now on.
+    /// A new request, waiting from now on.
     pub fn new() -> Arc<Self> {
         Arc::new(Self { since: Instant::now(), who: Who::One(AtomicBool::new(false)) })
     }
@@ -96,7 +98,7 @@ impl Asker {
         Arc::new(Self { since: first.since, who: Who::Several(Mutex::new(several)) })
     }
 
-    /// Waits no longer.
+    /// Stops waiting.
     pub fn leave(&self) {
         match &self.who {
             Who::One(is_gone) => is_gone.store(true, Ordering::Relaxed),
@@ -104,7 +106,7 @@ impl Asker {
         }
     }
 
-    /// Whether anybody waits.
+    /// Whether anyone waits. For a flight, also true for a grace period after the last one left.
     pub fn is_waiting(&self) -> bool {
         match &self.who {
             Who::One(is_gone) => !is_gone.load(Ordering::Relaxed),
@@ -126,7 +128,7 @@ impl Asker {
     }
 }
 
-/// Does what does not take long; none where it would.
+/// Runs work that must not block. `None` if it was left undone, because it would take too long.
 pub fn quick<T>(work: impl FnOnce() -> Result<T>) -> Option<Result<T>> {
     let mode = MODE.replace(Mode { is_quick: true, ..Mode::default() });
     let _before = Before { mode, client: None };
@@ -134,8 +136,9 @@ pub fn quick<T>(work: impl FnOnce() -> Result<T>) -> Option<Result<T>> {
     (!is_left(&done)).then_some(done)
 }
 
-/// Does something for `asker`, however long it takes. Where another thread is doing a part of it already this
-/// is [`Poll::Pending`]: `waker` tells when it is to be done again.
+/// Runs work for `asker`, however long it takes. Returns [`Poll::Pending`] if another thread is already
+/// computing a part of it; `waker` is then called when the work is to be run again. A thread does not block
+/// for this, because many requests waiting for one flight would occupy all worker threads.
 pub fn run<T>(asker: &Arc<Asker>, waker: Waker, work: impl FnOnce() -> Result<T>) -> Poll<Result<T>> {
     let client = Client { asker: Some(Arc::clone(asker)), waker: Some(waker) };
     let _before = enter(client);
@@ -156,40 +159,40 @@ fn is_left<T>(done: &Result<T>) -> bool {
     is_unfinished() || matches!(done, Err(Error::Unfinished))
 }
 
-/// To be called before what may take longer than a millisecond.
+/// Call this before work that may take longer than a millisecond.
 ///
 /// # Errors
 ///
-/// [`Error::Unfinished`] on a thread that has not the time, and as [`check`].
+/// [`Error::Unfinished`] in quick mode; otherwise like [`check`].
 pub fn begin_long() -> Result<()> {
     if MODE.get().is_quick { Err(leave_undone()) } else { check() }
 }
 
-/// To be called now and then in what takes long: every few MiB, or every few thousand names.
+/// Call this regularly in long work: every few MiB, or every few thousand names.
 ///
 /// # Errors
 ///
-/// [`Error::Unfinished`] when nobody waits for it any more.
+/// [`Error::Unfinished`] when nobody waits for the result any more.
 pub fn check() -> Result<()> {
     let is_wanted = CLIENT.with_borrow(|client| client.asker.as_ref().is_none_or(|asker| asker.is_waiting()));
     if is_wanted { Ok(()) } else { Err(leave_undone()) }
 }
 
-/// Whether something was left undone on the way here, so that what came of it must not be used nor kept.
+/// Whether any work on this thread was left undone so far. Its result must then not be used or cached.
 pub fn is_unfinished() -> bool {
     MODE.get().is_unfinished
 }
 
-/// The same as an error.
+/// Like [`is_unfinished`], as a `Result`.
 ///
 /// # Errors
 ///
-/// [`Error::Unfinished`] when something was left undone.
+/// [`Error::Unfinished`] when some work was left undone.
 pub fn finished() -> Result<()> {
     if is_unfinished() { Err(Error::Unfinished) } else { Ok(()) }
 }
 
-/// When whoever waits for this began to; now, for a thread on its own.
+/// When the current request started to wait. Now, on a thread that serves no request.
 pub fn asked() -> Instant {
     CLIENT.with_borrow(|client| client.asker.as_ref().map_or_else(Instant::now, |asker| asker.since))
 }
@@ -199,25 +202,26 @@ fn leave_undone() -> Error {
     Error::Unfinished
 }
 
-/// What other threads need to know that help the one that called [`inherit`].
+/// The context that threads need to help the thread that called [`inherit`].
 #[derive(Clone, Debug)]
 pub struct Inherited(Option<Arc<Asker>>);
 
-/// For threads that are to help this one.
+/// The context of this thread, for threads that help it.
 pub fn inherit() -> Inherited {
     Inherited(CLIENT.with_borrow(|client| client.asker.clone()))
 }
 
 impl Inherited {
-    /// Helps on another thread: until nobody waits for it any more.
+    /// Runs `work` on a helper thread. It is canceled when the original request is. It has no waker, so it
+    /// waits for flights of other threads instead of being parked.
     pub fn help<T>(&self, work: impl FnOnce() -> T) -> T {
         let _before = enter(Client { asker: self.0.clone(), waker: None });
         work()
     }
 }
 
-/// Something that is done once for all who need it at the same time. It goes on for as long as any of them
-/// waits.
+/// A computation that runs once for all who need its result at the same time. It continues as long as any
+/// of them waits.
 #[derive(Debug, Default)]
 pub struct Flight {
     state: Mutex<State>,
@@ -226,13 +230,13 @@ pub struct Flight {
 
 #[derive(Debug, Default)]
 struct State {
-    /// For whom it is being done, if it is.
+    /// Who waits for the running computation, if one is running.
     passengers: Option<Arc<Asker>>,
-    /// Those who do theirs again when it has landed.
+    /// Requests to run again when the computation has ended.
     parked: Vec<Waker>,
 }
 
-/// Ends a flight, whatever happens in it.
+/// Ends a flight on drop, also after an error or a panic.
 struct Landing<'f>(&'f Flight);
 
 impl Drop for Landing<'_> {
@@ -247,13 +251,13 @@ impl Drop for Landing<'_> {
 }
 
 impl Flight {
-    /// What `known` gives, or else what `compute` makes, which has to see to it that it is known from then on.
-    /// Of several who call this at the same time one computes.
+    /// Returns the result of `known`, or else that of `compute`, which must store its result so that
+    /// `known` finds it. If several threads call this at the same time, only one of them computes.
     ///
     /// # Errors
     ///
-    /// Those of `compute`; [`Error::Unfinished`] where another thread is at it and this one has not the time to
-    /// wait, or has better things to do.
+    /// Errors of `compute`. [`Error::Unfinished`] if another thread is computing and this one must not
+    /// wait: it is in quick mode, or its request is parked.
     pub fn run<T>(&self, known: impl Fn() -> Option<T>, compute: impl FnOnce() -> Result<T>) -> Result<T> {
         let mut state = lock(&self.state);
         loop {
@@ -273,6 +277,8 @@ impl Flight {
             }
             state = self.wait_for_landing(state)?;
         }
+        // The computation runs for all passengers: it must not end only because the request that started it
+        // is gone.
         let own = CLIENT.with_borrow(|client| client.asker.clone());
         let passengers = Asker::several(&own.unwrap_or_else(Asker::new));
         state.passengers = Some(Arc::clone(&passengers));
@@ -283,7 +289,7 @@ impl Flight {
         compute()
     }
 
-    /// Waits until the flight under way has landed.
+    /// Waits until the running flight has ended.
     fn wait_for_landing<'s>(&'s self, mut state: MutexGuard<'s, State>) -> Result<MutexGuard<'s, State>> {
         while state.passengers.is_some() {
             let waited = self.has_landed.wait_timeout(state, PATIENCE);
@@ -294,7 +300,7 @@ impl Flight {
     }
 }
 
-/// Has the thread work for whom it worked before the flight.
+/// Restores the previous asker of the thread on drop.
 struct Passenger(Option<Arc<Asker>>);
 
 impl Drop for Passenger {
@@ -317,7 +323,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts how often it was woken.
+    /// Counts how often it is woken.
     #[derive(Default)]
     struct Bell(AtomicUsize);
 
@@ -332,7 +338,7 @@ mod tests {
         (Arc::clone(&bell), Waker::from(bell))
     }
 
-    /// Something that is computed once, and how often that was tried.
+    /// A value that is computed once, and the number of attempts.
     #[derive(Default)]
     struct Number {
         flight: Flight,
@@ -364,7 +370,7 @@ mod tests {
         assert!(swallowed.is_none());
         assert!(!is_unfinished());
         assert!(begin_long().is_ok() && check().is_ok(), "a thread on its own does everything");
-        // An attempt inside says nothing of what it is a part of.
+        // A nested attempt does not affect the state of the outer one.
         let outer = quick(|| {
             assert!(quick(begin_long).is_none());
             Ok(8)
@@ -452,7 +458,7 @@ mod tests {
         assert!(!thread.is_finished(), "the other waits");
         other.leave();
         assert_eq!(thread.join().unwrap(), Poll::Ready(true));
-        // The next who wants it starts anew.
+        // The next request starts a new computation.
         assert!(matches!(run(&Asker::new(), waker().1, || number.get(|| Ok(9))), Poll::Ready(Ok(9))));
     }
 

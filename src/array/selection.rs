@@ -1,4 +1,8 @@
-//! The parts of an array, or of some of its rows, as blocks of numbers: what the views dress up.
+//! The components of an array, or of some of its rows, as blocks of numbers. Formats encode these blocks.
+//!
+//! A [`Part`] names a component ([`Thing`]) and a region of it ([`Scope`]): the whole, a row or a column. A
+//! [`Selection`] returns it as a [`Block`]. Blocks refer to the files of the store wherever possible;
+//! otherwise they are computed when they are read.
 
 mod bounds;
 mod dense;
@@ -27,13 +31,13 @@ use indptr::{Indptr, Rebased, RowSums, Stored};
 use rising::{CsrParts, Order, Rising, Which};
 use strided::Strided;
 
-/// Rows whose bounds are read in hardly any time, wherever they are.
+/// Up to this many rows, reading the bounds takes hardly any time, even if the rows are far apart.
 const FEW_ROWS: u64 = 256;
 
-/// What of an array a file shows.
+/// The component of an array that a file shows.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Thing {
-    /// What is known about the array.
+    /// The metadata.
     Meta,
     /// The elements of a dense array.
     Array,
@@ -41,22 +45,22 @@ pub enum Thing {
     Data,
     /// The column of each stored element.
     Indices,
-    /// Where each row starts among them.
+    /// Where each row starts among the stored elements.
     Indptr,
-    /// A sparse matrix as if it were dense.
+    /// A sparse matrix converted to dense.
     Dense,
-    /// A whole sparse matrix, in formats that hold all of it.
+    /// A whole sparse matrix, in formats that can store one.
     Matrix,
-    /// A dense matrix with its axes exchanged.
+    /// A dense matrix with exchanged axes.
     Transposed,
-    /// How to read this very array.
+    /// How to read this particular array.
     Readme,
-    /// The folder that single-cell programs read.
+    /// The directory that single-cell programs read.
     TenX,
 }
 
 impl Thing {
-    /// All things, in the order of their numbers.
+    /// All components, ordered by number.
     pub const ALL: [Self; 10] = [
         Self::Meta,
         Self::Array,
@@ -70,12 +74,12 @@ impl Thing {
         Self::TenX,
     ];
 
-    /// Whether it is numbers of one type, which [`Selection::block`] gives.
+    /// Whether the component is numbers of one dtype, which [`Selection::block`] returns.
     pub const fn is_block(self) -> bool {
         matches!(self, Self::Array | Self::Data | Self::Indices | Self::Indptr | Self::Dense)
     }
 
-    /// The name of its file, before the dot and the format.
+    /// The file name, up to the dot and the format.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Meta => "meta",
@@ -92,27 +96,27 @@ impl Thing {
     }
 }
 
-/// How much of it.
+/// The region of a component.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Scope {
-    /// All selected rows.
+    /// The whole: all selected rows.
     All,
-    /// The selected row of this number.
+    /// The selected row with this index.
     Row(u64),
-    /// The column of this number.
+    /// The column with this index.
     Column(u64),
 }
 
-/// One part of a selection: a thing, and how much of it.
+/// A part of a selection: a component and a region of it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Part {
-    /// What.
+    /// The component.
     pub thing: Thing,
-    /// How much of it.
+    /// The region.
     pub of: Scope,
 }
 
-/// Numbers of one type, and the bytes they are.
+/// A vector or matrix of numbers of one dtype.
 #[derive(Clone, Debug)]
 pub struct Block {
     /// Type of the elements.
@@ -129,10 +133,11 @@ pub struct Selection {
     array: Arc<StoredArray>,
     rows: Rows,
     formats: Formats,
-    /// Of a sparse matrix, where the elements of the selected rows are: once found, sizes hold.
+    /// For a sparse matrix, where the elements of the selected rows are. Cached, so that reported sizes
+    /// stay valid.
     stored: OnceLock<Stored>,
     finding: Flight,
-    /// Of a sparse matrix, in which order the elements of the selected rows are stored.
+    /// For a sparse matrix, the order in which the elements of the selected rows are stored.
     order: OnceLock<Arc<Order>>,
 }
 
@@ -148,17 +153,18 @@ impl Selection {
         Self { array, rows, formats: Formats::ALL, stored, finding, order }
     }
 
-    /// The same selection, of which nothing is known yet that comes of the data.
+    /// The same selection without any results cached from the data.
     pub fn anew(&self) -> Self {
         self.of_rows(self.rows)
     }
 
-    /// The same in these formats only.
+    /// The same selection, offered only in these formats.
     pub fn in_formats(self, formats: Formats) -> Self {
         Self { formats, ..self }
     }
 
-    /// The rows that a slice such as `100:200` selects of this selection.
+    /// The rows that a slice such as `100:200` selects from this selection. `None` for an invalid or empty
+    /// slice.
     pub fn slice(&self, text: &[u8]) -> Option<Self> {
         let rows = Rows::parse(text, self.rows.count())?.of(&self.rows)?;
         Some(self.of_rows(rows))
@@ -169,12 +175,12 @@ impl Selection {
         Self::new(Arc::clone(&self.array), rows).in_formats(self.formats)
     }
 
-    /// The formats that are wanted.
+    /// The formats to offer.
     pub fn formats(&self) -> Formats {
         self.formats
     }
 
-    /// The array that rows are selected of.
+    /// The array from which rows are selected.
     pub fn array(&self) -> &Arc<StoredArray> {
         &self.array
     }
@@ -184,12 +190,13 @@ impl Selection {
         self.rows
     }
 
-    /// The names of the rows and columns of the whole array, of which this selection shows
-    /// [`rows`](Self::rows); read when first asked for.
+    /// The names of the rows and columns of the whole array, not only of the selected [`rows`](Self::rows).
+    /// They are read on first use.
     ///
     /// # Errors
     ///
-    /// Whatever reading the files that hold them gives; names that do not fit are no error, and none.
+    /// Errors from reading the files with the names. Names that do not fit the array are not an error, and
+    /// are left out.
     pub fn names(&self) -> Result<Names> {
         self.array.names.names()
     }
@@ -199,12 +206,12 @@ impl Selection {
         self.array.metadata.shape().with_rows(self.rows.count())
     }
 
-    /// Whether nothing is left out.
+    /// Whether all rows are selected.
     pub fn is_whole(&self) -> bool {
         self.rows == Rows::all(self.array.metadata.shape().rows())
     }
 
-    /// Whether the part makes sense for this array; no data is looked at.
+    /// Whether the part exists for this array. Reads no data.
     pub fn has(&self, part: Part) -> bool {
         let matrix = matches!(self.shape(), Shape::Matrix(..));
         if self.needs_sums(part) && self.rows.count() > RowSums::MOST {
@@ -225,7 +232,7 @@ impl Selection {
         }
     }
 
-    /// Whether all rows of `indptr` have to be read to know where the part's elements are.
+    /// Whether locating the elements of the part requires reading `indptr` for all selected rows.
     fn needs_sums(&self, part: Part) -> bool {
         let is_stored =
             matches!(part.thing, Thing::Data | Thing::Indices | Thing::Indptr | Thing::Matrix | Thing::TenX);
@@ -233,8 +240,8 @@ impl Selection {
         is_sparse && is_stored && part.of == Scope::All && !self.rows.is_contiguous()
     }
 
-    /// How many elements, or rows, a format has to do with that shows the part: of `indptr` one more than there are
-    /// rows, of what a sparse matrix stores no less than there are.
+    /// The number of elements or rows that a format must handle for the part: for `indptr`, rows + 1; for
+    /// the elements of a sparse matrix, an upper bound. Reads no data.
     pub fn count(&self, part: Part) -> u64 {
         let shape = self.shape();
         let nnz = match &self.array.metadata {
@@ -253,7 +260,7 @@ impl Selection {
         }
     }
 
-    /// Type of the elements of a part that is one block.
+    /// The dtype of a part that is a single block, if it can be known from the metadata.
     pub fn dtype_of(&self, part: Part) -> Option<Dtype> {
         match (&self.array.metadata, part.thing) {
             (Metadata::Dense(meta), Thing::Array) => Some(meta.dtype),
@@ -264,7 +271,7 @@ impl Selection {
         }
     }
 
-    /// The file of the store that holds the part byte for byte or a run of it, if one does.
+    /// The source that contains the part as one run of bytes, if there is one.
     pub fn source_of(&self, part: Part) -> Option<&Arc<Source>> {
         let [first, rest @ ..] = self.array.files() else { return None };
         match (part.thing, part.of) {
@@ -277,7 +284,7 @@ impl Selection {
         }
     }
 
-    /// The run of a file of the store that the part is, if that is plain without reading anything.
+    /// The run of bytes of a source that equals the part, if that is known without reading anything.
     pub fn run(&self, part: Part) -> Option<Run<'_>> {
         if !self.has(part) || !part.thing.is_block() {
             return None;
@@ -295,7 +302,8 @@ impl Selection {
         Some(Run { source, offset: first * row_bytes, length: count * row_bytes })
     }
 
-    /// Facts of the file behind the part when it shows nothing else, or else of all files.
+    /// File attributes for the part: those of the source behind it if `is_raw`, otherwise those of the
+    /// array.
     pub fn stat_of(&self, part: Part, is_raw: bool) -> Stat {
         match self.source_of(part) {
             Some(source) if is_raw => *source.stat(),
@@ -303,13 +311,13 @@ impl Selection {
         }
     }
 
-    /// The numbers of a part that the selection [`has`](Self::has) and that is one block: an array, or
-    /// the parts of a sparse matrix. Other parts are for the formats to put together from these.
+    /// The numbers of a part. The selection must [have](Self::has) it, and it must be a single block.
+    /// Formats assemble all other components from these blocks.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] for a part that is no block; of a sparse matrix whatever reading `indptr`
-    /// gives, which tells where the rows are.
+    /// [`Error::NotFound`] for any other part. For a sparse matrix, also errors from reading `indptr` to
+    /// locate the rows.
     pub fn block(&self, part: Part) -> Result<Block> {
         if !self.has(part) || !part.thing.is_block() {
             return Err(Error::not_found(&self.array.path));
@@ -360,7 +368,7 @@ impl Selection {
         }
     }
 
-    /// `data` or `indices` of some rows: a run of the file, or the runs of rows that are apart.
+    /// `data` or `indices` of some rows: one run of the file, or one run for each row.
     fn stored_block(&self, dtype: Dtype, source: &Arc<Source>, rows: Rows) -> Result<Block> {
         let source = Arc::clone(source);
         let item = dtype.itemsize();
@@ -415,15 +423,15 @@ impl Selection {
         Ok(Block { dtype: meta.data_dtype, shape, bytes: VirtualFile::new([extent])? })
     }
 
-    /// `data`, `indices` and `indptr` of a sparse matrix, of each row the columns rising and each there once:
-    /// elements that are stored more than once are summed. `indptr` may be of another type then.
+    /// `data`, `indices` and `indptr` of a sparse matrix with the columns of each row in increasing order
+    /// and without duplicates: repeated elements are summed. In this case, `indptr` may have another dtype.
     ///
-    /// To know how many there are takes a look at all `indices`.
+    /// The size of the result is unknown until all `indices` have been read.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] for a dense array; whatever reading `indptr` and `indices` gives; [`Error::Refused`]
-    /// where a row that is out of order is too long to be put in order.
+    /// [`Error::NotFound`] for a dense array. Errors from reading `indptr` and `indices`.
+    /// [`Error::Refused`] for an unsorted row that is too long to be sorted.
     pub fn rising(&self) -> Result<[Block; 3]> {
         let Metadata::Sparse(meta) = &self.array.metadata else {
             return Err(Error::not_found(&self.array.path));
@@ -454,7 +462,7 @@ impl Selection {
         ])
     }
 
-    /// Made once for a selection: it reads `indices` of all selected rows.
+    /// Computed once for a selection, because it reads the `indices` of all selected rows.
     fn order(&self, stored: &CsrParts) -> Result<Arc<Order>> {
         if let Some(order) = self.order.get() {
             return Ok(Arc::clone(order));
@@ -464,7 +472,7 @@ impl Selection {
         Ok(Arc::clone(self.order.get_or_init(|| order)))
     }
 
-    /// The rows' ranges; the array is sparse.
+    /// The `indptr` of the array, which must be sparse.
     fn indptr(&self) -> Indptr {
         let Metadata::Sparse(meta) = &self.array.metadata else {
             unreachable!("only sparse matrices have rows of ranges")
@@ -476,7 +484,7 @@ impl Selection {
         }
     }
 
-    /// Where the elements of the selected rows are: found once, and then the same for all that is made of them.
+    /// Where the elements of the selected rows are. Computed once, so that all parts of a selection agree.
     fn stored(&self) -> Result<Stored> {
         let find = || {
             let stored = self.find_stored(self.rows)?;
@@ -485,7 +493,8 @@ impl Selection {
         self.finding.run(|| self.stored.get().cloned(), find)
     }
 
-    /// Where the elements of these rows are, of which `indptr` is read: the ends, or all where the rows are apart.
+    /// Where the elements of these rows are. Reads `indptr` at both ends, or for all rows if they are not
+    /// contiguous.
     fn find_stored(&self, rows: Rows) -> Result<Stored> {
         let indptr = self.indptr();
         if rows.is_contiguous() {
@@ -498,7 +507,7 @@ impl Selection {
     }
 }
 
-/// What the tests of the formats share.
+/// Helpers shared by the tests of the formats.
 #[cfg(test)]
 #[allow(clippy::cast_possible_truncation)]
 pub(crate) mod tests {
@@ -509,8 +518,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::store::Store;
 
-    /// The bytes of a file, read whole; any two reads that follow one another give the same, and so do
-    /// short ones anywhere.
+    /// All bytes of a file. Checks that any two consecutive reads return the same bytes, and short reads
+    /// anywhere too.
     pub(crate) fn whole(file: &VirtualFile) -> Vec<u8> {
         let size = usize::try_from(file.len()).unwrap();
         let read = |from: usize, to: usize| {
@@ -534,7 +543,7 @@ pub(crate) mod tests {
         bytes
     }
 
-    /// A sparse matrix whose rows have so many elements: int16 data, uint8 columns, int32 bounds.
+    /// A sparse matrix with these numbers of elements in its rows: int16 data, uint8 columns, int32 bounds.
     pub(crate) fn sparse_selection(counts: &[u64], columns: u64) -> (TempDir, Selection) {
         let mut indptr = vec![0u64];
         indptr.extend(counts.iter().scan(0, |sum, count| {
@@ -544,7 +553,7 @@ pub(crate) mod tests {
         sparse_with(&indptr, counts.iter().sum(), columns)
     }
 
-    /// A sparse matrix with these bounds of rows, right or wrong.
+    /// A sparse matrix with this `indptr`, valid or not.
     pub(crate) fn sparse_with(indptr: &[u64], nnz: u64, columns: u64) -> (TempDir, Selection) {
         let dir = tempdir().unwrap();
         let shape = [indptr.len() as u64 - 1, columns];

@@ -1,7 +1,7 @@
-//! Elements of one type as another that holds every one of them exactly.
+//! Exact conversion of elements from one dtype to another.
 //!
-//! No number is ever rounded: an element that the other type cannot hold is an error of the read that
-//! meets it. Float to wider float keeps infinities, -0.0 and that a NaN is one; `bool` becomes 0 or 1.
+//! Numbers are never rounded: reading an element that the target dtype cannot represent is an error. Float
+//! to wider float keeps infinities, -0.0, and that a NaN is a NaN; `bool` becomes 0 or 1.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use crate::dtype::{Bool, Dtype, Element};
 use crate::error::{Error, Result};
 use crate::store::source::Source;
 
-/// Elements that are converted at once.
+/// Elements converted at a time.
 const CHUNK: u64 = 8 * 1024;
 
-/// The elements `bytes` of type `from` (little-endian, whole) as elements of `to`: the same file where
-/// the types are the same, or else one whose size follows from the number of elements.
+/// Converts the elements in `bytes` from dtype `from` to dtype `to` (both little-endian). Returns the same
+/// file if the dtypes are equal.
 ///
 /// # Errors
 ///
-/// [`Error::Refused`] when the file would be larger than one can be. Reading it gives
-/// [`Error::Invalid`] where an element is no exact value of `to`.
+/// [`Error::Refused`] when the result would exceed the largest size of a file. Reading the result fails
+/// with [`Error::Invalid`] at an element that `to` cannot represent exactly.
 pub fn cast(bytes: &VirtualFile, from: Dtype, to: Dtype) -> Result<VirtualFile> {
     if from == to {
         return Ok(bytes.clone());
@@ -73,7 +73,7 @@ impl Generate for Cast {
     }
 }
 
-/// An element of any type.
+/// An element of any dtype. `i128` holds every `i64` and `u64`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Value {
     Integer(i128),
@@ -83,7 +83,7 @@ enum Value {
 trait Number: Element {
     fn value(self) -> Value;
 
-    /// The element of this value, if there is one.
+    /// The element with exactly this value, if there is one.
     fn exactly(value: Value) -> Option<Self>;
 }
 
@@ -91,7 +91,8 @@ trait Number: Element {
 fn integer(value: Value) -> Option<i128> {
     match value {
         Value::Integer(value) => Some(value),
-        // -0.0 is no integer: its sign would be lost.
+        // -0.0 is not an integer: its sign would be lost.
+        // The bound only has to exceed 2^64. Below it, the conversion to `i128` is exact.
         Value::Float(value) if value.fract() == 0.0 && value.abs() < 1e20 => {
             Some(value as i128).filter(|integer| *integer != 0 || value.is_sign_positive())
         }
@@ -103,6 +104,7 @@ fn integer(value: Value) -> Option<i128> {
 fn float(value: Value) -> Option<f64> {
     match value {
         Value::Float(value) => Some(value),
+        // Converting there and back detects rounding.
         Value::Integer(value) => Some(value as f64).filter(|float| *float as i128 == value),
     }
 }
@@ -168,7 +170,8 @@ impl Number for Bool {
     }
 }
 
-/// Appends the elements to `made`; the number and value of the first that does not fit is an error.
+/// Appends the converted elements to `made`. On failure, returns the index and value of the first element
+/// that does not fit.
 fn convert(
     from: Dtype,
     to: Dtype,

@@ -1,4 +1,4 @@
-//! Numbers that are computed once for a version of an array, and remembered as long as it is in use.
+//! A cache of checksums for one version of an array, kept for as long as the version is in use.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -7,16 +7,16 @@ use crate::error::Result;
 use crate::rows::Rows;
 use crate::task::Flight;
 
-/// What a number was computed of.
+/// Identifies the content that a number was computed from.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Key {
-    /// The content, by a name that no other has: that of the format, and of what in it.
+    /// A unique name for the content: the format, and the part of it.
     pub what: &'static str,
-    /// The rows of the array that the content shows.
+    /// The rows of the array in the content.
     pub rows: Rows,
 }
 
-/// The numbers that are known of one version of an array.
+/// The cached numbers for one version of an array.
 #[derive(Debug, Default)]
 pub struct Memo {
     slots: Mutex<Slots>,
@@ -25,11 +25,11 @@ pub struct Memo {
 #[derive(Debug, Default)]
 struct Slots {
     by_key: HashMap<Key, Arc<Slot>>,
-    /// The oldest first.
+    /// In order of insertion, oldest first.
     order: VecDeque<Key>,
 }
 
-/// One number, once it is known.
+/// A number, once it is computed.
 #[derive(Debug, Default)]
 struct Slot {
     number: OnceLock<u32>,
@@ -37,22 +37,22 @@ struct Slot {
 }
 
 impl Memo {
-    /// The most numbers that are remembered; of more the oldest are computed again.
+    /// The capacity. When it is full, the oldest number is evicted.
     const MOST: usize = 4096;
 
-    /// The number, if it is known.
+    /// The cached number, if there is one.
     pub fn get(&self, key: Key) -> Option<u32> {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.by_key.get(&key)?.number.get().copied()
     }
 
-    /// The number, computed if it is not known. Of several who ask at once one computes and the others
-    /// wait, or come back when it is there.
+    /// The number, computed on first use. If several threads ask at the same time, one computes and the
+    /// others wait, or park their request until the number is there.
     ///
     /// # Errors
     ///
-    /// What `compute` gives; that is not remembered, and the next who asks tries again. [`crate::Error::Unfinished`]
-    /// where another computes and this thread has better things to do than to wait.
+    /// Errors of `compute`, which are not cached: the next caller tries again. [`crate::Error::Unfinished`]
+    /// where another thread computes and this one must not block.
     pub fn get_or_compute(&self, key: Key, compute: impl FnOnce() -> Result<u32>) -> Result<u32> {
         let slot = self.slot(key);
         let compute = || compute().map(|number| *slot.number.get_or_init(|| number));

@@ -1,9 +1,11 @@
-//! gzip without compression: content in stored blocks, so that its size and every byte's place are known
-//! (RFC 1952, and RFC 1951 section 3.2.4).
+//! gzip without compression (RFC 1952, and RFC 1951 section 3.2.4).
+//!
+//! Compression would make the size depend on the data. Stored blocks have a fixed overhead, so the size and
+//! the place of every byte are known in advance.
 //!
 //! ```text
 //! 1F 8B 08 00  mtime 0  0  3                  10 bytes: deflate, no name, Unix
-//! last?  length  !length  up to 65535 bytes   blocks: 1 + 2 + 2 bytes and a piece of the content
+//! last?  length  !length  up to 65535 bytes   blocks: 1 + 2 + 2 bytes, then a piece of the content
 //! …
 //! CRC-32 of the content   its length          4 + 4 bytes
 //! ```
@@ -14,25 +16,26 @@ use crate::bytes::virtual_file::{Extent, Fill, Generate, VirtualFile};
 use crate::error::{Error, Result};
 use crate::store::source::Source;
 
-/// Deflate, no flags, no time, no hints, from Unix.
+/// Deflate, no flags, no modification time, no hints, Unix.
 const HEADER: [u8; 10] = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3];
 
-/// The most content of a block.
+/// The most bytes of content in a block.
 const MOST: u64 = 0xFFFF;
 
-/// Bytes before a block's content.
+/// Bytes of a block's header.
 const FRONT: u64 = 5;
 
-/// `content` as a gzip file, the CRC-32 of which is `crc32` (4 bytes, little-endian).
+/// `content` as a gzip file. `crc32` is the CRC-32 of `content` (4 bytes, little-endian).
 ///
 /// # Errors
 ///
-/// [`Error::Refused`] when that is more than a file can have.
+/// [`Error::Refused`] when the result would exceed the largest size of a file.
 pub fn stored(content: VirtualFile, crc32: Extent) -> Result<VirtualFile> {
+    // Empty content still needs one block, the one marked as last.
     let blocks = content.len().div_ceil(MOST).max(1);
     let length = content.len().checked_add(blocks * FRONT);
     let length = length.ok_or_else(|| Error::refused("", "more bytes than a file can have"))?;
-    // The lowest 32 bits of the length.
+    // ISIZE: the length modulo 2^32.
     let size = content.len().to_le_bytes()[..4].to_vec();
     let blocks = Extent::Generated { content: Arc::new(Blocks { content }), length };
     VirtualFile::new([Extent::Literal(HEADER.to_vec().into()), blocks, crc32, Extent::Literal(size.into())])
@@ -43,7 +46,7 @@ struct Blocks {
 }
 
 impl Blocks {
-    /// What stands before block `i`, and the bytes of its content.
+    /// The header of block `i`, and the bytes of content that follow it.
     fn front(&self, i: u64) -> ([u8; 5], u64) {
         let left = self.content.len() - i * MOST;
         let length = left.min(MOST);

@@ -1,5 +1,7 @@
-//! Where the pieces of an array are in a file: the tables that formats have of their chunks or strips,
-//! made by arithmetic as they are read, however many pieces there are.
+//! The tables in which formats list where their chunks or strips are in a file.
+//!
+//! Pieces lie at regular distances, so entries are computed when they are read. A table of any length takes
+//! no memory.
 
 use std::sync::Arc;
 
@@ -7,38 +9,40 @@ use crate::bytes::virtual_file::{Extent, Fill, Generate};
 use crate::error::Result;
 use crate::store::source::Source;
 
-/// Bytes of one piece, that a reader reads whole, such that the table of all pieces (`entry` bytes for
-/// each), which a reader reads whole as well, is no larger; at least 4 MiB.
+/// The size for one piece of a file of `total` bytes, at least 4 MiB.
+///
+/// Readers load the table of pieces (`entry` bytes for each) as a whole, and each piece as a whole. This
+/// size balances the two: the table is no larger than a piece.
 pub fn piece_bytes(total: u64, entry: u64) -> u64 {
     total.saturating_mul(entry).isqrt().max(4 << 20)
 }
 
-/// A table of offsets, little-endian, 8 bytes each; or of offsets each followed by a length.
+/// A table of little-endian `u64` offsets, each followed by a length if `length` is set.
 ///
-/// Entry `i` is `first + i / per * outer + i % per * inner`. The numbers must fit.
+/// The offset in entry `i` is `first + i / per * outer + i % per * inner`. It must not overflow.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
     /// Number of entries.
     pub count: u64,
-    /// The first offset.
+    /// The offset in entry 0.
     pub first: u64,
-    /// Pieces side by side, above zero.
+    /// Pieces in one row of pieces, above zero.
     pub per: u64,
-    /// From one piece to the next beside it.
+    /// Distance in bytes from one piece to the next in the same row.
     pub inner: u64,
-    /// From one row of pieces to the next.
+    /// Distance in bytes from one row of pieces to the next.
     pub outer: u64,
-    /// Bytes of every piece, to follow its offset.
+    /// The length of each piece in bytes, if the table lists lengths.
     pub length: Option<u64>,
 }
 
 impl Table {
-    /// The same number, so many times.
+    /// A table that repeats one number.
     pub const fn constant(count: u64, number: u64) -> Self {
         Self { count, first: number, per: 1, inner: 0, outer: 0, length: None }
     }
 
-    /// The table's bytes.
+    /// The table as an extent.
     pub fn extent(self) -> Extent {
         let words = self.count * self.words();
         Extent::Generated { content: Arc::new(self), length: words * 8 }

@@ -1,12 +1,13 @@
-//! Where text whose numbers have different lengths is: how long the text of every so many cells is.
+//! Byte offsets into text whose numbers differ in length: the length of the text of each block of cells.
 //!
 //! ```text
-//! cells   0 … 1023 | 1024 … 2047 | …        blocks of cells, the first and the last may have fewer
-//! text    0        | 7431        | 14712    where the text of a block starts
+//! cells   0 … 1023 | 1024 … 2047 | …        blocks of cells; the first and the last may have fewer
+//! text    0        | 7431        | 14712    offset of the text of each block
 //! ```
 //!
-//! To know this takes a look at every number. It is done once for a version of an array, and remembered as
-//! long as that is in use: 8 bytes for a thousand cells or more.
+//! Measuring reads every number. It runs once for a version of an array, and the result is cached for as
+//! long as that version is in use. The cost is 8 bytes for a thousand cells or more; an offset for each
+//! cell would take as much memory as the numbers themselves.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,34 +18,35 @@ use crate::error::Result;
 use crate::rows::Rows;
 use crate::task::{self, Flight};
 
-/// The least cells of a block.
+/// The fewest cells of a block.
 const LEAST_CELLS: u64 = 1024;
-/// The most blocks, where there are so many cells that blocks have to be larger.
+/// The most blocks. Beyond that, blocks get larger instead.
 const MOST_BLOCKS: u64 = 1 << 16;
-/// Blocks that a thread measures at once.
+/// Blocks that a thread measures in one go.
 const AT_ONCE: u64 = 64;
 
-/// The bytes that the text of every so many cells has.
+/// The text offsets of all blocks of cells.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Offsets {
     cells: u64,
-    /// Cells of the first block.
+    /// Cells of the first block. A part of an array may start in the middle of a block.
     lead: u64,
-    /// Cells of every other but the last.
+    /// Cells of every other block except the last.
     block: u64,
-    /// Where the text of each block ends.
+    /// End offset of the text of each block.
     ends: Vec<u64>,
 }
 
-/// Measures the cells from one on up to, not including, another: appends the bytes of each block of so many.
+/// Measures the cells `first..last` in blocks of `block` cells (its arguments, in this order). Appends the
+/// text length in bytes of each block.
 pub type Measure<'m> = dyn Fn(u64, u64, u64, &mut Vec<u64>) -> Result<()> + Sync + 'm;
 
 impl Offsets {
-    /// Has so many cells measured, by as many threads as there are cores.
+    /// Measures all cells, on as many threads as there are cores.
     ///
     /// # Errors
     ///
-    /// The first of `measure`.
+    /// The first error of `measure`.
     pub fn measure(cells: u64, measure: &Measure<'_>) -> Result<Self> {
         let block = cells.div_ceil(MOST_BLOCKS).max(LEAST_CELLS);
         let share = block * AT_ONCE;
@@ -60,11 +62,12 @@ impl Offsets {
         Ok(Self { cells, lead: block.min(cells), block, ends: ends.collect() })
     }
 
-    /// Those of the cells from `first` on up to, not including, `last`: but for the ends nothing is measured.
+    /// The offsets of the cells `first..last`. Measures only the blocks at both ends, and reuses all
+    /// others.
     ///
     /// # Errors
     ///
-    /// Those of `measure`, which counts the cells as these offsets do.
+    /// Errors of `measure`, which takes cell numbers of `self`, not of the part.
     pub fn part(&self, first: u64, last: u64, measure: &Measure<'_>) -> Result<Self> {
         let (from, to) = (self.block_of(first), self.block_of(last - 1));
         let mut ends = Vec::new();
@@ -91,7 +94,7 @@ impl Offsets {
         self.ends.len() as u64
     }
 
-    /// The first cell of a block; beyond the last the number of cells.
+    /// The first cell of a block. For blocks beyond the last, the number of cells.
     pub fn cell(&self, block: u64) -> u64 {
         match block.checked_sub(1) {
             None => 0,
@@ -99,25 +102,27 @@ impl Offsets {
         }
     }
 
-    /// Bytes of the cells before a block; beyond the last those of all.
+    /// Bytes of text before a block. For blocks beyond the last, the length of the whole text.
     pub fn before(&self, block: u64) -> u64 {
         let Some(last) = block.checked_sub(1) else { return 0 };
         let last = usize::try_from(last).unwrap_or(usize::MAX).min(self.ends.len().saturating_sub(1));
         self.ends.get(last).copied().unwrap_or(0)
     }
 
-    /// The block that a cell is in.
+    /// The block that contains a cell.
     fn block_of(&self, cell: u64) -> u64 {
         if cell < self.lead { 0 } else { 1 + (cell - self.lead) / self.block }
     }
 }
 
-/// What `work` gives for each number below `count`, by as many threads as there are cores.
+/// Runs `work` for each number below `count` on as many threads as there are cores. Returns the results in
+/// order.
 fn by_all_cores<T: Send>(count: u64, work: &(dyn Fn(u64) -> Result<T> + Sync)) -> Result<Vec<T>> {
     let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
     let take = || {
         let mut done = Vec::new();
         while !failed.load(Ordering::Relaxed) {
+            // Threads take the next number instead of a fixed share, because blocks differ in cost.
             let i = next.fetch_add(1, Ordering::Relaxed);
             if i >= count {
                 break;
@@ -130,7 +135,7 @@ fn by_all_cores<T: Send>(count: u64, work: &(dyn Fn(u64) -> Result<T> + Sync)) -
     let cores = thread::available_parallelism().map_or(1, Into::into);
     let others = cores.min(usize::try_from(count).unwrap_or(usize::MAX));
     let mut done = thread::scope(|scope| {
-        // Where there is no room for another thread, fewer do the work.
+        // If the system refuses another thread, fewer threads do the work.
         let start =
             |_| thread::Builder::new().name("text".into()).spawn_scoped(scope, || task.help(take)).ok();
         let others: Vec<_> = (1..others).filter_map(start).collect();
@@ -148,28 +153,29 @@ fn by_all_cores<T: Send>(count: u64, work: &(dyn Fn(u64) -> Result<T> + Sync)) -
     Ok(done.into_iter().map(|(_, result)| result).collect())
 }
 
-/// Which text offsets are of.
+/// Identifies a text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Key {
-    /// What the numbers are, by a name that no other has.
+    /// A unique name for the kind of text.
     pub what: &'static str,
-    /// The rows of the array that it shows.
+    /// The rows of the array in the text.
     pub rows: Rows,
-    /// The column, where it shows but one.
+    /// The column, if the text has only one.
     pub column: Option<u64>,
 }
 
-/// The offsets that are known of one version of an array.
+/// The cached offsets for one version of an array.
 #[derive(Debug, Default)]
 pub struct KnownOffsets {
-    /// Of all columns, and of single ones: who goes through the columns leaves the others alone.
+    /// One queue for texts with all columns, one for single columns. A program that reads column after
+    /// column must not evict the offsets of the whole array, which are far more expensive to measure.
     slots: [Mutex<Slots>; 2],
 }
 
-/// The offsets of each text, the last that were used first.
+/// The offsets of each text, most recently used first.
 type Slots = VecDeque<(Key, Arc<Slot>)>;
 
-/// Offsets, once they are known.
+/// Offsets, once they are measured.
 #[derive(Debug, Default)]
 struct Slot {
     offsets: OnceLock<Arc<Offsets>>,
@@ -177,22 +183,23 @@ struct Slot {
 }
 
 impl KnownOffsets {
-    /// The most texts of either kind whose offsets are remembered.
+    /// The capacity of each queue.
     const MOST: usize = 16;
 
-    /// The offsets, if they are known.
+    /// The cached offsets, if there are any.
     pub fn get(&self, key: Key) -> Option<Arc<Offsets>> {
         let mut slots = self.slots(key);
         let at = slots.iter().position(|(other, slot)| *other == key && slot.offsets.get().is_some())?;
         touch(&mut slots, at).offsets.get().cloned()
     }
 
-    /// The offsets, measured if they are not known. Of several who ask at once one measures and the others
-    /// wait, or come back when they are there.
+    /// The offsets, measured on first use. If several threads ask at the same time, one measures and the
+    /// others wait, or park their request until the offsets are there.
     ///
     /// # Errors
     ///
-    /// What `measure` gives; that is not remembered. [`crate::Error::Unfinished`] on a thread that has not the time.
+    /// Errors of `measure`, which are not cached. [`crate::Error::Unfinished`] on a thread that must not
+    /// block.
     pub fn get_or_measure(
         &self,
         key: Key,
@@ -222,7 +229,7 @@ impl KnownOffsets {
     }
 }
 
-/// Makes the slot at this place the first, which is the last to be forgotten.
+/// Moves the slot at this index to the front, where it is evicted last.
 fn touch(slots: &mut Slots, at: usize) -> Arc<Slot> {
     slots.make_contiguous()[..=at].rotate_right(1);
     Arc::clone(&slots[0].1)
@@ -235,7 +242,7 @@ mod tests {
     use super::*;
     use crate::error::Error;
 
-    /// Cell `i` has `i % 7 + 1` bytes.
+    /// The text of cell `i` has `i % 7 + 1` bytes.
     fn measured(cells: u64) -> Offsets {
         Offsets::measure(cells, &measure).unwrap()
     }
@@ -273,7 +280,7 @@ mod tests {
                 for i in 0..=part.blocks() {
                     assert_eq!(part.before(i), text(first, first + part.cell(i)), "{first}..{last} {i}");
                 }
-                // A part of a part, as of a slice of a slice.
+                // A part of a part, as for a slice of a slice.
                 if last - first > 2 {
                     let inner = part.part(1, last - first - 1, &|a, b, block, out| {
                         measure(first + a, first + b, block, out)

@@ -1,7 +1,7 @@
 //! A virtual file: a list of extents whose lengths are known without touching the data.
 //!
-//! Extents are checked and summed once, where the file is made, so that its size and its bytes
-//! cannot disagree.
+//! The constructor checks and sums the lengths once. The reported size and the bytes that reads return
+//! therefore cannot disagree.
 
 mod fill;
 mod part;
@@ -16,46 +16,49 @@ use crate::store::source::{Mapped, Run, Source, Whence};
 pub use fill::{Fill, Make, read_at};
 pub use repeated::{Piece, Repeated};
 
-/// Content that is computed as it is read.
+/// Content that is computed when it is read.
 pub trait Generate: Send + Sync {
-    /// Gives the bytes to `out`, which tells where in the content those are that are wanted, until it is full.
-    /// What does not give them all fails, whatever it returns.
+    /// Writes the bytes to `out` in order, until it is full. `out` knows which byte range is wanted. A read
+    /// fails if its range is not filled completely, even when this returns `Ok`.
     ///
     /// # Errors
     ///
-    /// Whatever reading the sources gives, or what the data turned out to be.
+    /// Errors from reading the sources, and [`Error::Invalid`] where the data is broken.
     fn fill(&self, out: &mut Fill<'_>) -> Result<()>;
 
-    /// The files that are read.
+    /// The source files that the content is computed from.
     fn sources(&self) -> Vec<Arc<Source>>;
 
-    /// The bytes from `offset` on, as far as they stand unchanged in one file; none where they are made.
-    /// What puts the store's bytes between its own tells it here, so that these need not be copied.
+    /// The run of source bytes that starts at `offset`, if the content there is an unmodified copy of one
+    /// source. `None` where the bytes are computed.
+    ///
+    /// Implement this for content that puts its own bytes around those of a source, so that the latter can
+    /// be passed to the kernel without a copy.
     fn run_at(&self, offset: u64) -> Option<Run<'_>> {
         let _ = offset;
         None
     }
 }
 
-/// A run of bytes of a virtual file.
+/// A range of bytes of a virtual file.
 #[derive(Clone)]
 pub enum Extent {
-    /// These very bytes.
+    /// Constant bytes.
     Literal(Arc<[u8]>),
-    /// Bytes of a file, untouched.
+    /// Bytes of a source, unmodified.
     Slice {
-        /// The file.
+        /// The source.
         source: Arc<Source>,
-        /// First byte in it.
+        /// First byte in the source.
         offset: u64,
         /// Number of bytes.
         length: u64,
     },
-    /// So many zeros.
+    /// This many zero bytes.
     Zeros(u64),
-    /// Bytes made as they are read.
+    /// Bytes computed when they are read.
     Generated {
-        /// What makes them.
+        /// Computes them.
         content: Arc<dyn Generate>,
         /// Number of bytes.
         length: u64,
@@ -71,7 +74,7 @@ impl Extent {
         }
     }
 
-    /// Whether there is no byte in it.
+    /// Whether the extent has no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -102,7 +105,7 @@ impl Extent {
         }
     }
 
-    /// As [`Source::seek`]: what is not the store's is data.
+    /// Like [`Source::seek`]. Only sources have holes; all other extents count as data.
     fn seek(&self, offset: u64, whence: Whence) -> Result<u64> {
         match (self, whence) {
             (Self::Slice { source, offset: first, length }, _) => {
@@ -135,20 +138,20 @@ impl fmt::Debug for Extent {
     }
 }
 
-/// A file made of extents, one after the other.
+/// A file made of consecutive extents.
 #[derive(Clone, Debug, Default)]
 pub struct VirtualFile {
     extents: Vec<Extent>,
-    /// Where each extent ends.
+    /// The end offset of each extent in the file, for binary search.
     ends: Vec<u64>,
 }
 
 impl VirtualFile {
-    /// The extents in this order; empty ones are left out.
+    /// A file of these extents in this order. Drops the empty ones.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] when the sum of the lengths is beyond what a file can have.
+    /// [`Error::Refused`] when the total length exceeds the largest size of a file (`i64::MAX`).
     pub fn new(extents: impl IntoIterator<Item = Extent>) -> Result<Self> {
         let mut file = Self::default();
         for extent in extents.into_iter().filter(|extent| !extent.is_empty()) {
@@ -159,7 +162,7 @@ impl VirtualFile {
         Ok(file)
     }
 
-    /// A file of these very bytes.
+    /// A file of constant bytes.
     pub fn literal(bytes: impl Into<Arc<[u8]>>) -> Self {
         let extent = Extent::Literal(bytes.into());
         let ends = vec![extent.len()];
@@ -176,12 +179,12 @@ impl VirtualFile {
         self.len() == 0
     }
 
-    /// The extents, for a view that puts others around them.
+    /// The extents, for a format that puts other extents around them.
     pub fn extents(&self) -> &[Extent] {
         &self.extents
     }
 
-    /// The file of a store that this one is, byte for byte, if it is one.
+    /// The source that this file equals byte for byte, if there is one.
     pub fn whole_source(&self) -> Option<&Arc<Source>> {
         match self.extents.as_slice() {
             [Extent::Slice { source, offset: 0, length }] if *length == source.len() => Some(source),
@@ -189,7 +192,7 @@ impl VirtualFile {
         }
     }
 
-    /// Whether some of the `length` bytes from `offset` on have to be computed.
+    /// Whether any of the `length` bytes from `offset` on has to be computed.
     pub fn is_generated(&self, offset: u64, length: usize) -> bool {
         let end = offset.saturating_add(length as u64);
         let first = self.ends.partition_point(|end| *end <= offset);
@@ -198,26 +201,27 @@ impl VirtualFile {
         touched.any(|(extent, _)| matches!(extent, Extent::Generated { .. }))
     }
 
-    /// Opens every file that will be read, so that the version which was found stays readable.
+    /// Opens all sources, so that the versions found now stay readable even if another process replaces the
+    /// files.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`] when one was replaced before it was first opened.
+    /// [`Error::Stale`] when a source was replaced before it was first opened.
     pub fn open(&self) -> Result<()> {
         self.sources().iter().try_for_each(|source| source.open())
     }
 
-    /// The files that are read; one may come more than once.
+    /// The sources of all extents. A source may occur more than once.
     pub fn sources(&self) -> Vec<Arc<Source>> {
         self.extents.iter().flat_map(Extent::sources).collect()
     }
 
-    /// The bytes of the mapped file that are `length` bytes from `offset` on, to be passed to the
-    /// kernel and not touched; none where they do not lie in one mapped slice.
+    /// The `length` bytes from `offset` on as mapped memory, for passing them to the kernel without
+    /// touching them. `None` unless they all lie in one mapped source.
     ///
     /// # Errors
     ///
-    /// [`Error::Truncated`] when the file behind has shrunk.
+    /// [`Error::Truncated`] when the source has become shorter.
     pub fn mapped(&self, offset: u64, length: usize) -> Result<Option<Mapped>> {
         match self.run_at(offset) {
             Some(run) if length as u64 <= run.length => run.source.mapped(run.offset, length),
@@ -225,13 +229,15 @@ impl VirtualFile {
         }
     }
 
-    /// The bytes from `offset` on, as far as they stand in one file.
+    /// The longest run of bytes from `offset` on that is stored contiguously in one source.
     pub fn run_at(&self, offset: u64) -> Option<Run<'_>> {
         let (extent, start) = self.find(offset)?;
         extent.run_at(offset - start)
     }
 
-    /// Blocks of 512 bytes that it takes on the disk: those of the store's bytes, or one for all that is made.
+    /// Blocks of 512 bytes on the disk, as `stat` reports them: those of the source, or one block for any
+    /// computed file. Computed bytes take no disk space, but some tools treat a file with no blocks as all
+    /// holes.
     pub fn blocks(&self) -> u64 {
         match self.run_at(0) {
             Some(run) if run.length == self.len() => run.blocks(),
@@ -239,12 +245,12 @@ impl VirtualFile {
         }
     }
 
-    /// Where data begin, or a hole, at `offset` or after it; none where there is no such place. Holes
-    /// are those of the store's files, and what comes after the end.
+    /// The first offset at or after `offset` with data, or in a hole, as `lseek` finds it. `None` where
+    /// there is none. The holes are those of the sources, and the end of the file.
     ///
     /// # Errors
     ///
-    /// As [`Source::seek`].
+    /// Like [`Source::seek`].
     pub fn seek(&self, offset: u64, whence: Whence) -> Result<Option<u64>> {
         let mut at = offset;
         while let Some((extent, start)) = self.find(at) {
@@ -258,12 +264,12 @@ impl VirtualFile {
         Ok((whence == Whence::Hole && offset < self.len()).then_some(self.len()))
     }
 
-    /// Fills `buffer` with the bytes from `offset` on, and returns how many there were: all that are
-    /// [`available`](Self::available).
+    /// Fills `buffer` with the bytes from `offset` on, up to the end of the file. Returns their number,
+    /// which is always [`available`](Self::available): there are no short reads before the end.
     ///
     /// # Errors
     ///
-    /// Whatever reading the extents gives; then nothing of `buffer` is meant to be used.
+    /// Errors from reading the extents. The content of `buffer` is then unspecified.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         let wanted = self.available(offset, buffer.len());
         self.read_exact_at(offset, &mut buffer[..wanted])?;
@@ -274,7 +280,7 @@ impl VirtualFile {
     ///
     /// # Errors
     ///
-    /// As [`read_at`](Self::read_at), and [`Error::Short`] where the file has not that many.
+    /// Like [`read_at`](Self::read_at), and [`Error::Short`] when the file ends before the buffer is full.
     pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let mut filled = 0;
         while filled < buffer.len() {
@@ -295,13 +301,13 @@ impl VirtualFile {
         Error::Short { path, expected, found: self.len() }
     }
 
-    /// How many of `length` bytes from `offset` on the file has.
+    /// The number of bytes that a read of `length` bytes at `offset` returns.
     pub fn available(&self, offset: u64, length: usize) -> usize {
         let left = self.len().saturating_sub(offset);
         usize::try_from(left).unwrap_or(usize::MAX).min(length)
     }
 
-    /// The extent that holds the byte at `offset`, and where it starts.
+    /// The extent that contains the byte at `offset`, and the offset where it starts.
     fn find(&self, offset: u64) -> Option<(&Extent, u64)> {
         let i = self.ends.partition_point(|end| *end <= offset);
         let extent = self.extents.get(i)?;

@@ -1,4 +1,4 @@
-//! `arrayfs cat`: a virtual file's bytes, without a mount.
+//! `arrayfs cat`: prints a virtual file without a mount.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub struct Args {
     vpath: PathBuf,
 }
 
-/// Bytes that are read at once.
+/// Bytes per read.
 const BUFFER: usize = 1 << 20;
 
 pub fn run(args: &Args) -> Result<ExitCode> {
@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The first names in a folder, in a line.
+/// The first names in a directory, as one line.
 fn contents(tree: &Tree, folder: arrayfs::tree::Ino) -> Result<String> {
     let mut names = Vec::new();
     tree.list(folder)?.visit(0, &mut |i, name, _, kind| {

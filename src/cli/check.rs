@@ -1,4 +1,4 @@
-//! `arrayfs check`: every array of a store verified, end to end.
+//! `arrayfs check`: checks every array of a store completely.
 
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
@@ -38,13 +38,13 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    // Before there are threads, which inherit it.
+    // Before any thread starts, because threads inherit the signal mask.
     let signals = super::mount::block_signals()?;
     let interrupted = Arc::new(AtomicI32::new(0));
     let seen = Arc::clone(&interrupted);
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         while let Ok(signal) = signals.wait() {
-            // Whoever asks twice does not want to wait for the disk.
+            // On a second signal, exit without waiting for the disk.
             if seen.swap(signal as i32, Ordering::Relaxed) != 0 {
                 std::process::exit(128 + signal as i32);
             }
@@ -84,7 +84,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
 }
 
-/// Says what was found, and returns how many arrays are broken.
+/// Prints the violations, and returns the number of broken arrays.
 fn show(reports: &[Report]) -> io::Result<usize> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     for Report { path, faults, flaws, notes, values } in reports {

@@ -1,4 +1,4 @@
-//! `arrayfs create`: a dense array of zeros.
+//! `arrayfs create`: creates a dense array of zeros.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,7 +33,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    // A file that may not grow so long is an error to be told, not a signal to die of.
+    // Exceeding the file size limit must be an ordinary error. By default, SIGXFSZ kills the process.
     [Signal::SIGXFSZ].into_iter().collect::<SigSet>().thread_block()?;
     let create = if args.force { create_memory_mapped_array } else { create_new_memory_mapped_array };
     create(&args.path, &args.shape, args.dtype)?;

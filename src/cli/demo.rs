@@ -1,4 +1,4 @@
-//! `arrayfs demo`: the newcomer's first minute.
+//! `arrayfs demo`: a first look for new users.
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -30,7 +30,7 @@ pub struct Args {
     mountpoint: Option<PathBuf>,
 }
 
-/// What the demo runs in the mount, with what any system has.
+/// Commands that the demo runs in the mount. They use only tools that every system has.
 const COMMANDS: [&str; 6] = [
     "ls",
     "cat temperature/meta.yaml",
@@ -40,12 +40,12 @@ const COMMANDS: [&str; 6] = [
     "cat friends/rows/0/dense.csv friends/rows/1/dense.csv",
 ];
 
-/// The built-in store and where it is mounted; cleans up when it goes.
+/// The built-in store and its mount. Cleans up on drop.
 struct Stage {
     store: TempDir,
     mountpoint: PathBuf,
     own_mountpoint: bool,
-    /// What tells the kernel of changes, once there is a mount.
+    /// Notifies the kernel of changes. `None` until the store is mounted.
     mounted: Option<Teller>,
 }
 
@@ -58,7 +58,7 @@ impl Drop for Stage {
             }
         }
         if self.own_mountpoint {
-            // A directory that is not empty is not ours to remove.
+            // `remove_dir` keeps a directory that is not empty: its content is not ours to remove.
             let _ = fs::remove_dir(&self.mountpoint);
         }
     }
@@ -100,7 +100,7 @@ impl Stage {
     }
 }
 
-/// A matrix, a vector, a sparse matrix and a file that is none of these.
+/// Writes a matrix, a vector, a sparse matrix, and a file that is not an array.
 fn write_store(store: &Path) -> Result<()> {
     let path = store.join("temperature");
     create_memory_mapped_array(&path, &[12, 24], Dtype::Float32)?;
@@ -123,7 +123,7 @@ fn write_store(store: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Those of a month by the hour, in quarters of a degree.
+/// Hourly temperatures of a month, in multiples of a quarter of a degree.
 fn temperatures(month: u8) -> [f32; 24] {
     let wave = |turn: f32| (turn * std::f32::consts::TAU).cos();
     let season = 10.0 - 10.0 * wave(f32::from(month) / 12.0);
@@ -170,7 +170,7 @@ fn show_without_mount(store: &Path, error: &anyhow::Error) -> Result<()> {
     Ok(())
 }
 
-/// Names of one folder that are shown; of more, the first and the last.
+/// The most names shown for a directory. If there are more, the first and the last ones are shown.
 const SHOWN: usize = 20;
 
 fn print_tree(out: &mut impl Write, tree: &Tree) -> Result<()> {

@@ -1,4 +1,4 @@
-//! `arrayfs import`: another program's file as an array of a store.
+//! `arrayfs import`: imports a file of another program as an array.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -170,7 +170,7 @@ Examples:
   zcat *.csv.gz | arrayfs import - store/all --format csv";
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    // A file that may not grow so long is an error to be told, not a signal to die of.
+    // Exceeding the file size limit must be an ordinary error. By default, SIGXFSZ kills the process.
     [Signal::SIGXFSZ].into_iter().collect::<SigSet>().thread_block()?;
     let (path, options) = (path_of(&args.file, &args.path)?, args.options());
     let bar = progress::bar(IMPORTERS.bytes_to_read(&args.file, &options)?);
@@ -190,14 +190,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Ends the process when a signal comes, wherever it is, and removes what was written aside.
+/// Ends the process on a signal, and removes its staging files first.
 fn end_on_signals(bar: &ProgressBar) -> Result<()> {
     let signals = interrupt::block()?;
     let bar = bar.clone();
     std::thread::Builder::new().spawn(move || {
         let Ok(signal) = signals.wait() else { return };
         if !abandon() {
-            // The array is there, and only words are left to say.
+            // The array is already in place, so let the command finish its output.
             return;
         }
         if interrupt::is_heard() {

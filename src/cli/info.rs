@@ -1,4 +1,4 @@
-//! `arrayfs info`: all about one array.
+//! `arrayfs info`: describes one array.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -5,16 +5,16 @@ use std::os::fd::AsFd;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 
-/// Signals by which people and programs end a command.
+/// Signals by which users and programs end a command.
 const ENDING: [Signal; 5] =
     [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGPIPE];
 
-/// Keeps the signals that end a command from all threads to come, so that one of them can wait for them. One that
-/// is ignored already, as `nohup` makes it, stays so.
+/// Blocks the signals that end a command in this thread and in all threads that it starts, so that one
+/// thread can wait for them. A SIGHUP that is already ignored, as under `nohup`, stays ignored.
 ///
 /// # Errors
 ///
-/// Whatever the system says.
+/// Errors from the system.
 pub fn block() -> nix::Result<SigSet> {
     let signals: SigSet = ENDING.into_iter().filter(|signal| !is_ignored(*signal)).collect();
     signals.thread_block()?;
@@ -22,19 +22,20 @@ pub fn block() -> nix::Result<SigSet> {
 }
 
 fn is_ignored(signal: Signal) -> bool {
-    // A shell's background jobs ignore SIGINT; the runtime of this very program ignores SIGPIPE.
+    // Only for SIGHUP. Shells make background jobs ignore SIGINT, and the Rust runtime ignores SIGPIPE, but
+    // both must still end a command that cleans up after itself.
     let is_hangup = signal == Signal::SIGHUP;
     is_hangup && ignored().is_some_and(|mask| mask >> (signal as u32 - 1) & 1 == 1)
 }
 
-/// The signals that are ignored, a bit each.
+/// The ignored signals, as a bit mask.
 fn ignored() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
     u64::from_str_radix(mask.trim(), 16).ok()
 }
 
-/// Whether somebody takes what is said on standard error: a terminal that is stopped does not.
+/// Whether standard error accepts output. A stopped terminal does not, and a write would block.
 pub fn is_heard() -> bool {
     let error = std::io::stderr();
     let mut wait = [PollFd::new(error.as_fd(), PollFlags::POLLOUT)];

@@ -1,4 +1,4 @@
-//! `arrayfs ls`: the arrays of a store as a table.
+//! `arrayfs ls`: lists the arrays of a store.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -62,7 +62,7 @@ fn row(array: &StoredArray) -> [String; 6] {
     ]
 }
 
-/// Columns as wide as their widest cell, numbers to the right.
+/// Prints the table. Columns are as wide as their widest cell, and numbers are right-aligned.
 fn print(table: &[[String; 6]]) -> io::Result<()> {
     let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; 6] = std::array::from_fn(width);

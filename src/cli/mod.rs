@@ -1,4 +1,4 @@
-//! The commands, one file each. Standard output carries data, standard error carries words.
+//! The commands, one file each. Data goes to standard output, messages to standard error.
 
 mod cat;
 mod check;
@@ -70,11 +70,11 @@ enum Command {
     Demo(demo::Args),
 }
 
-/// Runs the command line: 0 when all went well, 1 when something failed, 2 for a wrong usage.
+/// Runs the command line. Exit code 0 means success, 1 failure, and 2 wrong usage.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let verbose = cli.verbose;
-    // A mount's log is one of its own.
+    // A mount sets up its own log.
     if !matches!(cli.command, Command::Mount(_)) {
         log_of(verbose).init();
     }
@@ -94,7 +94,7 @@ pub fn run() -> ExitCode {
     };
     match done {
         Ok(code) => code,
-        // Whoever reads our output has seen enough, as in `arrayfs cat … | head`.
+        // The reader of our output has seen enough, as in `arrayfs cat … | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             say(format_args!("arrayfs: {}", in_words(&error)));
@@ -103,7 +103,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// The error and its causes; the library's own errors name their causes themselves.
+/// Formats an error with its causes. The library's own errors already include their causes.
 fn in_words(error: &anyhow::Error) -> String {
     match error.downcast_ref::<Error>() {
         Some(error @ Error::Exists { .. }) => format!("{error}; --force replaces it"),
@@ -112,7 +112,8 @@ fn in_words(error: &anyhow::Error) -> String {
     }
 }
 
-/// A better reason for a path that is not in the tree, where it leads into an array that is broken.
+/// If a path is missing from the tree because it leads into a broken array, returns the error of that
+/// array.
 fn why_missing(tree: &Tree, path: &Path, error: Error) -> Error {
     if !error.is_not_found() {
         return error;
@@ -122,7 +123,7 @@ fn why_missing(tree: &Tree, path: &Path, error: Error) -> Error {
     path.ancestors().find_map(load).unwrap_or(error)
 }
 
-/// The log that was asked for, on standard error.
+/// A logger to standard error with the requested verbosity.
 fn log_of(verbose: u8) -> env_logger::Builder {
     let level = match verbose {
         0 => "warn,fuser=off",

@@ -1,4 +1,4 @@
-//! `arrayfs mount`: serve a store from the background, or from the foreground.
+//! `arrayfs mount`: serves a store in the background or in the foreground.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -61,17 +61,17 @@ pub struct Args {
     background_child: bool,
 }
 
-/// What the background process says when the mount is ready.
+/// What the background process writes to standard output when the mount is ready.
 const READY: &[u8] = b"ready\n";
 
-/// How long a mount that was told to end waits for those who are reading.
+/// How long a mount that was asked to end waits for readers.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub fn run(args: &Args, verbose: u8) -> Result<ExitCode> {
     if args.foreground || args.background_child { serve(args, verbose) } else { start(args, verbose) }
 }
 
-/// Starts the process that serves, and waits until it is ready or has said why it is not.
+/// Starts the server process, and waits until it is ready or has failed.
 fn start(args: &Args, verbose: u8) -> Result<ExitCode> {
     let program = std::env::current_exe().context("cannot find the program itself")?;
     let mut child = Command::new(program);
@@ -92,7 +92,8 @@ fn start(args: &Args, verbose: u8) -> Result<ExitCode> {
     if said == READY {
         return Ok(ExitCode::SUCCESS);
     }
-    // It has said why on standard error, which it shares; what it had mounted goes, if it could not see to that.
+    // The server has printed the reason to the shared standard error. If a signal killed it, it could not
+    // unmount.
     let status = child.wait().context("cannot wait for the server")?;
     if status.signal().is_some() {
         let _ = mountpoint::unmount(&args.mountpoint);
@@ -108,10 +109,10 @@ fn serve(args: &Args, verbose: u8) -> Result<ExitCode> {
     if args.background_child {
         nix::unistd::setsid().context("cannot leave the terminal")?;
     }
-    // Blocked before any thread starts, so that all of them leave the signals to `wait`.
+    // Block signals before any thread starts, so that only `wait` receives them.
     let signals = block_signals()?;
     let log = mount_log::start(super::log_of(verbose).build(), args.log_file.as_deref())?;
-    // A fault of this program costs one request: it is a word for the log, as others are.
+    // A panic fails only one request. So log it like any other problem, on one line.
     std::panic::set_hook(Box::new(|panic| log::error!("{}", panic.to_string().replace('\n', " "))));
     let mut options = Options { allow_other: args.allow_other, ..Options::default() };
     options.passthrough = !args.no_passthrough;
@@ -127,14 +128,14 @@ fn serve(args: &Args, verbose: u8) -> Result<ExitCode> {
             log.settle();
         }
         let words = format!("arrayfs: mounted on {}; Ctrl-C unmounts", args.mountpoint.display());
-        // Not here, where signals are waited for.
+        // On another thread: a blocked terminal must not keep this one from waiting for signals.
         std::thread::Builder::new().name("say".into()).spawn(|| say(words))?;
     }
     log::info!("{} is mounted on {}", tree.store().path().display(), args.mountpoint.display());
     wait(mounted, &args.mountpoint, &signals, !args.background_child)
 }
 
-/// Mounts a tree, after every check that can be made beforehand.
+/// Mounts a tree. First runs all checks that are possible in advance.
 pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> Result<Mounted> {
     if mountpoint::prepare(mountpoint, tree.store().path())? == Ground::Cleared {
         say(format_args!("arrayfs: {}: cleared a dead mount whose server was gone", mountpoint.display()));
@@ -148,7 +149,7 @@ pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> Result<Mounted
     fuse::mount(tree, mountpoint, options).map_err(|error| explain(&error))
 }
 
-/// What the system's refusal means, and what to do about it.
+/// Explains a system error, and what the user can do about it.
 fn explain(error: &io::Error) -> anyhow::Error {
     let device = Path::new("/dev/fuse");
     let advice = match error.kind() {
@@ -167,22 +168,22 @@ fn explain(error: &io::Error) -> anyhow::Error {
     anyhow!("cannot mount: {advice} ({})", error.to_string().trim())
 }
 
-/// SIGINT, SIGTERM and SIGHUP, which end a mount.
+/// Blocks SIGINT, SIGTERM and SIGHUP, the signals that end a mount.
 pub fn block_signals() -> Result<SigSet> {
     let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
     signals.thread_block().context("cannot block signals")?;
     Ok(signals)
 }
 
-/// Outlives the signal of a lease that was broken, whose default is the end: who opens a file of the store for writing
-/// must not end the mount, whatever signal was asked for.
+/// Ignores SIGIO, the signal for a broken lease, because its default action kills the process. Another
+/// program that opens a file of the store for writing breaks a lease; this must not end the mount.
 #[allow(unsafe_code)]
 fn ignore_broken_leases() {
-    // SAFETY: nobody else has a handler for it, and there is one thread.
+    // SAFETY: no other code has a handler for SIGIO, and there is only one thread.
     let _ = unsafe { nix::sys::signal::signal(Signal::SIGIO, nix::sys::signal::SigHandler::SigIgn) };
 }
 
-/// Tells the process that waits, and lets go of everything that ties us to its terminal.
+/// Notifies the waiting parent process, and detaches from its terminal and directory.
 fn say_ready() -> io::Result<()> {
     io::stdout().write_all(READY)?;
     io::stdout().flush()?;
@@ -193,11 +194,11 @@ fn say_ready() -> io::Result<()> {
     Ok(())
 }
 
-/// Waits for a signal, or for someone else's unmount. What goes wrong is said where that is heard, or else
-/// put in the log.
+/// Waits for a signal, or until someone else unmounts. Reports errors on standard error if `is_heard`,
+/// otherwise in the log.
 fn wait(mounted: Mounted, mountpoint: &Path, signals: &SigSet, is_heard: bool) -> Result<ExitCode> {
     let (target, teller) = (std::path::absolute(mountpoint)?, mounted.teller());
-    // The thread that waits for the kernel ends the process; this one waits for signals.
+    // The new thread waits for the kernel and ends the process. This one waits for signals.
     std::thread::Builder::new().name("end".into()).spawn(move || {
         let code = match mounted.wait() {
             Ok(()) => 0,
@@ -216,7 +217,7 @@ fn wait(mounted: Mounted, mountpoint: &Path, signals: &SigSet, is_heard: bool) -
     signals.wait().context("cannot wait for signals")?;
     teller.stop();
     mountpoint::unmount(&target)?;
-    // The process ends before that when nobody is reading any more.
+    // Unless readers are left, the other thread ends the process before this.
     std::thread::sleep(PATIENCE);
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,7 @@
-//! The log of a mount. Whoever reads the mount must not wait for whoever reads the log: it may be full, or
-//! gone, or a pipe that nobody reads, and then words are lost.
+//! The log of a mount.
+//!
+//! Readers of the mount must never wait for the log. Its disk may be full, or it may be a pipe that nobody
+//! reads. So a thread of its own writes the messages, and messages that do not fit into its queue are lost.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -16,20 +18,21 @@ use anyhow::{Context, Result};
 use log::{Level, Log, Metadata, Record};
 use nix::sys::signal::SigSet;
 
-/// Messages that wait to be taken.
+/// Capacity of the queue of messages.
 const MOST: usize = 1024;
-/// How long the words before are waited for.
+/// How long a flush waits for earlier messages.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Where the system's log takes words.
+/// The socket of the system log.
 const SYSTEM: &str = "/dev/log";
-/// What the system's log adds to a severity, for the words of daemons: see RFC 3164, section 4.1.1.
+/// The syslog facility for daemons, to be added to the severity; see RFC 3164, section 4.1.1.
 const DAEMON: u8 = 3 << 3;
 
-/// Begins the log of a mount. Until the log is [settled](MountLog::settle) whoever started it hears it.
+/// Starts the log of a mount. Until it is [settled](MountLog::settle), messages also go to standard error.
 pub fn start(filter: env_logger::Logger, file: Option<&Path>) -> Result<MountLog> {
     let open = |path: &Path| {
         let mut options = File::options();
-        // It names what is in directories that are closed to others. A pipe that nobody reads is not waited for.
+        // Mode 0600: messages may name files in directories that other users cannot read. `O_NONBLOCK`:
+        // never wait for the reader of a pipe.
         options.append(true).create(true).mode(0o600).custom_flags(libc::O_NONBLOCK);
         options.open(path).with_context(|| format!("cannot open the log {}", path.display()))
     };
@@ -40,7 +43,7 @@ pub fn start(filter: env_logger::Logger, file: Option<&Path>) -> Result<MountLog
     thread::Builder::new().name("log".into()).spawn(move || outlets.serve(&messages))?;
     log::set_max_level(filter.filter());
     log::set_boxed_logger(Box::new(Sender { filter, sender }))?;
-    // What goes wrong without a word is not to be lost with the terminal.
+    // The default hook prints to the terminal, which goes away.
     std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
     Ok(MountLog { is_settled })
 }
@@ -51,7 +54,7 @@ pub struct MountLog {
 }
 
 impl MountLog {
-    /// From here on nobody is at the terminal: words go to the file, or to the system's log.
+    /// From now on, messages go only to the file, or to the system log: nobody is at the terminal any more.
     pub fn settle(&self) {
         log::logger().flush();
         self.is_settled.store(true, Ordering::Release);
@@ -65,11 +68,11 @@ enum Message {
         target: String,
         words: String,
     },
-    /// To be answered when all before it have been put down.
+    /// Replied to when all earlier messages are written.
     Flush(SyncSender<()>),
 }
 
-/// Takes words from all threads, and never waits.
+/// Accepts messages from all threads, and never blocks.
 struct Sender {
     filter: env_logger::Logger,
     sender: SyncSender<Message>,
@@ -88,7 +91,7 @@ impl Log for Sender {
         }
     }
 
-    /// Waits for a moment at most.
+    /// Waits at most [`PATIENCE`].
     fn flush(&self) {
         let (start, (say, said)) = (Instant::now(), sync_channel(1));
         let mut flush = Message::Flush(say);
@@ -103,7 +106,7 @@ impl Log for Sender {
     }
 }
 
-/// Where words go.
+/// The destinations of messages.
 struct Outlets {
     file: Option<File>,
     system: System,
@@ -112,7 +115,7 @@ struct Outlets {
 
 impl Outlets {
     fn serve(mut self, messages: &Receiver<Message>) {
-        // They are for others, and would end the process here.
+        // Signals are for other threads. Here, SIGPIPE, for example, would end the process.
         let _ = SigSet::all().thread_block();
         for message in messages {
             match message {
@@ -136,12 +139,12 @@ impl Outlets {
     }
 }
 
-/// The system's log, if there is one.
+/// The connection to the system log, if there is one.
 #[derive(Default)]
 struct System(Option<UnixDatagram>);
 
 impl System {
-    /// Sends words as RFC 3164 has them; the time is that of their arrival.
+    /// Sends a message as specified by RFC 3164, without a time: the system log adds the time of arrival.
     fn put(&mut self, level: Level, words: &str) {
         let severity = match level {
             Level::Error => 3,
@@ -151,7 +154,7 @@ impl System {
         };
         let message = format!("<{}>arrayfs[{}]: {words}", DAEMON + severity, std::process::id());
         if !self.send(message.as_bytes()) {
-            // It may have been started anew.
+            // The system log may have been restarted.
             self.0 = Self::connect().ok();
             self.send(message.as_bytes());
         }
@@ -169,11 +172,11 @@ impl System {
     }
 }
 
-/// A moment as RFC 3339 writes it, to the second, in UTC.
+/// Formats a time as RFC 3339 does, in UTC and without fractions of a second.
 fn stamp(when: SystemTime) -> String {
     let seconds = when.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Years that begin in March end with the day that some lack; 400 of them are 146,097 days.
+    // Count years from March, so that the leap day comes last. 400 years are 146,097 days.
     let day = days + 719_468;
     let (era, day) = (day / 146_097, day % 146_097);
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
@@ -191,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_moment_is_written_as_others_write_it() {
-        // By `date -u -d @SECONDS +%FT%TZ`.
+        // From `date -u -d @SECONDS +%FT%TZ`.
         let moments = [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_399, "2000-02-28T23:59:59Z"),

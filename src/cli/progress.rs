@@ -1,8 +1,8 @@
-//! How far long work is, shown on a terminal only.
+//! Progress of long work, shown only on a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar for so many bytes, with room for a message.
+/// A progress bar for this many bytes, with a message.
 pub fn bar(bytes: u64) -> ProgressBar {
     let bar = ProgressBar::new(bytes);
     let style =

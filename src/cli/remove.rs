@@ -1,4 +1,4 @@
-//! `arrayfs remove`: the files of arrays, and their names.
+//! `arrayfs remove`: removes the files of arrays, including their names.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -66,7 +66,7 @@ fn print(files: &[PathBuf]) -> io::Result<()> {
     files.iter().try_for_each(|file| writeln!(out, "{}", shown(file)))
 }
 
-/// Asks who sits at the terminal.
+/// Asks the user at the terminal for confirmation.
 fn is_confirmed(path: &Path, files: &[PathBuf]) -> bool {
     let names: Vec<_> = files.iter().filter_map(|file| file.file_name().map(shown)).collect();
     let _ = write!(io::stderr(), "Remove {} ({})? [y/N] ", shown(path), names.join(", "));

@@ -1,4 +1,4 @@
-//! `arrayfs unmount`.
+//! `arrayfs unmount`: unmounts stores.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

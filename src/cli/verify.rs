@@ -1,4 +1,4 @@
-//! `arrayfs verify`: every file that a mount would show, decoded and compared with the store.
+//! `arrayfs verify`: decodes every file that a mount would show, and compares it with the store.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -60,14 +60,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Verifies all files of an array, and returns a line for each fault.
+/// Verifies all files of an array, and returns a line for each mismatch.
 fn verify(array: &StoredArray, cases: &[Case]) -> Vec<String> {
     let bytes = cases.iter().filter_map(|case| case.size().ok());
     let bar = progress::bar(bytes.fold(0, u64::saturating_add));
     let (mut lines, mut seen) = (Vec::new(), BTreeSet::new());
     for case in cases {
         bar.set_message(format!("{}/{case}", shown(&array.path)));
-        // What is wrong in the store is wrong in all that show it, and said once.
+        // A violation in the store affects all files of the array. Report it only once.
         if let Err(why) = case.verify(&|bytes| bar.inc(bytes))
             && seen.insert(why.clone())
         {

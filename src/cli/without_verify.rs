@@ -1,4 +1,4 @@
-//! `arrayfs verify` of a program that was built without it: what to do about that.
+//! `arrayfs verify` in a build without it: explains how to get it.
 
 use std::ffi::OsString;
 use std::process::ExitCode;

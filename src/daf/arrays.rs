@@ -1,8 +1,8 @@
-//! Arrays for programs: metadata and data files, sizes checked.
+//! Arrays for programs: metadata and data files, with their sizes checked.
 //!
-//! [`DenseArray`] and [`CsrMatrix`] read and write by copies, and nothing that others do with the files meanwhile does
-//! more harm than an error. [`MappedArray`] and [`MappedCsr`] are views of the files' own bytes, without a copy; opening
-//! them is unsafe, for others may write these bytes.
+//! [`DenseArray`] and [`CsrMatrix`] copy what they read and write. Whatever other processes do to the
+//! files, the worst result is an error. [`MappedArray`] and [`MappedCsr`] give access to the mapped bytes
+//! of the files without a copy. Opening them is unsafe, because other processes may write these bytes.
 
 mod copied;
 mod data_file;
@@ -24,7 +24,7 @@ pub use copied::{CsrMatrix, DenseArray, StoredRow};
 use data_file::DataFile;
 pub use mapped::{CsrRow, MappedArray, MappedCsr};
 
-/// Opens a regular file without waiting for a FIFO or stirring a device.
+/// Opens a regular file. Never waits for the writer of a FIFO, and has no side effects on devices.
 fn open_regular(path: &Path, mode: Mode) -> Result<File> {
     let fail = |e| Error::io(path, "open", e);
     let kind = Stat::of(&std::fs::metadata(path).map_err(fail)?).kind;
@@ -39,19 +39,19 @@ fn open_regular(path: &Path, mode: Mode) -> Result<File> {
         .map_err(fail)
 }
 
-/// How often an array is opened anew that is replaced at that very moment.
+/// How often to retry when the array is being replaced while it is opened.
 const ATTEMPTS: usize = 100;
 
 /// Reads the metadata of the array `path`, which must be of this kind, and opens its data files.
 ///
-/// Whoever replaces an array takes its `.yaml` away first and puts the new one in place last. So the
-/// data files belong to the `.yaml` if that still stands there once they are open; if not, all is
-/// opened again.
+/// To replace an array, a writer removes its `.yaml` first and puts the new one in place last. So the data
+/// files belong to the `.yaml` if it is still the same file after they were opened. Otherwise, open
+/// everything again.
 fn open_files(path: &Path, kind: Kind, mode: Mode) -> Result<(Metadata, Vec<DataFile>)> {
     let yaml = with_suffix(path, YAML);
     let identity = |meta: &std::fs::Metadata| Stat::of(meta).identity;
     for _ in 0..ATTEMPTS {
-        // It stays open to the end, so that no other file is given its inode number.
+        // Keep the file open, so that its inode number cannot be reused by another file meanwhile.
         let file = open_regular(&yaml, Mode::Read)?;
         let before = identity(&file.metadata().map_err(|e| Error::io(&yaml, "look at", e))?);
         let open = |(suffix, size): (&str, u64)| DataFile::open(&with_suffix(path, suffix), size, mode);
@@ -66,7 +66,7 @@ fn open_files(path: &Path, kind: Kind, mode: Mode) -> Result<(Metadata, Vec<Data
     Err(Error::Stale { path: yaml })
 }
 
-/// Reads the metadata in `file` (whose path is `yaml`) of an array of this kind.
+/// Reads the metadata of an array of this kind from `file`. `yaml` is its path, for errors.
 fn read_metadata(yaml: &Path, file: &File, kind: Kind) -> Result<Metadata> {
     let mut text = Vec::new();
     file.take(MAX_YAML_BYTES + 1).read_to_end(&mut text).map_err(|e| Error::io(yaml, "read", e))?;
@@ -74,7 +74,7 @@ fn read_metadata(yaml: &Path, file: &File, kind: Kind) -> Result<Metadata> {
     Metadata::from_keys(&keys, kind).map_err(|flaw| flaw.at(yaml))
 }
 
-/// Where the stored elements of `row` are, by the two numbers of `indptr` (as bytes) that say so.
+/// The range of the stored elements of `row`, from the two numbers of `indptr` in `pair`.
 fn row_range(path: &Path, meta: &SparseMeta, row: u64, pair: &[u8]) -> Result<std::ops::Range<u64>> {
     let mut bounds = Vec::with_capacity(2);
     decode_integers(meta.indptr_dtype, pair, &mut bounds);
@@ -101,7 +101,7 @@ fn check_dtype<T: Element>(path: &Path, dtype: Dtype) -> Result<()> {
 }
 
 fn cast<T: Element>(bytes: &[u8]) -> std::result::Result<&[T], String> {
-    // An empty part may start anywhere; there is nothing in it to be aligned.
+    // An empty slice may start at any address, but bytemuck would check its alignment.
     if bytes.is_empty() {
         return Ok(&[]);
     }
@@ -112,12 +112,12 @@ fn array_shape(axes: &[u64]) -> IxDyn {
     IxDyn(&axes.iter().map(|axis| usize::try_from(*axis).unwrap_or(usize::MAX)).collect::<Vec<_>>())
 }
 
-/// Views `memory` as an array of `T` with this shape (one or two axes), without a copy.
+/// Views `memory` as an ndarray of `T` with this shape (one or two axes), without a copy.
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] under `name` when `memory` has not exactly the bytes of that many elements,
-/// [`Error::Refused`] when it is not aligned to `T`, as a part of a file may be.
+/// [`Error::Invalid`] for `name` if the size of `memory` does not match the shape, and [`Error::Refused`]
+/// if `memory` is not aligned for `T`, which can happen for a part of a file.
 pub fn bytes_as_ndarray<'m, T: Element>(
     memory: &'m [u8],
     name: &str,

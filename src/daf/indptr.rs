@@ -1,32 +1,33 @@
-//! The rule of `indptr`: a number for the start of each row and the end of the last, which rise from 0 to nnz.
+//! The rule for `indptr`: the start of each row and the end of the last one, increasing from 0 to nnz.
 
 use std::path::Path;
 
 use crate::dtype::{Dtype, integer_text};
 use crate::error::{Error, Result};
 
-/// What `indptr` must be in a matrix of so many rows and stored elements.
+/// The rule for the `indptr` of a matrix with this many rows and stored elements.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct IndptrRule {
-    /// Rows: there is one number more.
+    /// Number of rows. `indptr` has one number more.
     pub rows: u64,
-    /// Stored elements.
+    /// Number of stored elements.
     pub nnz: u64,
 }
 
-/// How a number breaks the rule; not at all, if nothing of it is so.
+/// How a number breaks the rule. A number that does not has all fields `false`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Broken {
-    /// It is the first and not 0, or the last and not nnz.
+    /// The number is the first and not 0, or the last and not nnz.
     pub is_end: bool,
-    /// It is larger than nnz, or negative.
+    /// The number is larger than nnz, or negative.
     pub is_beyond: bool,
-    /// It is less than the one before, which is in range, as it is itself.
+    /// The number is smaller than the one before. Only if both are in range, so that each mistake is
+    /// reported once.
     pub is_fall: bool,
 }
 
 impl IndptrRule {
-    /// How number `at` breaks the rule, `before` being the one before it: 0, if there is none.
+    /// How number `at` breaks the rule. `before` is the number before it, or 0 for the first.
     pub fn broken(self, at: u64, before: u64, bound: u64) -> Broken {
         let is_beyond = bound > self.nnz;
         Broken {
@@ -36,29 +37,31 @@ impl IndptrRule {
         }
     }
 
-    /// Whether neighbouring numbers, of which the first is number `first`, keep to the rule.
+    /// Whether consecutive numbers, starting with number `first`, follow the rule.
     pub fn holds(self, first: u64, bounds: &[u64]) -> bool {
         let [start, .., end] = bounds else {
             return bounds.iter().all(|bound| self.broken(first, 0, *bound) == Broken::default());
         };
         let last = first + bounds.len() as u64 - 1;
         let are_ends = [(first, start), (last, end)].map(|(at, bound)| self.broken(at, 0, *bound));
-        // Without a branch for each.
+        // Count violations instead of stopping at the first. Without branches, the compiler can vectorize
+        // this loop.
         let pairs = bounds.iter().zip(&bounds[1..]);
         let falls: usize =
             pairs.map(|(before, bound)| usize::from(bound < before || *bound > self.nnz)).sum();
         are_ends == [Broken::default(); 2] && falls == 0
     }
 
-    /// Refuses neighbouring numbers of the file `path`, of which the first is number `first`, that break the rule.
+    /// Checks consecutive numbers of the file `path`, starting with number `first`.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for the first of them that does.
+    /// [`Error::Invalid`] for the first number that breaks the rule.
     pub fn check(self, path: &Path, dtype: Dtype, first: u64, bounds: &[u64]) -> Result<()> {
         if self.holds(first, bounds) {
             return Ok(());
         }
+        // Slow path, only to find the number for the message.
         let mut before = 0;
         for (at, bound) in (first..).zip(bounds) {
             if self.broken(at, before, *bound) != Broken::default() {
@@ -69,7 +72,7 @@ impl IndptrRule {
         Ok(())
     }
 
-    /// The error of a number that breaks the rule.
+    /// The error for a number that breaks the rule.
     pub fn fault(self, path: &Path, dtype: Dtype, at: u64, bound: u64) -> Error {
         let expected = match at {
             0 => "0 first".into(),

@@ -1,7 +1,7 @@
-//! The keys of a metadata text, taken from hostile YAML within bounded time and memory.
+//! Extracts the keys of metadata from possibly hostile YAML, in bounded time and memory.
 //!
-//! Only the format's own keys are kept, and of a list only its first few items: the rest is
-//! skipped as it is parsed, without following an alias.
+//! Keeps only the format's own keys, and only the first few items of a list. Everything else is skipped
+//! during parsing, and aliases in it are not expanded.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -13,7 +13,7 @@ use serde::de::{
 use super::metadata::{Flaw, Kind, MAX_YAML_BYTES, VERSION};
 use crate::dtype::Dtype;
 
-/// The format's keys as they stand in a text, not yet judged.
+/// The raw values of the format's keys, not yet validated.
 #[derive(Debug, Default)]
 pub struct Keys {
     version: Option<Value>,
@@ -25,20 +25,20 @@ pub struct Keys {
     nnz: Option<Value>,
 }
 
-/// One YAML value, cut to what a message needs.
+/// A YAML value, shortened to what error messages need.
 #[derive(Clone, Debug)]
 enum Value {
     Integer(i128),
     Text(String),
-    /// Null, a boolean or a float, as it reads.
+    /// Null, a boolean or a float, as text.
     Scalar(String),
-    /// The first items, and how many there are.
+    /// The first items of a list, and its length.
     List(Vec<Value>, usize),
     Mapping,
 }
 
 impl Keys {
-    /// Parses a YAML text whose one document is a mapping.
+    /// Parses YAML text with a single document, which must be a mapping.
     pub fn parse(yaml: &[u8]) -> Result<Self, Flaw> {
         if yaml.len() as u64 > MAX_YAML_BYTES {
             return Err(Flaw::new(
@@ -48,7 +48,7 @@ impl Keys {
             ));
         }
         let refuse = |found: String| Flaw::new("YAML", "a mapping of the format's keys", found);
-        // The byte-order mark that some editors put in front.
+        // Some editors write a byte-order mark.
         let yaml = yaml.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(yaml);
         let brackets = yaml.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
         if brackets > MOST_BRACKETS {
@@ -63,16 +63,16 @@ impl Keys {
         }
     }
 
-    /// Whether the text claims to be the metadata of an array, well-formed or not.
+    /// Whether the text looks like the metadata of an array, valid or not.
     pub fn claim_an_array(&self) -> bool {
         self.shape.is_some() && (self.dtype.is_some() || self.data_dtype.is_some())
     }
 
-    /// The kind that the keys speak of, when they speak of one only.
+    /// The kind of array that the keys describe. `None` if it is ambiguous.
     pub fn kind(&self) -> Option<Kind> {
         let sparse = [&self.data_dtype, &self.indices_dtype, &self.indptr_dtype, &self.nnz];
         match (self.dtype.is_some(), sparse.iter().filter(|key| key.is_some()).count()) {
-            // An `nnz` alone is one of the unknown keys that a dense array may carry.
+            // A lone `nnz` counts as one of the unknown keys that a dense array may have.
             (true, 0..=1) => Some(Kind::Dense),
             (false, 1..) => Some(Kind::Sparse),
             _ => None,
@@ -133,14 +133,14 @@ impl Keys {
     }
 }
 
-/// The parser's time grows with the square of the brackets that are open at once.
+/// The time of the parser grows quadratically with the number of brackets that are open at the same time.
 const MOST_BRACKETS: usize = 4096;
 
 fn required<'v>(what: &'static str, value: &'v Option<Value>, expected: &str) -> Result<&'v Value, Flaw> {
     value.as_ref().ok_or_else(|| Flaw::new(what, expected, "no such key"))
 }
 
-/// A text of the file, cut to fit a message.
+/// Shortens text from a file for a message.
 fn clipped(text: &str) -> String {
     match text.char_indices().nth(80) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -149,7 +149,7 @@ fn clipped(text: &str) -> String {
 }
 
 impl Value {
-    /// Items of a list that are kept: one more than any key has.
+    /// List items to keep: one more than any valid key has.
     const KEPT: usize = 4;
 
     fn integer(&self) -> Option<u64> {
@@ -159,7 +159,7 @@ impl Value {
         }
     }
 
-    /// All items of a list, when they are integers and few.
+    /// The items of a list, if all are integers and none was dropped.
     fn integers(&self) -> Option<Vec<u64>> {
         match self {
             Self::List(items, count) if items.len() == *count => items.iter().map(Self::integer).collect(),
@@ -197,7 +197,7 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
-/// Keeps a value: scalars whole, the first items of a list, nothing of a mapping.
+/// Keeps scalars and the first items of a list, but nothing of a mapping.
 struct ValueVisitor {
     depth: u8,
 }
@@ -248,7 +248,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
         let mut count = 0;
-        // Below the first level nothing is kept, so that lists of lists cannot multiply.
+        // Keep nothing of nested lists, so that lists of lists cannot multiply.
         let kept = if self.depth == 0 { Value::KEPT } else { 0 };
         while items.len() < kept {
             match seq.next_element_seed(Nested { depth: self.depth + 1 })? {
@@ -287,7 +287,7 @@ impl<'de> serde::de::DeserializeSeed<'de> for Nested {
     }
 }
 
-/// A whole document: the keys of a mapping, or anything else.
+/// A whole document: the keys of a mapping, or another value.
 enum Document {
     Keys(Box<Keys>),
     Other(Value),

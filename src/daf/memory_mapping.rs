@@ -1,6 +1,6 @@
-//! The functions of the format's own documentation, under their own names.
+//! The functions that the documentation of the format defines, under their original names.
 //!
-//! `path` is always the path without a suffix: `x` stands for `x.yaml` and the data files beside it.
+//! `path` is always the path of the array without suffix: `x` stands for `x.yaml` and its data files.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -19,16 +19,16 @@ pub use crate::daf::arrays::bytes_as_ndarray;
 pub use crate::daf::staging::{Existing, UNFINISHED};
 pub use crate::store::mmap::{MMAP_CACHE, allow_maximal_open_files, mmap_file};
 
-/// Whether the files of a dense array exist.
+/// Whether all files of a dense array exist.
 pub fn exists_memory_mapped_array(path: impl AsRef<Path>) -> bool {
     exists(path.as_ref(), Kind::Dense)
 }
 
-/// Removes the files (which must exist) of a dense array, and its names of rows and columns.
+/// Removes the files of a dense array, which must exist, and its files with row and column names.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] when one is missing; then nothing is removed.
+/// [`Error::Io`] if a file is missing. Then nothing is removed.
 pub fn remove_memory_mapped_array(path: impl AsRef<Path>) -> Result<()> {
     let target = Target::open(path.as_ref(), "remove")?;
     let _lock = target.lock()?;
@@ -44,26 +44,26 @@ pub fn remove_memory_mapped_array(path: impl AsRef<Path>) -> Result<()> {
     target.remove(&[YAML, ROW_NAMES, COLUMN_NAMES, ARRAY])
 }
 
-/// Creates the files of a dense array of zeros: one or two axes, one of the format's types.
+/// Creates a dense array of zeros with one or two axes and a dtype of the format.
 ///
-/// The data file is a hole, which takes no room on the disk until it is written. Existing files are
-/// silently overwritten; those of a sparse matrix of the same name, and names of the rows and columns of
-/// what was there, are removed. Whoever reads meanwhile sees the old array, none, or the new one: the
-/// `.yaml` appears last, by rename.
+/// The data file is sparse: it takes no disk space until it is written. An existing array at `path` is
+/// replaced without a warning, of either kind and with its row and column names. Concurrent readers see the
+/// old array, no array, or the new one, because the `.yaml` appears last, by a rename.
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] for a shape that the format does not know, [`Error::Io`] from the system,
+/// [`Error::Invalid`] for a shape that the format does not support, [`Error::Io`] from the system,
 /// [`Error::Refused`] for a path that no array can have.
 pub fn create_memory_mapped_array(path: impl AsRef<Path>, shape: &[u64], dtype: Dtype) -> Result<()> {
     create(path.as_ref(), shape, dtype, Existing::Replace)
 }
 
-/// As [`create_memory_mapped_array`], where there is no array, nor a file of one.
+/// Like [`create_memory_mapped_array`], but never replaces an array or a file of one.
 ///
 /// # Errors
 ///
-/// [`Error::Exists`] where there is; it stays as it is. Others as [`create_memory_mapped_array`].
+/// [`Error::Exists`] if there is one already; it does not change. Otherwise like
+/// [`create_memory_mapped_array`].
 pub fn create_new_memory_mapped_array(path: impl AsRef<Path>, shape: &[u64], dtype: Dtype) -> Result<()> {
     create(path.as_ref(), shape, dtype, Existing::Refuse)
 }
@@ -76,8 +76,8 @@ fn create(path: &Path, shape: &[u64], dtype: Dtype, existing: Existing) -> Resul
     replace(path, existing, &meta, meta.files().into_iter().map(hole), Vec::new())
 }
 
-/// Opens a dense array to be viewed without a copy; in mode `r` its data is frozen, in mode `r+` writing it writes the
-/// file. [`DenseArray::open`](crate::daf::arrays::DenseArray::open) is the safe way, by copies.
+/// Opens a dense array without a copy. In mode `r` the data is read-only. In mode `r+`, writes go to the
+/// file. [`DenseArray::open`](crate::daf::arrays::DenseArray::open) is the safe alternative, with copies.
 ///
 /// # Errors
 ///
@@ -85,32 +85,33 @@ fn create(path: &Path, shape: &[u64], dtype: Dtype, existing: Existing) -> Resul
 ///
 /// # Safety
 ///
-/// That of [`MappedArray::open`]: nobody truncates the file, nobody writes what is viewed, and nobody reads what is
-/// viewed to be written, by another handle of this process or in another process.
+/// Same as [`MappedArray::open`]: nobody truncates the file, and while a view lives, nobody writes the
+/// bytes in it, nor reads them if the view is for writing, through another handle of this process or from
+/// another process.
 #[allow(unsafe_code)]
 pub unsafe fn open_memory_mapped_array(path: impl AsRef<Path>, mode: Mode) -> Result<MappedArray> {
-    // SAFETY: the caller promises the same.
+    // SAFETY: the caller makes the same promise.
     unsafe { MappedArray::open(path, mode) }
 }
 
-/// Whether the files of a sparse matrix exist.
+/// Whether all files of a sparse matrix exist.
 pub fn exists_memory_mapped_sparse(path: impl AsRef<Path>) -> bool {
     exists(path.as_ref(), Kind::Sparse)
 }
 
-/// Removes the files of a sparse matrix, if they exist, and its names of rows and columns. A dense array of that
-/// name stays.
+/// Removes the files of a sparse matrix that exist, and its files with row and column names. Does not touch
+/// a dense array with the same name.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] when the system does not remove a file that is there.
+/// [`Error::Io`] if the system cannot remove an existing file.
 pub fn remove_memory_mapped_sparse(path: impl AsRef<Path>) -> Result<()> {
     let target = match Target::open(path.as_ref(), "remove") {
         Err(error) if error.is_not_found() => return Ok(()),
         target => target?,
     };
     let _lock = target.lock()?;
-    // The `.yaml` is then the dense array's.
+    // Here, the `.yaml` belongs to the dense array.
     if target.has(Kind::Dense)? && !target.has(Kind::Sparse)? {
         return Ok(());
     }
@@ -119,7 +120,7 @@ pub fn remove_memory_mapped_sparse(path: impl AsRef<Path>) -> Result<()> {
     target.remove(&files)
 }
 
-/// The files of whatever array is at `path`, whole or not, and of its names; none where there is none.
+/// The existing files of any array at `path`, complete or not, including its names. Empty if there is none.
 ///
 /// # Errors
 ///
@@ -129,11 +130,11 @@ pub fn files_of_array(path: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
     Ok(target.files()?.into_iter().map(|suffix| target.path_of(suffix)).collect())
 }
 
-/// Removes whatever array is at `path`, whole or not, and its names.
+/// Removes any array at `path`, complete or not, including its names.
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`] where there is none, others as [`files_of_array`].
+/// [`Error::NotFound`] if there is none; otherwise like [`files_of_array`].
 pub fn remove_array(path: impl AsRef<Path>) -> Result<()> {
     let target = Target::open(path.as_ref(), "remove")?;
     let _lock = target.lock()?;
@@ -143,27 +144,26 @@ pub fn remove_array(path: impl AsRef<Path>) -> Result<()> {
     }
 }
 
-/// A sparse matrix in memory, in CSR: the stored elements row after row.
+/// A sparse matrix in memory, in CSR: stored elements row by row.
 #[derive(Clone, Copy, Debug)]
 pub struct SparseInRows<'a, D, I, P> {
     /// Rows and columns.
     pub shape: [u64; 2],
-    /// The stored elements (nnz of them).
+    /// The stored elements (nnz values).
     pub data: &'a [D],
-    /// The column of each.
+    /// The column of each stored element.
     pub indices: &'a [I],
-    /// Where each row starts in `data`, and where the last one ends (rows + 1 numbers).
+    /// Where each row starts in `data`, and where the last row ends (rows + 1 numbers).
     pub indptr: &'a [P],
 }
 
-/// Writes the files of a sparse matrix; existing files are silently overwritten; those of a dense array of the
-/// same name, and names of the rows and columns of what was there, are removed. The `.yaml` appears last, by
-/// rename.
+/// Writes a sparse matrix. An existing array at `path` is replaced without a warning, of either kind and
+/// with its row and column names. The `.yaml` appears last, by a rename.
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] when the parts are no CSR matrix of that shape: lengths that do not agree,
-/// `indptr` that does not rise from 0 to nnz, an index that is no column.
+/// [`Error::Invalid`] if the components do not form a CSR matrix of this shape: their lengths do not match,
+/// `indptr` does not increase from 0 to nnz, or an index is not a column.
 pub fn write_memory_mapped_sparse<D: Element, I: Element, P: Element>(
     path: impl AsRef<Path>,
     sparse: &SparseInRows<'_, D, I, P>,
@@ -182,8 +182,9 @@ pub fn write_memory_mapped_sparse<D: Element, I: Element, P: Element>(
     replace(path, Existing::Replace, &Metadata::Sparse(meta), fill, Vec::new())
 }
 
-/// Opens a sparse matrix to be viewed without a copy; in mode `r` its data is frozen, in mode `r+` (the seed also says
-/// `w`) writing it writes the file. [`CsrMatrix::open`](crate::daf::arrays::CsrMatrix::open) is the safe way, by copies.
+/// Opens a sparse matrix without a copy. In mode `r` the data is read-only. In mode `r+`, writes go to the
+/// file. (The original package also calls this mode `w`.)
+/// [`CsrMatrix::open`](crate::daf::arrays::CsrMatrix::open) is the safe alternative, with copies.
 ///
 /// # Errors
 ///
@@ -191,10 +192,10 @@ pub fn write_memory_mapped_sparse<D: Element, I: Element, P: Element>(
 ///
 /// # Safety
 ///
-/// That of [`MappedCsr::open`], as for [`open_memory_mapped_array`].
+/// Same as [`MappedCsr::open`]; see also [`open_memory_mapped_array`].
 #[allow(unsafe_code)]
 pub unsafe fn open_memory_mapped_sparse(path: impl AsRef<Path>, mode: Mode) -> Result<MappedCsr> {
-    // SAFETY: the caller promises the same.
+    // SAFETY: the caller makes the same promise.
     unsafe { MappedCsr::open(path, mode) }
 }
 
@@ -202,23 +203,23 @@ fn exists(path: &Path, kind: Kind) -> bool {
     [YAML].iter().chain(kind.suffixes()).all(|suffix| with_suffix(path, suffix).is_file())
 }
 
-/// Fills a file with these bytes.
+/// Writes these bytes to a file.
 fn filled<'b>(path: &'b Path, bytes: &'b [u8]) -> impl FnOnce(&mut File) -> Result<()> + 'b {
     move |file| file.write_all(bytes).map_err(|e| Error::io(path, "create", e))
 }
 
-/// Whether [`replace`] may put an array there, as things stand now.
+/// Whether [`replace`] would currently be allowed to put an array there.
 #[cfg(feature = "import")]
 pub(crate) fn check(path: &Path, existing: Existing) -> Result<()> {
     Target::open(path, "create")?.check(existing)
 }
 
-/// Puts a new array at `path`, in the place of whatever array is there if `existing` says so: `fill` fills its
-/// data files in the order of their suffixes; `beside` are suffixes of more files of it, and what is in them.
+/// Writes a new array to `path`. If `existing` allows it, this replaces any array there. `fill` writes the
+/// data files in the order of their suffixes. `beside` has the suffixes and contents of additional files.
 ///
-/// All is written beside the old files first. Then the old `.yaml` goes, the data files take their
-/// places, and the new `.yaml` comes: at no moment does one describe the data of another, and of
-/// several writers one comes after the other.
+/// Everything is first written to a separate directory. Then the old `.yaml` is removed, the data files are
+/// moved into place, and the new `.yaml` comes last. So no `.yaml` ever describes the data of another
+/// array. Concurrent writers take turns.
 pub(crate) fn replace<F>(
     path: &Path,
     existing: Existing,
@@ -240,7 +241,7 @@ where
     staging.place()
 }
 
-/// Refuses parts that are no CSR matrix of their shape.
+/// Fails if the components do not form a CSR matrix of their shape.
 fn check_parts<D: Element, I: Element, P: Element>(
     path: &Path,
     sparse: &SparseInRows<'_, D, I, P>,
@@ -270,7 +271,7 @@ fn check_parts<D: Element, I: Element, P: Element>(
     }
 }
 
-/// What is wrong with the numbers of an indptr: where they fall, or else their count and ends.
+/// Describes an invalid `indptr`: the first place where it decreases, or else its length and ends.
 fn ranges_found(dtype: Dtype, numbers: &[u64]) -> String {
     let falls = numbers.windows(2).find(|pair| pair[0] > pair[1]);
     match (falls, numbers) {

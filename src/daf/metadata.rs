@@ -1,8 +1,8 @@
-//! The metadata of an array: its YAML text, read and written. Pure: bytes in, bytes out, no files.
+//! Parses and writes the YAML metadata of an array. Works on bytes only and accesses no files.
 //!
-//! A dense array has the keys `version`, `dtype` and `shape`; a sparse matrix has `version`,
-//! `data_dtype`, `indices_dtype`, `indptr_dtype`, `shape` and `nnz`. Keys may stand in any order
-//! and any YAML style; other keys are ignored.
+//! A dense array has the keys `version`, `dtype` and `shape`. A sparse matrix has `version`, `data_dtype`,
+//! `indices_dtype`, `indptr_dtype`, `shape` and `nnz`. The order of the keys and the YAML style do not
+//! matter, and other keys are ignored.
 
 use std::fmt;
 
@@ -11,21 +11,21 @@ use crate::dtype::Dtype;
 pub use super::indptr::{Broken, IndptrRule};
 pub use super::keys::Keys;
 
-/// The longest metadata that is read, in bytes: nothing in the format needs more, and a parser
-/// that is given no more cannot be made to take much time or memory.
+/// The largest metadata file that is read, in bytes. The format never needs more, and the limit bounds the
+/// time and memory that hostile YAML can cost.
 pub const MAX_YAML_BYTES: u64 = 64 * 1024;
 
-/// The version that is written; every minor version of this major one is read.
+/// The version that is written. All minor versions of the same major version can be read.
 pub const VERSION: [u64; 2] = [1, 0];
 
-/// What is wrong with a metadata text, for [`crate::Error::Invalid`].
+/// Describes invalid metadata, for [`crate::Error::Invalid`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Flaw {
-    /// The key or property at fault.
+    /// The invalid key or property.
     pub what: &'static str,
-    /// What the format asks for.
+    /// What the format requires.
     pub expected: String,
-    /// What the text says.
+    /// What the text contains.
     pub found: String,
 }
 
@@ -34,23 +34,23 @@ impl Flaw {
         Self { what, expected: expected.into(), found: found.into() }
     }
 
-    /// The flaw as the error of the file it was found in.
+    /// Converts to an error for the file that contains the text.
     pub fn at(self, path: impl Into<std::path::PathBuf>) -> crate::Error {
         crate::Error::invalid(path, self.what, self.expected, self.found)
     }
 }
 
-/// The number of elements along each axis; none is zero, and their product fits `i64`.
+/// The length of each axis. No axis is empty, and the number of elements fits `i64`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Shape {
     /// One axis.
     Vector(u64),
-    /// Rows and columns; the columns of a row are neighbours (row-major).
+    /// Rows and columns. Row-major: the elements of a row are adjacent.
     Matrix(u64, u64),
 }
 
 impl Shape {
-    /// The shape with these axes: one or two, each above zero, no more elements than fit `i64`.
+    /// A shape with these axes: one or two, each above zero, and the number of elements must fit `i64`.
     pub fn new(axes: &[u64]) -> Result<Self, Flaw> {
         let refuse = |expected: &str| Flaw::new("shape", expected, format!("{axes:?}"));
         let shape = match *axes {
@@ -67,7 +67,7 @@ impl Shape {
         }
     }
 
-    /// The axes, one or two.
+    /// The axes: one or two numbers.
     pub fn axes(&self) -> Vec<u64> {
         match *self {
             Self::Vector(n) => vec![n],
@@ -75,7 +75,7 @@ impl Shape {
         }
     }
 
-    /// Elements in all.
+    /// Number of elements.
     pub fn elements(&self) -> u64 {
         match *self {
             Self::Vector(n) => n,
@@ -83,14 +83,14 @@ impl Shape {
         }
     }
 
-    /// Length of the first axis: the rows of a matrix, the elements of a vector.
+    /// Length of the first axis: the rows of a matrix, or the elements of a vector.
     pub fn rows(&self) -> u64 {
         match *self {
             Self::Vector(n) | Self::Matrix(n, _) => n,
         }
     }
 
-    /// Elements of one row: the columns of a matrix, 1 for a vector.
+    /// Elements per row: the columns of a matrix, 1 for a vector.
     pub fn columns(&self) -> u64 {
         match *self {
             Self::Vector(_) => 1,
@@ -106,7 +106,7 @@ impl Shape {
         }
     }
 
-    /// Bytes of the elements, as a dense array of `dtype`; none beyond `i64::MAX`.
+    /// Size in bytes of a dense array of `dtype` with this shape. `None` above `i64::MAX`.
     pub fn bytes(&self, dtype: Dtype) -> Option<u64> {
         let bytes = self.elements().checked_mul(dtype.itemsize())?;
         i64::try_from(bytes).is_ok().then_some(bytes)
@@ -138,11 +138,11 @@ pub struct DenseMeta {
 pub struct SparseMeta {
     /// Major and minor version of the format.
     pub version: [u64; 2],
-    /// Type of the stored elements.
+    /// Dtype of the stored elements.
     pub data_dtype: Dtype,
-    /// Integer type of their column numbers.
+    /// Integer dtype of their columns.
     pub indices_dtype: Dtype,
-    /// Integer type of the rows' ranges.
+    /// Integer dtype of the row bounds.
     pub indptr_dtype: Dtype,
     /// Rows and columns.
     pub shape: [u64; 2],
@@ -151,7 +151,7 @@ pub struct SparseMeta {
 }
 
 impl SparseMeta {
-    /// What the numbers of `indptr` must be.
+    /// The rule for the numbers of `indptr`.
     pub const fn indptr_rule(&self) -> IndptrRule {
         IndptrRule { rows: self.shape[0], nnz: self.nnz }
     }
@@ -176,7 +176,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word for it in `meta.yaml` and in messages.
+    /// The name of the kind in `meta.yaml` and in messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Dense => "dense",
@@ -184,7 +184,7 @@ impl Kind {
         }
     }
 
-    /// The suffixes of the data files beside the `.yaml`.
+    /// The suffixes of the data files, besides `.yaml`.
     pub const fn suffixes(self) -> &'static [&'static str] {
         match self {
             Self::Dense => &[ARRAY],
@@ -195,17 +195,17 @@ impl Kind {
 
 /// Suffix of the metadata.
 pub const YAML: &str = ".yaml";
-/// Suffix of a dense array's elements.
+/// Suffix of the elements of a dense array.
 pub const ARRAY: &str = ".array";
-/// Suffix of a sparse matrix's stored elements.
+/// Suffix of the stored elements of a sparse matrix.
 pub const DATA: &str = ".data";
-/// Suffix of their column numbers.
+/// Suffix of their columns.
 pub const INDICES: &str = ".indices";
-/// Suffix of the rows' ranges.
+/// Suffix of the row bounds.
 pub const INDPTR: &str = ".indptr";
 
 impl DenseMeta {
-    /// Metadata of the version that is written.
+    /// Metadata in the current [`VERSION`].
     pub fn new(dtype: Dtype, shape: &[u64]) -> Result<Self, Flaw> {
         let meta = Self { version: VERSION, dtype, shape: Shape::new(shape)? };
         meta.bytes()?;
@@ -221,7 +221,7 @@ impl DenseMeta {
 }
 
 impl SparseMeta {
-    /// Metadata of the version that is written.
+    /// Metadata in the current [`VERSION`].
     pub fn new([data, indices, indptr]: [Dtype; 3], shape: [u64; 2], nnz: u64) -> Result<Self, Flaw> {
         Self::of_version(VERSION, [data, indices, indptr], shape, nnz)
     }
@@ -245,7 +245,7 @@ impl SparseMeta {
         }
     }
 
-    /// Bytes of data, indices and indptr.
+    /// Sizes in bytes of data, indices and indptr.
     fn sizes(&self) -> Option<[u64; 3]> {
         let bytes = |items: u64, dtype: Dtype| {
             let bytes = items.checked_mul(dtype.itemsize())?;
@@ -260,7 +260,7 @@ impl SparseMeta {
 }
 
 impl fmt::Display for Metadata {
-    /// `dense float32 [10, 20]`, say.
+    /// For example, `dense float32 [10, 20]`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.kind().name(), self.dtype(), self.shape())
     }
@@ -273,7 +273,7 @@ impl Metadata {
         Self::from_keys(&keys, keys.kind().unwrap_or(Kind::Dense))
     }
 
-    /// The metadata that these keys give of an array of this kind.
+    /// The metadata of an array of this kind from parsed keys.
     pub fn from_keys(keys: &Keys, kind: Kind) -> Result<Self, Flaw> {
         let version = keys.version()?;
         match kind {
@@ -295,7 +295,7 @@ impl Metadata {
         }
     }
 
-    /// The metadata as the original package writes it: one key a line, in alphabetical order.
+    /// The metadata as the original package writes it: block style, with keys in alphabetical order.
     pub fn to_yaml(&self) -> String {
         let list = |axes: &[u64]| axes.iter().map(|axis| format!("\n- {axis}")).collect::<String>();
         match self {
@@ -314,7 +314,7 @@ impl Metadata {
         }
     }
 
-    /// Which of the two kinds.
+    /// Dense or sparse.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Dense(_) => Kind::Dense,
@@ -322,7 +322,7 @@ impl Metadata {
         }
     }
 
-    /// Type of the (stored) elements.
+    /// Dtype of the (stored) elements.
     pub fn dtype(&self) -> Dtype {
         match self {
             Self::Dense(meta) => meta.dtype,
@@ -338,7 +338,7 @@ impl Metadata {
         }
     }
 
-    /// Number of stored elements of a sparse matrix.
+    /// Number of stored elements of a sparse matrix. `None` for a dense array.
     pub fn nnz(&self) -> Option<u64> {
         match self {
             Self::Dense(_) => None,
@@ -354,7 +354,7 @@ impl Metadata {
         }
     }
 
-    /// The data files beside the `.yaml`: their suffixes and their exact sizes in bytes.
+    /// The data files besides `.yaml`: suffixes and exact sizes in bytes.
     pub fn files(&self) -> Vec<(&'static str, u64)> {
         let sizes = match self {
             Self::Dense(meta) => meta.bytes().map(|size| vec![size]).ok(),

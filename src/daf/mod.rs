@@ -1,12 +1,12 @@
-//! The format on the disk: metadata in YAML, files of raw numbers, and how they are made, opened and removed.
+//! The format on disk: YAML metadata and files of raw numbers, and how to create, open and remove them.
 //!
 //! ```text
-//! metadata        the YAML of an array, read and written
-//! keys            its keys, one by one
-//! indptr          the rule that the bounds of rows rise from 0 to nnz
-//! memory_mapping  the functions under which programs know the format
-//! arrays          open arrays: copies in safe code, views in unsafe
-//! staging         written aside, and then there as a whole
+//! metadata        the YAML of an array: parsing and writing
+//! keys            the individual keys of the YAML
+//! indptr          the rule that row bounds increase from 0 to nnz
+//! memory_mapping  the API of the format under its documented function names
+//! arrays          open arrays: safe copies, or unsafe mapped views
+//! staging         writing files so that they appear all together
 //! ```
 
 pub mod arrays;

@@ -1,21 +1,25 @@
-//! Files that appear together: written aside, then put in place under a lock.
+//! Writes the files of an array so that they appear all together: first to a separate directory, from which
+//! they are moved into place under a lock.
 //!
 //! ```text
-//! .arrayfs-unfinished-XXXXXXXXXXXXXXXX/    one writer's; locked (flock) for as long as the writer lives
-//!     .arrayfs-versions      which versions of the array's files are put in place, and which go
-//!     x.array                the data files, under their names, until they are put in place
-//!     x.yaml                 last
+//! .arrayfs-unfinished-XXXXXXXXXXXXXXXX/    belongs to one writer; locked (flock) while the writer lives
+//!     .arrayfs-versions      which versions of the array's files are to be put in place, and which removed
+//!     x.array                the data files, under their final names
+//!     x.yaml                 moved last
 //! ```
 //!
-//! Putting files in place happens under a lock of the directory itself, so that of several writers one comes
-//! after the other, and nothing lies about when they are done. Whoever finds such a directory whose lock is
-//! free removes what a dead writer left: the directory, and data files that were in place already, or still,
-//! while no `.yaml` was.
+//! Why not simply rename each file? An array has several files, and a writer may die between two renames.
+//! The directory keeps enough to undo its work.
 //!
-//! The directory may be one where other users write too. So each is opened once, nothing is found by its path
-//! again, and of what is there only that is believed which nobody else can have made or changed.
+//! Files are moved under a lock of the target directory, so writers take turns. A staging directory whose
+//! lock is free belongs to a dead writer. The next writer removes it, and also its data files in the target
+//! directory if no `.yaml` is in place.
 //!
-//! Where the file system knows no locks, writers do not wait for each other, and nothing is cleaned up.
+//! Other users may be able to write to the target directory too. So every directory is opened only once,
+//! and its path is not resolved again. Content is trusted only if no other user can have created or changed
+//! it.
+//!
+//! On a file system without locks, writers do not wait for each other, and nothing is cleaned up.
 
 mod directory;
 mod leftover;
@@ -38,34 +42,36 @@ pub(crate) use target::Target;
 pub use writers::abandon;
 use writers::writers;
 
-/// How the names begin of what is not finished yet.
+/// Prefix of the names of staging directories.
 pub const UNFINISHED: &str = ".arrayfs-unfinished-";
 
-/// Whether this is the name of something that is not finished yet.
+/// Whether this is the name of a staging directory.
 pub fn is_unfinished(name: &OsStr) -> bool {
     name.as_bytes().starts_with(UNFINISHED.as_bytes())
 }
 
-/// The files of an array that is being written.
+/// An array that is being written.
 #[derive(Debug)]
 pub(crate) struct Staging {
     target: Target,
     existing: Existing,
-    /// Suffixes of its files, in the order in which they are put in place.
+    /// Suffixes of its files, in the order in which they are moved into place.
     suffixes: Vec<String>,
-    /// Locked until it is closed: what is not may be removed by anyone.
+    /// The staging directory. It stays locked while it is open; without the lock, others may remove it.
     aside: Directory,
     /// The name of `aside`.
     name: OsString,
 }
 
 impl Staging {
-    /// A place for the files of the array `path` (without a suffix); what dead writers left there goes.
+    /// Starts to write the array `path` (without suffix). Also removes what dead writers left in its
+    /// directory.
     ///
     /// # Errors
     ///
-    /// Whatever the system says, [`Error::Refused`] for a path that no array can have, when others do not give
-    /// the lock of its directory back or change there what is made, [`Error::Exists`].
+    /// [`Error::Io`] from the system. [`Error::Refused`] for a path that no array can have, or if others do
+    /// not release the lock of the directory or interfere with the staging directory. [`Error::Exists`] if
+    /// `existing` says so.
     pub fn new(path: &Path, existing: Existing) -> Result<Self> {
         let fail = |e| Error::io(path, "create", e);
         let target = Target::open(path, "create")?;
@@ -91,29 +97,30 @@ impl Staging {
         Ok(staging)
     }
 
-    /// Writes one of the files, that with this suffix.
+    /// Writes the file with this suffix to the staging directory.
     ///
     /// # Errors
     ///
-    /// Whatever the system or `fill` says.
+    /// Errors from the system and from `fill`.
     pub fn write(&mut self, suffix: &str, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
         let fail = |e| Error::io(self.target.path(), "create", e);
         let step = writers();
         let mut file = self.aside.create(&self.target.name_of(suffix)).map_err(fail)?;
+        // Creating the file needs the guard, but `fill` may take long.
         drop(step);
         fill(&mut file)?;
-        // Some file systems tell of a full disk no sooner.
+        // Some file systems report a full disk only on close.
         nix::unistd::close(file).map_err(|errno| fail(errno.into()))?;
         self.suffixes.push(suffix.to_owned());
         Ok(())
     }
 
-    /// Puts the files in place, in the order they were written, after the other files of the old array have gone:
-    /// its `.yaml` first, then its names.
+    /// Moves the files into place, in the order in which they were written. Before that, removes the
+    /// remaining files of the old array: first its `.yaml`, then its names.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new); then none of the files is in place.
+    /// Like [`new`](Self::new). Then none of the files is in place.
     pub fn place(self) -> Result<()> {
         let _lock = self.target.lock()?;
         let mut writers = writers();
@@ -125,19 +132,20 @@ impl Staging {
         Ok(())
     }
 
-    /// Puts the files there, or leaves none of them.
+    /// Moves all files into place, or none of them.
     fn put(&self) -> Result<()> {
         let (directory, aside) = (&self.target.directory, &self.aside);
         match self.existing {
             Existing::Replace => self.remove_old().and_then(|()| self.place_all()).inspect_err(|_| {
                 leftover::withdraw(directory, aside);
             }),
-            // There was nothing a moment ago; whatever has come since is not ours to remove.
+            // There was no array when we checked. Anything that appeared since then is not ours to remove.
             Existing::Refuse => self.place_all().inspect_err(|_| leftover::withdraw_new(directory, aside)),
         }
     }
 
-    /// Removes what is not replaced: of the names too the new data must not stand beside the old ones.
+    /// Removes the old files that are not replaced by a rename. The `.yaml` and the names go in any case:
+    /// they must never be next to data of the new array.
     fn remove_old(&self) -> Result<()> {
         let goes_first = [YAML, ROW_NAMES, COLUMN_NAMES];
         let mut old = self.target.files()?;
@@ -158,7 +166,8 @@ impl Staging {
         file.write_all(leftover::heading(&self.aside)?.as_bytes())
     }
 
-    /// Says which files belong to no array unless a `.yaml` is in place: the old ones and the new ones.
+    /// Records the versions of all files, old and new, that belong to no array unless a `.yaml` is in
+    /// place.
     fn record(&self) -> io::Result<()> {
         let old = self.target.files().map_err(io::Error::other)?;
         let old = old.into_iter().map(|suffix| (&self.target.directory, suffix));
@@ -181,7 +190,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    /// An array that is written aside and was found to be in nobody's way.
+    /// An array in staging that replaces nothing.
     fn staged(path: &Path) -> Staging {
         let mut staging = Staging::new(path, Existing::Refuse).unwrap();
         for suffix in [".array", ".rows.txt", YAML] {

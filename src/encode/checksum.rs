@@ -1,9 +1,8 @@
-//! CRC-32 of content that nobody has read yet: its place and length are known, its value is computed
-//! when it is first read.
+//! CRC-32 fields, whose position and length are known but whose value is computed on first read.
 //!
-//! The content is read once, in pieces, by as many threads as there are cores, and the number is
-//! remembered with the version of the array. So `stat` costs nothing, and the first who reads the field
-//! waits as long as reading the content takes.
+//! The content is read once, in pieces, on as many threads as there are cores. The result is cached with
+//! the version of the array. So `stat` and opening a file cost nothing, and only the first read of the
+//! field waits for all of the content.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -19,18 +18,18 @@ use crate::error::Result;
 use crate::store::source::Source;
 use crate::task;
 
-/// Bytes that a thread reads at once, and so the memory it takes.
+/// Bytes that a thread reads at a time; also the memory it needs.
 const BUFFER: usize = 1 << 20;
 
-/// The least bytes of a piece that one thread takes, and the most pieces.
+/// The smallest piece for one thread. Larger files have at most `MOST_PIECES` larger pieces.
 const PIECE: u64 = 4 << 20;
 const MOST_PIECES: u64 = 4096;
 
-/// Bytes of the field.
+/// Length of the field in bytes.
 pub const CRC32_LENGTH: u64 = 4;
 
-/// The CRC-32 (IEEE 802.3, that of zip and gzip) of `content` as 4 bytes, little-endian, computed when
-/// they are first read. `key` tells this content from all others of the array.
+/// The CRC-32 (IEEE 802.3, as in zip and gzip) of `content` as a field of 4 bytes, little-endian. It is
+/// computed on first read. `key` must distinguish this content from all others of the array.
 pub fn crc32(array: &Arc<StoredArray>, key: Key, content: VirtualFile) -> Extent {
     let field = Field { array: Arc::clone(array), key, content };
     Extent::Generated { content: Arc::new(field), length: CRC32_LENGTH }
@@ -46,7 +45,7 @@ impl Field {
     fn compute(&self) -> Result<u32> {
         let sources = self.sources();
         let crc = crc32_of(&self.content)?;
-        // Else it might be that of no version: one half of the old bytes, one of the new.
+        // Otherwise the CRC might mix two versions, half of the bytes old and half new.
         sources.iter().try_for_each(|source| source.check_unchanged())?;
         Ok(crc)
     }
@@ -54,7 +53,7 @@ impl Field {
 
 impl Generate for Field {
     fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
-        // Of bytes that are being written it is that of now, and worth nothing the next moment.
+        // Do not cache the CRC of an array that is still being written: it may be outdated at once.
         let crc = match self.array.is_settled() {
             true => self.array.memo.get_or_compute(self.key, || self.compute())?,
             false => crc32_of(&self.content)?,
@@ -68,11 +67,12 @@ impl Generate for Field {
     }
 }
 
-/// The CRC-32 of a whole file, read by as many threads as there are cores, for as long as anybody waits for it.
+/// The CRC-32 of a whole file, on as many threads as there are cores. Stops early when nobody waits for it
+/// any more.
 ///
 /// # Errors
 ///
-/// Whatever reading it gives.
+/// Errors from reading the file, and [`crate::Error::Unfinished`] when it stops early.
 pub fn crc32_of(file: &VirtualFile) -> Result<u32> {
     let piece = file.len().div_ceil(MOST_PIECES).max(PIECE);
     let count = usize::try_from(file.len().div_ceil(piece)).unwrap_or(usize::MAX);
@@ -87,7 +87,7 @@ pub fn crc32_of(file: &VirtualFile) -> Result<u32> {
     let task = task::inherit();
     thread::scope(|scope| {
         let others: Vec<_> = (1..cores.min(count))
-            // Where there is no room for another thread, fewer do the work.
+            // If the system refuses another thread, fewer threads do the work.
             .filter_map(|_| {
                 thread::Builder::new()
                     .name("crc32".into())
@@ -95,7 +95,8 @@ pub fn crc32_of(file: &VirtualFile) -> Result<u32> {
                     .ok()
             })
             .collect();
-        // As a helper as well: a pass that is half done waits for what others are at.
+        // The calling thread is a helper too, so that a nested `Flight` makes it wait. Otherwise its request
+        // could be parked, which would give up a pass that is half done.
         let own = task.help(|| pass.work());
         let of_others = others
             .into_iter()
@@ -103,24 +104,26 @@ pub fn crc32_of(file: &VirtualFile) -> Result<u32> {
         of_others.fold(own, Result::and)
     })?;
     let done = pass.done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // CRCs of adjacent pieces can be combined without their bytes, so the order of completion does not
+    // matter.
     let mut whole = Hasher::new();
     done.iter().flatten().for_each(|piece| whole.combine(piece));
     Ok(whole.finalize())
 }
 
-/// One pass over a file, by several threads.
+/// One pass over a file by several threads.
 struct Pass<'f> {
     file: &'f VirtualFile,
-    /// Bytes of every piece but the last.
+    /// Bytes of every piece except the last.
     piece: u64,
-    /// The first piece that nobody has taken.
+    /// The next piece to take.
     next: AtomicUsize,
     failed: AtomicBool,
     done: Mutex<Vec<Option<Hasher>>>,
 }
 
 impl Pass<'_> {
-    /// Takes pieces until there are no more.
+    /// Takes pieces until none is left.
     fn work(&self) -> Result<()> {
         let mut buffer = Vec::new();
         while !self.failed.load(Ordering::Relaxed) {
@@ -202,7 +205,7 @@ mod tests {
         let mut bytes = [0; 2];
         file.read_at(1, &mut bytes).unwrap();
         assert_eq!(bytes, [0x39, 0xF4]);
-        // Files are made anew at every look; the number stays with the array.
+        // Each lookup creates a new file; the number is cached with the array.
         let again = field(&array);
         let mut bytes = [0; 4];
         again.read_at(0, &mut bytes).unwrap();

@@ -1,16 +1,20 @@
-//! Writes HDF5 files around numbers that stay where they are.
+//! Writes HDF5 files around data that stays where it is.
 //!
 //! ```text
 //! superblock   48 bytes
-//! headers      one of each group and dataset: what it is, its attributes, the links to what is in it
+//! headers      one for each group and dataset: its type, its attributes, links to its children
 //! heap         the text of the attributes
-//! zeros        to a multiple of 4096
-//! elements     of each dataset, the first at a multiple of 4096
+//! zeros        up to a multiple of 4096
+//! elements     of each dataset, large ones at multiples of 4096
 //! ```
 //!
-//! Superblock and object headers are of version 2, links stand in the headers, datasets are contiguous
-//! (layout version 3): what HDF5 reads since its release 1.8. See the HDF5 file format specification,
-//! version 3. Everything but the elements is a few KiB and made at once, whatever their number.
+//! Superblock and object headers have version 2, links are stored in the headers, and datasets are
+//! contiguous (layout version 3). HDF5 1.8 and later read this. See the HDF5 file format specification,
+//! version 3. Everything except the elements takes a few KiB, whatever their number, and is generated at
+//! once.
+//!
+//! Why not use the HDF5 library? It would copy all elements to the file that it writes. Here, they are read
+//! from the store on demand.
 
 mod cast;
 mod cells;
@@ -30,7 +34,7 @@ pub use content::{
 /// The value of an attribute.
 #[derive(Clone, Debug)]
 pub enum Value {
-    /// Text, UTF-8.
+    /// UTF-8 text.
     Text(String),
     /// One int64.
     Integer(i64),
@@ -40,26 +44,26 @@ pub enum Value {
     Nothing,
 }
 
-/// The type of a dataset's elements.
+/// The type of the elements of a dataset.
 #[derive(Clone, Copy, Debug)]
 pub enum Type {
-    /// Numbers; bool is an enumeration of FALSE and TRUE, as h5py has it.
+    /// Numbers. As in h5py, bool is an enumeration of FALSE and TRUE.
     Number(Dtype),
-    /// UTF-8 in cells of so many bytes, zeros after it.
+    /// UTF-8 text in cells of this many bytes, padded with zeros.
     Text(u32),
-    /// UTF-32 in cells of so many characters, zeros after it: what h5py has for text of NumPy's own type, which
-    /// HDF5 does not know.
+    /// UTF-32 text in cells of this many characters, padded with zeros. HDF5 has no such type; this is how
+    /// h5py stores text of NumPy's own type.
     Wide(u32),
 }
 
-/// Elements of one type.
+/// An array of elements of one type.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// Their type.
+    /// Type of the elements.
     pub kind: Type,
-    /// Number of them along each axis.
+    /// Number of elements along each axis.
     pub shape: Vec<u64>,
-    /// Their bytes, row-major and little-endian.
+    /// The elements, row-major and little-endian.
     pub bytes: VirtualFile,
 }
 
@@ -83,19 +87,19 @@ impl From<Dataset> for Node {
 }
 
 impl Node {
-    /// A group of these groups and datasets.
+    /// A group with these children.
     pub fn group(children: impl IntoIterator<Item = (&'static str, Self)>) -> Self {
         Self { attributes: Vec::new(), body: Body::Group(children.into_iter().collect()) }
     }
 
-    /// With one more attribute.
+    /// Adds an attribute.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: Value) -> Self {
         self.attributes.push((name, value));
         self
     }
 
-    /// With the attributes that tell AnnData what a group or a dataset holds.
+    /// Adds the attributes that tell AnnData how to read a group or dataset.
     #[must_use]
     pub fn encoded(self, kind: &'static str, version: &'static str) -> Self {
         self.with("encoding-type", Value::Text(kind.into()))
@@ -106,15 +110,16 @@ impl Node {
 /// Bytes of the superblock.
 const SUPERBLOCK: u64 = 48;
 
-/// The file with this node, a group, as its root.
+/// A file with this node, which must be a group, as its root.
 ///
 /// # Errors
 ///
-/// [`Error::Refused`] when the file would be larger than a file can be.
+/// [`Error::Refused`] when the file would exceed the largest size of a file.
 pub fn file(root: &Node) -> Result<VirtualFile> {
     let mut objects = Vec::new();
     number(root, &mut objects);
-    // The sizes of headers do not depend on the addresses in them: first they are made to be measured.
+    // Headers contain addresses, but their size does not depend on them. So encode twice: first to measure,
+    // then with the real addresses.
     let mut places =
         Places { headers: vec![NOWHERE; objects.len()], data: vec![NOWHERE; objects.len()], heap: 0 };
     let mut next = SUPERBLOCK;
@@ -141,12 +146,12 @@ pub fn file(root: &Node) -> Result<VirtualFile> {
     VirtualFile::new([Extent::Literal(bytes.into())].into_iter().chain(elements(&objects, &places, metadata)))
 }
 
-/// What is smaller than a page needs none of its own.
+/// Page-aligned elements can be mapped. Datasets smaller than a page do not need that.
 const fn alignment(length: u64) -> u64 {
     if length < 4096 { 8 } else { 4096 }
 }
 
-/// A node, and the numbers of those in it.
+/// A node, and the names and numbers of its children.
 struct Object<'n> {
     node: &'n Node,
     links: Vec<(&'static str, usize)>,
@@ -161,7 +166,7 @@ impl<'n> Object<'n> {
     }
 }
 
-/// Where things are in the file; those of objects by the objects' numbers.
+/// Addresses in the file. Those of objects are indexed by object number.
 struct Places {
     headers: Vec<u64>,
     /// The elements of datasets.
@@ -169,7 +174,7 @@ struct Places {
     heap: u64,
 }
 
-/// Numbers a node and all below it, and returns its number.
+/// Numbers a node and all its descendants, and returns its own number.
 fn number<'n>(node: &'n Node, objects: &mut Vec<Object<'n>>) -> usize {
     let own = objects.len();
     objects.push(Object { node, links: Vec::new() });
@@ -202,11 +207,11 @@ fn encode(objects: &[Object<'_>], places: &Places) -> (Vec<Vec<u8>>, Vec<u8>) {
     (headers.collect(), heap.finish())
 }
 
-/// The superblock of version 2 (II.A): the root's header follows it.
+/// The superblock of version 2 (II.A). The header of the root follows it.
 ///
 /// ```text
 /// \x89HDF\r\n\x1a\n  2  bytes of an offset: 8  of a length: 8  flags: 0
-/// base address: 0  extension: nowhere  end of the file  header of the root  checksum
+/// base address: 0  extension: none  end of the file  header of the root  checksum
 /// ```
 fn superblock(end: u64) -> Vec<u8> {
     let mut bytes = b"\x89HDF\r\n\x1a\n\x02\x08\x08\0".to_vec();
@@ -216,7 +221,7 @@ fn superblock(end: u64) -> Vec<u8> {
     sealed(bytes)
 }
 
-/// The elements of all datasets with zeros between, from `end` on.
+/// The elements of all datasets, from `end` on, with zeros in between.
 fn elements(objects: &[Object<'_>], places: &Places, mut end: u64) -> Vec<Extent> {
     let mut extents = Vec::new();
     for (object, place) in objects.iter().zip(&places.data) {
@@ -299,7 +304,7 @@ mod tests {
         ]);
         let file = file(&root.with("text", Value::Text("of the heap".into()))).unwrap();
         let lengths: Vec<u64> = file.extents().iter().map(Extent::len).collect();
-        // Metadata, then each dataset but the empty one with the zeros before it that are needed.
+        // Metadata, then every dataset except the empty one, each behind the zeros that align it.
         let metadata = lengths[0];
         assert_eq!(metadata % 8, 0);
         assert_eq!(lengths[1..3], [4, metadata.next_multiple_of(4096) - metadata - 4]);
@@ -320,12 +325,12 @@ mod tests {
             \0\0\0\0\0\0\0\0\xC0\x0F\0\0\0\0\0\0";
         assert_eq!(&bytes[heap..heap + expected.len()], expected);
         assert!(bytes[heap + expected.len()..].iter().all(|byte| *byte == 0));
-        // An attribute says how long its text is, in which heap, and which of it.
+        // An attribute stores the length of its text, the address of the heap, and the index in it.
         let reference = [&[4, 0, 0, 0][..], &(heap as u64).to_le_bytes(), &[1, 0, 0, 0]].concat();
         assert!(bytes.windows(reference.len()).any(|window| window == reference));
     }
 
-    /// Every float type is what h5py writes for it.
+    /// Every float type is encoded as h5py writes it.
     #[test]
     fn types_are_those_of_other_writers() {
         let written = |kind| {

@@ -1,11 +1,11 @@
-//! The files of a format that is a folder.
+//! The files of a format that is a directory.
 
 use crate::array::selection::Selection;
 use crate::bytes::virtual_file::VirtualFile;
 use crate::daf::metadata::Metadata;
 
-/// A file that is dealt out to files of one length, the last of them filled up with zeros: as many as there
-/// are, none is made before it is asked for.
+/// A file split into chunks of equal length, the last one padded with zeros. Chunk files are created on
+/// request, however many there are.
 #[derive(Clone, Debug)]
 pub struct Chunks {
     of: VirtualFile,
@@ -13,34 +13,34 @@ pub struct Chunks {
     layout: Layout,
 }
 
-/// How the files of [`Chunks`] are called in their folder.
+/// How the files of [`Chunks`] are named in their directory.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Layout {
     /// `0`, `1`, …
     Numbers,
     /// `0.0`, `1.0`, …
     Dotted,
-    /// `0/0`, `1/0`, …: each in a folder of its own.
+    /// `0/0`, `1/0`, …: each in a directory of its own.
     Folders,
 }
 
 impl Layout {
-    /// The nodes of each chunk: of a folder and its file the folder comes first.
+    /// Nodes per chunk. With [`Folders`](Self::Folders), a directory and then its file.
     const fn nodes(self) -> u64 {
         if matches!(self, Self::Folders) { 2 } else { 1 }
     }
 
-    /// What follows the number in the name of a child of the folder.
+    /// What follows the chunk number in the name of a child.
     const fn suffix(self) -> &'static str {
         if matches!(self, Self::Dotted) { ".0" } else { "" }
     }
 }
 
 impl Chunks {
-    /// The bytes of a whole chunk that is not the only one are at least these.
+    /// The smallest chunk, unless there is only one. It bounds the number of nodes; see [`Members::room`].
     pub const LEAST: u64 = 4 << 20;
 
-    /// A file in chunks of `length` bytes, above zero.
+    /// Splits a file into chunks of `length` bytes (above zero).
     pub fn new(of: VirtualFile, length: u64, layout: Layout) -> Self {
         debug_assert!(length >= Self::LEAST || length >= of.len(), "chunks of {length} bytes");
         Self { of, length, layout }
@@ -59,12 +59,12 @@ impl Chunks {
     }
 }
 
-/// What is at a path.
+/// The content at a path.
 #[derive(Clone, Debug)]
 pub enum Content {
     /// A file.
     File(VirtualFile),
-    /// A folder of chunks, and of what else has a path in it.
+    /// A directory of chunks. Other members may have paths in it too.
     Chunks(Chunks),
 }
 
@@ -74,35 +74,38 @@ impl From<VirtualFile> for Content {
     }
 }
 
-/// Files by their paths inside the folder, such as `c/0/0`; folders between are there by themselves.
+/// The files of a directory by their relative paths, such as `c/0/0`. Directories in between are added.
 ///
-/// The nodes (files and the folders between) are numbered: the same array gives the same numbers.
+/// Every node (file or directory) has a number, from which the mount derives its inode. The same array
+/// always gives the same numbers.
 #[derive(Debug, Default)]
 pub struct Members {
-    /// Sorted by path, a folder before what is in it; by their numbers.
+    /// Indexed by node number. Sorted by path, so a directory comes before its content.
     nodes: Vec<(String, Option<VirtualFile>)>,
-    /// The folders of chunks by their paths, with the number of the first of their nodes.
+    /// The directories of chunks: path, number of the first node, chunks. Sorted by path.
     chunks: Vec<(String, u64, Chunks)>,
 }
 
-/// A file or a folder in the folder of a format.
+/// A file or directory of the format.
 #[derive(Debug)]
 pub struct Member {
-    /// Its path in that folder.
+    /// Its path relative to the directory of the format.
     pub path: String,
-    /// The file; none for a folder.
+    /// The file, or `None` for a directory.
     pub file: Option<VirtualFile>,
 }
 
-/// Told a child's place in the listing, its number, its name, and whether it is a file; says whether to go on.
+/// Called with a child's position in the listing, its number, its name, and whether it is a file. Returns
+/// whether to continue.
 pub type VisitMember<'v> = dyn FnMut(u64, u64, &str, bool) -> bool + 'v;
 
 impl Members {
-    /// The most nodes there can be, those of chunks apart.
+    /// The most nodes there can be, not counting those of chunks.
     pub const MOST: usize = 64;
 
-    /// The members with these paths: no path twice, none that is a folder of another, at most
-    /// [`MOST`](Self::MOST) with the folders between. The path of chunks is that of their folder.
+    /// The members with these paths. Paths must be unique, no file may be a parent of another, and there
+    /// may be at most [`MOST`](Self::MOST) nodes with the directories in between. The path of chunks is
+    /// that of their directory.
     pub fn new<C: Into<Content>>(members: impl IntoIterator<Item = (String, C)>) -> Self {
         let mut nodes: Vec<(String, Option<VirtualFile>)> = Vec::new();
         let mut chunks = Vec::new();
@@ -133,9 +136,9 @@ impl Members {
         Self { nodes, chunks }
     }
 
-    /// More numbers than any format that is a folder has for these rows: known without reading.
+    /// An upper bound on the node numbers of any format for this selection. Known without reading data.
     pub fn room(selection: &Selection) -> u64 {
-        /// Of elements of any type as any other.
+        /// The widest element that any format converts elements to, in bytes.
         const WIDEST: u64 = 8;
         let chunks = |bytes: u64| bytes / Chunks::LEAST + 1;
         let stored = match &selection.array().metadata {
@@ -149,12 +152,12 @@ impl Members {
         Self::MOST as u64 + stored.max(dense.map_or(0, chunks)) * Layout::Folders.nodes()
     }
 
-    /// The numbers of all nodes are below this.
+    /// The number of nodes; all node numbers are below it.
     pub fn count(&self) -> u64 {
         self.chunks.last().map_or(self.nodes.len() as u64, |(_, first, chunks)| first + chunks.nodes())
     }
 
-    /// The node of this number.
+    /// The node with this number.
     pub fn get(&self, number: u64) -> Option<Member> {
         if let Some((path, file)) = usize::try_from(number).ok().and_then(|i| self.nodes.get(i)) {
             return Some(Member { path: path.clone(), file: file.clone() });
@@ -169,12 +172,12 @@ impl Members {
         })
     }
 
-    /// All nodes, in the order of their numbers.
+    /// All nodes, ordered by number.
     pub fn iter(&self) -> impl Iterator<Item = Member> {
         (0..self.count()).filter_map(|number| self.get(number))
     }
 
-    /// Which chunk of which folder has this number, and whether as a file.
+    /// For the node of a chunk: directory, chunks, index of the chunk, and whether the node is its file.
     fn chunk(&self, number: u64) -> Option<(&str, &Chunks, u64, bool)> {
         let next = self.chunks.partition_point(|(_, first, _)| *first <= number);
         let (folder, first, chunks) = self.chunks.get(next.checked_sub(1)?)?;
@@ -182,14 +185,14 @@ impl Members {
         (at < chunks.nodes()).then_some((folder, chunks, at / per, at % per == per - 1))
     }
 
-    /// The path of a folder, none for what is none; without a number that of the outermost.
+    /// The path of a directory, or `None` for a file. `folder` is `None` for the top directory.
     fn folder(&self, folder: Option<u64>) -> Option<&str> {
         let Some(number) = folder else { return Some("") };
         let (path, file) = self.nodes.get(usize::try_from(number).ok()?)?;
         file.is_none().then_some(path)
     }
 
-    /// The number of the child of this name, of a folder or (without one) of the outermost.
+    /// The number of the child with this name. `folder` is `None` for the top directory.
     pub fn child(&self, folder: Option<u64>, name: &str) -> Option<u64> {
         if let Some(file) = folder.and_then(|folder| self.only_file(folder)) {
             return (name == "0").then_some(file);
@@ -199,19 +202,20 @@ impl Members {
         known.or_else(|| {
             let (_, first, chunks) = self.chunks.iter().find(|(other, ..)| other == path)?;
             let digits = name.strip_suffix(chunks.layout.suffix())?;
+            // Accept only the spelling that `list` shows: `parse` also takes `+1` and `00`.
             let is_plain = digits == "0" || !digits.starts_with(['0', '+']);
             let i: u64 = digits.parse().ok().filter(|i| is_plain && *i < chunks.count())?;
             Some(first + i * chunks.layout.nodes())
         })
     }
 
-    /// The file of a chunk that has a folder of its own, by the number of that folder.
+    /// The file in a chunk's own directory, by the number of that directory.
     fn only_file(&self, folder: u64) -> Option<u64> {
         let (.., is_file) = self.chunk(folder)?;
         (!is_file).then_some(folder + 1)
     }
 
-    /// The children of the folder of that path that are no chunks: number, name, and whether it is a file.
+    /// The children of a directory except chunks: number, name, and whether it is a file.
     fn named<'m>(&'m self, folder: &str) -> impl Iterator<Item = (u64, &'m str, bool)> {
         let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
         (0..).zip(&self.nodes).filter_map(move |(number, (path, file))| {
@@ -220,7 +224,8 @@ impl Members {
         })
     }
 
-    /// Calls `visit` with the children of a folder from the `first` on, in order, until it says no.
+    /// Calls `visit` for the children of a directory in order, from position `first` on, until it returns
+    /// `false`.
     pub fn list(&self, folder: Option<u64>, first: u64, visit: &mut VisitMember<'_>) {
         if let Some(file) = folder.and_then(|folder| self.only_file(folder)) {
             if first == 0 {
@@ -280,7 +285,7 @@ mod tests {
         assert_eq!((members.child(None, "0"), members.count()), (None, 5));
     }
 
-    /// Three chunks that are left over from 2 whole ones and a bit, of 4 MiB each.
+    /// Three chunks of 4 MiB: two full ones, and one with 5 bytes and padding.
     fn chunks(layout: Layout) -> Content {
         let length = Chunks::LEAST;
         let bytes = [vec![7; 2 * usize::try_from(length).unwrap()], vec![8; 5]].concat();

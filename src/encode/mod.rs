@@ -1,11 +1,11 @@
-//! Encodings that several formats share.
+//! Encodings shared by several formats.
 //!
 //! ```text
-//! text      numbers as text, of equal width or as short as they are
+//! text      numbers as text, in cells of equal width or as short as possible
 //! hdf5      the structures of HDF5
-//! strings   runs of names of any length
+//! strings   variable-length names, each behind a header
 //! numbers   float16 as float32
-//! checksum  checksums of content, computed once and remembered
+//! checksum  checksums of content, computed on first read and cached
 //! members   the files of a format that is a directory
 //! ```
 
@@ -19,7 +19,7 @@ pub mod text;
 use crate::bytes::virtual_file::VirtualFile;
 use members::Members;
 
-/// What a format makes of a part of an array.
+/// What a format renders one part of an array as.
 #[derive(Debug)]
 pub enum Rendered {
     /// One file.
@@ -29,7 +29,7 @@ pub enum Rendered {
 }
 
 impl Rendered {
-    /// The file, if it is one.
+    /// The file, or `None` for a directory.
     pub fn file(self) -> Option<VirtualFile> {
         match self {
             Self::File(file) => Some(file),
@@ -37,7 +37,7 @@ impl Rendered {
         }
     }
 
-    /// The files of the directory, if it is one.
+    /// The files of the directory, or `None` for a file.
     pub fn directory(self) -> Option<Members> {
         match self {
             Self::File(_) => None,

@@ -1,5 +1,4 @@
-//! Numbers of one type as those of another, converted as they are read, for the programs that do not
-//! know the first.
+//! float16 converted to float32 on read, for formats and programs without float16.
 
 use std::sync::Arc;
 
@@ -9,10 +8,10 @@ use crate::bytes::virtual_file::{Extent, Fill, Generate, VirtualFile};
 use crate::error::Result;
 use crate::store::source::Source;
 
-/// Numbers that are converted at once.
+/// Numbers converted at a time.
 const BATCH: u64 = 16 * 1024;
 
-/// `float16` as `float32`: every number has the same value, and what is no number keeps its bits.
+/// `float16` as `float32`. The conversion is exact, and NaNs keep their sign and payload.
 pub fn float16_as_float32(numbers: VirtualFile) -> Extent {
     let length = numbers.len() / 2 * 4;
     Extent::Generated { content: Arc::new(Widened { numbers }), length }
@@ -45,7 +44,7 @@ impl Generate for Widened {
 fn widened(item: [u8; 2]) -> [u8; 4] {
     let narrow = f16::from_le_bytes(item);
     if narrow.is_nan() {
-        // Not by a conversion, which may set the bit that makes a NaN a quiet one.
+        // A hardware conversion may turn a signaling NaN into a quiet one, so move the bits instead.
         let bits = u32::from(narrow.to_bits());
         return ((bits & 0x8000) << 16 | 0x7F80_0000 | (bits & 0x03FF) << 13).to_le_bytes();
     }

@@ -1,12 +1,12 @@
-//! Names as a run of strings, each behind a header of fixed width: what formats have as an array of
-//! strings of any length.
+//! Names as variable-length strings, each behind a header of fixed width. Several formats store arrays of
+//! strings this way.
 //!
 //! ```text
 //! header of name 0 | name 0 | header of name 1 | name 1 | …
 //! ```
 //!
-//! Where a name starts follows from the bytes of the names before it, so any of them is found by a
-//! binary search, and nothing is copied.
+//! The start of a name is the sum of the lengths before it. A binary search over these sums finds the name
+//! at any offset, and no names are copied.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,15 +17,16 @@ use crate::error::Result;
 use crate::rows::Rows;
 use crate::store::source::Source;
 
-/// Between names that are apart every so many have their place noted.
+/// For rows with a step, one sum is kept for this many names, to limit memory.
 const EVERY: u64 = 1024;
 
-/// The names of selected rows or columns; their numbers where the store knows no names.
+/// The names of the selected rows or columns, or their numbers if the store has no names.
 #[derive(Clone)]
 pub struct Strings {
     rows: Rows,
     labels: Option<Arc<Labels>>,
-    /// Of names that are apart, the bytes of those before each [`EVERY`]th.
+    /// For rows with a step: bytes of all names before every [`EVERY`]th. Contiguous rows need no sums,
+    /// since the store knows where each name starts.
     sums: Arc<[u64]>,
 }
 
@@ -36,7 +37,7 @@ impl fmt::Debug for Strings {
 }
 
 impl Strings {
-    /// The names that `labels` has for `rows`, or else these rows' numbers in decimal.
+    /// The names of `rows`, or the row numbers in decimal if `labels` is `None`.
     pub fn new(labels: Option<Arc<Labels>>, rows: Rows) -> Self {
         let mut strings = Self { rows, labels, sums: Arc::new([]) };
         if let (Some(labels), false) = (&strings.labels, rows.is_contiguous()) {
@@ -58,7 +59,7 @@ impl Strings {
         self.rows.count()
     }
 
-    /// Bytes of the names before name `i`, which may be the end.
+    /// Bytes of the names before name `i`. `i` may be the number of names.
     fn before(&self, i: u64) -> u64 {
         match &self.labels {
             None => digits(self.rows, i),
@@ -82,20 +83,21 @@ impl Strings {
         }
     }
 
-    /// The names, each behind what `header` makes of its length: always `width` bytes.
+    /// The names, each behind the output of `header` for its length. `header` must always write `width`
+    /// bytes.
     pub fn extent(&self, width: u64, header: fn(u32, &mut Vec<u8>)) -> Extent {
         let length = self.before(self.count()) + self.count() * width;
         Extent::Generated { content: Arc::new(Run { strings: self.clone(), width, header }), length }
     }
 }
 
-/// Decimal digits of the first `i` of these rows' numbers.
+/// Total number of decimal digits of the first `i` row numbers.
 fn digits(rows: Rows, i: u64) -> u64 {
     let (start, step) = (rows.start(), rows.step());
     let mut sum = i;
     let mut power = 10u64;
     loop {
-        // Numbers that are below the power have no further digit.
+        // Numbers below the power have no digit at this place.
         let below = power.saturating_sub(start).div_ceil(step);
         if below >= i {
             return sum;

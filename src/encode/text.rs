@@ -1,10 +1,11 @@
-//! Numbers and names as text whose size is known beforehand, and which can be read at any byte.
+//! Numbers and names as text that has a known size and can be read from any byte.
 //!
-//! Up to a size that [`is_short`] tells, numbers are as short as they can be: [`ShortTable`] has rows of them,
-//! [`ShortCoordinates`] one element a line with its row and column. To know their lengths all are looked at once.
-//! Beyond it a number is a [cell] of a width that its type gives, so that the cell of a byte is arithmetic:
-//! [`Table`] and [`Coordinates`]. Names have the widths they have; where a line starts is a sum that [`Axis`]
-//! knows.
+//! There are two ways. Up to the limit of [`is_short`], numbers are written as short as possible:
+//! [`ShortTable`] for rows of numbers, [`ShortCoordinates`] for one element a line with its row and column.
+//! Their lengths differ, so all numbers must be read once to index them. Beyond the limit that would take
+//! too long. There, each number is a [cell] of a width given by its dtype, and the cell at any byte follows
+//! by arithmetic: [`Table`] and [`Coordinates`]. Names always have their own lengths; [`Axis`] knows the
+//! sums that tell where a line starts.
 
 mod axis;
 mod blocks;

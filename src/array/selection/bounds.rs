@@ -1,5 +1,5 @@
-//! Where the rows of a selection of a sparse matrix start among its stored elements, whatever the type
-//! of `indptr`: for formats that have rows in batches, or name the row of each element.
+//! The row bounds of a selection of a sparse matrix, for any dtype of `indptr`: for formats that store rows
+//! in batches, or the row of each element.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,22 +11,22 @@ use crate::dtype::{Dtype, decode_integers};
 use crate::error::{Error, Result};
 use crate::store::source::Source;
 
-/// The `indptr` of the selected rows, counted from 0, checked as it is read.
+/// The `indptr` of the selected rows, starting at 0. It is validated while it is read.
 #[derive(Debug)]
 pub struct RowBounds {
     indptr: VirtualFile,
     dtype: Dtype,
     rule: IndptrRule,
-    /// Of the file that holds it, for messages.
+    /// Path of the file, for errors.
     path: PathBuf,
 }
 
 impl RowBounds {
-    /// Those of a selection of a sparse matrix.
+    /// The bounds of a selection of a sparse matrix.
     ///
     /// # Errors
     ///
-    /// As [`Selection::block`].
+    /// Like [`Selection::block`].
     pub fn new(selection: &Selection) -> Result<Self> {
         let part = |thing| Part { thing, of: Scope::All };
         let indptr = selection.block(part(Thing::Indptr))?;
@@ -45,21 +45,21 @@ impl RowBounds {
         self.rule.rows
     }
 
-    /// Number of stored elements of all rows.
+    /// Number of stored elements in all selected rows.
     pub fn nnz(&self) -> u64 {
         self.rule.nnz
     }
 
-    /// The file that is read.
+    /// The file that `indptr` is read from.
     pub fn sources(&self) -> Vec<Arc<Source>> {
         self.indptr.sources()
     }
 
-    /// Appends the bounds `first..first + count` (of `rows + 1`) to `bounds`; they rise from 0 to nnz.
+    /// Appends `count` of the `rows + 1` bounds to `bounds`, from number `first` on.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] where they do not, and whatever reading gives.
+    /// [`Error::Invalid`] if the bounds do not increase from 0 to nnz, and errors from reading them.
     pub fn read(&self, first: u64, count: u64, bounds: &mut Vec<u64>) -> Result<()> {
         let item = self.dtype.itemsize();
         let mut bytes = vec![0; usize::try_from(count * item).unwrap_or(usize::MAX)];
@@ -69,25 +69,25 @@ impl RowBounds {
         self.rule.check(&self.path, self.dtype, first, &bounds[start..])
     }
 
-    /// The bound of this number (of `rows + 1`).
+    /// One of the `rows + 1` bounds.
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read).
+    /// Like [`read`](Self::read).
     pub fn get(&self, row: u64) -> Result<u64> {
         let mut bounds = Vec::with_capacity(1);
         self.read(row, 1, &mut bounds)?;
         bounds.first().copied().ok_or_else(|| self.fault(row, 0))
     }
 
-    /// The row among `from..` that holds the stored element of this number, below nnz.
+    /// The row that contains a stored element (below nnz). The search starts at row `from`.
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read).
+    /// Like [`read`](Self::read).
     pub fn row_of(&self, element: u64, from: u64) -> Result<u64> {
         let (mut low, mut high) = (from, self.rule.rows);
-        // The row starts at or before the element; that after it does not.
+        // Invariant: row `low` starts at or before the element, row `high` after it.
         while high - low > 1 {
             let middle = low + (high - low) / 2;
             if self.get(middle)? <= element { low = middle } else { high = middle }
@@ -95,7 +95,7 @@ impl RowBounds {
         Ok(low)
     }
 
-    /// The error of bounds that do not rise from 0 to nnz.
+    /// The error for bounds that do not increase from 0 to nnz.
     pub fn fault(&self, row: u64, found: u64) -> Error {
         self.rule.fault(&self.path, self.dtype, row, found)
     }

@@ -1,7 +1,7 @@
-//! A sparse matrix as if it were dense, made as it is read.
+//! A sparse matrix converted to dense on read.
 //!
-//! Elements that are stored more than once are summed, as SciPy does; an index that is no column
-//! is an error of the rows that hold it.
+//! Repeated elements are summed, as SciPy does. An invalid column index makes only reads of its own row
+//! fail.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::error::{Error, Result};
 use crate::rows::Rows;
 use crate::store::source::Source;
 
-/// Stored elements that are read at once.
+/// Stored elements read at a time.
 const CHUNK: u64 = 16 * 1024;
 
-/// The elements of some rows of a sparse matrix, zeros included, row-major.
+/// The elements of some rows of a sparse matrix, including zeros, row-major.
 pub(super) struct Densified {
     pub data: Arc<Source>,
     pub indices: Arc<Source>,
@@ -26,7 +26,7 @@ pub(super) struct Densified {
     pub rows: Rows,
 }
 
-/// A run of stored elements that was read last: rows that follow one another share it.
+/// The most recently read stored elements. Consecutive short rows share one read.
 #[derive(Default)]
 struct Window {
     start: u64,
@@ -42,7 +42,7 @@ impl Window {
 }
 
 impl Densified {
-    /// Fills `out` with the elements `from..to`, all of them whole.
+    /// Fills `out` with the elements `from..to` of the dense matrix.
     fn make(&self, from: u64, to: u64, out: &mut [u8]) -> Result<()> {
         out.fill(0);
         let item = self.data_dtype.itemsize();
@@ -78,7 +78,7 @@ impl Densified {
         })
     }
 
-    /// Makes sure that `window` holds the stored element `at`; it reads no further than `limit`.
+    /// Makes `window` contain the stored element `at`. Reads no elements from `limit` on.
     fn slide(&self, window: &mut Window, at: u64, limit: u64) -> Result<()> {
         if (window.start..window.end()).contains(&at) {
             return Ok(());
@@ -105,6 +105,7 @@ impl Densified {
 impl Generate for Densified {
     fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
         let item = self.data_dtype.itemsize();
+        // At once, because each call reads `indptr` and all elements of the rows that it touches.
         out.put_items_at_once(item, self.rows.count() * self.columns, &mut |first, out| {
             let count = out.len() as u64 / item;
             self.make(first, first + count, out)?;

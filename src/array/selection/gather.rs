@@ -1,4 +1,4 @@
-//! The stored elements of rows that are apart, put together.
+//! The stored elements of rows that are not contiguous.
 
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ impl Generate for Gathered {
     fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
         self.sums.check(&self.indptr, self.rows)?;
         while !out.is_full() {
-            // From block to block, however many there are between them that have no elements.
+            // Go from one block of rows to the next. Rows without elements in between cost nothing, however
+            // many there are.
             let wanted = out.wanted();
             let (row, elements) = self.sums.before_element(wanted / self.item);
             out.seek(elements * self.item)?;

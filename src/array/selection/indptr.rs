@@ -1,4 +1,4 @@
-//! Where the rows of a sparse matrix are, read piece by piece and never believed unchecked.
+//! Reads `indptr` of a sparse matrix piece by piece. Every number is validated before it is used.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,10 +11,10 @@ use crate::rows::Rows;
 use crate::store::Identity;
 use crate::store::source::Source;
 
-/// Rows whose bounds are read at once.
+/// Bounds read at a time.
 const BATCH: u64 = 8192;
 
-/// The `indptr` of a sparse matrix: rows + 1 numbers that rise from 0 to nnz, or so it should be.
+/// The `indptr` of a sparse matrix. If it is valid, rows + 1 numbers that increase from 0 to nnz.
 #[derive(Clone, Debug)]
 pub(super) struct Indptr {
     pub source: Arc<Source>,
@@ -23,7 +23,7 @@ pub(super) struct Indptr {
 }
 
 impl Indptr {
-    /// The bounds of `count` neighbouring rows from `first` on: `count + 1` numbers, checked.
+    /// The bounds of `count` consecutive rows from `first` on: `count + 1` validated numbers.
     pub fn bounds(&self, first: u64, count: u64) -> Result<Vec<u64>> {
         let mut bytes = vec![0; usize::try_from((count + 1) * self.dtype.itemsize()).unwrap_or(usize::MAX)];
         self.source.read_exact_at(&mut bytes, first * self.dtype.itemsize())?;
@@ -33,20 +33,20 @@ impl Indptr {
         Ok(bounds)
     }
 
-    /// Where the elements of `count` neighbouring rows from `first` on start and end.
+    /// The range of the elements of `count` consecutive rows from `first` on.
     pub fn run(&self, first: u64, count: u64) -> Result<Range<u64>> {
         let last = first + count - 1;
         let (start, end) = (self.bounds(first, 1)?[0], self.bounds(last, 1)?[1]);
         if start <= end { Ok(start..end) } else { Err(self.fault(last + 1, end)) }
     }
 
-    /// The error of a number that breaks the rule.
+    /// The error for a number that breaks the rule.
     fn fault(&self, at: u64, bound: u64) -> Error {
         self.rule.fault(self.source.name(), self.dtype, at, bound)
     }
 
-    /// Calls `visit` with the number of each of the rows `from..to` of a selection, and where its
-    /// elements start and end, until it says no.
+    /// Calls `visit` for the rows `from..to` of a selection with the index of the row and the start and end
+    /// of its elements, until it returns `false`.
     pub fn visit(
         &self,
         rows: Rows,
@@ -54,7 +54,8 @@ impl Indptr {
         to: u64,
         visit: &mut dyn FnMut(u64, u64, u64) -> Result<bool>,
     ) -> Result<()> {
-        // Of rows far apart each is read for itself, of near ones those between are read along.
+        // If rows are close, read the bounds between them too. If they are far apart, read each row on its
+        // own.
         let batch = (BATCH / rows.step()).max(1);
         let mut next = from;
         while next < to {
@@ -73,25 +74,26 @@ impl Indptr {
     }
 }
 
-/// Where the rows of a selection start when their elements are put together: every so many rows one
-/// number, so that the memory stays small whatever the number of rows.
+/// Where the elements of each row start when selected rows that are not contiguous are put together. Only
+/// one number for every [`EVERY`](Self::EVERY) rows is kept, to limit memory.
 #[derive(Debug)]
 pub(super) struct RowSums {
     /// Elements before row `i * EVERY`.
     sums: Vec<u64>,
     total: u64,
-    /// The version of the bytes that they were made of, or of others that give the same.
+    /// The version of `indptr` that the sums are from, or a later one with the same sums.
     seen: Mutex<Identity>,
 }
 
 impl RowSums {
-    /// Rows of a block, of which the sum of all before is known.
+    /// Rows for each sum that is kept.
     pub const EVERY: u64 = 4096;
 
-    /// The most rows: of more the sums would take more than 8 MiB, and all of `indptr` is read for them.
+    /// The most rows. Beyond that, the sums would take more than 8 MiB, and computing them would read too
+    /// much of `indptr`.
     pub const MOST: u64 = 1 << 32;
 
-    /// Reads the bounds of all selected rows.
+    /// Computes the sums from the bounds of all selected rows.
     pub fn new(indptr: &Indptr, rows: Rows) -> Result<Self> {
         let seen = indptr.source.identity_now()?;
         let mut sums = Vec::new();
@@ -108,12 +110,13 @@ impl RowSums {
         Ok(sums)
     }
 
-    /// Refuses to go on where `indptr` was written since, and the rows are elsewhere by now. Where only the inode
-    /// was changed, or the same was written, all is as it was.
+    /// Fails if `indptr` was changed since the sums were computed, so that rows are now elsewhere. If the
+    /// sums are still the same, the change does not matter: for example, only the attributes of the file
+    /// changed.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`], and whatever reading it gives.
+    /// [`Error::Stale`], and errors from reading `indptr`.
     pub fn check(&self, indptr: &Indptr, rows: Rows) -> Result<()> {
         if self.check_unchanged(indptr).is_ok() {
             return Ok(());
@@ -127,8 +130,8 @@ impl RowSums {
         Ok(())
     }
 
-    /// Refuses to go on where `indptr` was touched since it was last [checked](Self::check), though it were
-    /// by nobody who writes.
+    /// Fails if the file of `indptr` was touched in any way since the last [`check`](Self::check). Cheap:
+    /// it does not read the file.
     ///
     /// # Errors
     ///
@@ -141,18 +144,19 @@ impl RowSums {
         }
     }
 
-    /// Elements of all selected rows.
+    /// Number of elements in all selected rows.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// The first row of the block that holds element `element`, and how many elements precede it.
+    /// The first row of the block of rows that contains an element, and the number of elements before that
+    /// row.
     pub fn before_element(&self, element: u64) -> (u64, u64) {
         let i = self.sums.partition_point(|sum| *sum <= element).saturating_sub(1);
         (i as u64 * Self::EVERY, self.sums.get(i).copied().unwrap_or(0))
     }
 
-    /// A row at or before `row`, and how many elements precede it.
+    /// A row at or before `row`, and the number of elements before it.
     fn before_row(&self, row: u64) -> (u64, u64) {
         let i = row / Self::EVERY;
         let i = i.min((self.sums.len() as u64).saturating_sub(1));
@@ -160,24 +164,24 @@ impl RowSums {
     }
 }
 
-/// The `indptr` of a selection, counted from 0.
+/// The `indptr` of a selection, starting at 0.
 pub(super) struct Rebased {
     pub indptr: Indptr,
     pub rows: Rows,
     pub stored: Stored,
 }
 
-/// Where the elements of a selection are.
+/// Where the elements of a selection are stored.
 #[derive(Clone, Debug)]
 pub(super) enum Stored {
-    /// All in one run.
+    /// In one run.
     Run(Range<u64>),
-    /// Each row's apart.
+    /// In one run for each row.
     Apart(Arc<RowSums>),
 }
 
 impl Stored {
-    /// How many there are.
+    /// Number of elements.
     pub fn count(&self) -> u64 {
         match self {
             Self::Run(run) => run.end - run.start,
@@ -200,7 +204,7 @@ impl Rebased {
 
     fn numbers_of_run(&self, start: u64, from: u64, to: u64) -> Result<Vec<u64>> {
         let mut bounds = match from == self.rows.count() {
-            // The end of the last row alone.
+            // Only the end of the last row is left.
             true => self.indptr.bounds(self.rows.row(from - 1), 1)?.split_off(1),
             false => self.indptr.bounds(self.rows.row(from), (to - from - 1).max(1))?,
         };

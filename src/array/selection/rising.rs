@@ -1,8 +1,9 @@
-//! A sparse matrix as formats want it that know no other: of each row the columns rise, and each is there
-//! once. Elements that are stored more than once are summed, as SciPy does.
+//! A sparse matrix in canonical form, for formats that require it: the columns of each row are in
+//! increasing order, without duplicates. Repeated elements are summed, as SciPy does.
 //!
-//! All rows are looked at once, by all cores; what is kept of that is where every some thousand elements
-//! start. A row that is out of order is put in order as it is read.
+//! The size must be known in advance, so all rows are scanned once, on all cores. Only the start of every
+//! few thousand elements is kept. Unsorted rows are sorted again on each read, which saves memory for a
+//! sorted copy.
 
 mod order;
 
@@ -16,16 +17,16 @@ use order::{Block, distinct, lengths, read};
 
 pub(super) use order::{CsrParts, Order};
 
-/// Which of the three arrays.
+/// One of the three arrays of CSR.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Which {
     Data,
     Indices,
-    /// As uint64.
+    /// As uint64: the bounds may not fit the original dtype.
     Indptr,
 }
 
-/// The elements of some rows in their order: one of the three arrays.
+/// One of the three arrays of CSR, in canonical form.
 pub(super) struct Rising {
     pub stored: CsrParts,
     pub order: Arc<Order>,
@@ -33,7 +34,7 @@ pub(super) struct Rising {
 }
 
 impl Rising {
-    /// Gives the elements of a block.
+    /// Writes the elements of a block.
     fn put_block(&self, block: usize, out: &mut Fill<'_>) -> Result<()> {
         let ranges = self.stored.ranges(&self.order, block)?;
         let Block { row, count, is_rising } = self.order.blocks[block];
@@ -71,7 +72,7 @@ impl Rising {
         }
     }
 
-    /// Appends the elements of a row, which are those at these places, and returns how many there are.
+    /// Appends the elements of a row, which are at these positions. Returns how many there are.
     fn push_row(
         &self,
         columns: &[u64],
@@ -80,7 +81,7 @@ impl Rising {
         bytes: &mut Vec<u8>,
     ) -> u64 {
         let mut places: Vec<_> = row.collect();
-        // Of one column in the order in which they are stored.
+        // The sort is stable: repeated elements are summed in stored order, so the result does not vary.
         places.sort_by_key(|place| columns[*place]);
         let dtype = self.source().1;
         let width = usize::try_from(dtype.itemsize()).unwrap_or(8);
@@ -102,7 +103,7 @@ impl Rising {
         count
     }
 
-    /// Gives where the rows of a block start, and where the last of all ends.
+    /// Writes the bounds of the rows of a block, and after the last block the end of the last row.
     fn put_bounds(&self, block: usize, out: &mut Fill<'_>) -> Result<()> {
         let ranges = self.stored.ranges(&self.order, block)?;
         let Block { row, count, is_rising } = self.order.blocks[block];
@@ -143,7 +144,7 @@ impl Generate for Rising {
                 self.put_block(block, out)?;
             }
             if out.wanted() == wanted {
-                // What is missing is told by who asked for it.
+                // No progress. Stop here; the caller reports the missing bytes.
                 return Ok(());
             }
         }

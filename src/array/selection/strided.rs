@@ -1,6 +1,7 @@
-//! Items of a file at equal distances: a column, or every n-th row.
+//! Items at equal distances in a file: a column, or every n-th row.
 //!
-//! Elements are picked from a map; rows, and what no map gives, are read.
+//! Single elements are copied from the mapped file if possible. Rows are read, and so is everything that is
+//! not mapped.
 
 use std::sync::Arc;
 
@@ -10,16 +11,16 @@ use crate::bytes::virtual_file::{Extent, Fill, Generate};
 use crate::error::Result;
 use crate::store::source::Source;
 
-/// Where items are closer than this, in bytes, what lies between them is read along.
+/// Below this stride in bytes, one read of everything is cheaper than one read for each item.
 const NEAR: u64 = 2048;
 
-/// Bytes that are read along at once.
+/// Bytes per read when the bytes between the items are read too.
 const WINDOW: u64 = 256 * 1024;
 
-/// `count` items of `item` bytes; each starts `stride` bytes after the one before.
+/// `count` items of `item` bytes, `stride` bytes apart.
 pub(super) struct Strided {
     pub source: Arc<Source>,
-    /// Where the first item starts.
+    /// Offset of the first item.
     pub offset: u64,
     pub item: u64,
     pub stride: u64,
@@ -27,7 +28,7 @@ pub(super) struct Strided {
 }
 
 impl Strided {
-    /// The items as one extent: a slice of the file where nothing lies between them.
+    /// The items as one extent. If they are adjacent, this is a slice of the file.
     pub fn extent(self) -> Extent {
         let length = self.item * self.count;
         if self.item == self.stride || self.count == 1 {
@@ -36,7 +37,7 @@ impl Strided {
         Extent::Generated { content: Arc::new(self), length }
     }
 
-    /// Fills `room` with single elements from number `first` on, from a map or else by reading.
+    /// Fills `room` with elements from number `first` on, from the mapped file or else by reading.
     fn pick(&self, first: u64, room: &mut [u8]) -> Result<()> {
         let is_picked = match self.item {
             1 => self.gather::<u8>(first, room)?,
@@ -52,8 +53,8 @@ impl Strided {
         }
     }
 
-    /// Picks them from a map; false where that cannot be done. Which type as large as an item `T` is makes no
-    /// difference, their bytes are copied.
+    /// Copies the elements from the mapped file. Returns `false` if that is impossible. Elements are only
+    /// copied, so `T` may be any type of the right size.
     fn gather<T: Pod>(&self, first: u64, room: &mut [u8]) -> Result<bool> {
         match bytemuck::try_cast_slice_mut::<u8, T>(room) {
             Ok(items) => self.source.gather(self.place(first), self.stride, items),
@@ -61,13 +62,13 @@ impl Strided {
         }
     }
 
-    /// One read for each item.
+    /// Reads each item on its own.
     fn read_apart(&self, first: u64, room: &mut [u8]) -> Result<()> {
         let items = (first..).zip(room.chunks_exact_mut(self.width()));
         items.into_iter().try_for_each(|(i, item)| self.source.read_exact_at(item, self.place(i)))
     }
 
-    /// One read for many items, and what lies between them.
+    /// Reads many items at once, with the bytes between them.
     fn read_along(&self, first: u64, room: &mut [u8]) -> Result<()> {
         let most = (WINDOW / self.stride).max(1);
         let (mut window, mut first) = (Vec::new(), first);
@@ -85,7 +86,7 @@ impl Strided {
         Ok(())
     }
 
-    /// Where item `i` is in the file.
+    /// Offset of item `i` in the file.
     fn place(&self, i: u64) -> u64 {
         self.offset + i * self.stride
     }
@@ -103,7 +104,7 @@ impl Generate for Strided {
                 Ok(room.len() as u64 / self.item)
             });
         }
-        // Whatever their length, no more of them is read than is wanted.
+        // These items are long. Read each on its own, and only its wanted part.
         let first = out.seek_item(self.item);
         for i in first..self.count {
             if out.is_full() {
@@ -131,8 +132,8 @@ mod tests {
     use crate::array::selection::{Part, Scope, Selection, Thing};
     use crate::store::Store;
 
-    /// What is cut off the last page reads as zeros through a map, and no signal tells; and when it is looked at
-    /// afterwards, all may be there again.
+    /// Behind the end of a truncated file, the rest of the last mapped page reads as zeros, without a
+    /// SIGBUS. A check of the size afterwards may come too late: the file may have its full size again.
     #[test]
     fn a_column_has_no_zeros_that_the_file_never_had() {
         const ROWS: u64 = 64;

@@ -1,26 +1,28 @@
-//! How content that is computed gets into the buffer of a read: it gives its bytes in order, whole items
-//! of them, and what was asked for is cut out here and counted. So no read ever succeeds with bytes that
-//! nobody gave, such as those that the buffer happened to hold before.
+//! The buffer of a read, as computed content sees it.
+//!
+//! Content writes its bytes in order, in whole items. [`Fill`] keeps the part that was asked for and counts
+//! it. So no read succeeds with bytes that were never written, such as old content of the buffer.
 
 use super::{Generate, VirtualFile};
 use crate::error::{Error, Result};
 use crate::store::source::Source;
 
-/// Makes items, the first of this number, in a buffer that has room for some of them whole; and says how
-/// many it made, from the start of the buffer on.
+/// Writes whole items to a buffer, starting with the item of the given number. Returns how many it wrote;
+/// this may be fewer than fit.
 pub type Make<'m> = dyn FnMut(u64, &mut [u8]) -> Result<u64> + 'm;
 
-/// The buffer of a read, to be filled from its start to its end with what lies at one place of the content.
+/// The buffer of a read, to be filled from its start with one byte range of the content.
 ///
-/// The content gives its bytes in order, from any place before those that are wanted: these it drops, and
-/// nothing is read or made for them. Nor for what comes after the end.
+/// The content writes its bytes in order, starting anywhere at or before the wanted range. Bytes outside
+/// the range are dropped. The `put_*` methods that take a source or a callback do not read or compute those
+/// bytes.
 pub struct Fill<'b> {
     of: &'b dyn Generate,
     buffer: &'b mut [u8],
     filled: usize,
-    /// Where in the content the buffer starts.
+    /// Offset in the content of the first byte of the buffer.
     offset: u64,
-    /// Where in the content the byte is that is given next.
+    /// Offset in the content of the byte that is written next.
     at: u64,
 }
 
@@ -28,34 +30,37 @@ pub struct Fill<'b> {
 ///
 /// # Errors
 ///
-/// Those of the content, and [`Error::Short`] where it gives fewer bytes.
+/// Errors from the content, and [`Error::Short`] when it writes too few bytes.
 pub fn read_at(content: &dyn Generate, offset: u64, buffer: &mut [u8]) -> Result<()> {
     let mut out = Fill { of: content, buffer, filled: 0, offset, at: 0 };
     content.fill(&mut out)?;
+    // Do not trust `Ok`: a bug in a format, or a source that shrank, must not expose old bytes of the
+    // buffer.
     if out.is_full() { Ok(()) } else { Err(out.short()) }
 }
 
 impl Fill<'_> {
-    /// Whether there is nothing left to be given.
+    /// Whether the buffer needs no more bytes.
     pub fn is_full(&self) -> bool {
         self.filled == self.buffer.len()
     }
 
-    /// The byte of the content that is wanted next.
+    /// Offset in the content of the next byte that the buffer needs.
     pub fn wanted(&self) -> u64 {
         self.offset + self.filled as u64
     }
 
-    /// Where in the content the wanted bytes end.
+    /// Offset in the content where the wanted range ends.
     pub fn end(&self) -> u64 {
         self.offset.saturating_add(self.buffer.len() as u64)
     }
 
-    /// Says where in the content the byte is that is given next: at or before the one that is wanted.
+    /// Sets the offset in the content of the byte that is written next. It must not be after
+    /// [`wanted`](Self::wanted).
     ///
     /// # Errors
     ///
-    /// [`Error::Short`] when it is beyond, so that bytes would be missing.
+    /// [`Error::Short`] when it is, because the bytes in between would be missing.
     pub fn seek(&mut self, at: u64) -> Result<()> {
         if at > self.wanted() && !self.is_full() {
             return Err(self.short());
@@ -64,20 +69,20 @@ impl Fill<'_> {
         Ok(())
     }
 
-    /// Of content that is items of so many bytes, the number of the one with the byte that is wanted. It is
-    /// given next.
+    /// For content made of items of `item` bytes: moves to the item that contains the wanted byte, and
+    /// returns its number. That item must be written next.
     pub fn seek_item(&mut self, item: u64) -> u64 {
         let number = self.wanted() / item;
         self.at = number * item;
         number
     }
 
-    /// How many items of so many bytes are to be given until the buffer is full.
+    /// The number of items of `item` bytes still needed to fill the buffer.
     pub fn missing(&self, item: u64) -> u64 {
         if self.is_full() { 0 } else { self.end().saturating_sub(self.at).div_ceil(item) }
     }
 
-    /// Whether any of the next `length` bytes is wanted; if not, they count as given.
+    /// Whether any of the next `length` bytes is wanted. If not, skips them.
     pub fn wants(&mut self, length: u64) -> bool {
         let is_wanted = !self.is_full() && self.at.saturating_add(length) > self.wanted();
         if !is_wanted {
@@ -86,29 +91,29 @@ impl Fill<'_> {
         is_wanted
     }
 
-    /// Gives these bytes.
+    /// Writes these bytes.
     pub fn put(&mut self, bytes: &[u8]) {
         let give = |skip: u64, room: &mut [u8]| {
             let skip = usize::try_from(skip).unwrap_or(usize::MAX);
             room.copy_from_slice(&bytes[skip..skip + room.len()]);
             Ok(())
         };
-        // What cannot fail does not.
+        // The closure never fails.
         let _: Result<()> = self.give(bytes.len() as u64, give);
     }
 
-    /// As [`put`](Self::put), for who goes on until the buffer is full.
+    /// Like [`put`](Self::put), for content that loops until the buffer is full.
     ///
     /// # Errors
     ///
-    /// [`Error::Short`] where these are none that are wanted, and there would never be an end.
+    /// [`Error::Short`] when none of the bytes is wanted, because the loop would then never end.
     pub fn put_some(&mut self, bytes: &[u8]) -> Result<()> {
         let before = self.filled;
         self.put(bytes);
         if self.filled == before { Err(self.short()) } else { Ok(()) }
     }
 
-    /// Gives so many zeros.
+    /// Writes `count` zero bytes.
     pub fn put_zeros(&mut self, count: u64) {
         let give = |_, room: &mut [u8]| {
             room.fill(0);
@@ -117,30 +122,30 @@ impl Fill<'_> {
         let _: Result<()> = self.give(count, give);
     }
 
-    /// Gives the `length` bytes of a file of the store from `offset` on.
+    /// Writes `length` bytes of a source, from `offset` on.
     ///
     /// # Errors
     ///
-    /// As [`Source::read_exact_at`].
+    /// Like [`Source::read_exact_at`].
     pub fn put_source(&mut self, source: &Source, offset: u64, length: u64) -> Result<()> {
         self.give(length, |skip, room| source.read_exact_at(room, offset + skip))
     }
 
-    /// Gives the `length` bytes of a virtual file from `offset` on.
+    /// Writes `length` bytes of a virtual file, from `offset` on.
     ///
     /// # Errors
     ///
-    /// As [`VirtualFile::read_exact_at`].
+    /// Like [`VirtualFile::read_exact_at`].
     pub fn put_file(&mut self, file: &VirtualFile, offset: u64, length: u64) -> Result<()> {
         self.give(length, |skip, room| file.read_exact_at(offset + skip, room))
     }
 
-    /// Gives `count` items of `item` bytes, made in the buffer itself, but for those of which a part is
-    /// wanted; `make` may be called any number of times.
+    /// Writes `count` items of `item` bytes. `make` writes them directly to the buffer, except for an item
+    /// of which only a part is wanted. It may be called any number of times.
     ///
     /// # Errors
     ///
-    /// Those of `make`, and [`Error::Short`] where it makes none.
+    /// Errors from `make`, and [`Error::Short`] when it makes no items.
     pub fn put_items(&mut self, item: u64, count: u64, make: &mut Make<'_>) -> Result<()> {
         let start = self.at;
         let mut next = (self.wanted().saturating_sub(start) / item).min(count);
@@ -148,6 +153,8 @@ impl Fill<'_> {
         while next < count && !self.is_full() {
             let width = size(item);
             let fit = ((self.buffer.len() - self.filled) as u64 / item).min(count - next);
+            // `min(fit)`: a wrong count from `make` must not make bytes count as filled that it had no room
+            // for.
             let made = if self.at == self.wanted() && fit > 0 {
                 let room = self.filled..self.filled + size(fit * item);
                 let made = make(next, &mut self.buffer[room])?.min(fit);
@@ -155,6 +162,7 @@ impl Fill<'_> {
                 self.at += made * item;
                 made
             } else {
+                // Only a part of this item is wanted: make it whole elsewhere, and copy that part.
                 let mut whole = vec![0; width];
                 let made = make(next, &mut whole)?.min(1);
                 if made > 0 {
@@ -171,11 +179,12 @@ impl Fill<'_> {
         Ok(())
     }
 
-    /// As [`put_items`](Self::put_items), where each call of `make` is dear: it is called once, for all of them.
+    /// Like [`put_items`](Self::put_items), for a `make` that is expensive to call: calls it only once, for
+    /// all wanted items.
     ///
     /// # Errors
     ///
-    /// Those of `make`, and [`Error::Short`] where it makes fewer.
+    /// Errors from `make`, and [`Error::Short`] when it makes fewer items.
     pub fn put_items_at_once(&mut self, item: u64, count: u64, make: &mut Make<'_>) -> Result<()> {
         let start = self.at;
         let first = (self.wanted().saturating_sub(start) / item).min(count);
@@ -184,6 +193,7 @@ impl Fill<'_> {
             self.at = start.saturating_add(count.saturating_mul(item));
             return Ok(());
         }
+        // The range consists of whole items, so there is no need for a second buffer.
         if start + first * item == self.wanted() && start + last * item == self.end() {
             return self.put_items(item, count, make);
         }
@@ -197,7 +207,8 @@ impl Fill<'_> {
         Ok(())
     }
 
-    /// Has `give` fill what is wanted of the next `length` bytes; it is told how many of them come before that.
+    /// Calls `give` to fill the wanted part of the next `length` bytes. Its first argument is the number of
+    /// bytes before that part.
     fn give(&mut self, length: u64, give: impl FnOnce(u64, &mut [u8]) -> Result<()>) -> Result<()> {
         if !self.wants(length) {
             return Ok(());
@@ -210,7 +221,7 @@ impl Fill<'_> {
         Ok(())
     }
 
-    /// The error of content that ends before the wanted bytes do.
+    /// The error for content that ends before the wanted range does.
     pub fn short(&self) -> Error {
         let sources = self.of.sources();
         let path = sources.first().map(|source| source.name().to_owned()).unwrap_or_default();
@@ -218,7 +229,7 @@ impl Fill<'_> {
     }
 }
 
-/// Bytes of what is in memory, or would be.
+/// A size in memory. Saturates, so that an impossible size fails in the allocator or in slice indexing.
 fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
@@ -233,7 +244,7 @@ mod tests {
     use super::*;
     use crate::bytes::virtual_file::Extent;
 
-    /// What the buffer held before, which no read may give.
+    /// What the buffer held before; no read may return it.
     const OLD: u8 = 0xEE;
     const LENGTH: u64 = 240;
 
@@ -245,7 +256,8 @@ mod tests {
         (from..to).map(byte).collect()
     }
 
-    /// Content that says it has [`LENGTH`] bytes, and gives the first `has` in one of the ways there are.
+    /// Content that claims to have [`LENGTH`] bytes, but writes only the first `has`, in one of several
+    /// ways.
     struct Giver<G>(G);
 
     impl<G: Fn(&mut Fill<'_>) -> Result<()> + Send + Sync> Generate for Giver<G> {

@@ -1,14 +1,14 @@
-//! A part of a file as a file of its own: a chunk.
+//! A byte range of a file as a file of its own, such as a chunk.
 
 use super::{Extent, Piece, Repeated, VirtualFile};
 use crate::error::Result;
 
 impl VirtualFile {
-    /// The `length` bytes from `offset` on, and zeros in place of those beyond the end.
+    /// The `length` bytes from `offset` on, padded with zeros beyond the end of the file.
     ///
     /// # Errors
     ///
-    /// [`crate::Error::Refused`] when no file can have so many bytes.
+    /// [`crate::Error::Refused`] when `length` exceeds the largest size of a file.
     pub fn part(&self, offset: u64, length: u64) -> Result<Self> {
         let end = offset.saturating_add(length).min(self.len());
         let first = self.ends.partition_point(|end| *end <= offset);
@@ -28,7 +28,7 @@ impl VirtualFile {
 }
 
 impl Extent {
-    /// The `length` bytes from `start` on, which it has.
+    /// The `length` bytes from `start` on, which must lie within the extent.
     fn part(&self, start: u64, length: u64) -> Result<Self> {
         Ok(match self {
             _ if start == 0 && length == self.len() => self.clone(),
@@ -42,6 +42,7 @@ impl Extent {
             }
             Self::Zeros(_) => Self::Zeros(length),
             Self::Generated { .. } => {
+                // Computed content always starts at its offset 0. `Piece::Dealt` shifts it.
                 let of = VirtualFile::new([self.clone()])?;
                 Repeated::extent(vec![Piece::Dealt { of, first: start, length }], 1)?
             }

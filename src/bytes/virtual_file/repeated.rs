@@ -1,4 +1,4 @@
-//! Blocks with the same pieces, one block after the other: batches, row groups.
+//! Consecutive blocks of the same layout, such as record batches or row groups.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use crate::error::{Error, Result};
 use crate::store::source::Run;
 use crate::store::source::Source;
 
-/// What each block has at one place.
+/// One piece of the block layout.
 #[derive(Debug)]
 pub enum Piece {
     /// The same bytes in every block.
     Same(Arc<[u8]>),
-    /// Of a file that is dealt out: block `i` has the bytes from `first + i * length` on.
+    /// A share of a file: block `i` has the `length` bytes from `first + i * length` on.
     Dealt {
-        /// The file; it has them all.
+        /// The file. It must contain all shares.
         of: VirtualFile,
-        /// Where the share of the first block starts.
+        /// Offset of the first block's share.
         first: u64,
         /// Bytes of each share.
         length: u64,
@@ -32,20 +32,20 @@ impl Piece {
     }
 }
 
-/// Any number of blocks that take no more memory than one.
+/// Any number of blocks, in the memory of one: only the layout is stored.
 #[derive(Debug)]
 pub struct Repeated {
     pieces: Vec<Piece>,
-    /// Where each piece ends in the block.
+    /// End offset of each piece in the block.
     ends: Vec<u64>,
 }
 
 impl Repeated {
-    /// `count` blocks of these pieces, as one extent.
+    /// One extent with `count` blocks of these pieces.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] when they have more bytes than a file can have.
+    /// [`Error::Refused`] when the extent would exceed the largest size of a file.
     pub fn extent(pieces: Vec<Piece>, count: u64) -> Result<Extent> {
         let pieces: Vec<_> = pieces.into_iter().filter(|piece| piece.len() > 0).collect();
         let ends = pieces.iter().scan(Some(0u64), |end, piece| {
@@ -63,7 +63,7 @@ impl Repeated {
         }
     }
 
-    /// The piece that holds the byte at `offset`, the number of the block, and the place in the piece.
+    /// The piece that contains the byte at `offset`, the number of its block, and the offset in the piece.
     fn find(&self, offset: u64) -> Option<(&Piece, u64, u64)> {
         let period = *self.ends.last()?;
         let (block, within) = (offset / period, offset % period);

@@ -1,4 +1,4 @@
-//! Arrays that are read and written by copies: safe whatever others do with the files meanwhile.
+//! Arrays that are read and written by copies: safe, whatever other processes do to the files.
 
 use std::path::{Path, PathBuf};
 
@@ -12,9 +12,9 @@ use crate::store::mmap::Mode;
 
 /// A dense vector or row-major matrix.
 ///
-/// What is read are copies, made by reading the file, and what is written goes to the file at once: two handles of
-/// one array, in this process or in two, see what the other has written, and share nothing else. There is no way
-/// to slices of the file's own bytes but the unsafe one, [`MappedArray`](super::MappedArray). So this is refused:
+/// Reads return copies, and writes go to the file immediately. Two handles of one array, in one process or
+/// in two, see each other's writes and share nothing else. Slices of the file's own bytes are available
+/// only through the unsafe [`MappedArray`](super::MappedArray). So this does not compile:
 ///
 /// ```compile_fail,E0133
 /// use arrayfs::{memory_mapping::open_memory_mapped_array, mmap::Mode};
@@ -28,7 +28,7 @@ use crate::store::mmap::Mode;
 /// }
 /// ```
 ///
-/// and nothing else than this is wrong with it:
+/// It is rejected only because `unsafe` is missing:
 ///
 /// ```
 /// use arrayfs::{memory_mapping::open_memory_mapped_array, mmap::Mode};
@@ -37,12 +37,12 @@ use crate::store::mmap::Mode;
 ///     let mut writer = unsafe { open_memory_mapped_array(path, Mode::ReadWrite)? };
 ///     let reader = unsafe { open_memory_mapped_array(path, Mode::Read)? };
 ///     let (mut written, read) = (writer.view_mut::<f32>()?, reader.view::<f32>()?);
-///     written[[0]] = 1.0; // breaks the promise that was made with `unsafe`
+///     written[[0]] = 1.0; // violates what `unsafe` promised
 ///     Ok(read[[0]])
 /// }
 /// ```
 ///
-/// Mapped bytes themselves are no way around it:
+/// Mapped bytes do not give safe access either:
 ///
 /// ```compile_fail,E0133
 /// fn first(bytes: &arrayfs::store::mmap::MmapBytes) -> u8 {
@@ -67,8 +67,8 @@ impl DenseArray {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] for a missing file, [`Error::Invalid`] for metadata or a size that is wrong,
-    /// [`Error::Stale`] when the array is replaced at every attempt to open it.
+    /// [`Error::Io`] for a missing file, [`Error::Invalid`] for invalid metadata or a wrong size,
+    /// [`Error::Stale`] if the array is replaced during every attempt to open it.
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         let path = path.as_ref();
         let (metadata, files) = open_files(path, Kind::Dense, mode)?;
@@ -78,12 +78,12 @@ impl DenseArray {
         }
     }
 
-    /// Path without a suffix.
+    /// Path without suffix.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Type of the elements.
+    /// Dtype of the elements.
     pub fn dtype(&self) -> Dtype {
         self.meta.dtype
     }
@@ -93,17 +93,17 @@ impl DenseArray {
         self.meta.shape
     }
 
-    /// Whether the data may only be read.
+    /// Whether the data is read-only.
     pub fn is_frozen(&self) -> bool {
         self.file.is_frozen()
     }
 
-    /// A copy of all elements; `T` must be the array's own type.
+    /// A copy of all elements. `T` must match the dtype.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for another type, [`Error::Truncated`] when the file has become shorter,
-    /// [`Error::Refused`] when the elements do not fit into memory.
+    /// [`Error::Invalid`] if `T` does not match, [`Error::Truncated`] if the file has become shorter,
+    /// [`Error::Refused`] if the elements do not fit into memory.
     pub fn to_array<T: Element>(&self) -> Result<ArrayD<T>> {
         check_dtype::<T>(&self.path, self.meta.dtype)?;
         let items = self.file.read(0, self.meta.shape.elements())?;
@@ -115,19 +115,19 @@ impl DenseArray {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] when there is no such row, others as [`to_array`](Self::to_array).
+    /// [`Error::NotFound`] if there is no such row; otherwise like [`to_array`](Self::to_array).
     pub fn row<T: Element>(&self, i: u64) -> Result<Vec<T>> {
         check_dtype::<T>(&self.path, self.meta.dtype)?;
         let first = self.first_of(i)?;
         self.file.read(first, self.meta.shape.columns())
     }
 
-    /// Writes all elements of an array that was opened in mode `r+`.
+    /// Writes all elements. The array must have been opened in mode `r+`.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for another type or shape, [`Error::Refused`] when the array is frozen,
-    /// [`Error::Truncated`] when the file has become shorter, [`Error::Io`] from the system.
+    /// [`Error::Invalid`] for a wrong type or shape, [`Error::Refused`] if the array is read-only,
+    /// [`Error::Truncated`] if the file has become shorter, [`Error::Io`] from the system.
     pub fn assign<T: Element, D: Dimension>(&self, items: ArrayView<'_, T, D>) -> Result<()> {
         check_dtype::<T>(&self.path, self.meta.dtype)?;
         let (expected, found) = (array_shape(&self.meta.shape.axes()), items.raw_dim().into_dyn());
@@ -140,11 +140,12 @@ impl DenseArray {
         self.file.write(0, in_rows.as_slice().unwrap_or_default())
     }
 
-    /// Writes row `i` of a matrix, or element `i` of a vector, that was opened in mode `r+`.
+    /// Writes row `i` of a matrix, or element `i` of a vector. The array must have been opened in mode
+    /// `r+`.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] when there is no such row, others as [`assign`](Self::assign).
+    /// [`Error::NotFound`] if there is no such row; otherwise like [`assign`](Self::assign).
     pub fn write_row<T: Element>(&self, i: u64, items: &[T]) -> Result<()> {
         check_dtype::<T>(&self.path, self.meta.dtype)?;
         let first = self.first_of(i)?;
@@ -152,7 +153,7 @@ impl DenseArray {
         self.file.write(first, items)
     }
 
-    /// The number of the first element of a row.
+    /// The index of the first element of a row.
     fn first_of(&self, row: u64) -> Result<u64> {
         match row < self.meta.shape.rows() {
             true => Ok(row * self.meta.shape.columns()),
@@ -161,7 +162,7 @@ impl DenseArray {
     }
 }
 
-/// A sparse matrix in CSR, read and written as a [`DenseArray`] is.
+/// A sparse matrix in CSR. Reads and writes work as for [`DenseArray`].
 #[derive(Debug)]
 pub struct CsrMatrix {
     path: PathBuf,
@@ -174,9 +175,9 @@ pub struct CsrMatrix {
 /// A copy of the stored elements of one row of a [`CsrMatrix`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StoredRow<D, I> {
-    /// Values, in the order they are stored.
+    /// Values in stored order.
     pub data: Vec<D>,
-    /// The column of each, not checked against the shape.
+    /// The column of each value, not checked against the shape.
     pub indices: Vec<I>,
 }
 
@@ -185,7 +186,7 @@ impl CsrMatrix {
     ///
     /// # Errors
     ///
-    /// As [`DenseArray::open`].
+    /// Like [`DenseArray::open`].
     pub fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         let path = path.as_ref();
         let (metadata, files) = open_files(path, Kind::Sparse, mode)?;
@@ -197,17 +198,17 @@ impl CsrMatrix {
         }
     }
 
-    /// Path without a suffix.
+    /// Path without suffix.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Types, shape and number of stored elements.
+    /// Dtypes, shape and number of stored elements.
     pub fn meta(&self) -> &SparseMeta {
         &self.meta
     }
 
-    /// Whether the data may only be read.
+    /// Whether the data is read-only.
     pub fn is_frozen(&self) -> bool {
         self.data.is_frozen()
     }
@@ -216,7 +217,7 @@ impl CsrMatrix {
     ///
     /// # Errors
     ///
-    /// As [`DenseArray::to_array`].
+    /// Like [`DenseArray::to_array`].
     pub fn data<T: Element>(&self) -> Result<Vec<T>> {
         check_dtype::<T>(&self.path, self.meta.data_dtype)?;
         self.data.read(0, self.meta.nnz)
@@ -226,17 +227,18 @@ impl CsrMatrix {
     ///
     /// # Errors
     ///
-    /// As [`DenseArray::to_array`].
+    /// Like [`DenseArray::to_array`].
     pub fn indices<T: Element>(&self) -> Result<Vec<T>> {
         check_dtype::<T>(&self.path, self.meta.indices_dtype)?;
         self.indices.read(0, self.meta.nnz)
     }
 
-    /// A copy of where each row starts in `data` and `indices`, and where the last one ends (rows + 1 numbers).
+    /// A copy of `indptr`: where each row starts in `data` and `indices`, and where the last row ends (rows
+    /// + 1 numbers).
     ///
     /// # Errors
     ///
-    /// As [`DenseArray::to_array`].
+    /// Like [`DenseArray::to_array`].
     pub fn indptr<T: Element>(&self) -> Result<Vec<T>> {
         check_dtype::<T>(&self.path, self.meta.indptr_dtype)?;
         self.indptr.read(0, self.meta.shape[0].saturating_add(1))
@@ -246,8 +248,8 @@ impl CsrMatrix {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] when there is no such row, [`Error::Invalid`] when its range leaves the data, others as
-    /// [`DenseArray::to_array`].
+    /// [`Error::NotFound`] if there is no such row, [`Error::Invalid`] if its range is invalid; otherwise
+    /// like [`DenseArray::to_array`].
     pub fn row<D: Element, I: Element>(&self, i: u64) -> Result<StoredRow<D, I>> {
         check_dtype::<D>(&self.path, self.meta.data_dtype)?;
         check_dtype::<I>(&self.path, self.meta.indices_dtype)?;
@@ -259,22 +261,24 @@ impl CsrMatrix {
         })
     }
 
-    /// Writes all stored elements of a matrix that was opened in mode `r+`; their columns stay.
+    /// Writes the values of all stored elements. Their columns do not change. The matrix must have been
+    /// opened in mode `r+`.
     ///
     /// # Errors
     ///
-    /// As [`DenseArray::assign`].
+    /// Like [`DenseArray::assign`].
     pub fn write_data<T: Element>(&self, items: &[T]) -> Result<()> {
         check_dtype::<T>(&self.path, self.meta.data_dtype)?;
         check_length(&self.path, self.meta.nnz, items)?;
         self.data.write(0, items)
     }
 
-    /// Writes the stored elements of row `i` of a matrix that was opened in mode `r+`; their columns stay.
+    /// Writes the values of the stored elements of row `i`. Their columns do not change. The matrix must
+    /// have been opened in mode `r+`.
     ///
     /// # Errors
     ///
-    /// As [`row`](Self::row) and [`DenseArray::assign`].
+    /// Like [`row`](Self::row) and [`DenseArray::assign`].
     pub fn write_row<T: Element>(&self, i: u64, items: &[T]) -> Result<()> {
         check_dtype::<T>(&self.path, self.meta.data_dtype)?;
         let range = self.range(i)?;
@@ -282,7 +286,7 @@ impl CsrMatrix {
         self.data.write(range.start, items)
     }
 
-    /// Where the elements of a row stand in `data` and `indices`.
+    /// The range of the elements of a row in `data` and `indices`.
     fn range(&self, row: u64) -> Result<std::ops::Range<u64>> {
         if row >= self.meta.shape[0] {
             return Err(Error::not_found(self.path.join(row.to_string())));

@@ -19,7 +19,7 @@ pub(super) struct DataFile {
 }
 
 impl DataFile {
-    /// Opens the file, which must have exactly this size.
+    /// Opens the file, which must have exactly `size` bytes.
     pub fn open(path: &Path, size: u64, mode: Mode) -> Result<Self> {
         let file = open_regular(path, mode)?;
         let opened = Self { file, path: path.to_owned(), size, mode };
@@ -37,18 +37,18 @@ impl DataFile {
         Ok(self.file.metadata().map_err(|e| Error::io(&self.path, "look at", e))?.len())
     }
 
-    /// Maps the file, which need not stay open.
+    /// Maps the file into memory. The mapping stays valid after the file is closed.
     pub fn map(&self) -> Result<MmapBytes> {
         let path = std::path::absolute(&self.path).map_err(|e| Error::io(&self.path, "find", e))?;
         let bytes = mmap_file(&path, self.mode, &self.file, 0, 0)?;
-        // Truncated since the look at its size.
+        // Check again: the file may have been truncated since it was opened.
         match bytes.len() as u64 {
             found if found == self.size => Ok(bytes),
             found => Err(Error::Truncated { path, expected: self.size, found }),
         }
     }
 
-    /// Fills `bytes` from `offset` on.
+    /// Fills `bytes` with the content from `offset` on.
     ///
     /// # Errors
     ///
@@ -60,11 +60,11 @@ impl DataFile {
         })
     }
 
-    /// Reads so many elements, the first of which is number `first`.
+    /// Reads `count` elements, starting with element `first`.
     ///
     /// # Errors
     ///
-    /// As [`read_at`](Self::read_at), and [`Error::Refused`] when they do not fit into memory.
+    /// Like [`read_at`](Self::read_at), and [`Error::Refused`] when the elements do not fit into memory.
     pub fn read<T: Element>(&self, first: u64, count: u64) -> Result<Vec<T>> {
         let too_many = || Error::refused(&self.path, format!("{count} elements do not fit into memory"));
         let length = usize::try_from(count).map_err(|_| too_many())?;
@@ -75,12 +75,13 @@ impl DataFile {
         Ok(items)
     }
 
-    /// Writes these elements over those from number `first` on.
+    /// Overwrites the elements from `first` on.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] when the file was opened to read, [`Error::Truncated`] when it has become shorter: it is
-    /// not made longer again. [`Error::Io`] from the system, for want of room on the disk, say.
+    /// [`Error::Refused`] if the file was opened read-only. [`Error::Truncated`] if the file has become
+    /// shorter: writing would extend it again, with zeros in the gap. [`Error::Io`] from the system, for
+    /// example for a full disk.
     pub fn write<T: Element>(&self, first: u64, items: &[T]) -> Result<()> {
         if self.is_frozen() {
             let why = "opened in mode r, which is frozen; open in mode r+ to write";

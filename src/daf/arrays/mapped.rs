@@ -1,16 +1,16 @@
-//! Arrays as they lie in their files: typed views of mapped bytes, without a copy.
+//! Arrays as typed views of mapped files, without a copy.
 //!
 //! # Safety
 //!
-//! Whoever opens one promises for as long as it lives:
+//! The caller of `open` promises, for as long as the array lives:
 //!
-//! - Nobody truncates its files. Touching what is gone ends the process by SIGBUS.
-//! - While a view to read lives, nobody writes what it shows: by another handle of this process, to whichever path that
-//!   leads to the same file, by writing the file, or in another process.
-//! - While a view to write lives, nobody else reads or writes what it shows, in any of these ways.
+//! - Nobody truncates its files. Access to truncated bytes kills the process with SIGBUS.
+//! - While a view for reading lives, nobody writes the bytes in it: neither through another handle of this
+//!   process (whatever path it was opened by), nor by writing to the file, nor from another process.
+//! - While a view for writing lives, nobody else reads or writes the bytes in it, by any of these ways.
 //!
-//! Files that are replaced (by `create`, by rename) or removed are no danger: the old ones live on for who has them.
-#![allow(unsafe_code)] // declares functions whose contract is the one above, which is that of the maps
+//! Replacing a file (by `create` or a rename) or removing it is safe: open arrays keep the old file.
+#![allow(unsafe_code)] // declares functions with the contract above, which is that of the mappings
 
 use std::path::{Path, PathBuf};
 
@@ -35,13 +35,13 @@ impl MappedArray {
     ///
     /// # Errors
     ///
-    /// As [`DenseArray::open`](super::DenseArray::open).
+    /// Like [`DenseArray::open`](super::DenseArray::open).
     ///
     /// # Safety
     ///
-    /// As long as what this returns lives, nobody truncates its file; while a view lives, nobody else writes what
-    /// it shows, and while one to write lives, nobody else reads it: by no other handle of this process, and in
-    /// no other process.
+    /// For as long as the result lives, nobody truncates its file. While a view lives, nobody else writes
+    /// the bytes in it; while a view for writing lives, nobody else reads them. This covers other handles
+    /// of this process, and other processes.
     pub unsafe fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         let path = path.as_ref();
         let (metadata, files) = open_files(path, Kind::Dense, mode)?;
@@ -53,7 +53,7 @@ impl MappedArray {
         }
     }
 
-    /// Path without a suffix.
+    /// Path without suffix.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -68,32 +68,33 @@ impl MappedArray {
         self.meta.shape
     }
 
-    /// Whether the data may only be read.
+    /// Whether the data is read-only.
     pub fn is_frozen(&self) -> bool {
         self.bytes.mode() == Mode::Read
     }
 
-    /// The elements' bytes, row after row, little-endian.
+    /// The bytes of the elements, row-major and little-endian.
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: whoever opened the array has promised it.
+        // SAFETY: the caller of `open` promised this.
         unsafe { self.bytes.bytes() }
     }
 
-    /// The elements, without a copy; `T` must be the array's own type.
+    /// The elements, without a copy. `T` must match the dtype.
     pub fn view<T: Element>(&self) -> Result<ArrayViewD<'_, T>> {
         check_dtype::<T>(&self.path, self.meta.dtype)?;
         bytes_as_ndarray(self.bytes(), &self.path.to_string_lossy(), &self.meta.shape.axes())
     }
 
-    /// The elements of an array that was opened in mode `r+`, to be written.
+    /// The elements for writing. The array must have been opened in mode `r+`.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] when the array is frozen, or while another holder of the same file writes.
+    /// [`Error::Invalid`] if `T` does not match the dtype, [`Error::Refused`] if the array is read-only, or
+    /// while another handle of the same file is writing.
     pub fn view_mut<T: Element>(&mut self) -> Result<ArrayViewMutD<'_, T>> {
         check_dtype::<T>(&self.path, self.meta.dtype)?;
         let shape = array_shape(&self.meta.shape.axes());
-        // SAFETY: whoever opened the array has promised it.
+        // SAFETY: the caller of `open` promised this.
         let items = cast_mut(unsafe { self.bytes.bytes_mut(&self.path) }?);
         let view = items.and_then(|items| ArrayViewMutD::from_shape(shape, items).map_err(|e| e.to_string()));
         view.map_err(|why| Error::refused(&self.path, why))
@@ -123,9 +124,9 @@ pub struct MappedCsr {
 /// The stored elements of one row of a [`MappedCsr`].
 #[derive(Clone, Copy, Debug)]
 pub struct CsrRow<'a, D, I> {
-    /// Values, in the order they are stored.
+    /// Values in stored order.
     pub data: &'a [D],
-    /// The column of each, not checked against the shape.
+    /// The column of each value, not checked against the shape.
     pub indices: &'a [I],
 }
 
@@ -134,11 +135,11 @@ impl MappedCsr {
     ///
     /// # Errors
     ///
-    /// As [`CsrMatrix::open`](super::CsrMatrix::open).
+    /// Like [`CsrMatrix::open`](super::CsrMatrix::open).
     ///
     /// # Safety
     ///
-    /// As that of [`MappedArray::open`], for each of the files.
+    /// Like [`MappedArray::open`], for each of the files.
     pub unsafe fn open(path: impl AsRef<Path>, mode: Mode) -> Result<Self> {
         let path = path.as_ref();
         let (metadata, files) = open_files(path, Kind::Sparse, mode)?;
@@ -151,57 +152,58 @@ impl MappedCsr {
         }
     }
 
-    /// Path without a suffix.
+    /// Path without suffix.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Types, shape and number of stored elements.
+    /// Dtypes, shape and number of stored elements.
     pub fn meta(&self) -> &SparseMeta {
         &self.meta
     }
 
-    /// Whether the data may only be read.
+    /// Whether the data is read-only.
     pub fn is_frozen(&self) -> bool {
         self.data.mode() == Mode::Read
     }
 
     /// The stored elements (`nnz` of them), without a copy.
     pub fn data<T: Element>(&self) -> Result<&[T]> {
-        // SAFETY: whoever opened the matrix has promised it.
+        // SAFETY: the caller of `open` promised this.
         items(&self.path, unsafe { self.data.bytes() }, self.meta.data_dtype)
     }
 
     /// The column of each stored element, without a copy.
     pub fn indices<T: Element>(&self) -> Result<&[T]> {
-        // SAFETY: whoever opened the matrix has promised it.
+        // SAFETY: the caller of `open` promised this.
         items(&self.path, unsafe { self.indices.bytes() }, self.meta.indices_dtype)
     }
 
-    /// Where each row starts in `data` and `indices`, and where the last one ends (rows + 1 numbers).
+    /// Where each row starts in `data` and `indices`, and where the last row ends (rows + 1 numbers).
     pub fn indptr<T: Element>(&self) -> Result<&[T]> {
         items(&self.path, self.indptr_bytes(), self.meta.indptr_dtype)
     }
 
     fn indptr_bytes(&self) -> &[u8] {
-        // SAFETY: whoever opened the matrix has promised it.
+        // SAFETY: the caller of `open` promised this.
         unsafe { self.indptr.bytes() }
     }
 
-    /// The stored elements of a matrix that was opened in mode `r+`, to be written in place.
+    /// The stored elements for writing in place. The matrix must have been opened in mode `r+`.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] when the matrix is frozen, or while another holder of the same file writes.
+    /// [`Error::Invalid`] if `T` does not match the dtype, [`Error::Refused`] if the matrix is read-only,
+    /// or while another handle of the same file is writing.
     pub fn data_mut<T: Element>(&mut self) -> Result<&mut [T]> {
         check_dtype::<T>(&self.path, self.meta.data_dtype)?;
-        // SAFETY: whoever opened the matrix has promised it.
+        // SAFETY: the caller of `open` promised this.
         let bytes = unsafe { self.data.bytes_mut(&self.path) }?;
         cast_mut(bytes).map_err(|why| Error::refused(&self.path, why))
     }
 
-    /// The rows in order, without a copy. A row whose range leaves the data is an error, and the
-    /// rows after it go on.
+    /// All rows in order, without a copy. A row whose range is invalid yields an error; iteration continues
+    /// with the next row.
     pub fn rows<D: Element, I: Element>(&self) -> Result<impl Iterator<Item = Result<CsrRow<'_, D, I>>>> {
         let (data, indices) = (self.data()?, self.indices()?);
         Ok((0..self.meta.shape[0]).map(move |row| {
@@ -210,7 +212,7 @@ impl MappedCsr {
         }))
     }
 
-    /// Where the elements of `row` (below the number of rows) stand in `data` and `indices`.
+    /// The range of the elements of `row` (below the number of rows) in `data` and `indices`.
     fn range(&self, row: u64) -> Result<std::ops::Range<u64>> {
         let item = self.meta.indptr_dtype.itemsize();
         let pair = in_memory(&(row.saturating_mul(item)..row.saturating_add(2).saturating_mul(item)));
@@ -218,13 +220,13 @@ impl MappedCsr {
     }
 }
 
-/// A range of what is in memory, and therefore fits a `usize`.
+/// Converts a range of mapped bytes or elements, which always fits `usize`.
 fn in_memory(range: &std::ops::Range<u64>) -> std::ops::Range<usize> {
     let [start, end] = [range.start, range.end].map(|end| usize::try_from(end).unwrap_or(usize::MAX));
     start..end
 }
 
-/// The elements in `bytes`, which hold `dtype` and are viewed as `T`.
+/// The elements in `bytes`, which have the given dtype, as `T`.
 fn items<'b, T: Element>(path: &Path, bytes: &'b [u8], dtype: Dtype) -> Result<&'b [T]> {
     check_dtype::<T>(path, dtype)?;
     cast(bytes).map_err(|why| Error::refused(path, why))

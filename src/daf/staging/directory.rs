@@ -1,6 +1,6 @@
-//! A directory that is written to, opened once: whoever renames it or puts a link in its place changes nothing
-//! any more. A name in it that is a link is never followed, and a file system that is mounted on one never
-//! entered: it may be another user's, and never answer.
+//! A directory to write to. It is opened only once, so renaming it or putting a link in its place has no
+//! effect. Names in it are never followed if they are symbolic links, and mounts on them are never entered:
+//! they may belong to another user, and their file system may never answer.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -21,16 +21,17 @@ use rustix::io::Errno;
 use crate::error::{Error, Result};
 use crate::store::{FileKind, Stat};
 
-/// How long a writer waits for others, which take moments.
+/// How long to wait for other writers, which normally take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How many names are tried for a new directory; each is one of 2^64.
+/// How many random names (of 2^64) to try for a new directory.
 const ATTEMPTS: usize = 100;
 
 #[derive(Debug)]
 pub(crate) struct Directory(OwnedFd);
 
-/// The lock of a directory, which keeps all other writers of arrays out of it, if there are locks.
+/// The lock of a directory, which excludes all other writers of arrays. Empty if the file system has no
+/// locks.
 #[derive(Debug)]
 pub(crate) struct Lock<'d>(Option<&'d Directory>);
 
@@ -43,34 +44,36 @@ impl Drop for Lock<'_> {
 }
 
 impl Lock<'_> {
-    /// Whether nobody else has it.
+    /// Whether the lock is really held.
     pub fn is_held(&self) -> bool {
         self.0.is_some()
     }
 }
 
 impl Directory {
-    /// Opens the directory at `path`, which may lead through links: that is the caller's word.
+    /// Opens the directory at `path`. Follows links in `path`, because the caller chose it.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         match open(path, flags | OFlags::RDONLY, Mode::empty()) {
-            // Who may write to it and not list it can do without its lock and without looking for leftovers.
+            // Writing without permission to list is possible. It then works without the lock and without
+            // cleaning up.
             Err(Errno::ACCESS) => Ok(Self(open(path, flags | OFlags::PATH, Mode::empty())?)),
             fd => Ok(Self(fd?)),
         }
     }
 
-    /// Waits for its lock, in order to write `file` in it.
+    /// Waits for the lock of the directory. `file` is what the caller wants to write, for errors.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] when others do not give it back.
+    /// [`Error::Refused`] if others do not release the lock in time.
     pub fn lock(&self, file: &Path) -> Result<Lock<'_>> {
         let start = Instant::now();
         loop {
             match flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Lock(Some(self))),
                 Err(Errno::INTR) => {}
+                // Polling, because a blocking `flock` has no timeout.
                 Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => sleep(Duration::from_millis(1)),
                 Err(Errno::WOULDBLOCK) => {
                     let seconds = PATIENCE.as_secs();
@@ -83,37 +86,37 @@ impl Directory {
         }
     }
 
-    /// Takes its lock until it is closed; false where somebody has it.
+    /// Locks the directory until it is closed. Returns `false` if another process holds the lock.
     pub fn keep_locked(&self) -> bool {
         flock(&self.0, FlockOperation::NonBlockingLockExclusive).is_ok()
     }
 
-    /// The same directory once more, under the same lock.
+    /// A second handle of the directory that shares the lock.
     pub fn again(&self) -> io::Result<Self> {
         Ok(Self(self.0.try_clone()?))
     }
 
-    /// Facts of the directory itself.
+    /// Attributes of the directory itself.
     pub fn stat(&self) -> io::Result<Stat> {
         stat(self.0.try_clone()?)
     }
 
-    /// Whether nobody but this user may change what is in it.
+    /// Whether only this user (and root) may change its content.
     pub fn is_ours(&self) -> io::Result<bool> {
         Ok(self.stat()?.is_ours())
     }
 
-    /// The names in it.
+    /// The names in the directory.
     pub fn names(&self) -> io::Result<impl Iterator<Item = OsString> + use<>> {
         let entries = Dir::read_from(&self.0)?.filter_map(std::result::Result::ok);
         let names = entries.map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned());
         Ok(names.filter(|name| name != "." && name != ".."))
     }
 
-    /// Facts of what has this name, if there is something.
+    /// Attributes of the file with this name, or `None` if there is none.
     pub fn look(&self, name: &OsStr) -> io::Result<Option<Stat>> {
         match self.open_at(name, OFlags::PATH) {
-            // Of the longest names there can be nothing.
+            // A name that is too long cannot exist.
             Err(Errno::NOENT | Errno::NAMETOOLONG) => Ok(None),
             fd => Ok(Some(stat(fd?)?)),
         }
@@ -121,6 +124,7 @@ impl Directory {
 
     /// Opens a regular file for reading.
     pub fn open_file(&self, name: &OsStr) -> io::Result<File> {
+        // `NONBLOCK` and `NOCTTY`: opening a FIFO or a terminal must not block or have side effects.
         let file = File::from(self.open_at(name, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?);
         match Stat::of(&file.metadata()?).kind {
             FileKind::File => Ok(file),
@@ -128,22 +132,22 @@ impl Directory {
         }
     }
 
-    /// Makes a file, where nothing has that name.
+    /// Creates a file. Fails if the name exists.
     pub fn create(&self, name: &OsStr) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
         Ok(self.open_with(name, flags, Mode::from_raw_mode(0o666))?.into())
     }
 
-    /// Adds to the end of a file.
+    /// Appends to a file.
     pub fn append(&self, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
         File::from(self.open_at(name, OFlags::WRONLY | OFlags::APPEND)?).write_all(bytes)
     }
 
-    /// Makes a directory in it that nobody but this user may enter, its name beginning with `prefix`.
+    /// Creates a directory that only this user may enter, with a random name that starts with `prefix`.
     ///
     /// # Errors
     ///
-    /// Whatever the system says, and when somebody else has put another one in its place meanwhile.
+    /// Errors from the system, and if another user replaced the new directory.
     pub fn make_private(&self, prefix: &str) -> io::Result<(OsString, Self)> {
         for _ in 0..ATTEMPTS {
             let name = OsString::from(format!("{prefix}{:016x}", RandomState::new().hash_one(())));
@@ -158,7 +162,7 @@ impl Directory {
         Err(Errno::EXIST.into())
     }
 
-    /// Opens the directory that was just made. Another that is empty does as well.
+    /// Opens the directory that was just created. Accepts another one if it is empty and this user's own.
     fn open_made(&self, name: &OsStr) -> io::Result<Self> {
         let is_swapped = |error: &io::Error| {
             let errno = error.raw_os_error().unwrap_or(libc::ELOOP);
@@ -176,11 +180,11 @@ impl Directory {
         if made.names()?.next().is_some() { Err(swapped()) } else { Ok(made) }
     }
 
-    /// Opens a directory in it in which nobody but this user may change anything.
+    /// Opens a subdirectory whose content only this user may change.
     ///
     /// # Errors
     ///
-    /// Whatever the system says, and an error that says whose it is.
+    /// Errors from the system, and if others may change the directory; the message names its owner.
     pub fn open_ours(&self, name: &OsStr) -> io::Result<Self> {
         let directory = Self(self.open_at(name, OFlags::RDONLY | OFlags::DIRECTORY)?);
         let stat = directory.stat()?;
@@ -194,13 +198,14 @@ impl Directory {
         }
     }
 
-    /// Gives one of its files a name in another directory, in the place of what has it there, or only where
-    /// nothing has it.
+    /// Moves a file to another directory under the same name. `replace` tells whether it may replace an
+    /// existing file.
     pub fn rename(&self, name: &OsStr, to: &Self, replace: bool) -> io::Result<()> {
         let renamed = match replace {
             true => renameat(&self.0, name, &to.0, name),
             false => match renameat_with(&self.0, name, &to.0, name, RenameFlags::NOREPLACE) {
-                // A file system that does not know how.
+                // The file system does not support `NOREPLACE`. A check before the rename is the best that
+                // is left.
                 Err(Errno::INVAL | Errno::NOSYS) if to.look(name)?.is_none() => {
                     renameat(&self.0, name, &to.0, name)
                 }
@@ -211,7 +216,7 @@ impl Directory {
         Ok(renamed?)
     }
 
-    /// Removes a file, or a link itself, if it is there.
+    /// Removes a file or a symbolic link. It is not an error if there is none.
     pub fn remove(&self, name: &OsStr) -> io::Result<()> {
         match unlinkat(&self.0, name, AtFlags::empty()) {
             Err(Errno::NOENT | Errno::NAMETOOLONG) => Ok(()),
@@ -219,7 +224,7 @@ impl Directory {
         }
     }
 
-    /// Removes a directory that is empty.
+    /// Removes an empty directory.
     pub fn remove_directory(&self, name: &OsStr) -> io::Result<()> {
         Ok(unlinkat(&self.0, name, AtFlags::REMOVEDIR)?)
     }
@@ -245,7 +250,7 @@ fn stat(fd: OwnedFd) -> io::Result<Stat> {
 }
 
 impl Stat {
-    /// Whether nobody but this user, and root, may write it.
+    /// Whether only this user and root may write it.
     pub(super) fn is_ours(&self) -> bool {
         self.rights.uid == nix::unistd::geteuid().as_raw() && self.rights.mode & 0o022 == 0
     }

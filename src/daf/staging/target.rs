@@ -1,4 +1,4 @@
-//! The place of an array: an open directory, and the array's name in it.
+//! The location of an array: an open directory, and the name of the array in it.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
@@ -12,37 +12,39 @@ use crate::daf::metadata::{ARRAY, DATA, INDICES, INDPTR, Kind, MAX_YAML_BYTES, M
 use crate::error::{Error, Result};
 use crate::store::{Stat, with_suffix};
 
-/// The files of an array, of whatever kind.
+/// The files of an array of either kind, without its names.
 const PARTS: [&str; 5] = [YAML, ARRAY, DATA, INDICES, INDPTR];
 
-/// These, and its names, in the order in which they go: the `.yaml` first, so that nobody sees half an array;
-/// the names before the data, so that where old names are there still is something of the old array.
+/// All files of an array, in the order in which they are removed. The `.yaml` goes first, so that nobody
+/// sees an incomplete array. The names go before the data: as long as old names exist, so does something of
+/// the old array.
 pub(super) const ALL: [&str; 7] = [YAML, ROW_NAMES, COLUMN_NAMES, ARRAY, DATA, INDICES, INDPTR];
 
-/// What to do where an array is already.
+/// What to do if an array exists already.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Existing {
-    /// The new one takes its place.
+    /// Replace it.
     #[default]
     Replace,
-    /// It stays, and [`Error::Exists`] says so.
+    /// Keep it, and fail with [`Error::Exists`].
     Refuse,
 }
 
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// Path of the array, without a suffix, as it was given.
+    /// Path of the array without suffix, as given by the caller.
     path: PathBuf,
     pub(super) directory: Directory,
     pub(super) name: OsString,
 }
 
 impl Target {
-    /// Where the array `path` (without a suffix) is or is to be; `action` says what for.
+    /// Opens the directory of the array `path` (without suffix). `action` is used in errors.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] for a path that no array can have, [`Error::Io`] when its directory cannot be opened.
+    /// [`Error::Refused`] for a path that no array can have, [`Error::Io`] if the directory cannot be
+    /// opened.
     pub fn open(path: &Path, action: &'static str) -> Result<Self> {
         let (directory, name) = split(path)?;
         let directory = Directory::open(directory).map_err(|e| Error::io(path, action, e))?;
@@ -53,17 +55,17 @@ impl Target {
         &self.path
     }
 
-    /// Keeps all other writers out, if there are locks.
+    /// Excludes all other writers, if the file system has locks.
     pub fn lock(&self) -> Result<Lock<'_>> {
         self.directory.lock(&self.path)
     }
 
-    /// The path of one of its files, for messages.
+    /// The path of one of the files, for messages.
     pub fn path_of(&self, suffix: &str) -> PathBuf {
         with_suffix(&self.path, suffix)
     }
 
-    /// The name of one of its files.
+    /// The name of one of the files.
     pub fn name_of(&self, suffix: &str) -> OsString {
         with_suffix(Path::new(&self.name), suffix).into_os_string()
     }
@@ -73,13 +75,14 @@ impl Target {
         found.map_err(|e| Error::io(self.path_of(suffix), "look at", e))
     }
 
-    /// Whether all files of that kind are there.
+    /// Whether all files of this kind exist.
     pub fn has(&self, kind: Kind) -> Result<bool> {
         let files = [YAML].into_iter().chain(kind.suffixes().iter().copied());
         Ok(self.there(files)?.len() == 1 + kind.suffixes().len())
     }
 
-    /// Those of an array's files that are there, its names too if anything else is; in the order in which they go.
+    /// The existing files of an array, in the order of removal. Includes its names only if there is another
+    /// file too.
     pub fn files(&self) -> Result<Vec<&'static str>> {
         match self.there(PARTS)?.is_empty() {
             true => Ok(Vec::new()),
@@ -93,7 +96,7 @@ impl Target {
         Ok(found.into_iter().filter_map(|(suffix, is_there)| is_there.then_some(suffix)).collect())
     }
 
-    /// Removes these files of it, as far as they are there.
+    /// Removes these files, if they exist.
     pub fn remove(&self, suffixes: &[&str]) -> Result<()> {
         suffixes.iter().try_for_each(|suffix| {
             let removed = self.directory.remove(&self.name_of(suffix));
@@ -103,7 +106,7 @@ impl Target {
 
     /// # Errors
     ///
-    /// [`Error::Exists`] when something is there that may not be replaced.
+    /// [`Error::Exists`] if there is an array that may not be replaced.
     pub fn check(&self, existing: Existing) -> Result<()> {
         if existing == Existing::Replace || self.files()?.is_empty() {
             return Ok(());
@@ -111,7 +114,7 @@ impl Target {
         Err(self.exists())
     }
 
-    /// The error that says what is there.
+    /// The error that describes the existing array.
     pub fn exists(&self) -> Error {
         let files = || {
             let files = self.there(ALL).unwrap_or_default();
@@ -129,7 +132,7 @@ impl Target {
         Metadata::parse(&text).ok()
     }
 
-    /// What the system said when this file of it was put in place.
+    /// Converts a system error from moving a file into place.
     pub fn not_created(&self, suffix: &str, error: io::Error) -> Error {
         match error.kind() {
             io::ErrorKind::AlreadyExists => self.exists(),
@@ -138,7 +141,8 @@ impl Target {
     }
 }
 
-/// Directory and name of an array. The name is one that the commands show, and the mount.
+/// Splits a path into the directory and the name of an array. The commands and the mount show only such
+/// names.
 fn split(path: &Path) -> Result<(&Path, &OsStr)> {
     let bytes = path.as_os_str().as_bytes();
     let start = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);

@@ -1,4 +1,4 @@
-//! The writers of this process, so that it can be ended at any moment and leave nothing.
+//! All writers of this process, so that it can exit at any moment and leave nothing behind.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -6,17 +6,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::directory::Directory;
 
-/// The writers that are at work. Whoever makes, places or removes a file holds this.
+/// The active writers. Must be locked while creating, moving or removing files.
 static WRITERS: Mutex<Writers> = Mutex::new(Writers { at_work: Vec::new(), has_placed: false });
 
-/// What the writers of this process have aside.
+/// The staging directories of this process.
 pub(super) struct Writers {
     at_work: Vec<Aside>,
-    /// Whether one has put its files in place.
+    /// Whether any writer has moved its files into place.
     has_placed: bool,
 }
 
-/// A directory in which a writer has its files.
+/// The staging directory of one writer.
 #[derive(Debug)]
 struct Aside {
     parent: Directory,
@@ -25,13 +25,13 @@ struct Aside {
     files: Vec<OsString>,
 }
 
-/// The writers, for as long as it takes to make or move files.
+/// Locks the list of writers. Hold this only while creating or moving files.
 pub(super) fn writers() -> MutexGuard<'static, Writers> {
     WRITERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Writers {
-    /// One more is at work, and may have these files in the directory `name` of `parent`.
+    /// Registers a writer whose staging directory `name` in `parent` may contain these files.
     pub fn add(
         &mut self,
         parent: &Directory,
@@ -44,12 +44,13 @@ impl Writers {
         Ok(())
     }
 
-    /// One has put its files in place.
+    /// Records that a writer has moved its files into place.
     pub fn has_placed(&mut self) {
         self.has_placed = true;
     }
 
-    /// Removes what one has left in its directory. What cannot be removed is left to the next writer.
+    /// Removes the staging directory of a writer. Anything that cannot be removed is left to the next
+    /// writer.
     pub fn remove(&mut self, name: &OsStr) {
         if let Some(at) = self.at_work.iter().position(|aside| aside.name == name) {
             self.at_work.swap_remove(at).clear();
@@ -66,15 +67,16 @@ impl Aside {
     }
 }
 
-/// Removes what this process has written aside, before it ends. What is being put in place is first put in place;
-/// all else never will be, for whoever wants to make, place or remove more waits for ever. False, and nothing of
-/// this, if all is in place already.
+/// Removes the staging directories of this process; call this right before it exits. Waits for a writer
+/// that is moving files into place. All other writers are stopped: they block forever when they next
+/// create, move or remove files. Returns `false`, and does nothing, if all files are already in place.
 pub fn abandon() -> bool {
     let writers = writers();
     if writers.at_work.is_empty() && writers.has_placed {
         return false;
     }
     writers.at_work.iter().for_each(Aside::clear);
+    // Never unlock, so that no writer can continue.
     std::mem::forget(writers);
     true
 }

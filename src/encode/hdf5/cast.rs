@@ -1,4 +1,4 @@
-//! Elements of one type as those of another, where readers know no better.
+//! Elements converted to the dtypes that readers of AnnData files support.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,26 +11,26 @@ use crate::dtype::{Dtype, decode_integers, encode_integer, integer_text};
 use crate::error::{Error, Result};
 use crate::store::source::Source;
 
-/// Elements that are read at once.
+/// Elements read at a time.
 const CHUNK: u64 = 16 * 1024;
 
-/// Integers as int32 or int64, or float16 as float32.
+/// Integers as int32 or int64, or float16 as float32. Integers are checked against their valid range.
 pub(super) struct Cast {
     pub bytes: VirtualFile,
     pub from: Dtype,
     pub to: Dtype,
-    /// The largest integer that makes sense.
+    /// The largest valid integer.
     pub most: u64,
-    /// Whether they must rise from 0 to that largest.
+    /// Whether the integers must increase from 0 to `most`, as in `indptr`.
     pub rising: bool,
-    /// The file that holds the elements.
+    /// The file that holds the elements, for errors.
     pub name: PathBuf,
-    /// All files that are read.
+    /// All sources of the array.
     pub sources: Vec<Arc<Source>>,
 }
 
 impl Cast {
-    /// The elements, untouched if they are of that type already and need not be looked at.
+    /// The elements. Without a copy if they have the target dtype and need no check.
     pub fn file(self) -> Result<VirtualFile> {
         if self.from == self.to && !self.rising {
             return Ok(self.bytes);
@@ -40,7 +40,7 @@ impl Cast {
         VirtualFile::new([Extent::Generated { content: Arc::new(self), length }])
     }
 
-    /// The bytes of the elements `first..last` as they are.
+    /// The original bytes of the elements `first..last`.
     fn read(&self, first: u64, last: u64) -> Result<Vec<u8>> {
         let item = self.from.itemsize();
         let mut bytes = vec![0; usize::try_from((last - first) * item).unwrap_or(usize::MAX)];
@@ -48,14 +48,14 @@ impl Cast {
         Ok(bytes)
     }
 
-    /// The elements `first..last` in the other type.
+    /// The elements `first..last`, checked and converted.
     fn elements(&self, first: u64, last: u64) -> Result<Vec<u8>> {
         if self.from == Dtype::Float16 {
             let bytes = self.read(first, last)?;
             let floats = bytes.as_chunks().0.iter().map(|bytes| widened(f16::from_le_bytes(*bytes)));
             return Ok(floats.flat_map(f32::to_le_bytes).collect());
         }
-        // Whether numbers rise shows only beside the one before.
+        // Read one number more: whether numbers increase shows only in comparison with the one before.
         let before = u64::from(self.rising && first > 0);
         let bytes = self.read(first - before, last)?;
         let mut numbers = Vec::with_capacity(bytes.len());
@@ -83,7 +83,7 @@ impl Cast {
     }
 }
 
-/// The same number; of a NaN the same payload.
+/// The same number. A NaN keeps its sign and payload, which a hardware conversion may change.
 fn widened(value: f16) -> f32 {
     if !value.is_nan() {
         return value.to_f32();

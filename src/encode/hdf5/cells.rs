@@ -1,4 +1,4 @@
-//! Names as cells of one width: the n-th stands at n times the width.
+//! Names in cells of equal width: name `n` starts at `n` times the width.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -9,27 +9,27 @@ use crate::error::Result;
 use crate::rows::Rows;
 use crate::store::source::Source;
 
-/// A name for each of some rows, zeros after it.
+/// One zero-padded text for each of some rows.
 pub(super) struct Cells {
     pub rows: Rows,
-    /// Bytes of a cell: no name is longer.
+    /// Bytes of a cell. No text is longer.
     pub width: usize,
     pub text: Text,
 }
 
-/// What is in the cell of a row.
+/// The text of a row.
 pub(super) enum Text {
-    /// Its name, in UTF-8; these are the names of all rows of the array.
+    /// Its name in UTF-8. These are the names of all rows of the array.
     Names(Arc<Labels>),
-    /// Its name, in UTF-32.
+    /// Its name in UTF-32.
     Wide(Arc<Labels>),
     /// Its number in the array, counted from 0.
     Numbers,
-    /// The same for all.
+    /// The same word for all rows.
     Word(&'static str),
 }
 
-/// Digits of the largest number there is.
+/// Digits of `u64::MAX`.
 const DIGITS: usize = 20;
 
 impl Generate for Cells {

@@ -1,4 +1,4 @@
-//! What of an array goes into an HDF5 file, in the encodings of AnnData's file format.
+//! The content of an array as HDF5 groups and datasets, in the encodings of AnnData's file format.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::dtype::{Dtype, encode_integer};
 use crate::error::Result;
 use crate::rows::Rows;
 
-/// The most bytes that cells of one width may have beyond those of the names in them.
+/// The most bytes of padding that cells of equal width may add to the names.
 const PADDING: u64 = 1 << 30;
 
 /// Numbers as a dataset.
@@ -21,44 +21,44 @@ fn numbers(block: Block) -> Node {
     Dataset { kind: Type::Number(block.dtype), shape: block.shape.axes(), bytes: block.bytes }.into()
 }
 
-/// The elements of an array, or of a sparse matrix as if it were dense: one dataset.
+/// One dataset with the elements of a dense array, or of a sparse matrix converted to dense.
 ///
 /// # Errors
 ///
-/// As [`Selection::block`].
+/// Like [`Selection::block`].
 pub fn array(selection: &Selection, part: Part) -> Result<Node> {
     Ok(numbers(selection.block(part)?).encoded("array", "0.2.0"))
 }
 
-/// A sparse matrix: a group of its [`parts`], with its shape as an attribute.
+/// A sparse matrix as a group of its [`parts`] with its shape as an attribute.
 ///
 /// # Errors
 ///
-/// As [`Selection::block`].
+/// Like [`Selection::block`].
 pub fn csr(selection: &Selection) -> Result<Node> {
     let shape = selection.shape().axes();
     let shape = shape.into_iter().map(|count| i64::try_from(count).unwrap_or(i64::MAX)).collect();
     Ok(Node::group(parts(selection)?).encoded("csr_matrix", "0.1.0").with("shape", Value::Integers(shape)))
 }
 
-/// `data`, `indices` and `indptr` of a sparse matrix, as datasets.
+/// `data`, `indices` and `indptr` of a sparse matrix as datasets.
 ///
 /// # Errors
 ///
-/// As [`csr_blocks`].
+/// Like [`csr_blocks`].
 pub fn parts(selection: &Selection) -> Result<[(&'static str, Node); 3]> {
     Ok(csr_blocks(selection)?.map(|(thing, block)| (thing.name(), numbers(block))))
 }
 
-/// `data`, `indices` and `indptr` of a sparse matrix.
+/// `data`, `indices` and `indptr` of a sparse matrix, with the dtypes that SciPy supports.
 ///
-/// `indices` and `indptr` are of one type, int32 or int64, as SciPy has them: others are cast, `indices`
-/// only where need be. SciPy has no float16 at all: such `data` is float32. Bounds in `indptr` that do not
-/// rise are an error of who reads them.
+/// SciPy uses one dtype for both `indices` and `indptr`, int32 or int64. `indptr` is cast to match, and
+/// `indices` only if it has another dtype. SciPy has no float16, so such `data` becomes float32. Reading
+/// `indptr` fails where it does not increase.
 ///
 /// # Errors
 ///
-/// As [`Selection::block`].
+/// Like [`Selection::block`].
 pub fn csr_blocks(selection: &Selection) -> Result<[(Thing, Block); 3]> {
     let block = |thing| selection.block(Part { thing, of: Scope::All });
     let (data, indices, indptr) = (block(Thing::Data)?, block(Thing::Indices)?, block(Thing::Indptr)?);
@@ -70,7 +70,7 @@ pub fn csr_blocks(selection: &Selection) -> Result<[(Thing, Block); 3]> {
     };
     let pointer = if index == Dtype::Int32 { index_type(nnz) } else { index };
     let value = if data.dtype == Dtype::Float16 { Dtype::Float32 } else { data.dtype };
-    // Which of the array's files, its elements, their type, the largest that makes sense.
+    // Arguments: the index of the array's file, its elements, the target dtype, the largest valid number.
     let cast = |file: usize, block: Block, to: Dtype, most: u64| -> Result<Block> {
         let name = selection.array().files()[file].name().to_owned();
         let (from, sources) = (block.dtype, selection.array().files().to_vec());
@@ -84,19 +84,20 @@ pub fn csr_blocks(selection: &Selection) -> Result<[(Thing, Block); 3]> {
     ])
 }
 
-/// The narrower of the two types that SciPy counts with.
+/// The narrower of SciPy's two index dtypes that holds `most`.
 fn index_type(most: u64) -> Dtype {
     if i32::try_from(most).is_ok() { Dtype::Int32 } else { Dtype::Int64 }
 }
 
-/// The names of these rows (or columns) as a dataset of text in cells as wide as the longest name of all.
+/// The names of these rows or columns as a dataset of text, in cells as wide as the longest name.
 ///
-/// None where one name is so long that the cells would be mostly padding: more than 1 GiB of it for all
-/// rows together.
+/// `None` if one very long name would make the cells mostly padding: more than 1 GiB of padding for all
+/// names of the axis. The answer does not depend on `rows`, so a slice has names exactly when the whole
+/// array has.
 ///
 /// # Errors
 ///
-/// [`crate::Error::Refused`] for more bytes than a file can have.
+/// [`crate::Error::Refused`] when the result would exceed the largest size of a file.
 pub fn names(labels: &Arc<Labels>, rows: Rows) -> Result<Option<Node>> {
     let width = labels.longest().max(1);
     match fit_in_cells(labels, width) {
@@ -105,11 +106,11 @@ pub fn names(labels: &Arc<Labels>, rows: Rows) -> Result<Option<Node>> {
     }
 }
 
-/// The names of these rows (or columns); where there are none, their numbers in the array, counted from 0.
+/// The names of these rows or columns. If there are none, their numbers in the array, counted from 0.
 ///
 /// # Errors
 ///
-/// As [`names`].
+/// Like [`names`].
 pub fn names_or_numbers(labels: Option<&Arc<Labels>>, rows: Rows) -> Result<Node> {
     if let Some(labels) = labels
         && let Some(names) = names(labels, rows)?
@@ -124,12 +125,12 @@ pub fn names_or_numbers(labels: Option<&Arc<Labels>>, rows: Rows) -> Result<Node
     })
 }
 
-/// The names of these rows (or columns) once more, as text of NumPy's own type, for readers that have no other
-/// characters than ASCII in HDF5's. None where all are ASCII, or there are no [`names`].
+/// The same names as text of NumPy's own type, for readers that support only ASCII in HDF5's text. `None`
+/// if all names are ASCII, or [`names`] leaves them out.
 ///
 /// # Errors
 ///
-/// As [`names`].
+/// Like [`names`].
 pub fn wide_names(labels: &Arc<Labels>, rows: Rows) -> Result<Option<Node>> {
     let all = || (0..labels.len()).map(|i| labels.get(i));
     if all().all(str::is_ascii) || !fit_in_cells(labels, labels.longest()) {
@@ -142,27 +143,27 @@ pub fn wide_names(labels: &Arc<Labels>, rows: Rows) -> Result<Option<Node>> {
     text(Text::Wide(Arc::clone(labels)), rows, longest * 4).map(Some)
 }
 
-/// Whether cells of so many bytes are not mostly padding.
+/// Whether cells of this many bytes stay within the limit for padding.
 fn fit_in_cells(labels: &Labels, width: u64) -> bool {
     let all = u128::from(width.max(1)) * u128::from(labels.len());
     all.saturating_sub(labels.bytes().into()) <= PADDING.into()
 }
 
-/// Why a file has no names although the store has.
+/// The reason why a file has no names although the array has.
 pub fn left_out(labels: &Labels) -> String {
     format!("left out: one of them has {} bytes, and all cells would be as wide", labels.longest())
 }
 
-/// The same word (of one byte or more) for each of these rows (or columns).
+/// The same word (not empty) for each of these rows or columns.
 ///
 /// # Errors
 ///
-/// As [`names`].
+/// Like [`names`].
 pub fn words(word: &'static str, rows: Rows) -> Result<Node> {
     text(Text::Word(word), rows, word.len() as u64)
 }
 
-/// Counts as a vector: int32 if they fit, else int64.
+/// A vector of counts: int32 if they fit, otherwise int64.
 pub fn counts(counts: &[u64]) -> Node {
     let most = counts.iter().copied().max().unwrap_or(0);
     let dtype = index_type(most);
@@ -196,7 +197,7 @@ mod tests {
         };
         assert!(names(&of(50_000), Rows::all(50_000)).unwrap().is_some());
         assert!(names(&of(60_000), Rows::all(60_000)).unwrap().is_none());
-        // A slice has names when the whole array has.
+        // A slice has names exactly when the whole array has.
         assert!(names(&of(60_000), Rows::parse(b":9", 60_000).unwrap()).unwrap().is_none());
         assert!(names_or_numbers(Some(&of(60_000)), Rows::all(60_000)).is_ok());
     }

@@ -1,14 +1,14 @@
-//! The messages of HDF5 objects as bytes: what a dataset or a group is, and its attributes.
+//! Encodes the messages of HDF5 objects: types, shapes, links and attributes.
 //!
 //! Sections are those of the HDF5 file format specification, version 3.
 
 use super::{Type, Value, lookup3};
 use crate::dtype::Dtype;
 
-/// An address where nothing is.
+/// The undefined address.
 pub(super) const NOWHERE: u64 = u64::MAX;
 
-/// An object header of version 2 (IV.A.1.b): messages one after the other, and a checksum.
+/// An object header of version 2 (IV.A.1.b): a sequence of messages, and a checksum.
 ///
 /// ```text
 /// OHDR  2  flags: size of 4 bytes  size  { type  size: 2 bytes  flags  message }…  checksum
@@ -28,7 +28,7 @@ impl Header {
         self.0.extend_from_slice(bytes);
     }
 
-    /// That it is a group: links stand in the header (IV.A.2.c and k).
+    /// Marks the object as a group whose links are stored in the header (IV.A.2.c and k).
     pub fn group(&mut self) {
         self.message(0x02, 0, &[&[0, 0][..], &NOWHERE.to_le_bytes(), &NOWHERE.to_le_bytes()].concat());
         self.message(0x0A, 0, &[0, 0]);
@@ -40,18 +40,18 @@ impl Header {
         self.message(0x06, 0, &[&[1, 0, length], name.as_bytes(), &address.to_le_bytes()].concat());
     }
 
-    /// That it is a dataset of contiguous bytes: dataspace, datatype, fill value and layout (IV.A.2.b, d,
-    /// f and i).
+    /// Marks the object as a contiguous dataset: dataspace, datatype, fill value and layout (IV.A.2.b, d, f
+    /// and i).
     pub fn dataset(&mut self, kind: Type, shape: &[u64], address: u64, length: u64) {
         self.message(0x01, 0, &dataspace(Some(shape)));
         self.message(0x03, 1, &datatype(kind));
-        // Version 3: space allocated late, the fill value written only if set, and not set.
+        // Version 3: late space allocation; a fill value is written only if set, and none is set.
         self.message(0x05, 1, &[3, 0x0A]);
         let address = if length == 0 { NOWHERE } else { address };
         self.message(0x08, 0, &[&[3, 1][..], &address.to_le_bytes(), &length.to_le_bytes()].concat());
     }
 
-    /// An attribute of version 3 (IV.A.2.m); its text goes to the heap.
+    /// An attribute of version 3 (IV.A.2.m). Its text is stored in the heap.
     pub fn attribute(&mut self, name: &str, value: &Value, heap: &mut Heap) {
         let (datatype, dataspace, data) = match value {
             Value::Text(text) => (variable_text(), dataspace(None), heap.add(text).to_vec()),
@@ -62,7 +62,7 @@ impl Header {
                 let data = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
                 (datatype(Type::Number(Dtype::Int64)), dataspace(Some(&[numbers.len() as u64])), data)
             }
-            // As AnnData writes a list of no names.
+            // As AnnData writes an empty list of names.
             Value::Nothing => (datatype(Type::Number(Dtype::Float64)), dataspace(Some(&[0])), Vec::new()),
         };
         let mut bytes = vec![3, 0];
@@ -84,14 +84,14 @@ impl Header {
     }
 }
 
-/// The bytes, and their checksum after them.
+/// The bytes followed by their checksum.
 pub(super) fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     let checksum = lookup3::checksum(&bytes);
     bytes.extend_from_slice(&checksum.to_le_bytes());
     bytes
 }
 
-/// A dataspace of version 2 (IV.A.2.b): the shape, or without one a single element.
+/// A dataspace of version 2 (IV.A.2.b): the shape, or a scalar for `None`.
 fn dataspace(shape: Option<&[u64]>) -> Vec<u8> {
     let Some(shape) = shape else { return vec![2, 0, 0, 0] };
     let axes = u8::try_from(shape.len()).expect("arrays have one or two axes");
@@ -106,20 +106,20 @@ fn datatype(kind: Type) -> Vec<u8> {
         Type::Number(Dtype::Bool) => truth(),
         Type::Number(dtype) if dtype.is_integer() => integer(dtype),
         Type::Number(dtype) => float(dtype),
-        // Class 3: padded with zeros, UTF-8.
+        // Class 3: zero-padded UTF-8.
         Type::Text(width) => [&[0x13, 0x11, 0, 0][..], &width.to_le_bytes()].concat(),
         Type::Wide(width) => wide(width),
     }
 }
 
-/// Class 0: little-endian, signed or not, all bits used.
+/// Class 0: little-endian, signed or unsigned, all bits used.
 fn integer(dtype: Dtype) -> Vec<u8> {
     let signed = matches!(dtype, Dtype::Int8 | Dtype::Int16 | Dtype::Int32 | Dtype::Int64);
     let size = size(dtype);
     vec![0x10, if signed { 8 } else { 0 }, 0, 0, size, 0, 0, 0, 0, 0, size * 8, 0]
 }
 
-/// Class 1: little-endian, the leading bit of the mantissa implied, the sign in the last bit.
+/// Class 1: little-endian, implied leading bit of the mantissa, sign in the highest bit.
 fn float(dtype: Dtype) -> Vec<u8> {
     let (mantissa, exponent, bias): (u8, u8, u32) = match dtype {
         Dtype::Float16 => (10, 5, 15),
@@ -134,13 +134,13 @@ fn float(dtype: Dtype) -> Vec<u8> {
     bytes
 }
 
-/// Class 8: the numbers 0 and 1 by name, as h5py has `bool`.
+/// Class 8: names for the numbers 0 and 1, as h5py writes `bool`.
 fn truth() -> Vec<u8> {
     let head = [0x18, 2, 0, 0, 1, 0, 0, 0];
     [&head[..], &integer(Dtype::Int8), b"FALSE\0\0\0TRUE\0\0\0\0\0\x01"].concat()
 }
 
-/// Class 5: opaque, with a tag that says what it is, zeros after it.
+/// Class 5: opaque, with a zero-padded tag that names the NumPy type.
 fn wide(width: u32) -> Vec<u8> {
     let mut tag = format!("NUMPY:<U{width}").into_bytes();
     tag.resize(tag.len().next_multiple_of(8), 0);
@@ -148,7 +148,7 @@ fn wide(width: u32) -> Vec<u8> {
     [&[0x15, length, 0, 0][..], &width.saturating_mul(4).to_le_bytes(), &tag].concat()
 }
 
-/// Class 9: UTF-8 text of any length, which is in a global heap.
+/// Class 9: UTF-8 text of any length, stored in a global heap.
 fn variable_text() -> Vec<u8> {
     [&[0x19, 1, 1, 0, 16, 0, 0, 0][..], &integer(Dtype::Uint8)].concat()
 }
@@ -157,11 +157,11 @@ fn size(dtype: Dtype) -> u8 {
     u8::try_from(dtype.itemsize()).expect("an element has at most 8 bytes")
 }
 
-/// A global heap collection (III.E): the text of attributes.
+/// A global heap collection (III.E) for the text of attributes.
 ///
 /// ```text
 /// GCOL  1 0 0 0  size  { index: 2 bytes  references: 2  0: 4  size: 8  text  zeros to a multiple of 8 }…
-/// the rest, with the index 0
+/// the free space, with the index 0
 /// ```
 pub(super) struct Heap {
     address: u64,
@@ -174,7 +174,7 @@ impl Heap {
         Self { address, bytes: b"GCOL\x01\0\0\0\0\0\0\0\0\0\0\0".to_vec(), count: 0 }
     }
 
-    /// Takes in a text, and says how an attribute refers to it: length, address of the heap, index.
+    /// Adds a text. Returns the reference for the attribute: length, address of the heap, index.
     fn add(&mut self, text: &str) -> [u8; 16] {
         self.count += 1;
         let index = self.count.to_le_bytes();
@@ -189,7 +189,7 @@ impl Heap {
         reference
     }
 
-    /// A collection has at least 4096 bytes; one of no text is not needed.
+    /// Pads the collection to its minimum size of 4096 bytes. Without any text, there is no collection.
     pub fn finish(mut self) -> Vec<u8> {
         if self.count == 0 {
             return Vec::new();

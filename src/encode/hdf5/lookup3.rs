@@ -1,4 +1,4 @@
-//! The checksum of HDF5's metadata: Bob Jenkins' `hashlittle` of `lookup3.c`, started from 0
+//! The checksum of HDF5 metadata: Bob Jenkins' `hashlittle` from `lookup3.c`, with the initial value 0
 //! ("Appendix C. Computing Checksums" of the HDF5 file format specification).
 
 /// The checksum of `bytes`.
@@ -7,7 +7,7 @@ pub(super) fn checksum(bytes: &[u8]) -> u32 {
     let start = 0xDEAD_BEEF_u32.wrapping_add(bytes.len() as u32);
     let mut state = [start; 3];
     let mut rest = bytes;
-    // The last block is mixed in another way, whole or not.
+    // The last block, complete or not, is mixed by `finish`.
     while rest.len() > 12 {
         let (block, after) = rest.split_at(12);
         add(&mut state, block);
@@ -22,7 +22,7 @@ pub(super) fn checksum(bytes: &[u8]) -> u32 {
     state[2]
 }
 
-/// Adds up to 12 bytes, as three little-endian words; those that are missing count as zeros.
+/// Adds up to 12 bytes as three little-endian words. Missing bytes count as zeros.
 fn add(state: &mut [u32; 3], bytes: &[u8]) {
     for (word, piece) in state.iter_mut().zip(bytes.chunks(4)) {
         let mut whole = [0; 4];
@@ -63,14 +63,14 @@ mod tests {
 
     #[test]
     fn checksums_are_those_of_lookup3() {
-        // From the self-test of lookup3.c (`driver5`), started from 0.
+        // From the self-test of lookup3.c (`driver5`), with the initial value 0.
         assert_eq!(checksum(b""), 0xDEAD_BEEF);
         assert_eq!(checksum(b"Four score and seven years ago"), 0x1777_0551);
     }
 
     #[test]
     fn checksums_are_those_that_hdf5_writes() {
-        // The superblock and the header of a group, of a file that the HDF5 library made.
+        // Superblock and group header of a file written by the HDF5 library.
         let superblock = *b"\x89HDF\r\n\x1a\n\x02\x08\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00\
             \xff\xff\xff\xff\xff\xff\xff\xff\xa2\x22\x00\x00\x00\x00\x00\x00\x30\x00\x00\x00\x00\x00\x00\x00";
         assert_eq!(checksum(&superblock), 0xE57D_6105);

@@ -1,4 +1,4 @@
-//! The names of rows or columns as text formats write them.
+//! The names of rows or columns as they appear in text formats.
 
 use std::sync::Arc;
 
@@ -9,30 +9,31 @@ use crate::error::Result;
 use crate::rows::{Rows, index_width};
 use crate::store::source::Source;
 
-/// The names of some rows, or of all columns.
+/// The names of some rows, or of columns.
 #[derive(Clone)]
 pub struct Axis {
     names: Kind,
-    /// Which of them.
+    /// The selected names.
     rows: Rows,
-    /// Of names that are apart: the bytes of all before each, and of all.
+    /// For names with a step: the bytes before each name, and of all. Contiguous names need no sums, since
+    /// the store knows where each starts.
     sums: Option<Arc<[u64]>>,
 }
 
 #[derive(Clone)]
 enum Kind {
-    /// As the store has them.
+    /// Names from the store.
     Known(Arc<Labels>),
-    /// Made of a word and a number of so many digits.
+    /// A word and a number, zero-padded to this many digits.
     Numbered(&'static str, usize),
-    /// Made of a word and a number.
+    /// A word and a number without padding.
     Counted(&'static str),
-    /// This one only.
+    /// A single name.
     Only(Arc<[u8]>),
 }
 
 impl Axis {
-    /// The names that the store has, of the selected ones; in quotes where they need them.
+    /// The selected names from the store, quoted where necessary.
     pub fn known(labels: Arc<Labels>, rows: Rows) -> Self {
         let names = Kind::Known(labels);
         let sums = match &names {
@@ -42,29 +43,29 @@ impl Axis {
         Self { names, rows, sums }
     }
 
-    /// Names such as `row_017`, of the selected ones of `count`.
+    /// Names such as `row_017` for the selected rows of `count`.
     pub fn numbered(word: &'static str, count: u64, rows: Rows) -> Self {
         Self { names: Kind::Numbered(word, index_width(count)), rows, sums: None }
     }
 
-    /// Names such as `c17`, of so many.
+    /// Names such as `c17` for `count` columns.
     pub fn counted(word: &'static str, count: u64) -> Self {
         Self { names: Kind::Counted(word), rows: Rows::all(count), sums: None }
     }
 
-    /// One name, as it is.
+    /// One name, used as it is.
     pub fn only(name: impl Into<Arc<[u8]>>) -> Self {
         Self { names: Kind::Only(name.into()), rows: Rows::all(1), sums: None }
     }
 
-    /// The `i`-th of these names alone.
+    /// An axis with name `i` only.
     pub fn one(&self, i: u64) -> Self {
         let mut name = Vec::new();
         self.append(i, &mut name);
         Self::only(name)
     }
 
-    /// The names of all columns but the last; none where there is but one.
+    /// The names of all columns except the last. `None` if there is only one.
     pub fn but_last(&self) -> Option<Self> {
         let count = self.count().checked_sub(1).filter(|count| *count > 0)?;
         Some(Self { names: self.names.clone(), rows: Rows::all(count), sums: None })
@@ -75,7 +76,7 @@ impl Axis {
         self.rows.count()
     }
 
-    /// Bytes of the names before name `i`; of all, where `i` is their number.
+    /// Bytes of all names before name `i`, which may be the number of names.
     pub fn before(&self, i: u64) -> u64 {
         match (&self.names, &self.sums) {
             (Kind::Numbered(word, digits), _) => i * (word.len() + digits) as u64,
@@ -91,7 +92,7 @@ impl Axis {
         }
     }
 
-    /// Appends name `i` to text.
+    /// Appends name `i` to `out`.
     pub fn write(&self, i: u64, out: &mut Text) {
         match &self.names {
             Kind::Only(name) => out.push(name),
@@ -103,7 +104,7 @@ impl Axis {
         }
     }
 
-    /// Appends name `i`.
+    /// Like [`write`](Self::write), to a plain buffer.
     pub fn append(&self, i: u64, out: &mut Vec<u8>) {
         let row = self.rows.row(i);
         match &self.names {
@@ -114,12 +115,12 @@ impl Axis {
         }
     }
 
-    /// The line that has the byte at `offset`, where a line is a name and so many bytes more.
+    /// The line that contains the byte at `offset`, if a line is a name and `more` other bytes.
     pub fn find(&self, offset: u64, more: u64) -> u64 {
         self.find_repeated(offset, 1, more)
     }
 
-    /// As [`find`](Self::find), where a line has its name so many times.
+    /// Like [`find`](Self::find), if each line repeats its name `times` times.
     fn find_repeated(&self, offset: u64, times: u64, more: u64) -> u64 {
         let (mut low, mut high) = (0, self.count());
         while high - low > 1 {
@@ -133,7 +134,7 @@ impl Axis {
     }
 }
 
-/// Digits of all numbers before one.
+/// Total digits of all numbers below `number`.
 fn digits_before(number: u64) -> u64 {
     let longer = (1..20).map(|digits| number.saturating_sub(10u64.pow(digits)));
     number + longer.sum::<u64>()
@@ -149,33 +150,33 @@ fn sums(labels: &Labels, rows: Rows) -> Arc<[u64]> {
     std::iter::once(0).chain(ends).collect()
 }
 
-/// What a line of [`NameLines`] is made of.
+/// A piece of each line of [`NameLines`].
 #[derive(Clone, Copy)]
 pub enum Piece {
     /// The name.
     Name,
-    /// These bytes.
+    /// Constant text.
     Text(&'static str),
 }
 
-/// Lines made of the same pieces, each with another name.
+/// Lines built from the same pieces, each with another name.
 pub struct NameLines {
     names: Axis,
     pieces: &'static [Piece],
 }
 
 impl NameLines {
-    /// A line for each name.
+    /// One line for each name.
     pub fn new(names: Axis, pieces: &'static [Piece]) -> Self {
         Self { names, pieces }
     }
 
-    /// Bytes of the whole.
+    /// Length of all lines in bytes.
     pub fn length(&self) -> u64 {
         self.start(self.names.count())
     }
 
-    /// How often a line has its name, and its other bytes.
+    /// The number of names in a line, and the number of its other bytes.
     fn parts(&self) -> (u64, u64) {
         self.pieces.iter().fold((0, 0), |(times, more), piece| match piece {
             Piece::Name => (times + 1, more),

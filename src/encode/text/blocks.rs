@@ -1,11 +1,13 @@
-//! Blocks of cells whose text has different lengths: found by bisection, and made whole, so that a text that has
-//! no longer the length it had is an error and never a shifted one.
+//! Reads text in blocks of different lengths.
+//!
+//! A block is found by binary search and always generated as a whole. If its length is not the one measured
+//! before, the data has changed. The read then fails, instead of returning text that is shifted.
 
 use super::short::Text;
 use crate::bytes::virtual_file::{Fill, Generate};
 use crate::error::{Error, Result};
 
-/// The block with the byte at `offset`, of so many of which each starts somewhere.
+/// The block that contains the byte at `offset`. `start` gives the offset of each of the `blocks`.
 pub(super) fn find(blocks: u64, start: &dyn Fn(u64) -> u64, offset: u64) -> u64 {
     let (mut low, mut high) = (0, blocks);
     while high - low > 1 {
@@ -15,11 +17,11 @@ pub(super) fn find(blocks: u64, start: &dyn Fn(u64) -> u64, offset: u64) -> u64 
     low
 }
 
-/// Gives the blocks that are wanted; `make` appends the text of one.
+/// Writes the wanted blocks to `out`. `make` appends the text of one block.
 ///
 /// # Errors
 ///
-/// Those of `make`, and [`Error::Stale`] where a block has not the length that its start and end tell.
+/// Errors of `make`, and [`Error::Stale`] when a block does not have its measured length.
 pub(super) fn put(
     of: &dyn Generate,
     out: &mut Fill<'_>,

@@ -1,20 +1,21 @@
-//! One number as text of a width that its type gives, whatever its value.
+//! One number as text, in a cell whose width depends only on its dtype.
 //!
 //! ```text
 //! bool      0   1                      integers     -128      7   right-aligned
-//! float32   1.500000000e+00            shortest digits that read back to the same bits, the fraction
-//! float64   -1.5000000000000000e-300   filled with zeros, an exponent of a fixed width: no spaces, which
-//!                                      not every reader skips; float16 as the float32 it equals
-//! no number            NaN       -inf  right-aligned
+//! float32   1.500000000e+00            the shortest digits that read back to the same bits; the fraction
+//! float64   -1.5000000000000000e-300   padded with zeros and an exponent of fixed width, because not every
+//!                                      reader skips spaces; float16 like the equal float32
+//! others               NaN       -inf  right-aligned
 //! ```
 //!
-//! Integers have no leading zeros, which some readers take for text, and nothing has trailing spaces.
+//! Integers have no leading zeros, because some readers would take them for text. No cell has trailing
+//! spaces.
 
 use half::f16;
 
 use crate::dtype::Dtype;
 
-/// Bytes of a cell of this type: of its longest number.
+/// Width in bytes of a cell of this dtype: that of its longest number.
 pub const fn width(dtype: Dtype) -> usize {
     match dtype {
         Dtype::Bool => 1,
@@ -30,8 +31,8 @@ pub const fn width(dtype: Dtype) -> usize {
     }
 }
 
-/// Writes a cell at the start of every `stride` bytes of `out`, one for each of the `items` (elements of
-/// `dtype`, little-endian).
+/// Writes one cell for each of the `items` (elements of `dtype`, little-endian). Cells start every `stride`
+/// bytes of `out`.
 pub fn write(dtype: Dtype, items: &[u8], out: &mut [u8], stride: usize) {
     match dtype {
         Dtype::Bool => {
@@ -90,7 +91,7 @@ fn each<const N: usize, const W: usize>(
     }
 }
 
-/// Writes `value` at the end of `cell`, and returns where it starts there.
+/// Writes `value` at the end of `cell`. Returns the position of its first digit.
 fn digits(value: u64, cell: &mut [u8]) -> usize {
     let mut at = cell.len();
     let mut rest = value;
@@ -109,7 +110,7 @@ fn digits(value: u64, cell: &mut [u8]) -> usize {
     at - 1
 }
 
-/// `00` to `99`.
+/// The digit pairs `00` to `99`. Writing pairs halves the number of divisions.
 pub(super) static PAIRS: [[u8; 2]; 100] = {
     let mut pairs = [[b'0'; 2]; 100];
     let mut i = 0;
@@ -124,13 +125,13 @@ pub(super) static PAIRS: [[u8; 2]; 100] = {
     pairs
 };
 
-/// Writes `value`, which must fit, behind spaces.
+/// Writes `value`, which must fit, with spaces in front.
 pub fn right_aligned(value: u64, cell: &mut [u8]) {
     let start = digits(value, cell);
     cell[..start].fill(b' ');
 }
 
-/// Writes `value`, which must fit, before spaces.
+/// Writes `value`, which must fit, with spaces after it.
 pub fn left_aligned(value: u64, cell: &mut [u8]) {
     let (start, end) = (digits(value, cell), cell.len());
     cell.copy_within(start.., 0);
@@ -165,8 +166,8 @@ fn no_number(is_nan: bool, is_positive: bool, cell: &mut [u8]) {
     cell[start..].copy_from_slice(text);
 }
 
-/// Writes the number that `text` has, as `-12.5` or `1.25e-7`, with one digit before the point and an
-/// exponent of `E` digits.
+/// Rewrites a number such as `-12.5` or `1.25e-7` with one digit before the point and an exponent of `E`
+/// digits.
 fn finite<const E: usize, const W: usize>(text: &[u8], cell: &mut [u8; W]) {
     cell.fill(b'0');
     let negative = text[0] == b'-';
@@ -189,11 +190,12 @@ fn finite<const E: usize, const W: usize>(text: &[u8], cell: &mut [u8; W]) {
     pair.copy_from_slice(&PAIRS[size % 100][2 - length..]);
 }
 
-/// Writes the digits of a number such as `12.5` or `0.001`: one, a point that is there already, and all
-/// others; and returns the exponent that this makes.
+/// Writes the digits of a number such as `12.5` or `0.001` around the point that is already in `place`, one
+/// digit before it. Returns the exponent that this requires.
 fn normal(mantissa: &[u8], place: &mut [u8]) -> i32 {
     let put = |digits: &[u8], place: &mut [u8]| {
-        // What has no room is a zero before the point, of an integer with fewer digits than its type has.
+        // Digits beyond the cell are zeros before the point: zeros of a large integer, beyond the dtype's
+        // precision.
         let length = digits.len().min(place.len());
         place[..length].copy_from_slice(&digits[..length]);
     };
@@ -213,7 +215,7 @@ fn normal(mantissa: &[u8], place: &mut [u8]) -> i32 {
     i32::try_from(point).unwrap_or(1) - 1
 }
 
-/// The number before the `e`, and the one behind it: `-7`, `+16` or `4` there.
+/// Splits at the `e`, into the mantissa and the exponent (`-7`, `+16` or `4`).
 pub(super) fn split_exponent(text: &[u8]) -> (&[u8], i32) {
     let Some(at) = (2..=5).filter_map(|back| text.len().checked_sub(back)).find(|at| text[*at] == b'e')
     else {
@@ -313,7 +315,7 @@ mod tests {
                 let value = f32::from_le_bytes(*half.first_chunk().unwrap());
                 write(Dtype::Float32, half, &mut narrow, 15);
                 let text = std::str::from_utf8(&narrow).unwrap().trim_start();
-                // Directly, and by way of float64, as readers do that have but one type.
+                // Directly, and through float64, for readers that have no float32.
                 #[allow(clippy::cast_possible_truncation)]
                 let backs = [text.parse::<f32>().unwrap(), text.parse::<f64>().unwrap() as f32];
                 let same = |back: f32| back.to_bits() == value.to_bits() || value.is_nan() && back.is_nan();

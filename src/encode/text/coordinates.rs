@@ -1,13 +1,13 @@
-//! The elements of a matrix, one a line: row, column, value.
+//! The elements of a matrix, one line each: row, column, value.
 //!
 //! ```text
-//!   3,   7,1.500000000e+00\n      Layout::TABLE: numbers from 0, right-aligned as cells are
-//! 4    8    1.500000000e+00\n     Layout::MATRIX_MARKET: numbers from 1, no space in front
-//! 8    4    1.500000000e+00\n     Layout::transposed: the column first
+//!   3,   7,1.500000000e+00\n      Layout::TABLE: counted from 0, right-aligned like cells
+//! 4    8    1.500000000e+00\n     Layout::MATRIX_MARKET: counted from 1, no leading spaces
+//! 8    4    1.500000000e+00\n     Layout::transposed: column first
 //! ```
 //!
-//! All lines are equally wide, so the element of a byte is arithmetic. Its row in a sparse matrix is
-//! found by bisection in `indptr`; from there on the rows are read along.
+//! All lines have equal width, so the element at any byte follows by arithmetic. Its row in a sparse matrix
+//! is found by binary search in `indptr`. From there, rows are read sequentially.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,35 +25,35 @@ use crate::error::{Error, Result};
 use crate::rows::index_width;
 use crate::store::source::Source;
 
-/// Elements whose lines are made at once.
+/// The most lines written at a time.
 const PIECE: usize = 4096;
 
-/// Rows whose bounds are read at once.
+/// Rows whose bounds are read at a time.
 const BOUNDS: u64 = 512;
 
-/// How a line reads.
+/// The layout of a line.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
-    /// Number of the first row and column.
+    /// Number of the first row and the first column.
     base: u64,
-    /// Between the numbers.
+    /// Separator between the numbers.
     separator: u8,
-    /// Whether spaces come before the row and column, or after them.
+    /// Whether rows and columns are padded in front, or behind.
     right_aligned: bool,
     column_first: bool,
 }
 
 impl Layout {
-    /// A table of three columns: numbers from 0, as cells.
+    /// A table of three columns, with rows and columns counted from 0.
     pub const fn table(separator: u8) -> Self {
         Self { base: 0, separator, right_aligned: true, column_first: false }
     }
 
-    /// Matrix Market's: numbers from 1, spaces between.
+    /// Matrix Market: counted from 1, separated by spaces.
     pub const MATRIX_MARKET: Self =
         Self { base: 1, separator: b' ', right_aligned: false, column_first: false };
 
-    /// The same of the transposed matrix, in the same order.
+    /// The layout for the transposed matrix. The elements keep their order.
     pub const fn transposed(self) -> Self {
         Self { column_first: !self.column_first, ..self }
     }
@@ -66,7 +66,7 @@ impl Layout {
     }
 }
 
-/// The elements of a matrix: those that a sparse one stores, all of a dense one.
+/// The elements of a matrix: the stored ones if it is sparse, all if it is dense.
 pub struct Coordinates {
     layout: Layout,
     shape: [u64; 2],
@@ -77,30 +77,30 @@ pub struct Coordinates {
     length: u64,
 }
 
-/// Where the elements are.
+/// The positions of the elements.
 enum Place {
-    /// All places, row after row.
+    /// Every position, row by row.
     All,
     Stored(Box<Stored>),
 }
 
-/// The rows and columns of a sparse matrix's elements.
+/// The rows and columns of the elements of a sparse matrix.
 struct Stored {
     indptr: Block,
     indices: Block,
-    /// The files that are at fault where these are.
+    /// The files of `indptr` and `indices`, for errors.
     names: [PathBuf; 2],
-    /// The row where a read ended: the next may start there.
+    /// The row where the last read ended. Sequential reads continue there, without another binary search.
     guess: AtomicU64,
 }
 
 impl Coordinates {
-    /// The elements of the selected rows, of a vector as a matrix of one column.
+    /// The elements of the selected rows. A vector counts as a matrix with one column.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] where the text is more than a file can have, and whatever finding the rows of
-    /// a sparse matrix gives.
+    /// [`Error::NotFound`] if no file can hold the text, and errors from [`Selection::block`] for a sparse
+    /// matrix.
     pub fn new(selection: &Selection, layout: Layout) -> Result<Self> {
         let length = Self::length_of(selection, layout);
         let length = length.ok_or_else(|| Error::not_found(&selection.array().path))?;
@@ -121,8 +121,8 @@ impl Coordinates {
         Ok(new)
     }
 
-    /// Bytes of all elements of the array, no less than those of the selection; none where a file
-    /// cannot have them. Reads nothing.
+    /// Length in bytes of all elements of the array, at least that of the selection. `None` if no file can
+    /// be that long. Reads no data.
     pub fn length_of(selection: &Selection, layout: Layout) -> Option<u64> {
         let elements = match &selection.array().metadata {
             Metadata::Dense(_) => selection.shape().elements(),
@@ -132,17 +132,17 @@ impl Coordinates {
         length_of(elements, fields.width)
     }
 
-    /// Number of elements, and so of lines.
+    /// Number of elements, which is the number of lines.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Bytes of the whole.
+    /// Length in bytes.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// Rows and columns, in the order of the lines.
+    /// Rows and columns, in the order in which the lines show them.
     pub fn shape(&self) -> [u64; 2] {
         let [rows, columns] = self.shape;
         if self.layout.column_first { [columns, rows] } else { [rows, columns] }
@@ -152,7 +152,7 @@ impl Coordinates {
         self.fields().width
     }
 
-    /// What one request needs, of whose elements none from `limit` on is wanted.
+    /// A reader for one request. It reads no element from `limit` on.
     pub(super) fn reader(&self, limit: u64) -> Reader<'_> {
         let places = match &self.place {
             Place::All => Places::All,
@@ -174,7 +174,7 @@ fn axes(selection: &Selection) -> [u64; 2] {
     }
 }
 
-/// Where in a line the row, the column and the value are.
+/// The positions of row, column and value in a line.
 #[derive(Clone)]
 struct Fields {
     row: std::ops::Range<usize>,
@@ -212,7 +212,7 @@ impl Generate for Coordinates {
     }
 }
 
-/// What one request needs at hand.
+/// The buffers of one request.
 pub(super) struct Reader<'c> {
     of: &'c Coordinates,
     fields: Fields,
@@ -228,7 +228,8 @@ enum Places<'c> {
 }
 
 impl Reader<'_> {
-    /// Writes the lines from number `first` on: not all that there is room for, where that is for very many.
+    /// Writes the lines from number `first` on. Returns how many; at most [`PIECE`] at a time, to limit
+    /// memory.
     fn write(&mut self, first: u64, out: &mut [u8]) -> Result<u64> {
         let width = self.fields.width;
         let count = (out.len() / width).min(PIECE);
@@ -239,7 +240,7 @@ impl Reader<'_> {
         Ok(count as u64)
     }
 
-    /// Appends so many lines from number `first` on, numbers as short as they can be.
+    /// Appends `count` lines from number `first` on, with all numbers as short as possible.
     pub fn append(&mut self, first: u64, count: u64, separator: u8, text: &mut Text) -> Result<()> {
         self.place(first, count)?;
         let (dtype, item) = (self.of.dtype, self.of.dtype.itemsize());
@@ -259,7 +260,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Finds the rows and columns of `count` elements from `first` on.
+    /// Sets `rows` and `columns` to those of `count` elements from `first` on.
     fn place(&mut self, first: u64, count: u64) -> Result<()> {
         self.rows.clear();
         self.columns.clear();
@@ -311,19 +312,19 @@ impl Reader<'_> {
     }
 }
 
-/// A place among the stored elements, from which the next ones are read along.
+/// A position among the stored elements, for sequential reads from there.
 struct Cursor<'s> {
     stored: &'s Stored,
     /// Columns of the matrix.
     columns: u64,
-    /// Stored elements in all.
+    /// Stored elements of all selected rows.
     count: u64,
     indices: Window<'s>,
-    /// The row of the element that was read last.
+    /// The row of the most recent element.
     row: u64,
-    /// Row of the first of `bounds`.
+    /// The row of `bounds[0]`.
     first: u64,
-    /// Where rows start, one after the other.
+    /// A part of `indptr`: where consecutive rows start.
     bounds: Vec<u64>,
 }
 
@@ -334,12 +335,12 @@ impl<'s> Cursor<'s> {
         Self { stored, columns, count, indices, row, first: 0, bounds: Vec::new() }
     }
 
-    /// Rows of the matrix.
+    /// Number of rows.
     fn count_of_rows(&self) -> u64 {
         self.stored.indptr.shape.elements() - 1
     }
 
-    /// Appends the rows of `count` elements from `first` on.
+    /// Appends the row of each of `count` elements from `first` on.
     fn rows(&mut self, first: u64, count: u64, rows: &mut Vec<u64>) -> Result<()> {
         let (mut at, end) = (first, first + count);
         while at < end {
@@ -351,16 +352,18 @@ impl<'s> Cursor<'s> {
         Ok(())
     }
 
-    /// Makes `row` that of an element, and returns where the row ends.
+    /// Sets `row` to the row of an element. Returns the end of that row.
     fn find(&mut self, element: u64) -> Result<u64> {
         if let Some(end) = self.find_near(element)? {
             return Ok(end);
         }
         let rows = self.count_of_rows();
         let (mut low, mut high) = ((0, self.bound(0)?), (rows, self.bound(rows)?));
+        // Binary search assumes that `indptr` increases, so check the ends here and every bound on the way.
         if (low.1, high.1) != (0, self.count) {
             return Err(self.fault(format!("0 first, {} last", self.count), low.1, high.1));
         }
+        // Once few rows are left, one read of consecutive bounds is faster than more steps.
         while high.0 - low.0 > BOUNDS / 2 {
             let middle = low.0 + (high.0 - low.0) / 2;
             let bound = self.bound(middle)?;
@@ -374,7 +377,8 @@ impl<'s> Cursor<'s> {
         self.find_near(element)?.ok_or_else(|| self.fault("rising numbers".into(), low.1, high.1))
     }
 
-    /// As [`find`](Self::find), where the row is among those at hand or those that follow `row`.
+    /// Like [`find`](Self::find), if the row is among the buffered ones or those right after `row`.
+    /// Otherwise `None`.
     fn find_near(&mut self, element: u64) -> Result<Option<u64>> {
         if let Some(end) = self.find_at_hand(element) {
             return Ok(Some(end));
@@ -393,7 +397,7 @@ impl<'s> Cursor<'s> {
         Some(self.bounds[i])
     }
 
-    /// Reads where rows from `first` on start, and the last of them ends.
+    /// Buffers the bounds of consecutive rows from `first` on.
     fn read_bounds(&mut self, first: u64) -> Result<()> {
         let count = (self.count_of_rows() - first).min(BOUNDS) + 1;
         self.first = first;
@@ -424,7 +428,7 @@ impl<'s> Cursor<'s> {
         Error::invalid(&self.stored.names[0], "ranges of rows", expected, format!("{first} to {last}"))
     }
 
-    /// Appends the columns of `count` elements from `first` on, which are in these rows.
+    /// Appends the columns of `count` elements from `first` on. `rows` are their rows, for errors.
     fn columns(&mut self, first: u64, count: u64, rows: &[u64], columns: &mut Vec<u64>) -> Result<()> {
         let dtype = self.stored.indices.dtype;
         let mut at = first;
@@ -475,7 +479,7 @@ mod tests {
         assert_eq!(text(&file(&selection, Layout::table(b',')).unwrap()), "0,0,  7\n1,0,255\n");
     }
 
-    /// A matrix whose rows have 0 to 4 elements, long runs of them none.
+    /// A matrix whose rows have 0 to 4 elements, with long runs of empty rows.
     fn large() -> (tempfile::TempDir, Selection, Vec<String>) {
         let (mut indices, mut indptr, mut lines) = (Vec::new(), vec![0], Vec::new());
         for row in 0..20_000 {

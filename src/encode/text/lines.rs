@@ -1,6 +1,7 @@
-//! Pieces of text of one width, one after the other.
+//! The length of text lines of equal width.
 
-/// Bytes of so many lines of this width; none beyond what a file can have, with room for what is around.
+/// Length in bytes of `count` lines. `None` at or above 2^62, which leaves room for other content in the
+/// file.
 pub fn length_of(count: u64, width: usize) -> Option<u64> {
     count.checked_mul(width as u64).filter(|length| *length < 1 << 62)
 }

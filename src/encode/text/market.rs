@@ -1,4 +1,4 @@
-//! A matrix in the coordinate form of Matrix Market, as it is or transposed.
+//! A matrix in the coordinate format of Matrix Market, transposed or not.
 
 use std::sync::Arc;
 
@@ -8,15 +8,16 @@ use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::dtype::Dtype;
 use crate::error::Result;
 
-/// The elements of the selected rows, below the two lines that say what they are.
+/// The elements of the selected rows after the two header lines.
 ///
 /// # Errors
 ///
-/// As [`Coordinates::new`].
+/// Like [`Coordinates::new`].
 pub fn matrix_market(selection: &Selection, layout: Layout) -> Result<VirtualFile> {
     let elements = Coordinates::new(selection, layout)?;
     let [rows, columns] = elements.shape();
     let field = match selection.array().metadata.dtype() {
+        // Readers parse integers as int64, which cannot hold every uint64.
         Dtype::Float16 | Dtype::Float32 | Dtype::Float64 | Dtype::Uint64 => "real",
         _ => "integer",
     };
@@ -26,7 +27,7 @@ pub fn matrix_market(selection: &Selection, layout: Layout) -> Result<VirtualFil
     VirtualFile::new([Extent::Literal(header.into_bytes().into()), elements])
 }
 
-/// Bytes of the elements of the whole array, if a file can have them. Reads nothing.
+/// Length in bytes of the elements of the whole array. `None` if no file can be that long. Reads no data.
 pub fn market_length_of(selection: &Selection) -> Option<u64> {
     Coordinates::length_of(selection, Layout::MATRIX_MARKET)
 }

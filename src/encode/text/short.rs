@@ -1,47 +1,48 @@
-//! Numbers as short text: as few digits as read back to the same bits, and nothing around them.
+//! Numbers as short text: the fewest digits that read back to the same bits, without padding.
 //!
 //! ```text
 //! bool      0   1
 //! integers  -128   7
-//! floats    1.5   -0.0   0.00001   1e-6   1234567890123456.0   1.5e300     float16 as the float32 it equals
-//! no number NaN   inf   -inf
+//! floats    1.5   -0.0   0.00001   1e-6   1234567890123456.0   1.5e300     float16 like the equal float32
+//! others    NaN   inf   -inf
 //! ```
 //!
-//! Floats are plain decimals from 1e-5 up to 1e16, with a point, so that no reader takes them for integers and
-//! loses the sign of -0.0. What is no number is spelled as pandas, polars, R and DuckDB all take for a number
-//! unless told otherwise.
+//! Floats from 1e-5 to below 1e16 are plain decimals. They always have a point; otherwise readers would
+//! take them for integers and lose the sign of -0.0. NaN and infinities are spelled so that pandas, polars,
+//! R and DuckDB all parse them as numbers by default.
 
 use half::f16;
 
 use super::cell::{PAIRS, split_exponent};
 use crate::dtype::Dtype;
 
-/// The most bytes of a number and of what follows it.
+/// The most bytes of a number with its separator.
 const CELL: usize = 32;
 
 type Cell = [u8; CELL];
 
-/// Cells up to which a table is written short: of floats, and of other numbers.
+/// The most cells of a short table: for floats, and for other dtypes. Measuring larger ones would take too
+/// long.
 const MOST: [u64; 2] = [64 << 20, 256 << 20];
 
-/// Whether a table of so many numbers is written short.
+/// Whether a table with this many numbers uses short text.
 pub const fn is_short(dtype: Dtype, cells: u64) -> bool {
     let is_float = matches!(dtype, Dtype::Float16 | Dtype::Float32 | Dtype::Float64);
     cells <= if is_float { MOST[0] } else { MOST[1] }
 }
 
-/// What follows each number: a separator, or the end of the line.
+/// The separators after the numbers: `separator`, or a newline at the end of each line.
 #[derive(Clone, Copy, Debug)]
 pub struct Separators {
     separator: u8,
-    /// Numbers on a line.
+    /// Numbers per line.
     columns: u64,
-    /// Numbers until the next end of a line.
+    /// Numbers left in the current line.
     left: u64,
 }
 
 impl Separators {
-    /// From this number on, where a line has so many.
+    /// Starts at this number, with `columns` numbers per line.
     pub const fn from(number: u64, columns: u64, separator: u8) -> Self {
         Self { separator, columns, left: columns - number % columns }
     }
@@ -56,7 +57,7 @@ impl Separators {
     }
 }
 
-/// Text that grows, in a buffer that stays.
+/// Text in a buffer that is reused, and therefore not zeroed each time.
 #[derive(Debug, Default)]
 pub struct Text {
     bytes: Vec<u8>,
@@ -69,7 +70,7 @@ impl Text {
         &self.bytes[..self.length]
     }
 
-    /// Makes it empty.
+    /// Removes the text but keeps the buffer.
     pub fn clear(&mut self) {
         self.length = 0;
     }
@@ -81,7 +82,7 @@ impl Text {
         self.length += bytes.len();
     }
 
-    /// Appends the items (elements of `dtype`, little-endian), each with what follows it.
+    /// Appends the items (elements of `dtype`, little-endian), each with its separator.
     pub fn push_items(&mut self, dtype: Dtype, items: &[u8], separators: &mut Separators) {
         let count = items.len() / usize::try_from(dtype.itemsize()).unwrap_or(1);
         self.room(count * CELL);
@@ -91,7 +92,7 @@ impl Text {
         self.length = at;
     }
 
-    /// Appends a whole number and what follows it.
+    /// Appends an integer and the byte `after`.
     pub fn push_number(&mut self, number: u64, after: u8) {
         self.room(CELL);
         if let Some(cell) = self.bytes[self.length..].first_chunk_mut() {
@@ -101,6 +102,8 @@ impl Text {
         }
     }
 
+    /// Makes room for `bytes` more bytes, and for a whole cell after them: numbers are written to whole
+    /// cells.
     fn room(&mut self, bytes: usize) {
         if self.bytes.len() < self.length + bytes + CELL {
             self.bytes.resize(self.length + bytes + CELL, 0);
@@ -108,14 +111,14 @@ impl Text {
     }
 }
 
-/// Bytes of the items as text, each with one that follows it.
+/// Length in bytes of the items as text, each with a separator.
 pub fn length(dtype: Dtype, items: &[u8]) -> u64 {
     let mut count = Count { bytes: 0, cell: [0; CELL] };
     each(dtype, items, &mut count);
     count.bytes
 }
 
-/// What is done with each number.
+/// Receives each number in turn. Generic, so that writing and measuring each compile to one loop per dtype.
 trait Take {
     fn take(&mut self, number: impl Number);
 }
@@ -149,7 +152,7 @@ impl Take for Count {
     }
 }
 
-/// Has each of the items taken.
+/// Passes each item to `take`.
 fn each(dtype: Dtype, items: &[u8], take: &mut impl Take) {
     macro_rules! all {
         ($decode:expr) => {
@@ -172,18 +175,18 @@ fn each(dtype: Dtype, items: &[u8], take: &mut impl Take) {
     }
 }
 
-/// A number that can be written.
+/// A number that can be written as text.
 trait Number: Copy {
-    /// Writes it at the start of a cell, and returns its length, which is less than that of the cell.
+    /// Writes the number at the start of a cell. Returns its length, which is less than that of the cell.
     fn write(self, cell: &mut Cell) -> usize;
 
-    /// The length alone; `cell` may be written over.
+    /// Returns only the length. May overwrite `cell`.
     fn length(self, cell: &mut Cell) -> usize {
         self.write(cell)
     }
 }
 
-/// Digits of a number.
+/// The number of decimal digits.
 macro_rules! count_digits {
     ($number:expr) => {
         $number.checked_ilog10().map_or(1, |log| log as usize + 1)
@@ -226,7 +229,7 @@ macro_rules! integers {
 
 integers! { u8, i8; u16, i16; u32, i32; u64, i64; }
 
-/// Writes a number that has as many digits as there is room.
+/// Writes a number that has exactly as many digits as `room` has bytes.
 #[inline]
 fn write_digits(number: u64, room: &mut [u8]) {
     let (mut rest, mut end) = (number, room.len());
@@ -249,7 +252,7 @@ macro_rules! floats {
                 }
                 let mut buffer = zmij::Buffer::new();
                 let text = buffer.format_finite(self).as_bytes();
-                // Others are written otherwise there than here.
+                // In this range, the output of zmij already has the form used here.
                 if $plain.contains(&self.abs()) || self == 0.0 {
                     cell[..text.len()].copy_from_slice(text);
                     return text.len();
@@ -273,7 +276,7 @@ fn write_no_number(is_nan: bool, is_positive: bool, cell: &mut Cell) -> usize {
     text.len()
 }
 
-/// Writes the number of any decimal text, as the other formats of it are not.
+/// Writes a number in the form used here, from decimal text of another form.
 #[cold]
 fn write_decimal(text: &[u8], cell: &mut Cell) -> usize {
     let sign = usize::from(text[0] == b'-');
@@ -288,12 +291,12 @@ fn write_decimal(text: &[u8], cell: &mut Cell) -> usize {
     }
     let zeros = digits[..count].iter().take_while(|digit| **digit == b'0').count();
     let last = digits[..count].iter().rposition(|digit| *digit != b'0').unwrap_or(0);
-    // The power of ten of the first digit that is no zero.
+    // The power of ten of the first nonzero digit.
     let power = exponent + i32::try_from(point).unwrap_or(0) - 1 - i32::try_from(zeros).unwrap_or(0);
     sign + write_power(&digits[zeros..], last + 1 - zeros, power, &mut cell[sign..])
 }
 
-/// Writes a number of so many digits, zeros after them; the first stands for this power of ten.
+/// Writes the first `count` digits, padded with zeros. The first digit has the given power of ten.
 fn write_power(digits: &[u8], count: usize, power: i32, out: &mut [u8]) -> usize {
     if let (0..16, Ok(before)) = (power, usize::try_from(power + 1)) {
         out[..before].copy_from_slice(&digits[..before]);
@@ -410,7 +413,7 @@ mod tests {
     #[test]
     fn floats_read_back_to_their_bits() {
         let edges = (0..64).map(|bit| 1 << bit).chain([0, u64::MAX, 1 << 63 | 1]);
-        // Where the form changes, and around it.
+        // The limits of plain decimals, and numbers around them.
         let near = [1e-7, 1e-6, 1e-5, 1e-4, 1e12, 1e13, 1e15, 1e16, 1e17].map(f64::to_bits);
         let near = near.into_iter().flat_map(|bits| bits - 20..bits + 20);
         for bits in edges.chain(near).chain(any_bits(patience())) {
@@ -422,7 +425,7 @@ mod tests {
             #[allow(clippy::cast_possible_truncation)]
             for narrow in [f32::from_bits(bits as u32), f32::from_bits((bits >> 32) as u32), value as f32] {
                 let text = cell(Dtype::Float32, &narrow.to_le_bytes());
-                // Directly, and by way of float64, as readers do that have but one type.
+                // Directly, and through float64, for readers that have no float32.
                 let backs = [text.parse::<f32>().unwrap(), text.parse::<f64>().unwrap() as f32];
                 let same = |back: f32| back.to_bits() == narrow.to_bits() || narrow.is_nan() && back.is_nan();
                 assert!(backs.into_iter().all(same), "{narrow:?} {text}");
@@ -431,7 +434,7 @@ mod tests {
         }
     }
 
-    /// Plain decimals or not, as the size of the number says; and no more digits than Rust's own shortest.
+    /// Plain or not, depending on the size of the number, and no more digits than Rust's shortest form.
     fn check_form(text: &str, value: f64, shortest: &str) {
         if !value.is_finite() {
             return;

@@ -1,4 +1,4 @@
-//! The elements of a matrix as lines of three numbers, each as short as it can be.
+//! The elements of a matrix as lines of three numbers, written as short as possible.
 
 use std::sync::Arc;
 
@@ -19,22 +19,23 @@ pub struct ShortCoordinates {
 }
 
 impl ShortCoordinates {
-    /// The elements of the selected rows of a sparse matrix, rows and columns counted from 0.
+    /// The elements of the selected rows of a sparse matrix, with rows and columns counted from 0.
     ///
     /// # Errors
     ///
-    /// Whatever reading the elements gives: all are looked at, unless somebody did so before.
+    /// Errors from reading the elements. This reads all of them, unless their offsets are cached.
     pub fn new(selection: &Selection, of: Coordinates, separator: u8) -> Result<Self> {
         let measure = |first, last, size, out: &mut Vec<u64>| measure(&of, first..last, size, out);
         let all = || Offsets::measure(of.count(), &measure);
         let array = selection.array();
-        // Of numbers that are being written they are those of now, and worth nothing the next moment.
+        // Do not cache offsets of an array that is still being written: they may be outdated at once.
         let offsets = match array.is_settled() {
             false => Arc::new(all()?),
             true => {
                 let key = Key { what: Thing::Matrix.name(), rows: selection.rows(), column: None };
                 array.offsets.get_or_measure(key, || {
                     let offsets = all()?;
+                    // Otherwise the offsets might mix two versions.
                     of.sources().iter().try_for_each(|source| source.check_unchanged())?;
                     Ok(offsets)
                 })?
@@ -43,13 +44,13 @@ impl ShortCoordinates {
         Ok(Self { of, separator, offsets })
     }
 
-    /// Bytes of the whole.
+    /// Length in bytes.
     pub fn length(&self) -> u64 {
         self.offsets.before(self.offsets.blocks())
     }
 }
 
-/// Appends the bytes of each so many of these elements' lines.
+/// Appends the text length of each `size` lines.
 fn measure(of: &Coordinates, lines: std::ops::Range<u64>, size: u64, lengths: &mut Vec<u64>) -> Result<()> {
     let (mut reader, mut text, mut at) = (of.reader(lines.end), Text::default(), lines.start);
     while at < lines.end {

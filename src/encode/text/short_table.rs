@@ -1,12 +1,12 @@
-//! Rows of numbers as short as they can be.
+//! Rows of numbers, written as short as possible.
 //!
 //! ```text
-//!        1.5,-0.25,17.0 \n     the cells, and behind each what follows it: a separator or a newline
-//! name , 1.5,-0.25,17.0 \n     with names: in front of each line one, whose length is known
+//!        1.5,-0.25,17.0 \n     cells, each followed by one byte: a separator or a newline
+//! name , 1.5,-0.25,17.0 \n     with names: one in front of each line, of known length
 //! ```
 //!
-//! The bytes of a block of cells are known from [`Offsets`], whatever stands between the cells: it is one byte,
-//! so all tables of the same numbers share them.
+//! [`Offsets`] tells the length of each block of cells. The separator is always one byte, so all tables of
+//! the same numbers (CSV, TSV, with names or without) share the same offsets.
 
 use std::sync::Arc;
 
@@ -22,26 +22,27 @@ use crate::error::Result;
 use crate::rows::Rows;
 use crate::store::source::Source;
 
-/// Bytes of numbers that are measured at once.
+/// Bytes of numbers measured at a time.
 const PIECE: u64 = 1 << 20;
 
-/// The elements of a block, so many on a line, as short text.
+/// The elements of a block as short text, in lines of `columns` cells.
 pub struct ShortTable {
     dtype: Dtype,
     bytes: VirtualFile,
     columns: u64,
     separator: u8,
-    /// In front of each line.
+    /// The names in front of the lines.
     names: Option<Axis>,
     offsets: Arc<Offsets>,
 }
 
 impl ShortTable {
-    /// The numbers of a part, which are this block, `columns` of them on a line, a name in front of each line if there are any.
+    /// The numbers in `block`, which must be that of `part`, with `columns` of them and optionally a name
+    /// in each line.
     ///
     /// # Errors
     ///
-    /// Whatever reading the numbers gives: all are looked at, unless somebody did so before.
+    /// Errors from reading the numbers. This reads all of them, unless their offsets are cached.
     pub fn new(
         selection: &Selection,
         part: Part,
@@ -54,12 +55,13 @@ impl ShortTable {
         Ok(Self { dtype: block.dtype, bytes: block.bytes, columns, separator, names, offsets })
     }
 
-    /// Bytes of the whole.
+    /// Length in bytes.
     pub fn length(&self) -> u64 {
         self.start(self.offsets.blocks())
     }
 
-    /// Where a block of cells starts: with the name in front of it, if it starts a line.
+    /// Offset of a block of cells. If the block starts a line, this is the offset of the name in front of
+    /// it.
     fn start(&self, block: u64) -> u64 {
         let names = self.names.as_ref().map_or(0, |names| {
             let lines = self.offsets.cell(block).div_ceil(self.columns);
@@ -68,7 +70,7 @@ impl ShortTable {
         self.offsets.before(block) + names
     }
 
-    /// Appends the cells from one on up to another.
+    /// Appends these cells, with the names of lines that start among them.
     fn write(&self, cells: std::ops::Range<u64>, window: &mut Window<'_>, text: &mut Text) -> Result<()> {
         let mut at = cells.start;
         while at < cells.end {
@@ -103,7 +105,7 @@ impl Generate for ShortTable {
     }
 }
 
-/// Where the text of the numbers of a part is.
+/// The text offsets of the numbers of a part.
 fn offsets(selection: &Selection, part: Part, block: &Block) -> Result<Arc<Offsets>> {
     let measure = |first, last, size, out: &mut Vec<u64>| measure(block, first..last, size, out);
     let all = || Offsets::measure(block.shape.elements(), &measure);
@@ -115,13 +117,13 @@ fn offsets(selection: &Selection, part: Part, block: &Block) -> Result<Arc<Offse
         };
         return whole.part(cells.start, cells.end, &within).map(Arc::new);
     }
-    // Of numbers that are being written they are those of now, and worth nothing the next moment.
+    // Do not cache offsets of an array that is still being written: they may be outdated at once.
     if !array.is_settled() {
         return all().map(Arc::new);
     }
     array.offsets.get_or_measure(key, || {
         let offsets = all()?;
-        // Else they might be those of no version.
+        // Otherwise the offsets might mix two versions.
         block.bytes.sources().iter().try_for_each(|source| source.check_unchanged())?;
         Ok(offsets)
     })
@@ -136,7 +138,8 @@ fn key(selection: &Selection, part: Part) -> Key {
     Key { what: part.thing.name(), rows, column }
 }
 
-/// The offsets of the whole array, where they are known and the rows are a run of it; and the cells of that run.
+/// If the selected rows are contiguous and the offsets of the whole array are cached: those offsets, and
+/// the cells of these rows. This saves slices from measuring the numbers again.
 fn whole(selection: &Selection, key: Key) -> Option<(Arc<Offsets>, std::ops::Range<u64>)> {
     let shape = selection.array().metadata.shape();
     let all = Key { rows: Rows::all(shape.rows()), ..key };
@@ -150,7 +153,7 @@ fn whole(selection: &Selection, key: Key) -> Option<(Arc<Offsets>, std::ops::Ran
     Some((known, first..first + count))
 }
 
-/// Appends the bytes of each so many numbers of these.
+/// Appends the text length of each `size` cells.
 fn measure(block: &Block, cells: std::ops::Range<u64>, size: u64, lengths: &mut Vec<u64>) -> Result<()> {
     let item = block.dtype.itemsize();
     let share = (PIECE / (size * item)).max(1) * size;

@@ -1,11 +1,11 @@
 //! Rows of cells.
 //!
 //! ```text
-//! cell , cell , cell \n          without names: all cells with what follows them are equally wide,
-//! cell , cell , cell \n          so the cell of a byte is arithmetic
+//! cell , cell , cell \n          without names: every cell and its separator have the same width,
+//! cell , cell , cell \n          so the cell at any byte follows by arithmetic
 //!
-//!      , name , name , name \n   with names: a line starts where the names before it end, a sum
-//! name , cell , cell , cell \n   that is found by bisection; its cells are equally wide again
+//!      , name , name , name \n   with names: the start of a line is a sum of name lengths, found by
+//! name , cell , cell , cell \n   binary search; the cells in it again have equal width
 //! ```
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::store::source::Source;
 
-/// The elements of a block, so many on a line.
+/// The elements of a block, in lines of `columns` cells.
 pub struct Table {
     dtype: Dtype,
     bytes: VirtualFile,
@@ -30,34 +30,33 @@ pub struct Table {
 }
 
 impl Table {
-    /// The elements of a block, `columns` of them on a line; none where that is more than a file can
-    /// have.
+    /// The elements of a block, in lines of `columns` cells. `None` if no file can be that long.
     pub fn new(block: Block, columns: u64, separator: u8) -> Option<Self> {
         let length = Self::length_of(block.dtype, block.shape.elements())?;
         Some(Self { dtype: block.dtype, bytes: block.bytes, columns, separator, length })
     }
 
-    /// Bytes of a table of so many elements, if a file can have them.
+    /// Length in bytes of a table with this many elements. `None` if no file can be that long.
     pub fn length_of(dtype: Dtype, elements: u64) -> Option<u64> {
         length_of(elements, cell::width(dtype) + 1)
     }
 
-    /// Bytes of the whole.
+    /// Length in bytes.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// Bytes of a cell and what follows it.
+    /// Bytes of a cell with its separator.
     fn width(&self) -> usize {
         cell::width(self.dtype) + 1
     }
 
-    /// The cells, of which none from `limit` on is wanted.
+    /// A writer of cells that reads no element from `limit` on.
     fn cells(&self, limit: u64) -> Cells<'_> {
         Cells { table: self, window: Window::new(&self.bytes, self.dtype.itemsize(), limit) }
     }
 
-    /// Puts behind each of the cells from `first` on what follows it.
+    /// Writes the separator or newline after each cell; `first` is the number of the first cell.
     fn separate(&self, first: u64, cells: &mut [u8]) {
         let width = self.width();
         if self.columns == 1 {
@@ -82,14 +81,14 @@ impl Generate for Table {
     }
 }
 
-/// The cells of a table, with the elements at hand that one request needs.
+/// Writes the cells of a table for one read, with the buffer that this needs.
 struct Cells<'t> {
     table: &'t Table,
     window: Window<'t>,
 }
 
 impl Cells<'_> {
-    /// Writes the cells from number `first` on whose elements are at hand.
+    /// Writes the cells from `first` on, as many as the buffered elements provide. Returns their number.
     fn write(&mut self, first: u64, out: &mut [u8]) -> Result<u64> {
         let (dtype, width) = (self.table.dtype, self.table.width());
         let items = self.window.items(first, (out.len() / width) as u64)?;
@@ -101,34 +100,34 @@ impl Cells<'_> {
     }
 }
 
-/// The lines of a table, each with a name in front.
+/// A table with a name in front of each line.
 pub struct NamedTable {
     names: Axis,
     table: Table,
 }
 
 impl NamedTable {
-    /// The table with a name before each of its lines.
+    /// Puts a name in front of each line of the table.
     pub fn new(names: Axis, table: Table) -> Self {
         Self { names, table }
     }
 
-    /// Bytes of the whole.
+    /// Length in bytes.
     pub fn length(&self) -> u64 {
         self.start(self.names.count())
     }
 
-    /// Bytes of the cells of one line.
+    /// Bytes of the cells in one line.
     fn line_cells(&self) -> u64 {
         self.table.columns * self.table.width() as u64
     }
 
-    /// Where a line starts.
+    /// Offset of a line.
     fn start(&self, row: u64) -> u64 {
         self.names.before(row) + row * (self.line_cells() + 1)
     }
 
-    /// The name of a line, and what follows it.
+    /// The name of a line with its separator.
     fn front(&self, row: u64) -> Vec<u8> {
         let mut front = Vec::new();
         self.names.append(row, &mut front);
@@ -141,7 +140,7 @@ impl Generate for NamedTable {
     fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
         let (columns, width) = (self.table.columns, self.table.width() as u64);
         let first = self.names.find(out.wanted(), self.line_cells() + 1);
-        // No more is read than what the request may need: its bytes are cells at most.
+        // Limit how far the window reads ahead: at most, all wanted bytes are cells.
         let most = (out.end() - out.wanted()) / width + 1;
         let mut cells = self.table.cells((first + 1) * columns + most);
         out.seek(self.start(first))?;

@@ -40,7 +40,7 @@ fn load(dir: TempDir, yaml: &str) -> (TempDir, Selection) {
     (dir, Selection::whole(Arc::new(array)))
 }
 
-/// All bytes of a file, which are the same in pieces of any length.
+/// All bytes of a file. Checks that reads of any length return the same.
 pub fn whole(file: &VirtualFile) -> Vec<u8> {
     let read = |offset: usize, length: usize| {
         let mut bytes = vec![b'?'; length];
@@ -57,12 +57,12 @@ pub fn whole(file: &VirtualFile) -> Vec<u8> {
     bytes
 }
 
-/// As [`whole`], as text.
+/// Like [`whole`], as text.
 pub fn text(file: &VirtualFile) -> String {
     String::from_utf8(whole(file)).unwrap()
 }
 
-/// Numbers of any bits, as many as there is patience for.
+/// Numbers with arbitrary bits.
 pub fn any_bits(count: u64) -> impl Iterator<Item = u64> {
     (1..=count).map(|i| {
         let mut x = i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -72,7 +72,7 @@ pub fn any_bits(count: u64) -> impl Iterator<Item = u64> {
     })
 }
 
-/// How many: more where someone asks for it.
+/// How many numbers to test. `ARRAYFS_TEST_FLOATS` sets another count.
 pub fn patience() -> u64 {
     std::env::var("ARRAYFS_TEST_FLOATS").map_or(200_000, |text| text.parse().unwrap())
 }

@@ -1,29 +1,29 @@
-//! Elements of a file of numbers, read a good many at once for those who take a few at a time.
+//! Buffered access to the elements of a file, for code that takes a few at a time.
 
 use crate::bytes::virtual_file::VirtualFile;
 use crate::error::{Error, Result};
 
-/// Bytes that are read at once.
+/// Bytes read at a time.
 const PIECE: usize = 64 * 1024;
 
-/// The elements of a file that were read last.
+/// The most recently read elements of a file.
 pub(super) struct Window<'f> {
     file: &'f VirtualFile,
     /// Bytes of an element.
     item: u64,
-    /// Elements from here on are not wanted.
+    /// Nobody wants elements from here on, so reads stop there.
     limit: u64,
     start: u64,
     bytes: Vec<u8>,
 }
 
 impl<'f> Window<'f> {
-    /// No elements yet; none from `limit` on will be read.
+    /// An empty window. It never reads elements from `limit` on, except one that is asked for.
     pub fn new(file: &'f VirtualFile, item: u64, limit: u64) -> Self {
         Self { file, item, limit, start: 0, bytes: Vec::new() }
     }
 
-    /// The elements from `first` on: as many as there are at hand, `most` at most and at least one.
+    /// The elements from `first` on: at least one, at most `most`, and no more than one read provides.
     pub fn items(&mut self, first: u64, most: u64) -> Result<&[u8]> {
         let at_hand = self.start..self.start + self.bytes.len() as u64 / self.item;
         if !at_hand.contains(&first) {

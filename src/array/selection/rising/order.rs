@@ -1,4 +1,4 @@
-//! In which order the elements of a sparse matrix are stored.
+//! Scans the order in which the elements of a sparse matrix are stored.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,16 +10,16 @@ use crate::error::{Error, Result};
 use crate::rows::Rows;
 use crate::store::source::Source;
 
-/// Elements of a block, and rows of one: a row of more is a block of its own.
+/// The most elements, and the most rows, of a block. A longer row is a block of its own.
 const BLOCK: u64 = 16 * 1024;
 
-/// The most elements of a row that are put in order: they are in memory meanwhile.
+/// The longest row that is sorted. Sorting needs the whole row in memory.
 const MOST: u64 = 1 << 20;
 
-/// Rows that a thread takes at once.
+/// Rows that a thread takes at a time.
 const SHARE: u64 = 64 * 1024;
 
-/// The stored elements of some rows.
+/// The stored elements of some rows, not necessarily in order.
 #[derive(Clone)]
 pub(in super::super) struct CsrParts {
     pub data: Arc<Source>,
@@ -31,34 +31,35 @@ pub(in super::super) struct CsrParts {
     pub rows: Rows,
 }
 
-/// Where the elements of each of some rows start and end.
+/// Start and end of the elements of each of some rows.
 pub(super) type Ranges = Vec<(u64, u64)>;
 
-/// Neighbouring rows, from the first of this number on.
+/// A block of consecutive rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Block {
+    /// The first row.
     pub row: u64,
-    /// Elements in it, each place counted once.
+    /// Number of elements, without duplicates.
     pub count: u64,
-    /// Whether they are in order as they are.
+    /// Whether all rows are sorted and without duplicates as stored.
     pub is_rising: bool,
 }
 
-/// In which order the elements of the selected rows are stored.
+/// The order in which the elements of the selected rows are stored, by blocks of rows.
 #[derive(Debug)]
 pub(in super::super) struct Order {
     pub(super) blocks: Vec<Block>,
-    /// Elements before each block, and of all.
+    /// Number of elements before each block, and in total.
     pub(super) before: Vec<u64>,
 }
 
 impl Order {
-    /// Looks at all rows.
+    /// Scans all rows.
     ///
     /// # Errors
     ///
-    /// Whatever reading them gives; [`Error::Invalid`] for a column that is none; [`Error::Refused`] where a row
-    /// is out of order and too long to be put in order.
+    /// Errors from reading the rows; [`Error::Invalid`] for a column index out of range; [`Error::Refused`]
+    /// for an unsorted row that is too long to be sorted.
     pub fn new(stored: &CsrParts) -> Result<Self> {
         let shares = stored.rows.count().div_ceil(SHARE);
         let next = AtomicU64::new(0);
@@ -70,7 +71,7 @@ impl Order {
                     return Ok(blocks);
                 }
                 let (first, last) = (share * SHARE, stored.rows.count().min((share + 1) * SHARE));
-                // One that fails has the others end too.
+                // If one thread fails, the others stop as well.
                 let scanned = stored.scan(first, last, &mut blocks);
                 scanned.inspect_err(|_| next.store(shares, Ordering::Relaxed))?;
             }
@@ -78,7 +79,7 @@ impl Order {
         let cores = thread::available_parallelism().map_or(1, Into::into);
         let others = cores.min(usize::try_from(shares).unwrap_or(usize::MAX));
         let mut blocks = thread::scope(|scope| {
-            // Where there is no room for another thread, fewer do the work.
+            // If the system refuses another thread, fewer threads do the work.
             let start = |_| thread::Builder::new().name("order".into()).spawn_scoped(scope, work).ok();
             let others: Vec<_> = (1..others).filter_map(start).collect();
             let own = work();
@@ -91,7 +92,7 @@ impl Order {
                 Ok::<_, Error>(all)
             })
         })?;
-        // Else it might be the order of no version.
+        // Otherwise the result might mix two versions.
         stored.sources().iter().try_for_each(|source| source.check_unchanged())?;
         blocks.sort_unstable_by_key(|block| block.row);
         let counts = blocks.iter().scan(0, |sum, block| {
@@ -102,23 +103,23 @@ impl Order {
         Ok(Self { blocks, before })
     }
 
-    /// Whether the elements can be taken as they are stored.
+    /// Whether the elements can be used as stored.
     pub fn is_rising(&self) -> bool {
         self.blocks.iter().all(|block| block.is_rising)
     }
 
-    /// Elements of all rows, each place counted once.
+    /// Number of elements in all rows, without duplicates.
     pub fn total(&self) -> u64 {
         self.before.last().copied().unwrap_or(0)
     }
 
-    /// The block that an element is in.
+    /// The block that contains an element.
     pub(super) fn block_of_element(&self, element: u64) -> usize {
         let next = self.before.partition_point(|before| *before <= element);
         next.saturating_sub(1).min(self.blocks.len().saturating_sub(1))
     }
 
-    /// The block that a row is in.
+    /// The block that contains a row.
     pub(super) fn block_of_row(&self, row: u64) -> usize {
         self.blocks.partition_point(|block| block.row <= row).saturating_sub(1)
     }
@@ -149,7 +150,7 @@ impl CsrParts {
         Ok(())
     }
 
-    /// What these rows are as a block.
+    /// Scans some consecutive rows, which become one block.
     fn look(&self, row: u64, ranges: &[(u64, u64)]) -> Result<Block> {
         if let [(start, end)] = *ranges
             && end - start > BLOCK
@@ -172,7 +173,8 @@ impl CsrParts {
         Ok(Block { row, count, is_rising })
     }
 
-    /// The same of a row that is not read at once, if it is in order.
+    /// The same for a row that is too long to be read at once. Works in pieces as long as the row is
+    /// sorted.
     fn look_at_long(&self, row: u64, start: u64, end: u64) -> Result<Block> {
         let (mut at, mut last) = (start, None);
         while at < end {
@@ -199,7 +201,7 @@ impl CsrParts {
         Ok(Block { row, count, is_rising: false })
     }
 
-    /// The columns of the elements in these ranges of the rows from `row` on.
+    /// The columns of the elements in these ranges, which belong to the rows from `row` on.
     pub(super) fn columns_of(&self, row: u64, ranges: &[(u64, u64)]) -> Result<Vec<u64>> {
         let mut columns = Vec::new();
         decode_integers(self.indices_dtype, &read(&self.indices, self.indices_dtype, ranges)?, &mut columns);
@@ -220,7 +222,7 @@ impl CsrParts {
         Error::invalid(self.indices.name(), "column", expected, integer_text(self.indices_dtype, column))
     }
 
-    /// Where the elements of the rows of a block are, up to the next one.
+    /// Start and end of each row of a block.
     pub(super) fn ranges(&self, order: &Order, block: usize) -> Result<Ranges> {
         let first = order.blocks[block].row;
         let last = order.blocks.get(block + 1).map_or(self.rows.count(), |next| next.row);
@@ -232,19 +234,19 @@ impl CsrParts {
         Ok(ranges)
     }
 
-    /// The error of data that are not those whose order is known.
+    /// The error for data that changed since it was scanned.
     pub(super) fn changed(&self) -> Error {
         let changed = self.sources().iter().find_map(|source| source.check_unchanged().err());
         changed.unwrap_or_else(|| Error::Stale { path: self.indices.name().to_owned() })
     }
 }
 
-/// Elements in each range.
+/// Number of elements in each range.
 pub(super) fn lengths(ranges: &[(u64, u64)]) -> impl Iterator<Item = usize> {
     ranges.iter().map(|(start, end)| usize::try_from(end - start).unwrap_or(usize::MAX))
 }
 
-/// The elements in these ranges of a file; of neighbouring ones by a single read.
+/// The elements in these ranges of a file. Adjacent ranges share one read.
 pub(super) fn read(source: &Source, dtype: Dtype, ranges: &[(u64, u64)]) -> Result<Vec<u8>> {
     let item = dtype.itemsize();
     let count: u64 = ranges.iter().map(|(start, end)| end - start).sum();
@@ -268,7 +270,7 @@ fn is_rising_row(columns: &[u64]) -> bool {
     columns.windows(2).all(|pair| pair[0] < pair[1])
 }
 
-/// How many columns there are, each counted once.
+/// Number of different columns. `sorted` is a buffer for reuse.
 pub(super) fn distinct(columns: &[u64], sorted: &mut Vec<u64>) -> u64 {
     sorted.clear();
     sorted.extend_from_slice(columns);

@@ -12,7 +12,7 @@ use crate::bytes::virtual_file::VirtualFile;
 use crate::error::Error;
 use crate::store::Store;
 
-/// A matrix of float32 with these elements in its rows: columns, of type uint16, and numbers.
+/// A matrix of float32 with these elements in each row: a column (uint16) and a value.
 fn matrix(rows: &[Vec<(u16, f32)>], columns: u64) -> (TempDir, Selection) {
     let dir = tempfile::tempdir().unwrap();
     let elements = || rows.iter().flatten();
@@ -41,7 +41,7 @@ fn matrix(rows: &[Vec<(u16, f32)>], columns: u64) -> (TempDir, Selection) {
     (dir, Selection::whole(Arc::new(array)))
 }
 
-/// Data, indices and indptr as they should be.
+/// The expected data, indices and indptr.
 fn expected<'r>(rows: impl Iterator<Item = &'r Vec<(u16, f32)>>) -> (Vec<f32>, Vec<u16>, Vec<u64>) {
     let (mut data, mut indices, mut indptr) = (Vec::new(), Vec::new(), vec![0]);
     for row in rows {
@@ -69,7 +69,7 @@ fn check<'r>(
     assert_eq!(found_indptr, indptr.iter().flat_map(|item| item.to_le_bytes()).collect::<Vec<_>>());
 }
 
-/// All of a file, by reads that start and end anywhere.
+/// All bytes of a file, from reads that start and end anywhere.
 fn in_pieces(file: &VirtualFile) -> Vec<u8> {
     let mut bytes = vec![0xAA; usize::try_from(file.len()).unwrap()];
     for (i, piece) in bytes.chunks_mut(12_347).enumerate() {
@@ -102,7 +102,7 @@ fn what_is_in_order_is_the_stores() {
     }
 }
 
-/// Rows of so many elements each, those of some out of order.
+/// Rows with these numbers of elements, some of them unsorted.
 fn many(lengths: &[u32], is_out_of_order: impl Fn(usize) -> bool) -> Vec<Vec<(u16, f32)>> {
     let column = |at: u32| u16::try_from(at).unwrap();
     let row = |(i, length): (usize, &u32)| {
