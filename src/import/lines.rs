@@ -1,5 +1,6 @@
 //! The lines of a text, none of them too long to be kept.
 
+use std::collections::TryReserveError;
 use std::io::BufRead;
 use std::path::Path;
 
@@ -8,6 +9,20 @@ use crate::error::{Error, Result};
 
 /// The longest line that is read, in bytes.
 pub(crate) const LONGEST: usize = 256 << 20;
+
+/// A copy of a part of a text, whose length the file has chosen.
+pub(crate) fn copied(text: &[u8]) -> std::result::Result<Vec<u8>, TryReserveError> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(text.len())?;
+    copy.extend_from_slice(text);
+    Ok(copy)
+}
+
+/// What a text says, for people: its first characters.
+pub(crate) fn beginning(text: &[u8], characters: usize) -> String {
+    let most = characters.saturating_mul(4).min(text.len());
+    String::from_utf8_lossy(&text[..most]).chars().take(characters).collect()
+}
 
 /// Lines, one after the other, counted from 1.
 pub(crate) struct Lines<'f> {
@@ -61,6 +76,11 @@ impl<'f> Lines<'f> {
     fn too_long(&self) -> Error {
         let why = format!("line {} is longer than {} MiB", self.number, LONGEST >> 20);
         Error::refused(self.path, why)
+    }
+
+    /// Why a line cannot be kept.
+    pub fn no_memory(&self) -> Error {
+        no_memory(self.path)
     }
 
     /// Why the line that was read last is refused.

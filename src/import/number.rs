@@ -8,6 +8,7 @@ use std::fmt;
 
 use half::f16;
 
+use super::lines::beginning;
 use crate::dtype::Dtype;
 
 /// The bytes of one element, little-endian, before others that mean nothing.
@@ -30,6 +31,9 @@ const MISSING: [&[u8]; 14] = [
     b"1.#IND",
     b"-1.#IND",
 ];
+
+/// The longest text that is read as a number, in bytes: all digits of any float are fewer.
+const LONGEST: usize = 4096;
 
 /// What a cell says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,6 +67,9 @@ impl Numerals<'_> {
         let text = text.trim_ascii();
         if text.is_empty() || self.missing.iter().any(|word| word.as_bytes() == text) {
             return Value::Missing;
+        }
+        if text.len() > LONGEST {
+            return Value::Text;
         }
         if let Some((is_negative, sum)) = integer(text) {
             return Value::Integer(is_negative, sum);
@@ -193,8 +200,7 @@ pub(crate) enum Unfit {
 impl Unfit {
     /// What is wrong with this text as an element of this type.
     pub fn words(self, dtype: Dtype, text: &[u8]) -> impl fmt::Display {
-        let text = String::from_utf8_lossy(text.trim_ascii());
-        let found: String = text.chars().take(80).collect();
+        let found = beginning(text.trim_ascii(), 80);
         let nearest = "--lossy takes the nearest";
         match self {
             Self::Text => format!("expected a number, found {found:?}"),
@@ -343,7 +349,7 @@ mod tests {
     #[test]
     fn a_cell_says_what_programs_mean() {
         let comma = Numerals { decimal: b',', missing: &["-999".into(), "?".into()], is_lossy: false };
-        let cases: [(Numerals<'_>, &str, Value); 29] = [
+        let cases: [(Numerals<'_>, &str, Value); 30] = [
             (PLAIN, " 17 ", Value::Integer(false, 17)),
             (PLAIN, "-0", Value::Integer(true, 0)),
             (PLAIN, "+18446744073709551615", Value::Integer(false, u64::MAX)),
@@ -368,6 +374,7 @@ mod tests {
             (PLAIN, "1,234.5", Value::Text),
             (PLAIN, "0x1F", Value::Text),
             (PLAIN, "gene", Value::Text),
+            (PLAIN, &"1".repeat(5000), Value::Text),
             (PLAIN, "-", Value::Text),
             (comma, "-1,5", Value::Decimal(-1.5)),
             (comma, "1.5", Value::Text),

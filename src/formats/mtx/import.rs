@@ -6,7 +6,7 @@ mod array;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::import::input::Input;
-use crate::import::lines::Lines;
+use crate::import::lines::{Lines, beginning};
 use crate::import::number::Numerals;
 use crate::import::sparse::{Elements, See, check_rows, into_csr};
 use crate::import::{Found, Options};
@@ -37,6 +37,9 @@ pub(crate) fn find<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Fou
         _ => Err(text.fault("the sizes of the matrix")),
     }
 }
+
+/// Characters of the first line that are looked at.
+const LONGEST_BANNER: usize = 1024;
 
 /// The first line.
 struct Banner {
@@ -84,7 +87,7 @@ impl<'f> Text<'f> {
 
     fn banner(&mut self) -> Result<Banner> {
         self.read()?;
-        let line = String::from_utf8_lossy(&self.line).to_ascii_lowercase();
+        let line = beginning(&self.line, LONGEST_BANNER).to_ascii_lowercase();
         let words: Vec<_> = line.split_ascii_whitespace().collect();
         let &["%%matrixmarket", "matrix", layout, field, symmetry] = &words[..] else {
             return Err(self.fault("%%MatrixMarket matrix, and three words"));
@@ -112,7 +115,8 @@ impl<'f> Text<'f> {
         if !self.next()? {
             return Err(self.fault("the sizes of the matrix"));
         }
-        let sizes: Option<Vec<u64>> = words(&self.line).map(integer).collect();
+        // One more than there may be is enough to know that they are too many.
+        let sizes: Option<Vec<u64>> = words(&self.line).take(4).map(integer).collect();
         sizes.ok_or_else(|| self.fault("the sizes of the matrix"))
     }
 
@@ -137,8 +141,7 @@ impl<'f> Text<'f> {
     }
 
     fn fault(&self, expected: &str) -> Error {
-        let found = String::from_utf8_lossy(self.line.trim_ascii_end());
-        let found: String = found.chars().take(80).collect();
+        let found = beginning(self.line.trim_ascii_end(), 80);
         self.lines.refused(format!("expected {expected}, found {found:?}"))
     }
 

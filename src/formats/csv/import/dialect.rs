@@ -12,6 +12,9 @@ use super::sample::Sample;
 use crate::import::Delimiter;
 use crate::import::number::{Numerals, Value};
 
+/// The most cells of a line: what is known of each takes memory before any number is there.
+const MOST_COLUMNS: usize = 1 << 24;
+
 /// How cells and numbers are told.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dialect<'o> {
@@ -56,11 +59,14 @@ pub(super) fn choose<'o>(
     };
     let tried =
         tried.into_iter().filter(|delimiter| decimal.is_none_or(|mark| *delimiter != Delimiter::Byte(mark)));
-    let trials = tried.map(|delimiter| Trial::of(sample, delimiter, decimal, numerals));
-    let best = trials.reduce(|best, trial| if trial.is_better(&best) { trial } else { best });
+    let mut best: Option<Trial> = None;
+    for delimiter in tried {
+        let trial = Trial::of(sample, delimiter, decimal, numerals)?;
+        best = Some(best.filter(|best| !trial.is_better(best)).unwrap_or(trial));
+    }
     let Some(best) = best else { return Err("the same stands between cells and before fractions".into()) };
     let best = match given {
-        None if !best.is_table => Trial::of(sample, usual.otherwise, decimal, numerals),
+        None if !best.is_table => Trial::of(sample, usual.otherwise, decimal, numerals)?,
         _ => best,
     };
     if let (Some(b','), Some(text), None) = (best.decimal, &best.thousands, decimal) {
@@ -88,10 +94,14 @@ struct Trial {
 }
 
 impl Trial {
-    fn of(sample: &Sample, delimiter: Delimiter, decimal: Option<u8>, numerals: Numerals<'_>) -> Self {
-        let counts =
-            [b'.', b','].map(|decimal| Counts::of(sample, delimiter, Numerals { decimal, ..numerals }));
-        let [point, comma] = &counts;
+    fn of(
+        sample: &Sample,
+        delimiter: Delimiter,
+        decimal: Option<u8>,
+        numerals: Numerals<'_>,
+    ) -> Result<Self, String> {
+        let counts = |decimal| Counts::of(sample, delimiter, Numerals { decimal, ..numerals });
+        let (point, comma) = (counts(b'.')?, counts(b',')?);
         // A comma makes more numbers than a point.
         let has_commas = delimiter != Delimiter::Byte(b',') && comma.numbers > point.numbers;
         let decimal = match decimal {
@@ -99,9 +109,8 @@ impl Trial {
             None if has_commas && point.fractions == 0 => Some(b','),
             None => None,
         };
-        let [point, comma] = counts;
         let chosen = if decimal == Some(b',') { comma } else { point };
-        Self {
+        Ok(Self {
             delimiter,
             decimal,
             thousands: chosen.thousands.filter(|_| !chosen.has_plain_fraction),
@@ -110,7 +119,7 @@ impl Trial {
             is_square: chosen.is_square,
             cells: chosen.cells,
             numbers: chosen.numbers,
-        }
+        })
     }
 
     fn is_better(&self, other: &Self) -> bool {
@@ -145,12 +154,15 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(sample: &Sample, delimiter: Delimiter, numerals: Numerals<'_>) -> Self {
+    fn of(sample: &Sample, delimiter: Delimiter, numerals: Numerals<'_>) -> Result<Self, String> {
         let mut counts = Self { is_clean: true, ..Self::default() };
         let mut records = sample.records(delimiter);
         let (mut record, mut first, mut lines, mut even) = (Record::default(), None, 0u64, 0u64);
         while records.next(&mut record) {
-            let width = record.cells(delimiter).count();
+            let width = record.cells(delimiter).take(MOST_COLUMNS + 1).count();
+            if width > MOST_COLUMNS {
+                return Err(format!("line {}: more than {MOST_COLUMNS} cells", record.line));
+            }
             let is_text = |cell: &Cell<'_>| numerals.value(&cell.text) == Value::Text;
             let expected = if lines == 0 { first.unwrap_or(width) } else { counts.width };
             if first.is_some() && sample.is_comment(&record, delimiter, expected, is_text) {
@@ -172,7 +184,7 @@ impl Counts {
         counts.is_square = first == counts.width;
         // One line that is out of order is told of later.
         counts.is_even = even * 10 >= lines * 9 && (counts.is_square || first + 1 == counts.width);
-        counts
+        Ok(counts)
     }
 
     fn see(&mut self, text: &[u8], numerals: Numerals<'_>, may_be_name: bool) {

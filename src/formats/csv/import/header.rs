@@ -17,7 +17,9 @@
 use super::dialect::Dialect;
 use super::record::{Cell, Record};
 use super::sample::Sample;
+use crate::array::names::LONGEST_NAME;
 use crate::import::Choice;
+use crate::import::lines::copied;
 use crate::import::number::Value;
 
 /// Where a table has its names.
@@ -63,6 +65,11 @@ impl Layout {
     }
 }
 
+/// Numbers of the first line that are held against each other.
+const MOST_COMPARED: usize = 1 << 20;
+
+const NO_MEMORY: &str = "there is no memory for its columns";
+
 const TEXT: u8 = 1;
 const NUMBER: u8 = 2;
 const QUOTED: u8 = 4;
@@ -88,8 +95,8 @@ pub(super) fn layout(
     };
     let names = match header {
         Header::None => None,
-        Header::First => Some(table.first.clone()),
-        Header::Comment => table.comment.clone(),
+        Header::First => Some(table.first.copied().map_err(|_| NO_MEMORY)?),
+        Header::Comment => table.comment.as_ref().map(Record::copied).transpose().map_err(|_| NO_MEMORY)?,
     };
     let has_row_names = match row_names {
         Choice::Yes => true,
@@ -150,7 +157,7 @@ impl<'s> Table<'s> {
             }
             if !has_more {
                 (width, has_more, second) = (record.cells(delimiter).count(), true, record.line);
-                columns.try_reserve_exact(width).map_err(|_| "there is no memory for its columns")?;
+                columns.try_reserve_exact(width).map_err(|_| NO_MEMORY)?;
                 columns.resize(width, 0);
             }
             let mut last = None;
@@ -160,6 +167,7 @@ impl<'s> Table<'s> {
             }
             is_last_empty &= last.is_some_and(|cell| !cell.is_quoted && cell.text.is_empty());
         }
+        columns.try_reserve_exact(width.saturating_sub(columns.len())).map_err(|_| NO_MEMORY)?;
         columns.resize(width, 0);
         let ends_empty =
             first.cells(delimiter).last().is_some_and(|cell| !cell.is_quoted && cell.text.is_empty());
@@ -176,18 +184,21 @@ impl<'s> Table<'s> {
         let comment = None;
         let mut table =
             Self { sample, dialect, first, comment, width, has_trailing, is_shorter, columns, has_more };
-        table.comment = sample.comment.as_ref().and_then(|(line, says)| table.names_in(*line, says));
+        if let Some((line, says)) = &sample.comment {
+            table.comment = table.names_in(*line, says)?;
+        }
         Ok(table)
     }
 
     /// A comment that has a name for each column.
-    fn names_in(&self, line: u64, says: &[u8]) -> Option<Record> {
-        let record = Record::new(says.to_vec(), line);
+    fn names_in(&self, line: u64, says: &[u8]) -> Result<Option<Record>, String> {
+        let record = Record::new(copied(says).map_err(|_| NO_MEMORY)?, line);
         let wanted = self.width - usize::from(self.has_trailing);
         let found = record.cells(self.dialect.delimiter).count();
         let fits = found == wanted || found + 1 == wanted && self.is_text(0);
         let is_name = |cell: Cell<'_>| kind(self.dialect, &cell) & TEXT != 0;
-        (fits && wanted > 1 && record.cells(self.dialect.delimiter).any(is_name)).then_some(record)
+        let has_names = fits && wanted > 1 && record.cells(self.dialect.delimiter).any(is_name);
+        Ok(has_names.then_some(record))
     }
 
     fn cells(&self) -> impl Iterator<Item = (Cell<'_>, u8)> {
@@ -278,7 +289,7 @@ impl<'s> Table<'s> {
 
     fn repeats_number(&self) -> bool {
         let numbers = self.cells().filter(|(cell, _)| kind(self.dialect, cell) & NUMBER != 0);
-        let mut texts: Vec<_> = numbers.map(|(cell, _)| cell.text).collect();
+        let mut texts: Vec<_> = numbers.map(|(cell, _)| cell.text).take(MOST_COMPARED).collect();
         texts.sort_unstable();
         texts.windows(2).any(|pair| pair[0] == pair[1])
     }
@@ -302,11 +313,18 @@ impl<'s> Table<'s> {
     }
 
     fn is_made_like_below(&self, text: &[u8]) -> bool {
+        // What is longer is no name.
+        if text.len() as u64 > LONGEST_NAME {
+            return false;
+        }
         let made = make(text);
         let is_telling = text.len() >= 8 || text.iter().any(u8::is_ascii_digit);
         is_telling
             && self.each_below(|record| {
-                record.cells(self.dialect.delimiter).next().is_some_and(|cell| make(&cell.text) == made)
+                record
+                    .cells(self.dialect.delimiter)
+                    .next()
+                    .is_some_and(|cell| cell.text.len() as u64 <= LONGEST_NAME && make(&cell.text) == made)
             })
     }
 

@@ -6,7 +6,7 @@ use super::record::{Cell, Record, Records};
 use super::sample::comment;
 use crate::error::{Error, Result};
 use crate::import::input::Input;
-use crate::import::lines::Lines;
+use crate::import::lines::{Lines, beginning};
 use crate::import::number::Value;
 
 /// Where in a text the rows of a table are.
@@ -142,7 +142,7 @@ impl Row<'_> {
     }
 
     fn fault(&self, column: usize, expected: &str, found: &[u8]) -> Error {
-        let found: String = String::from_utf8_lossy(found).chars().take(80).collect();
+        let found = beginning(found, 80);
         self.refused(column, format!("expected {expected}, found {found:?}"))
     }
 }

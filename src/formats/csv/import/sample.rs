@@ -3,12 +3,14 @@
 use super::record::{Cell, Record, Records};
 use crate::error::Result;
 use crate::import::Delimiter;
-use crate::import::lines::Lines;
+use crate::import::lines::{Lines, copied};
 
 /// Lines and bytes of the table that are looked at, and lines that are however long they are.
 const MOST_LINES: u64 = 1000;
 const MOST_BYTES: usize = 1 << 20;
 const LEAST_LINES: u64 = 3;
+/// Bytes of the table beyond which two lines are enough, however long these are.
+const MANY_BYTES: usize = 64 << 20;
 
 /// What begins a comment where nothing else is said: of most programs, and of GEO's series.
 const MARKS: [&str; 2] = ["#", "!"];
@@ -43,17 +45,20 @@ impl Sample {
             if lines.number <= skip || is_before && line.iter().all(|byte| *byte == b' ') {
                 sample.before = lines.number;
             } else if let Some(says) = comment(&line, mark).filter(|_| is_before) {
-                sample.comment = Some((lines.number, says.to_vec()));
+                let says = copied(says).map_err(|_| lines.no_memory())?;
+                sample.comment = Some((lines.number, says));
                 let (count, first) = sample.comments;
                 sample.comments = (count + 1, if count == 0 { lines.number } else { first });
                 sample.before = lines.number;
             } else {
                 let taken = lines.number - sample.before;
-                sample.is_cut = taken > LEAST_LINES
-                    && (taken > MOST_LINES || sample.text.len() + line.len() > MOST_BYTES);
+                let bytes = sample.text.len() + line.len();
+                sample.is_cut = taken > LEAST_LINES && (taken > MOST_LINES || bytes > MOST_BYTES)
+                    || taken > 2 && bytes > MANY_BYTES;
                 if sample.is_cut {
                     break;
                 }
+                sample.text.try_reserve(line.len() + 1).map_err(|_| lines.no_memory())?;
                 sample.text.append(&mut line);
                 sample.text.push(b'\n');
             }
