@@ -6,6 +6,8 @@
 //! 2. The comma stands before fractions where it is no delimiter, makes numbers of cells that are none without, and
 //!    no cell has a point there. Where all such numbers could have been written with thousands (`1,234`), it cannot
 //!    be known.
+//! 3. A comma that leaves text in the first column gives way to a delimiter that makes as good a table of fractions
+//!    with commas: `1 2,5`. Where blanks would leave text there too (`A 1,5`), it cannot be known.
 
 use super::record::{Cell, Record};
 use super::sample::Sample;
@@ -62,7 +64,10 @@ pub(super) fn choose<'o>(
     let mut best: Option<Trial> = None;
     for delimiter in tried {
         let trial = Trial::of(sample, delimiter, decimal, numerals)?;
-        best = Some(best.filter(|best| !trial.is_better(best)).unwrap_or(trial));
+        best = Some(match best {
+            Some(best) if !trial.is_better(&best)? => best,
+            _ => trial,
+        });
     }
     let Some(best) = best else { return Err("the same stands between cells and before fractions".into()) };
     let best = match given {
@@ -87,6 +92,10 @@ struct Trial {
     thousands: Option<String>,
     is_table: bool,
     is_clean: bool,
+    /// Whether the first column is numbers too.
+    is_numbers: bool,
+    /// Whether something stands between a quote and the next delimiter.
+    has_open_quotes: bool,
     /// Whether the first line has as many cells as the others.
     is_square: bool,
     cells: u64,
@@ -116,13 +125,16 @@ impl Trial {
             thousands: chosen.thousands.filter(|_| !chosen.has_plain_fraction),
             is_table: chosen.is_even && chosen.width > 1,
             is_clean: chosen.is_clean,
+            is_numbers: chosen.is_numbers,
+            has_open_quotes: chosen.has_open_quotes,
             is_square: chosen.is_square,
             cells: chosen.cells,
             numbers: chosen.numbers,
         })
     }
 
-    fn is_better(&self, other: &Self) -> bool {
+    /// Whether this one is to be taken, and not one that was tried before it.
+    fn is_better(&self, other: &Self) -> Result<bool, String> {
         let rank = |trial: &Self| match trial.is_table {
             true => (true, trial.is_clean, trial.is_square),
             false => (false, false, false),
@@ -132,7 +144,26 @@ impl Trial {
             let (own, its) = (u128::from(self.numbers), u128::from(other.numbers));
             own * u128::from(other.cells) > its * u128::from(self.cells)
         };
-        own > its || own == its && own.0 && !own.1 && self.delimiter != Delimiter::Blanks && makes_more()
+        if own == its && own.0 && own.1 && other.may_cut_fractions() && self.decimal == Some(b',') {
+            return self.has_fractions_that(other);
+        }
+        let is_cleaner = own.0 && !own.1 && self.delimiter != Delimiter::Blanks;
+        Ok(own > its || own == its && is_cleaner && makes_more())
+    }
+
+    /// Whether it is commas that leave text in the first column.
+    fn may_cut_fractions(&self) -> bool {
+        self.delimiter == Delimiter::Byte(b',') && self.decimal != Some(b',') && !self.is_numbers
+    }
+
+    /// Whether the commas of another table as good as this one are those of its fractions.
+    fn has_fractions_that(&self, other: &Self) -> Result<bool, String> {
+        if self.is_numbers || self.delimiter != Delimiter::Blanks || other.has_open_quotes {
+            return Ok(true);
+        }
+        Err("its commas may stand between cells or before fractions: --delimiter comma, or --delimiter blanks \
+             --decimal ,"
+            .into())
     }
 }
 
@@ -145,6 +176,9 @@ struct Counts {
     is_square: bool,
     /// Whether all cells after the first column and the first line are numbers, or missing.
     is_clean: bool,
+    /// Whether those of the first column are, too.
+    is_numbers: bool,
+    has_open_quotes: bool,
     cells: u64,
     numbers: u64,
     /// Numbers with a point before a fraction.
@@ -155,7 +189,7 @@ struct Counts {
 
 impl Counts {
     fn of(sample: &Sample, delimiter: Delimiter, numerals: Numerals<'_>) -> Result<Self, String> {
-        let mut counts = Self { is_clean: true, ..Self::default() };
+        let mut counts = Self { is_clean: true, is_numbers: true, ..Self::default() };
         let mut records = sample.records(delimiter);
         let (mut record, mut first, mut lines, mut even) = (Record::default(), None, 0u64, 0u64);
         while records.next(&mut record) {
@@ -170,6 +204,8 @@ impl Counts {
             }
             for (i, cell) in record.cells(delimiter).enumerate() {
                 counts.see(&cell.text, numerals, i == 0 || first.is_none());
+                counts.has_open_quotes |= cell.is_open;
+                counts.is_numbers &= first.is_none() || numerals.value(&cell.text) != Value::Text;
             }
             if first.is_none() {
                 first = Some(width);
@@ -240,7 +276,7 @@ mod tests {
     fn delimiters_and_decimals_are_told_by_what_they_make() {
         let comma = Delimiter::Byte(b',');
         let (tab, semicolon) = (Delimiter::Byte(b'\t'), Delimiter::Byte(b';'));
-        let cases: [(&str, u8, Delimiter, char); 24] = [
+        let cases: [(&str, u8, Delimiter, char); 32] = [
             ("a,b\n1,2\n", b',', comma, '.'),
             ("1,5;2,5\n3,5;4,5\n", b',', semicolon, ','),
             ("a;b\n1,5;2\n3;4\n", b',', semicolon, ','),
@@ -266,9 +302,26 @@ mod tests {
             ("a;b\n1.234;2\n3.5;4,5\n", b',', semicolon, '.'),
             ("x;type\n1,5;a b\n2,5;c d\n", b',', semicolon, ','),
             ("a;b\n1,234;0,5\n", b',', semicolon, ','),
+            // Commas of the last column only.
+            ("1 2,5\n2 3,5\n", b' ', Delimiter::Blanks, ','),
+            ("1 2,5\n2 3,5\n", b',', Delimiter::Blanks, ','),
+            ("\"x\" \"y\"\n\"1\" 1 2,5\n\"2\" 2 3,5\n", b' ', Delimiter::Blanks, ','),
+            ("\"x\" \"y\"\n\"A\" 1 2,5\n\"B\" 2 3,5\n", b' ', Delimiter::Blanks, ','),
+            ("1\t2,5\n2\t3,5\n", b',', tab, ','),
+            ("A;1,5\nB;2,5\n", b',', semicolon, ','),
+            ("name,count\nSample 1,5\nSample 2,7\n", b',', comma, '.'),
+            ("Sample 1,0.5\nSample 2,0.7\n", b',', comma, '.'),
         ];
         for (text, usual, delimiter, decimal) in cases {
             assert_eq!(chosen(text, usual), Ok((delimiter, decimal)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn commas_of_two_meanings_are_asked_for() {
+        for text in ["A 1,5\nB 2,5\n", "x y\nA 1 2,5\nB 2 3,5\n"] {
+            let error = chosen(text, b',').unwrap_err();
+            assert!(error.contains("--delimiter blanks --decimal ,"), "{error}");
         }
     }
 

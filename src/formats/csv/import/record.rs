@@ -22,6 +22,8 @@ pub(super) struct Cell<'r> {
     /// What is in it, without quotes, or without the blanks around it.
     pub text: Cow<'r, [u8]>,
     pub is_quoted: bool,
+    /// Whether something stands behind its quotes.
+    pub is_open: bool,
 }
 
 impl Record {
@@ -74,7 +76,8 @@ impl<'r> Iterator for Cells<'r> {
             [b'"', quoted @ ..] => quoted_cell(quoted, delimiter),
             _ => {
                 let length = delimiter.find(rest);
-                (Cell { text: trimmed(&rest[..length], delimiter).into(), is_quoted: false }, length)
+                let text = trimmed(&rest[..length], delimiter).into();
+                (Cell { text, is_quoted: false, is_open: false }, length)
             }
         };
         self.rest = rest.get(length + 1..);
@@ -115,8 +118,9 @@ fn quoted_cell(quoted: &[u8], delimiter: Delimiter) -> (Cell<'_>, usize) {
     }
     let after = quoted.get(at..).unwrap_or_default();
     let length = delimiter.find(after);
-    append(&mut text, trimmed(&after[..length], delimiter));
-    (Cell { text, is_quoted: true }, (at + length + 1).min(quoted.len() + 1))
+    let behind = trimmed(&after[..length], delimiter);
+    append(&mut text, behind);
+    (Cell { text, is_quoted: true, is_open: !behind.is_empty() }, (at + length + 1).min(quoted.len() + 1))
 }
 
 /// Joins what is mostly one piece. Of pieces that are longer together than any name or number only the first are kept,
