@@ -3,8 +3,8 @@
 //! 1. Of the delimiters that cut the lines into as many cells, two or more (the first line may have one fewer), the
 //!    first that leaves nothing but numbers in all columns after the first; else the one that leaves most numbers.
 //!    The first that is tried is that of the file's name; blanks come last.
-//! 2. The comma stands before fractions where it is no delimiter, makes numbers of cells that are none without, and
-//!    no cell has a point there. Where all such numbers could have been written with thousands (`1,234`), it cannot
+//! 2. The comma stands before fractions where it makes numbers of cells that are none without, and no cell has a point
+//!    there; it is the delimiter too where all these cells are in quotes. Where all such numbers could have been written with thousands (`1,234`), it cannot
 //!    be known.
 //! 3. A comma that leaves text in the first column gives way to a delimiter that makes as good a table of fractions
 //!    with commas: `1 2,5`. Where blanks would leave text there too (`A 1,5`), it cannot be known.
@@ -33,6 +33,16 @@ pub(super) struct Usual {
     pub otherwise: Delimiter,
 }
 
+impl Usual {
+    /// What is taken where nothing makes a table, and this stands before fractions.
+    fn otherwise(self, decimal: Option<u8>) -> Delimiter {
+        match decimal {
+            Some(mark) if self.otherwise == Delimiter::Byte(mark) => Delimiter::Byte(b';'),
+            _ => self.otherwise,
+        }
+    }
+}
+
 /// What may stand between cells, in the order of trial behind that of the file's name.
 const DELIMITERS: [Delimiter; 5] = [
     Delimiter::Byte(b','),
@@ -59,11 +69,13 @@ pub(super) fn choose<'o>(
         Some(given) => vec![given],
         None => [usual.first].into_iter().chain(others).collect(),
     };
-    let tried =
-        tried.into_iter().filter(|delimiter| decimal.is_none_or(|mark| *delimiter != Delimiter::Byte(mark)));
     let mut best: Option<Trial> = None;
     for delimiter in tried {
         let trial = Trial::of(sample, delimiter, decimal, numerals)?;
+        let is_both = decimal.is_some_and(|mark| delimiter == Delimiter::Byte(mark));
+        if is_both && !trial.has_commas {
+            continue;
+        }
         best = Some(match best {
             Some(best) if !trial.is_better(&best)? => best,
             _ => trial,
@@ -71,7 +83,7 @@ pub(super) fn choose<'o>(
     }
     let Some(best) = best else { return Err("the same stands between cells and before fractions".into()) };
     let best = match given {
-        None if !best.is_table => Trial::of(sample, usual.otherwise, decimal, numerals)?,
+        None if !best.is_table => Trial::of(sample, usual.otherwise(decimal), decimal, numerals)?,
         _ => best,
     };
     if let (Some(b','), Some(text), None) = (best.decimal, &best.thousands, decimal) {
@@ -88,6 +100,8 @@ struct Trial {
     delimiter: Delimiter,
     /// What stands before fractions, where it shows.
     decimal: Option<u8>,
+    /// Whether a number has a comma.
+    has_commas: bool,
     /// A number that may be one with thousands, where all with commas may.
     thousands: Option<String>,
     is_table: bool,
@@ -111,8 +125,8 @@ impl Trial {
     ) -> Result<Self, String> {
         let counts = |decimal| Counts::of(sample, delimiter, Numerals { decimal, ..numerals });
         let (point, comma) = (counts(b'.')?, counts(b',')?);
-        // A comma makes more numbers than a point.
-        let has_commas = delimiter != Delimiter::Byte(b',') && comma.numbers > point.numbers;
+        // A comma makes more numbers than a point; of cells between commas these are in quotes.
+        let has_commas = comma.numbers > point.numbers;
         let decimal = match decimal {
             Some(decimal) => Some(decimal),
             None if has_commas && point.fractions == 0 => Some(b','),
@@ -122,6 +136,7 @@ impl Trial {
         Ok(Self {
             delimiter,
             decimal,
+            has_commas: chosen.has_plain_fraction || chosen.thousands.is_some(),
             thousands: chosen.thousands.filter(|_| !chosen.has_plain_fraction),
             is_table: chosen.is_even && chosen.width > 1,
             is_clean: chosen.is_clean,
@@ -276,7 +291,7 @@ mod tests {
     fn delimiters_and_decimals_are_told_by_what_they_make() {
         let comma = Delimiter::Byte(b',');
         let (tab, semicolon) = (Delimiter::Byte(b'\t'), Delimiter::Byte(b';'));
-        let cases: [(&str, u8, Delimiter, char); 32] = [
+        let cases: [(&str, u8, Delimiter, char); 35] = [
             ("a,b\n1,2\n", b',', comma, '.'),
             ("1,5;2,5\n3,5;4,5\n", b',', semicolon, ','),
             ("a;b\n1,5;2\n3;4\n", b',', semicolon, ','),
@@ -302,6 +317,10 @@ mod tests {
             ("a;b\n1.234;2\n3.5;4,5\n", b',', semicolon, '.'),
             ("x;type\n1,5;a b\n2,5;c d\n", b',', semicolon, ','),
             ("a;b\n1,234;0,5\n", b',', semicolon, ','),
+            // Commas in quotes: pandas' to_csv(decimal=",").
+            ("a,b\n\"1,5\",2\n\"3,25\",4\n", b',', comma, ','),
+            ("a,b\n2,\"1,5\"\n4,\"-3,25\"\n", b',', comma, ','),
+            ("a,b\n\"1,5\",2.5\n\"3,25\",4\n", b',', comma, '.'),
             // Commas of the last column only.
             ("1 2,5\n2 3,5\n", b' ', Delimiter::Blanks, ','),
             ("1 2,5\n2 3,5\n", b',', Delimiter::Blanks, ','),

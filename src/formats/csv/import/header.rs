@@ -19,8 +19,8 @@ use super::record::{Cell, Record};
 use super::sample::Sample;
 use crate::array::names::LONGEST_NAME;
 use crate::import::Choice;
-use crate::import::lines::copied;
-use crate::import::number::Value;
+use crate::import::lines::{beginning, copied};
+use crate::import::number::{Numerals, Value};
 
 /// Where a table has its names.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -101,7 +101,7 @@ pub(super) fn layout(
     let has_row_names = match row_names {
         Choice::Yes => true,
         Choice::No => false,
-        Choice::Auto => table.has_row_names(header, names.as_ref()),
+        Choice::Auto => table.has_row_names(header, names.as_ref())?,
     };
     let has_trailing = table.has_trailing;
     if has_trailing {
@@ -328,23 +328,58 @@ impl<'s> Table<'s> {
             })
     }
 
-    fn has_row_names(&self, header: Header, names: Option<&Record>) -> bool {
+    fn has_row_names(&self, header: Header, names: Option<&Record>) -> Result<bool, String> {
         let wide = 1 + usize::from(self.has_trailing);
         if self.width <= wide {
-            return false;
+            return Ok(false);
         }
-        let is_text = |cell: Option<(Cell<'_>, u8)>| {
-            cell.is_some_and(|(cell, _)| kind(self.dialect, &cell) & TEXT != 0)
-        };
         let labels: Vec<_> =
             names.iter().flat_map(|names| names.cells(self.dialect.delimiter)).take(4).collect();
         let label = labels.first().map(|cell| &*cell.text);
-        let is_index = match header {
-            Header::None => is_text(self.cells().next()),
-            Header::First => self.is_shorter || self.begins_empty() || label == Some(b"ID_REF"),
-            Header::Comment => is_text(self.cells().next()),
-        };
-        is_index || self.is_text(0) || label == Some(b"row") && !is_coordinates(&labels)
+        let is_index = header == Header::First
+            && (self.is_shorter || self.begins_empty() || label == Some(b"ID_REF"))
+            || label == Some(b"row") && !is_coordinates(&labels);
+        Ok(is_index || self.begins_with_names(header)?)
+    }
+
+    /// Whether the cells of the first column are no numbers.
+    ///
+    /// # Errors
+    ///
+    /// One that is none, where the others are numbers, or where all would be with commas before fractions.
+    fn begins_with_names(&self, header: Header) -> Result<bool, String> {
+        let comma = Numerals { decimal: b',', ..self.dialect.numerals };
+        let mut first: Option<(u64, String)> = None;
+        let mut all_have_commas = true;
+        self.each_row(header, |record| {
+            let Some(cell) = record.cells(self.dialect.delimiter).next() else { return };
+            if kind(self.dialect, &cell) & TEXT != 0 {
+                all_have_commas &= comma.value(&cell.text) != Value::Text;
+                first.get_or_insert_with(|| (record.line, beginning(&cell.text, 40)));
+            }
+        });
+        let Some((line, text)) = first else { return Ok(false) };
+        if !all_have_commas {
+            return Ok(true);
+        }
+        Err(format!(
+            "line {line}, column 1: expected a number, found {text:?} (--decimal , if it has a fraction, --row-names \
+             yes if the first column names the rows)"
+        ))
+    }
+
+    /// Shows the first rows.
+    fn each_row(&self, header: Header, mut see: impl FnMut(&Record)) {
+        if header != Header::First {
+            see(&self.first);
+        }
+        self.each_below(|record| {
+            let is_text = |cell: &Cell<'_>| kind(self.dialect, cell) & TEXT != 0;
+            if !self.sample.is_comment(record, self.dialect.delimiter, self.width, is_text) {
+                see(record);
+            }
+            true
+        });
     }
 }
 
