@@ -143,6 +143,8 @@ How a table is read:
   Else it has numbers, and the comment before it has the names if it has as many cells as there are columns.
   The first column has names of rows in 1 and 2, where a cell of it is no number, and where it is headed `row` or
   `ID_REF`. Names c0, c1, ... are none. What could be otherwise is said, with the option that makes it so.
+  Lines further down that begin with # or ! are comments too, unless the first column has names in other lines, or
+  all lines begin so.
 
   Cells stand between commas in a .csv, tabs in a .tsv, tabs or blanks in a .txt, unless others (also ; and |) make
   a table of numbers of it. A comma stands before fractions where it is between no cells and makes numbers of them.

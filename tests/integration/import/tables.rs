@@ -227,6 +227,11 @@ fn no_row_and_no_column_is_left_out_without_a_word() {
             "int64 [2, 2] 1 2 3 4 cols: a|b",
             "1 line is empty and left out (the first: line 3)",
         ),
+        ("t.csv", "1,2\n# 3,4\n5,6\n", &[], "int64 [2, 2] 1 2 5 6", "1 line is a comment and left out (the first: line 2)"),
+        ("t.txt", "1 2 3\n#3 4 5\n6 7 8\n", &[], "int64 [2, 3] 1 2 3 6 7 8", "1 line is a comment"),
+        ("t.csv", "a,b\n1,2\n!3,4\n5,6\n", &[], "int64 [2, 2] 1 2 5 6 cols: a|b", "1 line is a comment"),
+        ("t.csv", "1,2\n# 3,4\n", &[], "int64 [1, 2] 1 2", "1 line is a comment"),
+        ("t.csv", ",x\n#1,5\n#2,6\n", &[], "int64 [2] 5 6 rows: #1|#2", ""),
         ("t.csv", "name,x\n#1,5\n#2,6\n", &[], "int64 [2] 5 6 rows: #1|#2", ""),
         (
             "t.csv",

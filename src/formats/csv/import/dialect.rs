@@ -9,7 +9,7 @@
 //! 3. A comma that leaves text in the first column gives way to a delimiter that makes as good a table of fractions
 //!    with commas: `1 2,5`. Where blanks would leave text there too (`A 1,5`), it cannot be known.
 
-use super::record::{Cell, Record};
+use super::record::Record;
 use super::sample::Sample;
 use crate::import::Delimiter;
 use crate::import::number::{Numerals, Value};
@@ -205,6 +205,7 @@ struct Counts {
 impl Counts {
     fn of(sample: &Sample, delimiter: Delimiter, numerals: Numerals<'_>) -> Result<Self, String> {
         let mut counts = Self { is_clean: true, is_numbers: true, ..Self::default() };
+        let marked = sample.marked_rows(delimiter, numerals);
         let mut records = sample.records(delimiter);
         let (mut record, mut first, mut lines, mut even) = (Record::default(), None, 0u64, 0u64);
         while records.next(&mut record) {
@@ -212,9 +213,8 @@ impl Counts {
             if width > MOST_COLUMNS {
                 return Err(format!("line {}: more than {MOST_COLUMNS} cells", record.line));
             }
-            let is_text = |cell: &Cell<'_>| numerals.value(&cell.text) == Value::Text;
             let expected = if lines == 0 { first.unwrap_or(width) } else { counts.width };
-            if first.is_some() && sample.is_comment(&record, delimiter, expected, is_text) {
+            if first.is_some() && sample.is_comment(&record, expected, &marked) {
                 continue;
             }
             for (i, cell) in record.cells(delimiter).enumerate() {

@@ -13,10 +13,13 @@
 //! Else it has numbers; the comment before it names the columns if it has as many cells as they are. The first
 //! column names the rows in 1 and 2, where a cell of it is no number, and where it is headed `row` (as arrayfs writes
 //! it) or `ID_REF` (as GEO does). Names `c0,c1,…` are none. What could be otherwise is said.
+//!
+//! A line that begins with `#` or `!` is a row only where it has as many cells and the first column has names in lines
+//! that do not begin so too, or all lines do.
 
 use super::dialect::Dialect;
 use super::record::{Cell, Record};
-use super::sample::Sample;
+use super::sample::{MarkedRows, Sample};
 use crate::array::names::LONGEST_NAME;
 use crate::import::Choice;
 use crate::import::lines::{beginning, copied};
@@ -42,6 +45,8 @@ pub(super) struct Layout {
     pub width: usize,
     /// Whether the last cell of each line is empty, and no column.
     pub has_trailing: bool,
+    /// Whether rows may begin like comments.
+    pub has_marked_rows: bool,
     /// The line of names.
     pub names: Option<Record>,
     /// What could be otherwise, in words.
@@ -111,7 +116,8 @@ pub(super) fn layout(
         let (found, width, line) = (table.width - 1, table.width, table.first.line);
         return Err(format!("line {line}: expected {width} cells, as in the lines below, found {found}"));
     }
-    let layout = Layout { header, has_row_names, width: table.width, has_trailing, names, notes };
+    let (width, has_marked_rows) = (table.width, table.marked.are_there);
+    let layout = Layout { header, has_row_names, width, has_trailing, has_marked_rows, names, notes };
     if table.width < 2 + usize::from(has_trailing) && has_row_names {
         return Err("names of rows and no column behind them".into());
     }
@@ -126,6 +132,7 @@ pub(super) fn layout(
 struct Table<'s> {
     sample: &'s Sample,
     dialect: &'s Dialect<'s>,
+    marked: MarkedRows<'s>,
     first: Record,
     /// The last comment before it, if it has as many cells.
     comment: Option<Record>,
@@ -149,10 +156,10 @@ impl<'s> Table<'s> {
         let across = first.cells(delimiter).count();
         let (mut width, mut columns, mut has_more, mut is_last_empty) = (across, Vec::new(), false, true);
         let mut second = first.line;
+        let marked = sample.marked_rows(delimiter, dialect.numerals);
         while records.next(&mut record) {
-            let is_text = |cell: &Cell<'_>| kind(dialect, cell) & TEXT != 0;
             // It is the first line's width until a second line is there.
-            if sample.is_comment(&record, delimiter, width, is_text) {
+            if sample.is_comment(&record, width, &marked) {
                 continue;
             }
             if !has_more {
@@ -183,7 +190,7 @@ impl<'s> Table<'s> {
         }
         let comment = None;
         let mut table =
-            Self { sample, dialect, first, comment, width, has_trailing, is_shorter, columns, has_more };
+            Self { sample, dialect, marked, first, comment, width, has_trailing, is_shorter, columns, has_more };
         if let Some((line, says)) = &sample.comment {
             table.comment = table.names_in(*line, says)?;
         }
@@ -374,8 +381,7 @@ impl<'s> Table<'s> {
             see(&self.first);
         }
         self.each_below(|record| {
-            let is_text = |cell: &Cell<'_>| kind(self.dialect, cell) & TEXT != 0;
-            if !self.sample.is_comment(record, self.dialect.delimiter, self.width, is_text) {
+            if !self.sample.is_comment(record, self.width, &self.marked) {
                 see(record);
             }
             true

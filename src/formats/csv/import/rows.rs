@@ -79,7 +79,10 @@ impl Rows<'_> {
         let cells = || record.cells(self.dialect.delimiter);
         let is_number = |cell: Cell<'_>| self.dialect.numerals.value(&cell.text) != Value::Text;
         let skip = usize::from(self.layout.has_row_names);
-        self.mark.is_some() || cells().count() != self.layout.width || !cells().skip(skip).all(is_number)
+        self.mark.is_some()
+            || !self.layout.has_marked_rows
+            || cells().count() != self.layout.width
+            || !cells().skip(skip).all(is_number)
     }
 }
 

@@ -4,6 +4,7 @@ use super::record::{Cell, Record, Records};
 use crate::error::Result;
 use crate::import::Delimiter;
 use crate::import::lines::{Lines, copied};
+use crate::import::number::{Numerals, Value};
 
 /// Lines and bytes of the table that are looked at, and lines that are however long they are.
 const MOST_LINES: u64 = 1000;
@@ -72,25 +73,53 @@ impl Sample {
         self.text.is_empty()
     }
 
-    /// Whether a record begins like a comment, and has not so many cells or names more than its row.
-    pub fn is_comment(
-        &self,
-        record: &Record,
-        delimiter: Delimiter,
-        width: usize,
-        is_text: impl Fn(&Cell<'_>) -> bool,
-    ) -> bool {
-        let cells = || record.cells(delimiter);
+    /// Whether a record begins like a comment, and is no row of so many cells with a name first.
+    pub fn is_comment(&self, record: &Record, width: usize, rows: &MarkedRows<'_>) -> bool {
+        let cells = || record.cells(rows.delimiter);
         comment(record.bytes(), self.mark.as_deref()).is_some()
             && (self.mark.is_some()
+                || !rows.are_there
                 || cells().count() != width
-                || cells().skip(usize::from(width > 1)).any(|cell| is_text(&cell)))
+                || cells().skip(usize::from(width > 1)).any(|cell| rows.is_text(&cell)))
+    }
+
+    /// Whether rows may begin like comments: where others begin with names that do not, and where all do that.
+    pub fn marked_rows<'o>(&self, delimiter: Delimiter, numerals: Numerals<'o>) -> MarkedRows<'o> {
+        let mut rows = MarkedRows { delimiter, numerals, are_there: true };
+        let (mut records, mut record) = (self.records(delimiter), Record::default());
+        let begins = |record: &Record| record.cells(delimiter).next().map(|cell| numerals.value(&cell.text));
+        let begins_above = records.next(&mut record).then(|| begins(&record)).flatten();
+        let (mut has_names, mut has_others) = (false, false);
+        while !has_names && records.next(&mut record) {
+            if comment(record.bytes(), self.mark.as_deref()).is_none() {
+                has_names = begins(&record) == Some(Value::Text);
+                has_others = true;
+            }
+        }
+        let is_name = |value| matches!(value, Some(Value::Text | Value::Missing));
+        rows.are_there = has_names || !has_others && is_name(begins_above);
+        rows
     }
 
     /// The records of the table, as this delimiter makes them, but for empty ones.
     pub fn records(&self, delimiter: Delimiter) -> SampleRecords<'_> {
         let lines = Lines::of(std::path::Path::new(""), &self.text, b'\n');
         SampleRecords { records: Records::new(lines, delimiter), delimiter, before: self.before }
+    }
+}
+
+/// How rows that begin like comments are told from comments.
+#[derive(Clone, Copy)]
+pub(super) struct MarkedRows<'o> {
+    delimiter: Delimiter,
+    numerals: Numerals<'o>,
+    /// Whether there may be some.
+    pub are_there: bool,
+}
+
+impl MarkedRows<'_> {
+    fn is_text(&self, cell: &Cell<'_>) -> bool {
+        self.numerals.value(&cell.text) == Value::Text
     }
 }
 
