@@ -125,6 +125,10 @@ fn a_header_is_told_from_numbers_or_chosen() {
         ("t.csv", "row,c0,c1\n10,1,2\n20,3,4\n", &[], "int64 [2, 2] 1 2 3 4 rows: 10|20", ""),
         ("t.csv", "id,a\n10,1\n20,2\n", &["--row-names", "yes"], "int64 [2] 1 2 rows: 10|20", ""),
         ("t.csv", "id,a\n10,1\n20,2\n", &[], "int64 [2, 2] 10 1 20 2 cols: id|a", ""),
+        ("t.csv", "a,b\n1,2\n?,3\n4,5\n", &[], "refused", "line 3, column 1: expected a number, found \"?\" (--na"),
+        ("t.csv", "a,b\n1,2\n?,3\n4,5\n", &["--na", "?"], "float64 [3, 2] 1 2 NaN 3 4 5 cols: a|b", ""),
+        ("t.csv", "a,b\n1,2\n?,3\n", &["--row-names", "yes"], "int64 [2] 2 3 rows: 1|?", ""),
+        ("t.csv", "a,b\n1,2\n1O,3\n4,5\n", &[], "refused", "line 3, column 1: expected a number, found \"1O\""),
         ("t.csv", "a,b\n", &[], "refused", "it has names and no numbers"),
         ("t.csv", "a,b\nx,y\n", &["--skip-text"], "refused", "no column of numbers"),
     ]);

@@ -11,8 +11,9 @@
 //!    numbers are the same, or its first cell is made like the cells below it, as `cell_1` above `cell_2`.
 //!
 //! Else it has numbers; the comment before it names the columns if it has as many cells as they are. The first
-//! column names the rows in 1 and 2, where a cell of it is no number, and where it is headed `row` (as arrayfs writes
-//! it) or `ID_REF` (as GEO does). Names `c0,c1,…` are none. What could be otherwise is said.
+//! column names the rows in 1 and 2, where it is headed `row` (as arrayfs writes it) or `ID_REF` (as GEO does), and
+//! where its cells are no numbers. Where some are, names must be more, and not one word again and again: that would be
+//! a mark or a slip. Names `c0,c1,…` are none. What could be otherwise is said.
 //!
 //! A line that begins with `#` or `!` is a row only where it has as many cells and the first column has names in lines
 //! that do not begin so too, or all lines do.
@@ -357,21 +358,31 @@ impl<'s> Table<'s> {
     fn begins_with_names(&self, header: Header) -> Result<bool, String> {
         let comma = Numerals { decimal: b',', ..self.dialect.numerals };
         let mut first: Option<(u64, String)> = None;
-        let mut all_have_commas = true;
+        let (mut texts, mut numbers, mut have_commas, mut are_same) = (0u64, 0u64, true, true);
         self.each_row(header, |record| {
             let Some(cell) = record.cells(self.dialect.delimiter).next() else { return };
-            if kind(self.dialect, &cell) & TEXT != 0 {
-                all_have_commas &= comma.value(&cell.text) != Value::Text;
-                first.get_or_insert_with(|| (record.line, beginning(&cell.text, 40)));
+            match kind(self.dialect, &cell) {
+                NUMBER => numbers += 1,
+                kind if kind & TEXT != 0 => {
+                    texts += 1;
+                    have_commas &= comma.value(&cell.text) != Value::Text;
+                    let text = beginning(&cell.text, 40);
+                    are_same &= first.as_ref().is_none_or(|(_, first)| *first == text);
+                    first.get_or_insert((record.line, text));
+                }
+                _ => {}
             }
         });
         let Some((line, text)) = first else { return Ok(false) };
-        if !all_have_commas {
-            return Ok(true);
-        }
+        let are_names = numbers == 0 || texts > numbers && !are_same;
+        let what = match (have_commas, are_names) {
+            (true, _) => "--decimal , if it has a fraction".into(),
+            (false, false) => format!("--na {text:?} if it is missing"),
+            (false, true) => return Ok(true),
+        };
         Err(format!(
-            "line {line}, column 1: expected a number, found {text:?} (--decimal , if it has a fraction, --row-names \
-             yes if the first column names the rows)"
+            "line {line}, column 1: expected a number, found {text:?} ({what}, --row-names yes if the first column \
+             names the rows)"
         ))
     }
 
@@ -481,6 +492,16 @@ mod tests {
             ("A,1,2\n", "- r said"),
             ("5.1,3.5,setosa\n4.9,3.0,setosa\n", "- said"),
             (",0,0\n1,2,3\n", "- said"),
+            // A slip, or a word for what is missing.
+            ("a,b\n1,2\n?,3\n4,5\n", "refused: line 3, column 1: expected a number, found \"?\" (--na \"?\" if"),
+            ("a,b\n1,2\n1O,3\n4,5\n", "refused: line 3, column 1: expected a number, found \"1O\""),
+            ("a,b\n?,2\n?,3\n?,4\n1,5\n", "refused: line 2, column 1"),
+            ("1,2\nx,3\n4,5\n", "refused: line 2, column 1"),
+            (",b\n1,2\n?,3\n4,5\n", "names r b"),
+            ("ID_REF,b\n1,2\n?,3\n4,5\n", "names r b"),
+            ("b\n1,2\n?,3\n4,5\n", "names r b"),
+            ("a,b\n\"1\",2\n\"x\",3\n\"4\",5\n", "names r b"),
+            ("id,b\n3e10,2\n4a2b,3\n77ff,5\n", "names r b"),
             // Of arrayfs.
             ("c0,c1\n1,2\n", "names"),
             ("row,c0,c1\n10,1,2\n20,3,4\n", "names r"),
@@ -533,7 +554,7 @@ mod tests {
         use Choice::{Auto, No, Yes};
         let cases = [
             ("0,1,2\n1.5,2.5,3.5\n", Yes, Auto, "names 0|1|2"),
-            ("a,b\n1,2\n", No, Auto, "- r"),
+            ("a,b\n1,2\n", No, Auto, "refused: line 1, column 1: expected a number, found \"a\""),
             ("gene,2010\nA,1\n", No, Auto, "- r"),
             ("gene,2010\nA,1\n", Yes, No, "names gene|2010"),
             ("# x,y\n1,2\n", Yes, Auto, "comment x|y"),
