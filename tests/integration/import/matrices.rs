@@ -78,6 +78,9 @@ fn counts_that_are_written_as_real_are_integers() {
     let (_dir, store, code, said) = take("c.mtx", text.as_bytes(), &["--dtype", "int32"]);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(fs::read(store.join("x.data")).unwrap(), [2i32, 100_000].map(i32::to_le_bytes).concat());
+    let text = format!("\u{FEFF}{}", mtx("array real general", "1 1\n7\n"));
+    let (_dir, store, code, said) = take("c.mtx", text.as_bytes(), &[]);
+    assert_eq!((code, shown(&store.join("x"))), (Some(0), "float64 [1, 1] 7".into()), "{said}");
     let text = mtx("coordinate real general", "2 2 1\n1 1 2.5\n");
     let (_dir, _, code, said) = take("c.mtx", text.as_bytes(), &["--dtype", "int32"]);
     assert!(code == Some(1) && said.contains("line 4: 2.5 is no integer"), "{said}");

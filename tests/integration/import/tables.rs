@@ -192,6 +192,10 @@ fn texts_of_all_kinds_are_tables() {
         ("t.csv", "1:2\n3:4\n", &["--delimiter", ":"], "int64 [2, 2] 1 2 3 4", ""),
         ("t.tsv", "a\tb\r\n1\t2\r\n", &[], "int64 [1, 2] 1 2 cols: a|b", ""),
         ("t.csv", "a,b\r1,2\r3,4\r", &[], "int64 [2, 2] 1 2 3 4 cols: a|b", ""),
+        ("t.csv", "\u{FEFF}1,2\n3,4\n", &[], "int64 [2, 2] 1 2 3 4", ""),
+        ("t.csv", "\u{FEFF}\"1\",2\n3,4\n", &["--header", "no"], "int64 [2, 2] 1 2 3 4", ""),
+        ("t.txt", "\u{FEFF}1\n2\n", &[], "int64 [2] 1 2", ""),
+        ("t.csv", "\u{FEFF}# x,y\n1,2\n", &[], "int64 [1, 2] 1 2 cols: x|y", ""),
         ("t.csv", "\u{FEFF}a,b\n1,2\n", &[], "int64 [1, 2] 1 2 cols: a|b", ""),
         (
             "t.csv",

@@ -39,9 +39,6 @@ impl Sample {
         let mut sample = Self { mark: mark.map(str::to_owned), ..Self::default() };
         let mut line = Vec::new();
         while lines.next(&mut line)? {
-            if lines.number == 1 && line.starts_with(b"\xEF\xBB\xBF") {
-                line.drain(..3);
-            }
             let is_before = sample.text.is_empty();
             if lines.number <= skip || is_before && line.iter().all(|byte| *byte == b' ') {
                 sample.before = lines.number;
@@ -168,9 +165,8 @@ mod tests {
     #[test]
     fn what_stands_before_the_table_is_no_part_of_it() {
         type Case = (&'static str, Option<&'static str>, u64, u64, Option<&'static str>, &'static str);
-        let cases: [Case; 9] = [
+        let cases: [Case; 8] = [
             ("a,b\n1,2\n", None, 0, 0, None, "a,b\n1,2\n"),
-            ("\u{FEFF}a,b\n", None, 0, 0, None, "a,b\n"),
             ("# x,y\n1,2\n# z\n", None, 0, 1, Some(" x,y"), "1,2\n# z\n"),
             ("\n\n## a\n#b\tc\n\n1\t2\n", None, 0, 5, Some("b\tc"), "1\t2\n"),
             (
