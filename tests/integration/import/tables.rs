@@ -314,6 +314,14 @@ fn no_number_changes_unless_that_is_asked_for() {
         ("t.csv", "18446744073709551615\n0\n", &[], "uint64 [2] 18446744073709551615 0", ""),
         ("t.csv", "18446744073709551616\n0\n", &[], "float64 [2] 18446744073709552000 0", ""),
         ("t.csv", "18446744073709551617\n0\n", &[], "refused", "line 1, column 1"),
+        (
+            "t.csv",
+            "9007199254740993e0,0.5\n",
+            &[],
+            "refused",
+            "line 1, column 1: 9007199254740993e0 would be 9007199254740992 in float64 (--lossy",
+        ),
+        ("t.csv", "90071992547409930e-1,0.5\n", &[], "refused", "would be 9007199254740992 in float64"),
         ("t.csv", "1,1e400\n", &[], "refused", "line 1, column 2: 1e400 would be inf in float64"),
         ("t.csv", "1,1e-400\n", &[], "refused", "1e-400 would be 0 in float64"),
         (
