@@ -1,8 +1,10 @@
 //! Matrices in `.mtx` and `.npz`.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use flate2::write::GzEncoder;
 use tempfile::{TempDir, tempdir};
 
 use super::tables::shown;
@@ -201,4 +203,20 @@ fn three_vectors_without_a_format_are_a_matrix_if_they_fit() {
     assert!(code == Some(1) && said.contains("scipy.sparse.save_npz"), "{said}");
     let (_dir, _, code, said) = take("o.npz", &three(&[0, 1], &[0, 2, 1], Some(&[2, 2])), &[]);
     assert!(code == Some(1) && said.contains("rising from 0 to 2"), "{said}");
+}
+
+#[test]
+fn an_archive_may_be_packed() {
+    let archive = npz(&[("ages", "<f8", [1.5f64, 2.0].map(f64::to_le_bytes).concat())]);
+    let mut packed = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&archive).unwrap();
+    let packed = packed.finish().unwrap();
+    let (_dir, store, code, said) = take("a.npz.gz", &packed, &[]);
+    assert_eq!((code, shown(&store.join("x"))), (Some(0), "float64 [2] 1.5 2".into()), "{said}");
+    assert_eq!(names(&store), ["x.array", "x.yaml"]);
+    let (_dir, store, code, said) = take("a.npz.gz", &packed[..packed.len() - 9], &[]);
+    assert!(code == Some(1) && said.contains("it ends too early: was it cut?"), "{said}");
+    assert!(names(&store).is_empty());
+    let (_dir, _, code, said) = take("a.npz.xz", b"\xFD7zXZ\0 no more", &[]);
+    assert!(code == Some(1) && said.lines().count() == 1, "{said}");
 }
