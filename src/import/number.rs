@@ -182,6 +182,14 @@ impl Numerals<'_> {
     }
 }
 
+/// Whether a text is an integer that uint64 has and int64 has not.
+pub(crate) fn is_beyond_int64(text: &[u8]) -> bool {
+    // Fewer bytes are in int64 whatever they are.
+    text.len() >= 19 && integer(text.trim_ascii()).is_some_and(|(is_negative, sum)| {
+        !is_negative && i64::try_from(sum).is_err()
+    })
+}
+
 /// Why a text gives no element of a type.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Unfit {
@@ -205,6 +213,9 @@ impl Unfit {
         match self {
             Self::Text => format!("expected a number, found {found:?}"),
             Self::Missing => format!("there is no number ({found:?}), and {dtype} has no NaN"),
+            Self::Range if dtype == Dtype::Int64 && is_beyond_int64(text) => {
+                format!("{found} is beyond int64 (--dtype uint64 has it, and nothing that is negative; {nearest})")
+            }
             Self::Range => format!("{found} is beyond {dtype} ({nearest})"),
             Self::Fraction => format!("{found} is no integer, as {dtype} must be ({nearest})"),
             Self::Changed(number) => format!("{found} would be {number} in {dtype} ({nearest})"),

@@ -32,6 +32,7 @@ fn dense_matrices_come_whole_of_a_half() {
         ("array real skew-symmetric", "3 3\n1\n-2.5\n+3\n", "float64 [3, 3] 0 -1 2.5 1 0 -3 -2.5 3 0"),
         ("array real symmetric", "1 1\n7\n", "float64 [1, 1] 7"),
         ("array real skew-symmetric", "1 1\n", "float64 [1, 1] 0"),
+        ("array integer general", "1 2\n0\n18446744073709551615\n", "uint64 [1, 2] 0 18446744073709551615"),
         ("array real general", "1 1\n1e+05\n", "float64 [1, 1] 100000"),
         ("array real general", "2 3\n1\n2\n3\n4\n5\n6\n", "float64 [2, 3] 1 3 5 2 4 6"),
     ];
@@ -58,8 +59,18 @@ fn what_is_no_matrix_is_refused_by_its_line() {
         ("coordinate real general", "2 2 1\n1 1 1e400\n", "line 4: 1e400 would be inf in float64"),
         (
             "coordinate integer general",
-            "2 2 1\n1 1 9223372036854775808\n",
-            "line 4: 9223372036854775808 is beyond int64",
+            "2 2 2\n1 1 9223372036854775808\n2 2 -1\n",
+            "line 4: 9223372036854775808 is beyond int64 (--dtype uint64 has it",
+        ),
+        (
+            "coordinate integer skew-symmetric",
+            "2 2 1\n2 1 9223372036854775808\n",
+            "line 4: 9223372036854775808 is beyond int64 (--dtype uint64 has it",
+        ),
+        (
+            "array integer general",
+            "1 2\n-1\n18446744073709551615\n",
+            "line 5: 18446744073709551615 is beyond int64 (--dtype uint64 has it",
         ),
         (
             "coordinate integer general",
@@ -80,6 +91,10 @@ fn counts_that_are_written_as_real_are_integers() {
     let (_dir, store, code, said) = take("c.mtx", text.as_bytes(), &["--dtype", "int32"]);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(fs::read(store.join("x.data")).unwrap(), [2i32, 100_000].map(i32::to_le_bytes).concat());
+    let text = mtx("coordinate integer general", "2 2 2\n1 1 3\n2 2 18446744073709551615\n");
+    let (_dir, store, code, said) = take("c.mtx", text.as_bytes(), &[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(fs::read(store.join("x.data")).unwrap(), [3, u64::MAX].map(u64::to_le_bytes).concat());
     let text = format!("\u{FEFF}{}", mtx("array real general", "1 1\n7\n"));
     let (_dir, store, code, said) = take("c.mtx", text.as_bytes(), &[]);
     assert_eq!((code, shown(&store.join("x"))), (Some(0), "float64 [1, 1] 7".into()), "{said}");
