@@ -200,7 +200,7 @@ impl Job {
         }
         faults.extend(array.names.names().err());
         let flaws = array.names.flaws().map(ToString::to_string).collect();
-        let idle = array.names.idle().map(|file| idle_words(&file));
+        let idle = array.names.idle().into_iter().map(|file| idle_words(&file));
         let notes = array.names.notes().map(str::to_owned).chain(idle).collect();
         let is_counted =
             values && dtypes(&array.metadata).first().is_some_and(|dtype| Values::can_be_in(*dtype));
