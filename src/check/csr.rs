@@ -1,4 +1,5 @@
-//! The rules of CSR: `indptr` rises from 0 to nnz, and in each row the columns rise, none twice.
+//! The rules of CSR: `indptr` rises from 0 to nnz, and columns are in range. That in each row the columns rise, none
+//! twice, is no rule: SciPy writes such matrices, and every format has them right. It is noted.
 //!
 //! The columns are verified as they lie in the file, whatever the rows are, so that one row of all
 //! elements is as quick as a million, and an `indptr` that goes to and fro makes nobody read them again.
@@ -141,8 +142,9 @@ impl<'a> Csr<'a> {
         Ok(first_row(self, |bound| bound > element)?.saturating_sub(1))
     }
 
-    /// What is wrong, when all of the matrix was verified; `is_unread` where some of `indptr` could not be read.
-    pub fn faults(&self, rules: &Rules, is_unread: bool) -> Vec<Error> {
+    /// What is wrong, and what is odd about the order of columns, when all of the matrix was verified; `is_unread`
+    /// where some of `indptr` could not be read.
+    pub fn faults(&self, rules: &Rules, is_unread: bool) -> [Vec<Error>; 2] {
         let [number, column] = [self.meta.indptr_dtype, self.meta.indices_dtype]
             .map(|dtype| move |number| integer_text(dtype, number));
         let nnz = self.meta.nnz;
@@ -176,9 +178,11 @@ impl<'a> Csr<'a> {
             invalid(self.indptr, "order", "numbers that do not fall".into(), falls),
             invalid(self.indptr, "range", format!("numbers up to {nnz}"), beyond),
             invalid(self.indices, "range", format!("columns 0 to {}", self.meta.shape[1] - 1), outside),
+        ];
+        let oddities = [
             invalid(self.indices, "order", "rising columns in each row".into(), unsorted),
             invalid(self.indices, "order", "each column once in a row".into(), repeated),
         ];
-        faults.into_iter().flatten().collect()
+        [faults.into_iter().flatten().collect(), oddities.into_iter().flatten().collect()]
     }
 }

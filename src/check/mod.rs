@@ -37,7 +37,7 @@ pub struct Report {
     pub faults: Vec<Error>,
     /// Why names of rows or columns are not used, if there are any.
     pub flaws: Vec<String>,
-    /// What is odd about names that are used.
+    /// What is odd and no fault: the order of a sparse matrix's columns, and names that are used.
     pub notes: Vec<String>,
     /// What was counted, if it was asked for and the elements are floating-point numbers.
     pub values: Option<Values>,
