@@ -185,9 +185,9 @@ impl Numerals<'_> {
 /// Whether a text is an integer that uint64 has and int64 has not.
 pub(crate) fn is_beyond_int64(text: &[u8]) -> bool {
     // Fewer bytes are in int64 whatever they are.
-    text.len() >= 19 && integer(text.trim_ascii()).is_some_and(|(is_negative, sum)| {
-        !is_negative && i64::try_from(sum).is_err()
-    })
+    text.len() >= 19
+        && integer(text.trim_ascii())
+            .is_some_and(|(is_negative, sum)| !is_negative && i64::try_from(sum).is_err())
 }
 
 /// Why a text gives no element of a type.
@@ -214,7 +214,9 @@ impl Unfit {
             Self::Text => format!("expected a number, found {found:?}"),
             Self::Missing => format!("there is no number ({found:?}), and {dtype} has no NaN"),
             Self::Range if dtype == Dtype::Int64 && is_beyond_int64(text) => {
-                format!("{found} is beyond int64 (--dtype uint64 has it, and nothing that is negative; {nearest})")
+                format!(
+                    "{found} is beyond int64 (--dtype uint64 has it, and nothing that is negative; {nearest})"
+                )
             }
             Self::Range => format!("{found} is beyond {dtype} ({nearest})"),
             Self::Fraction => format!("{found} is no integer, as {dtype} must be ({nearest})"),
@@ -227,7 +229,8 @@ impl Unfit {
 fn is_kept(text: &str, number: f64, dtype: Dtype, digits: impl Fn() -> String) -> bool {
     let unsigned = text.as_bytes();
     let unsigned = if let [b'+' | b'-', rest @ ..] = unsigned { rest } else { unsigned };
-    let (mut whole, mut is_fraction, mut is_whole, mut is_zero, mut is_scaled) = (0, false, true, true, false);
+    let (mut whole, mut is_fraction, mut is_whole, mut is_zero, mut is_scaled) =
+        (0, false, true, true, false);
     for byte in unsigned {
         match byte {
             b'0'..=b'9' => {
@@ -264,7 +267,9 @@ fn is_kept(text: &str, number: f64, dtype: Dtype, digits: impl Fn() -> String) -
 /// written with so many digits, or what was measured with fewer than that.
 fn is_scaled_kept(unsigned: &[u8], number: f64, dtype: Dtype, digits: impl Fn() -> String) -> bool {
     // Zeros and infinities were told already, and this is a number: what has no digits has a fraction.
-    let Ok(Integer { significant, zeros }) = integer_digits(&String::from_utf8_lossy(unsigned)) else { return true };
+    let Ok(Integer { significant, zeros }) = integer_digits(&String::from_utf8_lossy(unsigned)) else {
+        return true;
+    };
     if zeros > 0 && dtype != Dtype::Float64 {
         return true;
     }
@@ -272,14 +277,20 @@ fn is_scaled_kept(unsigned: &[u8], number: f64, dtype: Dtype, digits: impl Fn() 
     let has_digits = |exact: &str| {
         let (head, rest) = exact.split_at_checked(significant.len()).unwrap_or((exact, ""));
         let half = rest.bytes().zip(std::iter::once(b'5').chain(std::iter::repeat(b'0')));
-        head == significant && half.map(|(digit, half)| digit.cmp(&half)).find(|order| order.is_ne()).is_none_or(|order| order.is_lt())
+        head == significant
+            && half
+                .map(|(digit, half)| digit.cmp(&half))
+                .find(|order| order.is_ne())
+                .is_none_or(|order| order.is_lt())
     };
     let rounded = format!("{:.*e}", significant.len().saturating_sub(1), number.abs());
-    let rounded: String = rounded.split('e').next().unwrap_or_default().chars().filter(char::is_ascii_digit).collect();
+    let rounded: String =
+        rounded.split('e').next().unwrap_or_default().chars().filter(char::is_ascii_digit).collect();
     let is_as_long = exact.len() as u64 == significant.len() as u64 + zeros;
     let shortest = digits();
     is_as_long && (has_digits(&exact) || rounded == significant)
-        || shortest.trim_end_matches('0') == significant && shortest.len() as u64 == significant.len() as u64 + zeros
+        || shortest.trim_end_matches('0') == significant
+            && shortest.len() as u64 == significant.len() as u64 + zeros
 }
 
 /// Digits with or without a sign, if they come to less than 2^64.

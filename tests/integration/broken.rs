@@ -445,7 +445,8 @@ fn sparse_data_that_breaks_the_rules_is_an_error_where_it_is_needed() {
 // Promise: Columns of a row of a sparse matrix that do not rise, or are there twice, are no fault: `check` notes them, and what is made of them is right.
 #[test]
 fn columns_out_of_order_are_noted_by_check_and_read_all_the_same() {
-    let cases = [("unsorted", 3, 0, "rising columns in each row"), ("repeated", 2, 2, "each column once in a row")];
+    let cases =
+        [("unsorted", 3, 0, "rising columns in each row"), ("repeated", 2, 2, "each column once in a row")];
     for (name, first, second, note) in cases {
         let store = tempdir().unwrap();
         let mut matrix = five_rows([0, 2, 4, 6, 8, 10]);

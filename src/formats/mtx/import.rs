@@ -34,7 +34,8 @@ pub(crate) fn find<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Fou
             check_rows(input, rows)?;
             let shape = [rows, columns];
             let ends_beyond = options.dtype.is_none() && dtype == Dtype::Int64;
-            let coordinates = Coordinates { input, dtype, shape, count, numerals, ends_beyond, has_beyond: false.into() };
+            let coordinates =
+                Coordinates { input, dtype, shape, count, numerals, ends_beyond, has_beyond: false.into() };
             coordinates.found(options.is_lossy)
         }
         (false, &[rows, columns]) => {
@@ -194,9 +195,8 @@ type SeeLine<'s> = dyn FnMut(&Text<'_>, &Banner, [u64; 2], &[u8]) -> Result<()> 
 impl<'f> Coordinates<'f> {
     /// The matrix, of uint64 where int64 does not have all integers and none is negative.
     fn found(&self, is_lossy: bool) -> Result<Found<'f>> {
-        let found = |coordinates: &Self| {
-            into_csr(self.input, coordinates.dtype, self.shape, coordinates, is_lossy)
-        };
+        let found =
+            |coordinates: &Self| into_csr(self.input, coordinates.dtype, self.shape, coordinates, is_lossy);
         let first = found(self);
         if !self.has_beyond.get() {
             return first;

@@ -64,7 +64,8 @@ pub(super) fn choose<'o>(
     decimal: Option<u8>,
     numerals: Numerals<'o>,
 ) -> Result<Dialect<'o>, String> {
-    let others = DELIMITERS.into_iter().filter(|delimiter| *delimiter != usual.first);
+    // What is nowhere cuts nothing.
+    let others = DELIMITERS.into_iter().filter(|other| *other != usual.first && sample.has(*other));
     let tried: Vec<_> = match given {
         Some(given) => vec![given],
         None => [usual.first].into_iter().chain(others).collect(),
@@ -124,15 +125,17 @@ impl Trial {
         numerals: Numerals<'_>,
     ) -> Result<Self, String> {
         let counts = |decimal| Counts::of(sample, delimiter, Numerals { decimal, ..numerals });
-        let (point, comma) = (counts(b'.')?, counts(b',')?);
+        let point = counts(b'.')?;
+        let may_have_commas = decimal == Some(b',') || sample.has(Delimiter::Byte(b','));
+        let comma = may_have_commas.then(|| counts(b',')).transpose()?;
         // A comma makes more numbers than a point; of cells between commas these are in quotes.
-        let has_commas = comma.numbers > point.numbers;
+        let has_commas = comma.as_ref().is_some_and(|comma| comma.numbers > point.numbers);
         let decimal = match decimal {
             Some(decimal) => Some(decimal),
             None if has_commas && point.fractions == 0 => Some(b','),
             None => None,
         };
-        let chosen = if decimal == Some(b',') { comma } else { point };
+        let chosen = comma.filter(|_| decimal == Some(b',')).unwrap_or(point);
         Ok(Self {
             delimiter,
             decimal,

@@ -190,8 +190,18 @@ impl<'s> Table<'s> {
             ));
         }
         let comment = None;
-        let mut table =
-            Self { sample, dialect, marked, first, comment, width, has_trailing, is_shorter, columns, has_more };
+        let mut table = Self {
+            sample,
+            dialect,
+            marked,
+            first,
+            comment,
+            width,
+            has_trailing,
+            is_shorter,
+            columns,
+            has_more,
+        };
         if let Some((line, says)) = &sample.comment {
             table.comment = table.names_in(*line, says)?;
         }
@@ -493,7 +503,10 @@ mod tests {
             ("5.1,3.5,setosa\n4.9,3.0,setosa\n", "- said"),
             (",0,0\n1,2,3\n", "- said"),
             // A slip, or a word for what is missing.
-            ("a,b\n1,2\n?,3\n4,5\n", "refused: line 3, column 1: expected a number, found \"?\" (--na \"?\" if"),
+            (
+                "a,b\n1,2\n?,3\n4,5\n",
+                "refused: line 3, column 1: expected a number, found \"?\" (--na \"?\" if",
+            ),
             ("a,b\n1,2\n1O,3\n4,5\n", "refused: line 3, column 1: expected a number, found \"1O\""),
             ("a,b\n?,2\n?,3\n?,4\n1,5\n", "refused: line 2, column 1"),
             ("1,2\nx,3\n4,5\n", "refused: line 2, column 1"),

@@ -31,6 +31,8 @@ pub(super) struct Sample {
     is_cut: bool,
     /// What begins a comment, if that is chosen.
     mark: Option<String>,
+    /// Whether a line of the table begins like a comment.
+    has_marks: bool,
 }
 
 impl Sample {
@@ -56,6 +58,7 @@ impl Sample {
                 if sample.is_cut {
                     break;
                 }
+                sample.has_marks |= comment(&line, mark).is_some();
                 sample.text.try_reserve(line.len() + 1).map_err(|_| lines.no_memory())?;
                 sample.text.append(&mut line);
                 sample.text.push(b'\n');
@@ -63,6 +66,11 @@ impl Sample {
             line.clear();
         }
         Ok(sample)
+    }
+
+    /// Whether there is anything between cells, if this stands there.
+    pub fn has(&self, delimiter: Delimiter) -> bool {
+        delimiter.find(&self.text) < self.text.len()
     }
 
     /// Whether there is no line but comments and empty ones.
@@ -83,6 +91,9 @@ impl Sample {
     /// Whether rows may begin like comments: where others begin with names that do not, and where all do that.
     pub fn marked_rows<'o>(&self, delimiter: Delimiter, numerals: Numerals<'o>) -> MarkedRows<'o> {
         let mut rows = MarkedRows { delimiter, numerals, are_there: true };
+        if !self.has_marks && !self.is_cut {
+            return rows;
+        }
         let (mut records, mut record) = (self.records(delimiter), Record::default());
         let begins = |record: &Record| record.cells(delimiter).next().map(|cell| numerals.value(&cell.text));
         let begins_above = records.next(&mut record).then(|| begins(&record)).flatten();
