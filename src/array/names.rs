@@ -163,7 +163,12 @@ impl<'n> FromIterator<&'n str> for Labels {
 /// What is odd about names that are to be written, one a line, in words.
 #[cfg(feature = "import")]
 pub(crate) fn oddities(lines: &[u8], count: u64) -> Vec<String> {
-    let labels = text::parse("".as_ref(), lines.to_vec(), count, text::Style::Lines);
+    let mut copy = Vec::new();
+    if copy.try_reserve_exact(lines.len()).is_err() {
+        return Vec::new();
+    }
+    copy.extend_from_slice(lines);
+    let labels = text::parse("".as_ref(), copy, count, text::Style::Lines);
     labels.map(|labels| labels.oddities()).unwrap_or_default()
 }
 

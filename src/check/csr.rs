@@ -1,4 +1,5 @@
-//! The rules of CSR: `indptr` rises from 0 to nnz, and the columns of each row are sorted and unique.
+//! The rules of CSR: `indptr` rises from 0 to nnz, and columns are in range. That the columns of a row are sorted and
+//! unique is not a rule: SciPy writes such matrices, and every format handles them. It is only noted.
 //!
 //! Columns are checked in file order and not row by row. One row with all elements is then as fast as a
 //! million rows, and an invalid `indptr` cannot cause the same columns to be read repeatedly. Whether columns
@@ -147,9 +148,9 @@ impl<'a> Csr<'a> {
         Ok(first_row(self, |bound| bound > element)?.saturating_sub(1))
     }
 
-    /// The violations, after all of the matrix was checked. `is_unread` means that some of `indptr` could not
-    /// be read.
-    pub fn faults(&self, rules: &Rules, is_unread: bool) -> Vec<Error> {
+    /// The violations, and notes about the order of columns, after all of the matrix was checked. `is_unread` means
+    /// that some of `indptr` could not be read.
+    pub fn faults(&self, rules: &Rules, is_unread: bool) -> [Vec<Error>; 2] {
         let [number, column] = [self.meta.indptr_dtype, self.meta.indices_dtype]
             .map(|dtype| move |number| integer_text(dtype, number));
         let nnz = self.meta.nnz;
@@ -183,9 +184,11 @@ impl<'a> Csr<'a> {
             invalid(self.indptr, "order", "numbers that do not fall".into(), falls),
             invalid(self.indptr, "range", format!("numbers up to {nnz}"), beyond),
             invalid(self.indices, "range", format!("columns 0 to {}", self.meta.shape[1] - 1), outside),
+        ];
+        let oddities = [
             invalid(self.indices, "order", "rising columns in each row".into(), unsorted),
             invalid(self.indices, "order", "each column once in a row".into(), repeated),
         ];
-        faults.into_iter().flatten().collect()
+        [faults.into_iter().flatten().collect(), oddities.into_iter().flatten().collect()]
     }
 }

@@ -36,7 +36,7 @@ pub struct Report {
     pub faults: Vec<Error>,
     /// Why names of rows or columns are not used, for each that is invalid.
     pub flaws: Vec<String>,
-    /// Oddities in names that are used.
+    /// Notes that are no violations: about the order of a sparse matrix's columns, and about names.
     pub notes: Vec<String>,
     /// Counts of NaN and infinities, if requested and if the elements are floats.
     pub values: Option<Values>,

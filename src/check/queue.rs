@@ -196,13 +196,16 @@ impl Job {
         let (array, findings) = (&self.array, std::mem::take(&mut *lock(&self.findings)));
         let is_unread = findings.unread.iter().any(|(file, ..)| *file == INDPTR);
         let mut faults: Vec<_> = findings.unread.into_iter().map(|(_, _, error)| error).collect();
-        if let Some(csr) = Csr::of(array) {
-            faults.extend(csr.faults(&findings.rules, is_unread));
-        }
+        let [broken, odd] = match Csr::of(array) {
+            Some(csr) => csr.faults(&findings.rules, is_unread),
+            None => [Vec::new(), Vec::new()],
+        };
+        faults.extend(broken);
         faults.extend(array.names.names().err());
         let flaws = array.names.flaws().map(ToString::to_string).collect();
-        let idle = array.names.idle().map(|file| idle_words(&file));
-        let notes = array.names.notes().map(str::to_owned).chain(idle).collect();
+        let idle = array.names.idle().into_iter().map(|file| idle_words(&file));
+        let odd = odd.iter().map(ToString::to_string);
+        let notes = odd.chain(array.names.notes().map(str::to_owned)).chain(idle).collect();
         let is_counted =
             values && dtypes(&array.metadata).first().is_some_and(|dtype| Values::can_be_in(*dtype));
         let values = is_counted.then_some(findings.values);

@@ -108,7 +108,7 @@ fn faults(store: &Path, jobs: usize) -> Vec<String> {
         .map(|suffix| store.join(format!("s.{suffix}")).metadata().unwrap().len());
     assert_eq!(read.into_inner(), sizes.iter().sum::<u64>());
     assert_eq!(reports.len(), 1);
-    reports[0].faults.iter().map(ToString::to_string).collect()
+    reports[0].faults.iter().map(ToString::to_string).chain(reports[0].notes.iter().cloned()).collect()
 }
 
 /// Indices of numbers around all boundaries, for numbers of `itemsize` bytes.

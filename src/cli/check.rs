@@ -22,7 +22,8 @@ use super::say::say;
   arrayfs check data/pbmc68k
   arrayfs check --values data/pbmc68k    count NaN and infinities too
 
-Every byte is read; indptr must rise from 0 to nnz, and the columns of each row must be in range and rise.
+Every byte is read; indptr must rise from 0 to nnz, and columns must be in range. Columns of a row that do not
+rise, or are there twice, are noted on standard error and no fault.
 One line on standard output for each fault: the array, and what is wrong. With --values one more for
 each array of floating-point numbers; NaN and infinities are no faults. This reads the store's own
 files; `arrayfs verify` reads what is made of them.")]

@@ -141,8 +141,11 @@ How a table is read:
     5. it has numbers above numbers, and text above text; unless this text is there again below, or two of its
        numbers are the same, or its first cell is made like those below it, as cell_1 is above cell_2.
   Else it has numbers, and the comment before it has the names if it has as many cells as there are columns.
-  The first column has names of rows in 1 and 2, where a cell of it is no number, and where it is headed `row` or
-  `ID_REF`. Names c0, c1, ... are none. What could be otherwise is said, with the option that makes it so.
+  The first column has names of rows in 1 and 2, where it is headed `row` or `ID_REF`, and where its cells are no
+  numbers; a few that are none among numbers are refused. Names c0, c1, ... are none. What could be otherwise is said,
+  with the option that makes it so.
+  Lines further down that begin with # or ! are comments too, unless the first column has names in other lines, or
+  all lines begin so.
 
   Cells stand between commas in a .csv, tabs in a .tsv, tabs or blanks in a .txt, unless others (also ; and |) make
   a table of numbers of it. A comma stands before fractions where it is between no cells and makes numbers of them.

@@ -45,12 +45,12 @@ pub(crate) fn format(id: FormatId) -> Option<&'static dyn Format> {
 /// The importers: which files become arrays, by extension.
 #[cfg(feature = "import")]
 pub static IMPORTERS: Importers = Importers(&[
-    Importer { end: "npy", times: 1, find: super::npy::import::find },
-    Importer { end: "npz", times: 1, find: super::npz::import::find },
-    Importer { end: "mtx", times: 2, find: super::mtx::import::find },
-    Importer { end: "csv", times: 2, find: super::csv::import::find_csv },
-    Importer { end: "tsv", times: 2, find: super::csv::import::find_tsv },
-    Importer { end: "txt", times: 2, find: super::csv::import::find_txt },
+    Importer { end: "npy", times: 1, is_archive: false, find: super::npy::import::find },
+    Importer { end: "npz", times: 1, is_archive: true, find: super::npz::import::find },
+    Importer { end: "mtx", times: 2, is_archive: false, find: super::mtx::import::find },
+    Importer { end: "csv", times: 2, is_archive: false, find: super::csv::import::find_csv },
+    Importer { end: "tsv", times: 2, is_archive: false, find: super::csv::import::find_tsv },
+    Importer { end: "txt", times: 2, is_archive: false, find: super::csv::import::find_txt },
 ]);
 
 /// The most elements, rows or columns for which formats other than raw bytes are offered. With it, no format

@@ -57,6 +57,13 @@ impl<'f> Input<'f> {
         Ok(Self { path: shown.to_owned(), file, start, length, progress })
     }
 
+    /// Puts what is in the file, which is packed, in its place: in a file without a name in the directory `beside`.
+    pub fn unpack(&mut self, beside: &Path) -> Result<()> {
+        let (file, length) = spool(&self.path, &mut self.bytes()?, beside, &|_| Ok(()))?;
+        (self.file, self.start, self.length) = (file, 0, length);
+        Ok(())
+    }
+
     /// The file from its start.
     pub fn reader(&self) -> Reader<'_> {
         Reader {
@@ -187,8 +194,8 @@ impl Seek for Reader<'_> {
     }
 }
 
-/// Copies what can be read only once to a file without a name, and tells its length.
-fn spool(path: &Path, from: &mut File, beside: &Path, progress: Progress<'_>) -> Result<(File, u64)> {
+/// Copies what can be read only once, or not here and there, to a file without a name, and tells its length.
+fn spool(path: &Path, from: &mut dyn Read, beside: &Path, progress: Progress<'_>) -> Result<(File, u64)> {
     let mut copy = tempfile::tempfile_in(beside).map_err(|e| Error::io(beside, "write in", e))?;
     let mut buffer = vec![0; PIECE];
     let mut length = 0;
@@ -197,7 +204,7 @@ fn spool(path: &Path, from: &mut File, beside: &Path, progress: Progress<'_>) ->
             Ok(0) => return Ok((copy, length)),
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Error::io(path, "read", error)),
+            Err(error) => return Err(failed(path)(error)),
         };
         progress(count as u64).map_err(|e| Error::io(path, "read", e))?;
         copy.write_all(&buffer[..count]).map_err(|e| Error::io(path, "write what was read from it", e))?;

@@ -62,6 +62,8 @@ pub struct Importer {
     pub end: &'static str,
     /// How often it is read.
     pub times: u64,
+    /// Whether it is read here and there: one that is packed is unpacked first.
+    pub is_archive: bool,
     pub(crate) find: Find,
 }
 
@@ -94,7 +96,10 @@ impl Importers {
     ) -> Result<Imported> {
         check(path, options.existing)?;
         let importer = self.find(file, options)?;
-        let input = Input::open(file, directory(path), progress)?;
+        let mut input = Input::open(file, directory(path), progress)?;
+        if importer.is_archive && input.is_packed()? {
+            input.unpack(directory(path))?;
+        }
         let Found { metadata, fill, beside, notes } = (importer.find)(&input, options)?;
         check_room(path, &metadata)?;
         replace(path, options.existing, &metadata, fill.into_iter(), beside)?;

@@ -8,6 +8,7 @@ use std::fmt;
 
 use half::f16;
 
+use super::lines::beginning;
 use crate::dtype::Dtype;
 
 /// The bytes of one element, little-endian, before others that mean nothing.
@@ -30,6 +31,9 @@ const MISSING: [&[u8]; 14] = [
     b"1.#IND",
     b"-1.#IND",
 ];
+
+/// The longest text that is read as a number, in bytes: all digits of any float are fewer.
+const LONGEST: usize = 4096;
 
 /// What a cell says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,6 +67,9 @@ impl Numerals<'_> {
         let text = text.trim_ascii();
         if text.is_empty() || self.missing.iter().any(|word| word.as_bytes() == text) {
             return Value::Missing;
+        }
+        if text.len() > LONGEST {
+            return Value::Text;
         }
         if let Some((is_negative, sum)) = integer(text) {
             return Value::Integer(is_negative, sum);
@@ -115,7 +122,7 @@ impl Numerals<'_> {
                 Ok((if is_negative { -number } else { number }).to_le_bytes())
             }
             (Dtype::Float64, Value::Decimal(number)) => {
-                let is_kept = self.is_lossy || is_kept(&plain, number, || number.abs().to_string());
+                let is_kept = self.is_lossy || is_kept(&plain, number, dtype, || number.abs().to_string());
                 if is_kept { Ok(number.to_le_bytes()) } else { Err(Unfit::Changed(number)) }
             }
             (Dtype::Float16 | Dtype::Float32 | Dtype::Float64, _) => self.float(dtype, &plain),
@@ -146,7 +153,7 @@ impl Numerals<'_> {
                 (value, |number| f64::from_le_bytes(*number).abs().to_string())
             }
         };
-        if self.is_lossy || is_kept(text, wide, || digits(&number)) {
+        if self.is_lossy || is_kept(text, wide, dtype, || digits(&number)) {
             Ok(number)
         } else {
             Err(Unfit::Changed(wide))
@@ -175,6 +182,14 @@ impl Numerals<'_> {
     }
 }
 
+/// Whether a text is an integer that uint64 has and int64 has not.
+pub(crate) fn is_beyond_int64(text: &[u8]) -> bool {
+    // Fewer bytes are in int64 whatever they are.
+    text.len() >= 19
+        && integer(text.trim_ascii())
+            .is_some_and(|(is_negative, sum)| !is_negative && i64::try_from(sum).is_err())
+}
+
 /// Why a text gives no element of a type.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Unfit {
@@ -193,12 +208,16 @@ pub(crate) enum Unfit {
 impl Unfit {
     /// What is wrong with this text as an element of this type.
     pub fn words(self, dtype: Dtype, text: &[u8]) -> impl fmt::Display {
-        let text = String::from_utf8_lossy(text.trim_ascii());
-        let found: String = text.chars().take(80).collect();
+        let found = beginning(text.trim_ascii(), 80);
         let nearest = "--lossy takes the nearest";
         match self {
             Self::Text => format!("expected a number, found {found:?}"),
             Self::Missing => format!("there is no number ({found:?}), and {dtype} has no NaN"),
+            Self::Range if dtype == Dtype::Int64 && is_beyond_int64(text) => {
+                format!(
+                    "{found} is beyond int64 (--dtype uint64 has it, and nothing that is negative; {nearest})"
+                )
+            }
             Self::Range => format!("{found} is beyond {dtype} ({nearest})"),
             Self::Fraction => format!("{found} is no integer, as {dtype} must be ({nearest})"),
             Self::Changed(number) => format!("{found} would be {number} in {dtype} ({nearest})"),
@@ -207,10 +226,11 @@ impl Unfit {
 }
 
 /// Whether a float is what the text says, or the nearest to a fraction.
-fn is_kept(text: &str, number: f64, digits: impl Fn() -> String) -> bool {
+fn is_kept(text: &str, number: f64, dtype: Dtype, digits: impl Fn() -> String) -> bool {
     let unsigned = text.as_bytes();
     let unsigned = if let [b'+' | b'-', rest @ ..] = unsigned { rest } else { unsigned };
-    let (mut whole, mut is_fraction, mut is_whole, mut is_zero) = (0, false, true, true);
+    let (mut whole, mut is_fraction, mut is_whole, mut is_zero, mut is_scaled) =
+        (0, false, true, true, false);
     for byte in unsigned {
         match byte {
             b'0'..=b'9' => {
@@ -220,7 +240,7 @@ fn is_kept(text: &str, number: f64, digits: impl Fn() -> String) -> bool {
             }
             b'.' => is_fraction = true,
             b'e' | b'E' => {
-                is_whole = false;
+                is_scaled = true;
                 break;
             }
             // An infinity, or none.
@@ -230,6 +250,9 @@ fn is_kept(text: &str, number: f64, digits: impl Fn() -> String) -> bool {
     if number.is_infinite() || number == 0.0 {
         return is_zero && number == 0.0;
     }
+    if is_scaled {
+        return is_scaled_kept(unsigned, number, dtype, digits);
+    }
     // Every float has all integers of three digits.
     if !is_whole || whole <= 3 {
         return true;
@@ -238,6 +261,36 @@ fn is_kept(text: &str, number: f64, digits: impl Fn() -> String) -> bool {
     let whole = whole.trim_start_matches('0');
     // What a program wrote with the fewest digits that tell the number from others is that number.
     format!("{:.0}", number.abs()) == whole || digits() == whole
+}
+
+/// The same of a number with an exponent. Its last digit may stand for tens or millions: then it is a float64 that was
+/// written with so many digits, or what was measured with fewer than that.
+fn is_scaled_kept(unsigned: &[u8], number: f64, dtype: Dtype, digits: impl Fn() -> String) -> bool {
+    // Zeros and infinities were told already, and this is a number: what has no digits has a fraction.
+    let Ok(Integer { significant, zeros }) = integer_digits(&String::from_utf8_lossy(unsigned)) else {
+        return true;
+    };
+    if zeros > 0 && dtype != Dtype::Float64 {
+        return true;
+    }
+    let exact = format!("{:.0}", number.abs());
+    let has_digits = |exact: &str| {
+        let (head, rest) = exact.split_at_checked(significant.len()).unwrap_or((exact, ""));
+        let half = rest.bytes().zip(std::iter::once(b'5').chain(std::iter::repeat(b'0')));
+        head == significant
+            && half
+                .map(|(digit, half)| digit.cmp(&half))
+                .find(|order| order.is_ne())
+                .is_none_or(|order| order.is_lt())
+    };
+    let rounded = format!("{:.*e}", significant.len().saturating_sub(1), number.abs());
+    let rounded: String =
+        rounded.split('e').next().unwrap_or_default().chars().filter(char::is_ascii_digit).collect();
+    let is_as_long = exact.len() as u64 == significant.len() as u64 + zeros;
+    let shortest = digits();
+    is_as_long && (has_digits(&exact) || rounded == significant)
+        || shortest.trim_end_matches('0') == significant
+            && shortest.len() as u64 == significant.len() as u64 + zeros
 }
 
 /// Digits with or without a sign, if they come to less than 2^64.
@@ -262,8 +315,36 @@ fn integer(text: &[u8]) -> Option<(bool, u64)> {
 }
 
 /// A number with a fraction.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct NotWhole;
+
+/// The digits of an integer above zero.
+struct Integer {
+    /// The first of them, up to the last that is not 0.
+    significant: String,
+    /// How many follow.
+    zeros: u64,
+}
+
+/// The digits of a decimal number, without its sign; none of zero.
+fn integer_digits(unsigned: &str) -> Result<Integer, NotWhole> {
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits: String = whole.chars().chain(fraction.chars()).collect();
+    let significant = digits.trim_end_matches('0');
+    let zeros = (digits.len() - significant.len()) as i128 - fraction.len() as i128;
+    let significant = significant.trim_start_matches('0').to_owned();
+    if significant.is_empty() {
+        return Ok(Integer { significant, zeros: 0 });
+    }
+    let is_negative = exponent.starts_with('-');
+    // An exponent of more digits is beyond all types, or below all of them.
+    let exponent = exponent.parse().unwrap_or(i128::from(if is_negative { i64::MIN } else { i64::MAX }));
+    match exponent.saturating_add(zeros) {
+        ..0 => Err(NotWhole),
+        zeros => Ok(Integer { significant, zeros: u64::try_from(zeros).unwrap_or(u64::MAX) }),
+    }
+}
 
 /// The integer that a decimal number is, without its sign; none where it is 2^64 or more.
 fn exact_integer(text: &str) -> Result<Option<u64>, NotWhole> {
@@ -272,21 +353,11 @@ fn exact_integer(text: &str) -> Result<Option<u64>, NotWhole> {
         // An infinity.
         return Ok(None);
     }
-    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits: String = whole.chars().chain(fraction.chars()).collect();
-    let significant = digits.trim_end_matches('0');
-    let zeros = (digits.len() - significant.len()) as i128 - fraction.len() as i128;
-    let significant = significant.trim_start_matches('0');
+    let Integer { significant, zeros } = integer_digits(unsigned)?;
     if significant.is_empty() {
         return Ok(Some(0));
     }
-    let is_negative = exponent.starts_with('-');
-    // An exponent of more digits is beyond all types, or below all of them.
-    let exponent =
-        exponent.parse::<i128>().unwrap_or(if is_negative { i64::MIN.into() } else { i64::MAX.into() });
-    match usize::try_from(exponent + zeros) {
-        Err(_) if exponent + zeros < 0 => Err(NotWhole),
+    match usize::try_from(zeros) {
         Ok(zeros) if significant.len().saturating_add(zeros) <= 20 => {
             Ok(format!("{significant}{}", "0".repeat(zeros)).parse().ok())
         }
@@ -343,7 +414,7 @@ mod tests {
     #[test]
     fn a_cell_says_what_programs_mean() {
         let comma = Numerals { decimal: b',', missing: &["-999".into(), "?".into()], is_lossy: false };
-        let cases: [(Numerals<'_>, &str, Value); 29] = [
+        let cases: [(Numerals<'_>, &str, Value); 30] = [
             (PLAIN, " 17 ", Value::Integer(false, 17)),
             (PLAIN, "-0", Value::Integer(true, 0)),
             (PLAIN, "+18446744073709551615", Value::Integer(false, u64::MAX)),
@@ -368,6 +439,7 @@ mod tests {
             (PLAIN, "1,234.5", Value::Text),
             (PLAIN, "0x1F", Value::Text),
             (PLAIN, "gene", Value::Text),
+            (PLAIN, &"1".repeat(5000), Value::Text),
             (PLAIN, "-", Value::Text),
             (comma, "-1,5", Value::Decimal(-1.5)),
             (comma, "1.5", Value::Text),
@@ -388,13 +460,31 @@ mod tests {
 
     #[test]
     fn text_becomes_the_element_it_stands_for() {
-        let cases: [(Dtype, &str, Number); 18] = [
+        let cases: [(Dtype, &str, Number); 27] = [
             (Dtype::Float32, " -1.50000000e+00", padded(&(-1.5f32).to_le_bytes())),
             (Dtype::Float32, "-Inf", padded(&f32::NEG_INFINITY.to_le_bytes())),
             (Dtype::Float32, "16777217.5", padded(&16_777_218f32.to_le_bytes())),
             // As a program writes a float32 that is 12345678848.
             (Dtype::Float32, "12345679000", padded(&12_345_678_848f32.to_le_bytes())),
             (Dtype::Float64, "1e23", padded(&1e23f64.to_le_bytes())),
+            (Dtype::Float64, "9007199254740992e0", padded(&9_007_199_254_740_992f64.to_le_bytes())),
+            (Dtype::Float64, "9007199254740993.5e0", padded(&9_007_199_254_740_994f64.to_le_bytes())),
+            // As %.18e and an old library write 123456789012345683968.
+            (
+                Dtype::Float64,
+                "1.234567890123456840e+20",
+                padded(&123_456_789_012_345_683_968f64.to_le_bytes()),
+            ),
+            (
+                Dtype::Float64,
+                "1.23456789012345680000e+020",
+                padded(&123_456_789_012_345_683_968f64.to_le_bytes()),
+            ),
+            (Dtype::Float64, "1.2345678901234568e20", padded(&123_456_789_012_345_683_968f64.to_le_bytes())),
+            (Dtype::Float64, "5e-324", padded(&5e-324f64.to_le_bytes())),
+            (Dtype::Float64, "1.7976931348623157e308", padded(&f64::MAX.to_le_bytes())),
+            (Dtype::Float32, "6.02214076e23", padded(&6.022_140_76e23f32.to_le_bytes())),
+            (Dtype::Float32, "1.6777216e7", padded(&16_777_216f32.to_le_bytes())),
             (Dtype::Float64, "-0", padded(&(-0f64).to_le_bytes())),
             (Dtype::Float64, "590295810358705700000", padded(&590_295_810_358_705_700_000f64.to_le_bytes())),
             (Dtype::Float64, "000000000000000000000.000", padded(&0f64.to_le_bytes())),
@@ -428,7 +518,7 @@ mod tests {
         let int = |number: i64| Some(number.to_le_bytes());
         let float = |number: f64| Some(number.to_le_bytes());
         let single = |number: f32| Some(padded(&number.to_le_bytes()));
-        let cases: [(Dtype, &str, Unfit, Option<Number>); 21] = [
+        let cases: [(Dtype, &str, Unfit, Option<Number>); 26] = [
             (Dtype::Int8, "128", Unfit::Range, int(127)),
             (Dtype::Uint8, "-1", Unfit::Range, int(0)),
             (Dtype::Int64, "1e400", Unfit::Range, int(i64::MAX)),
@@ -455,6 +545,31 @@ mod tests {
                 Unfit::Changed(9_007_199_254_740_992.0),
                 float(9_007_199_254_740_992.0),
             ),
+            (
+                Dtype::Float64,
+                "9007199254740993e0",
+                Unfit::Changed(9_007_199_254_740_992.0),
+                float(9_007_199_254_740_992.0),
+            ),
+            (
+                Dtype::Float64,
+                "-90071992547409930e-1",
+                Unfit::Changed(-9_007_199_254_740_992.0),
+                float(-9_007_199_254_740_992.0),
+            ),
+            (
+                Dtype::Float64,
+                "9.007199254740993E+15",
+                Unfit::Changed(9_007_199_254_740_992.0),
+                float(9_007_199_254_740_992.0),
+            ),
+            (
+                Dtype::Float64,
+                "9007199254740993e1",
+                Unfit::Changed(90_071_992_547_409_936.0),
+                float(90_071_992_547_409_936.0),
+            ),
+            (Dtype::Float32, "1.6777217e7", Unfit::Changed(16_777_216.0), single(16_777_216.0)),
             (Dtype::Float64, "-1e400", Unfit::Changed(f64::NEG_INFINITY), float(f64::NEG_INFINITY)),
             (Dtype::Float64, "1e-400", Unfit::Changed(0.0), float(0.0)),
             (Dtype::Float32, "1e40", Unfit::Changed(f64::INFINITY), single(f32::INFINITY)),

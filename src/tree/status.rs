@@ -258,7 +258,7 @@ fn add(entries: &mut Entries, path: PathBuf, text: &str) {
 pub fn unused_names(array: &StoredArray) -> Option<String> {
     let flaws: Vec<_> = array.names.flaws().map(ToString::to_string).collect();
     let flaws = (!flaws.is_empty()).then(|| format!("names are not used: {}", flaws.join("; ")));
-    let idle = array.names.idle().map(|file| idle_words(&file));
+    let idle = array.names.idle().into_iter().map(|file| idle_words(&file));
     let said: Vec<_> = flaws.into_iter().chain(idle).chain(array.names.notes().map(str::to_owned)).collect();
     (!said.is_empty()).then(|| said.join("; "))
 }

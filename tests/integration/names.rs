@@ -255,10 +255,13 @@ fn axes_without_the_file_that_says_so_are_told_of() {
         3,
         "{warnings}"
     );
+    assert!(warnings.contains("gene#.csv names nothing"), "{warnings}");
     assert!(!warnings.contains("plain"), "{warnings}");
     let listed = run([Path::new("ls"), store.path()]);
     let said = String::from_utf8(listed.stderr).unwrap();
-    assert_eq!(said.matches("cell#.csv names nothing").count(), 1, "{said}");
+    for axis in ["cell", "gene"] {
+        assert_eq!(said.matches(&format!("{axis}#.csv names nothing")).count(), 1, "{said}");
+    }
     let place = tempdir().unwrap();
     let mounted = run([Path::new("mount"), store.path(), place.path()]);
     run([Path::new("unmount"), place.path()]);

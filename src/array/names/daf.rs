@@ -22,13 +22,17 @@ pub(super) fn axes(store: &Store, path: &Path) -> [Option<PathBuf>; 2] {
     if axes.iter().any(Option::is_some) && is_daf(store, directory(path)) { axes } else { [None, None] }
 }
 
-/// The file of an axis of the array that names nothing, for its directory has no `__daf__.yaml`.
-pub(super) fn idle_axis(store: &Store, path: &Path) -> Option<PathBuf> {
+/// The files of the axes of the array that name nothing, for their directory has no `__daf__.yaml`.
+pub(super) fn idle_axes_of(store: &Store, path: &Path) -> Vec<PathBuf> {
     let axes = axes_by_name(path);
     if axes.iter().all(Option::is_none) || is_daf(store, directory(path)) {
-        return None;
+        return Vec::new();
     }
-    axes.into_iter().flatten().find(|file| store.kind(file) == Some(FileKind::File))
+    let mut idle: Vec<_> =
+        axes.into_iter().flatten().filter(|file| store.kind(file) == Some(FileKind::File)).collect();
+    // Both axes of a matrix may be one.
+    idle.dedup();
+    idle
 }
 
 /// The files in a directory that would name rows or columns of its arrays if it had a `__daf__.yaml`.

@@ -12,7 +12,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use super::daf::{axes, axis_name, idle_axis};
+use super::daf::{axes, axis_name, idle_axes_of};
 use super::text::{Style, most_bytes, parse};
 use super::{Labels, Names};
 use crate::daf::metadata::Shape;
@@ -206,9 +206,9 @@ impl NameFiles {
         self.verdict.get().into_iter().flat_map(|verdict| verdict.notes.iter().map(String::as_str))
     }
 
-    /// The file of an axis that names nothing, for its directory has no `__daf__.yaml`.
-    pub fn idle(&self) -> Option<PathBuf> {
-        idle_axis(&self.store, &self.path)
+    /// The files of axes that name nothing, for their directory has no `__daf__.yaml`.
+    pub fn idle(&self) -> Vec<PathBuf> {
+        idle_axes_of(&self.store, &self.path)
     }
 }
 

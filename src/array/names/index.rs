@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use super::text::no_memory;
 use super::{Labels, MANY};
 use crate::error::Result;
 use crate::task;
@@ -25,8 +26,11 @@ impl Index {
     /// As [`task::check`].
     pub fn new(labels: &Labels) -> Result<Self> {
         let count = labels.ends.len();
-        let (slots, again) = (vec![0; count + count / 2 + 1], Vec::new());
-        let mut index = Self { hasher: RandomState::new(), slots, again };
+        let no_memory = |_| no_memory(&labels.source);
+        let (mut slots, places) = (Vec::new(), count + count / 2 + 1);
+        slots.try_reserve_exact(places).map_err(no_memory)?;
+        slots.resize(places, 0);
+        let mut index = Self { hasher: RandomState::new(), slots, again: Vec::new() };
         for (place, number) in
             (0..labels.len()).zip(1u32..).filter(|(place, _)| !labels.get(*place).is_empty())
         {
@@ -35,7 +39,10 @@ impl Index {
             }
             match index.slot(labels, labels.get(place)) {
                 (slot, None) => index.slots[slot] = number,
-                (_, Some(first)) => index.again.push((u32::try_from(first).unwrap_or(u32::MAX), number - 1)),
+                (_, Some(first)) => {
+                    index.again.try_reserve(1).map_err(no_memory)?;
+                    index.again.push((u32::try_from(first).unwrap_or(u32::MAX), number - 1));
+                }
             }
         }
         index.again.sort_unstable();

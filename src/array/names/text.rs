@@ -1,5 +1,7 @@
 //! Names as text: one a line. Pure: bytes in, names out.
 
+use std::collections::TryReserveError;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::{Labels, MANY};
@@ -33,13 +35,14 @@ pub(super) fn most_bytes(count: u64) -> u64 {
 pub(super) fn parse(source: &Path, bytes: Vec<u8>, count: u64, style: Style) -> Result<Labels> {
     let invalid = |what, expected: &str, found: String| Error::invalid(source, what, expected, found);
     task::check()?;
-    let (mut bytes, mended) = mend(bytes);
+    let (mut bytes, mended) = mend(bytes).map_err(|_| no_memory(source))?;
     let header = u64::from(style == Style::Csv);
     let found = lines(&bytes).saturating_sub(header);
     if found != count {
         return Err(invalid("number of names", &count.to_string(), found.to_string()));
     }
-    let mut ends = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+    let mut ends = Vec::new();
+    ends.try_reserve_exact(usize::try_from(count).unwrap_or(usize::MAX)).map_err(|_| no_memory(source))?;
     let (mut read, mut written) = (if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 }, 0);
     for line in 0..count + header {
         if line % MANY == 0 {
@@ -65,15 +68,30 @@ pub(super) fn parse(source: &Path, bytes: Vec<u8>, count: u64, style: Style) -> 
     Labels::new(source.to_owned(), text, ends, mended)
 }
 
+/// Why names cannot be kept.
+pub(super) fn no_memory(source: &Path) -> Error {
+    Error::io(source, "keep names in memory", ErrorKind::OutOfMemory.into())
+}
+
 /// A text in UTF-8, and how many of its lines were not.
-fn mend(bytes: Vec<u8>) -> (Vec<u8>, u64) {
+fn mend(bytes: Vec<u8>) -> std::result::Result<(Vec<u8>, u64), TryReserveError> {
     if std::str::from_utf8(&bytes).is_ok() {
-        return (bytes, 0);
+        return Ok((bytes, 0));
     }
     let lines = bytes.split(|byte| *byte == b'\n');
     let mended = lines.filter(|line| std::str::from_utf8(line).is_err()).count() as u64;
-    (String::from_utf8_lossy(&bytes).into_owned().into_bytes(), mended)
+    let wrong = bytes.utf8_chunks().filter(|chunk| !chunk.invalid().is_empty()).count();
+    let mut text = Vec::new();
+    text.try_reserve_exact(bytes.len().saturating_add(wrong.saturating_mul(REPLACEMENT.len())))?;
+    for chunk in bytes.utf8_chunks() {
+        text.extend_from_slice(chunk.valid().as_bytes());
+        text.extend_from_slice(if chunk.invalid().is_empty() { b"" } else { REPLACEMENT.as_bytes() });
+    }
+    Ok((text, mended))
 }
+
+/// What is shown for bytes that are no UTF-8.
+const REPLACEMENT: &str = "\u{FFFD}";
 
 /// Number of lines; an unfinished last one counts.
 fn lines(bytes: &[u8]) -> u64 {

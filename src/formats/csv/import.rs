@@ -71,7 +71,10 @@ impl<'f> Plan<'f> {
         let dialect = dialect::choose(&sample, usual, options.delimiter, options.decimal, numerals);
         let dialect = dialect.map_err(|why| input.refused(why))?;
         let layout = layout(&sample, &dialect, options.header, options.row_names);
-        let layout = layout.map_err(|why| input.refused(why))?;
+        let mut layout = layout.map_err(|why| input.refused(why))?;
+        if options.decimal.is_none() && dialect.delimiter == COMMA && dialect.numerals.decimal == b',' {
+            layout.notes.push("commas in quotes stand before fractions (--decimal . if they do not)".into());
+        }
         let (mut count, mut first) = sample.comments;
         // The last one may be the header.
         if layout.header == Header::Comment {

@@ -3,11 +3,13 @@
 
 mod array;
 
+use std::cell::Cell;
+
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::import::input::Input;
-use crate::import::lines::Lines;
-use crate::import::number::Numerals;
+use crate::import::lines::{Lines, beginning};
+use crate::import::number::{Numerals, Unfit, is_beyond_int64};
 use crate::import::sparse::{Elements, See, check_rows, into_csr};
 use crate::import::{Found, Options};
 
@@ -30,13 +32,23 @@ pub(crate) fn find<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Fou
     match (banner.is_coordinate, &sizes[..]) {
         (true, &[rows, columns, count]) => {
             check_rows(input, rows)?;
-            let coordinates = Coordinates { input, dtype, shape: [rows, columns], count, numerals };
-            into_csr(input, dtype, [rows, columns], &coordinates, options.is_lossy)
+            let shape = [rows, columns];
+            let ends_beyond = options.dtype.is_none() && dtype == Dtype::Int64;
+            let coordinates =
+                Coordinates { input, dtype, shape, count, numerals, ends_beyond, has_beyond: false.into() };
+            coordinates.found(options.is_lossy)
         }
-        (false, &[rows, columns]) => array::found(input, dtype, [rows, columns], banner.symmetry, numerals),
+        (false, &[rows, columns]) => {
+            let is_chosen = options.dtype.is_some() || dtype != Dtype::Int64;
+            let dtype = if is_chosen { dtype } else { array::integers(input)? };
+            array::found(input, dtype, [rows, columns], banner.symmetry, numerals)
+        }
         _ => Err(text.fault("the sizes of the matrix")),
     }
 }
+
+/// Characters of the first line that are looked at.
+const LONGEST_BANNER: usize = 1024;
 
 /// The first line.
 struct Banner {
@@ -84,7 +96,7 @@ impl<'f> Text<'f> {
 
     fn banner(&mut self) -> Result<Banner> {
         self.read()?;
-        let line = String::from_utf8_lossy(&self.line).to_ascii_lowercase();
+        let line = beginning(&self.line, LONGEST_BANNER).to_ascii_lowercase();
         let words: Vec<_> = line.split_ascii_whitespace().collect();
         let &["%%matrixmarket", "matrix", layout, field, symmetry] = &words[..] else {
             return Err(self.fault("%%MatrixMarket matrix, and three words"));
@@ -112,7 +124,8 @@ impl<'f> Text<'f> {
         if !self.next()? {
             return Err(self.fault("the sizes of the matrix"));
         }
-        let sizes: Option<Vec<u64>> = words(&self.line).map(integer).collect();
+        // One more than there may be is enough to know that they are too many.
+        let sizes: Option<Vec<u64>> = words(&self.line).take(4).map(integer).collect();
         sizes.ok_or_else(|| self.fault("the sizes of the matrix"))
     }
 
@@ -137,13 +150,12 @@ impl<'f> Text<'f> {
     }
 
     fn fault(&self, expected: &str) -> Error {
-        let found = String::from_utf8_lossy(self.line.trim_ascii_end());
-        let found: String = found.chars().take(80).collect();
+        let found = beginning(self.line.trim_ascii_end(), 80);
         self.lines.refused(format!("expected {expected}, found {found:?}"))
     }
 
     /// Why what stands here is no element.
-    fn unfit(&self, why: crate::import::number::Unfit, dtype: Dtype, text: &[u8]) -> Error {
+    fn unfit(&self, why: Unfit, dtype: Dtype, text: &[u8]) -> Error {
         self.lines.refused(why.words(dtype, text))
     }
 }
@@ -171,12 +183,28 @@ struct Coordinates<'f> {
     shape: [u64; 2],
     count: u64,
     numerals: Numerals<'static>,
+    /// Whether an integer beyond int64 ends it: all are to be uint64 then.
+    ends_beyond: bool,
+    /// Whether there was one.
+    has_beyond: Cell<bool>,
 }
 
 /// Is shown a line: the text and what its head says, for messages, and the row, column and value.
 type SeeLine<'s> = dyn FnMut(&Text<'_>, &Banner, [u64; 2], &[u8]) -> Result<()> + 's;
 
-impl Coordinates<'_> {
+impl<'f> Coordinates<'f> {
+    /// The matrix, of uint64 where int64 does not have all integers and none is negative.
+    fn found(&self, is_lossy: bool) -> Result<Found<'f>> {
+        let found =
+            |coordinates: &Self| into_csr(self.input, coordinates.dtype, self.shape, coordinates, is_lossy);
+        let first = found(self);
+        if !self.has_beyond.get() {
+            return first;
+        }
+        let of = |dtype| Self { dtype, ends_beyond: false, has_beyond: false.into(), ..*self };
+        found(&of(Dtype::Uint64)).or_else(|_| found(&of(self.dtype)))
+    }
+
     /// Shows each line's row, column and value to `see`.
     fn lines(&self, see: &mut SeeLine<'_>) -> Result<()> {
         let (mut text, banner) = Text::of_elements(self.input)?;
@@ -210,6 +238,10 @@ impl Elements for Coordinates<'_> {
 
     fn each(&self, see: See<'_>) -> Result<()> {
         let element = |text: &Text<'_>, value: &[u8]| {
+            if self.ends_beyond && is_beyond_int64(value) {
+                self.has_beyond.set(true);
+                return Err(text.unfit(Unfit::Range, self.dtype, value));
+            }
             let number = self.numerals.element(self.dtype, value);
             number.map_err(|why| text.unfit(why, self.dtype, value))
         };

@@ -11,13 +11,7 @@ pub(super) fn lines(facts: &Facts) -> String {
 
 /// What is read by a single call.
 fn whole(facts: &Facts) -> String {
-    let (thing, mut text) = (facts.whole(), String::new());
-    let (Types::Dense(dtype) | Types::Sparse { data: dtype, .. }) = facts.types;
-    let is_exact = matches!(facts.types, Types::Dense(_)) || !matches!(dtype, Dtype::Int64 | Dtype::Uint64);
-    if facts.has(&format!("{thing}.mat")) && facts.bytes <= SMALL && is_exact {
-        let note = if matches!(facts.shape, Shape::Matrix(..)) { "column, row" } else { "i" };
-        text.push_str(&format!("load('{thing}.mat');  % {thing}({note}), from 1\n"));
-    }
+    let mut text = loaded(facts);
     if facts.has("array.h5") && matches!(facts.shape, Shape::Matrix(..)) {
         text.push_str(&format!(
             "first = h5read('array.h5', '/array', [1 1], [{} 1]);  % a row\n",
@@ -27,19 +21,34 @@ fn whole(facts: &Facts) -> String {
     text
 }
 
+/// What `load` reads, where the numbers are exact.
+pub(super) fn loaded(facts: &Facts) -> String {
+    let (thing, mut text) = (facts.whole(), String::new());
+    let (Types::Dense(dtype) | Types::Sparse { data: dtype, .. }) = facts.types;
+    let is_exact = matches!(facts.types, Types::Dense(_)) || !matches!(dtype, Dtype::Int64 | Dtype::Uint64);
+    if facts.has(&format!("{thing}.mat")) && facts.bytes <= SMALL && is_exact {
+        let note = if matches!(facts.shape, Shape::Matrix(..)) { "column, row" } else { "i" };
+        text.push_str(&format!("load('{thing}.mat');  % {thing}({note}), from 1\n"));
+    }
+    text
+}
+
 fn numbers(facts: &Facts) -> String {
     match &facts.types {
         Types::Dense(dtype) => dense(facts, *dtype),
-        Types::Sparse { data, indices, indptr } => {
-            let (rows, columns) = (facts.shape.rows(), facts.shape.columns());
-            let parts = [("data", data), ("indices", indices), ("indptr", indptr)];
-            let parts = parts.map(|(file, dtype)| fread(file, file, *dtype, "double")).concat();
-            let bits = half(*data, "data");
-            format!(
-                "{parts}{bits}x = sparse(repelem((1:{rows})', diff(indptr)), indices + 1, data, {rows}, {columns});\n"
-            )
-        }
+        Types::Sparse { data, indices, indptr } => sparse(facts, [*data, *indices, *indptr]),
     }
+}
+
+/// The whole of a sparse matrix, of the three files of these types.
+pub(super) fn sparse(facts: &Facts, types: [Dtype; 3]) -> String {
+    let (rows, columns) = (facts.shape.rows(), facts.shape.columns());
+    let files = ["data", "indices", "indptr"].into_iter().zip(types);
+    let parts: String = files.map(|(file, dtype)| fread(file, file, dtype, "double")).collect();
+    let bits = half(types[0], "data");
+    format!(
+        "{parts}{bits}x = sparse(repelem((1:{rows})', diff(indptr)), indices + 1, data, {rows}, {columns});\n"
+    )
 }
 
 fn dense(facts: &Facts, dtype: Dtype) -> String {
@@ -66,7 +75,7 @@ fn dense(facts: &Facts, dtype: Dtype) -> String {
 }
 
 /// Reads a file of elements into a variable of a class.
-fn fread(variable: &str, file: &str, dtype: Dtype, class: &str) -> String {
+pub(super) fn fread(variable: &str, file: &str, dtype: Dtype, class: &str) -> String {
     format!(
         "f = fopen('{file}', 'r', 'l'); {variable} = fread(f, Inf, '{}=>{class}'); fclose(f);\n",
         name(dtype)
@@ -74,7 +83,7 @@ fn fread(variable: &str, file: &str, dtype: Dtype, class: &str) -> String {
 }
 
 /// Makes numbers of the bits of float16.
-fn half(dtype: Dtype, variable: &str) -> String {
+pub(super) fn half(dtype: Dtype, variable: &str) -> String {
     if dtype != Dtype::Float16 {
         return String::new();
     }
@@ -87,7 +96,7 @@ fn half(dtype: Dtype, variable: &str) -> String {
     )
 }
 
-const fn name(dtype: Dtype) -> &'static str {
+pub(super) const fn name(dtype: Dtype) -> &'static str {
     match dtype {
         Dtype::Bool | Dtype::Uint8 => "uint8",
         Dtype::Int8 => "int8",

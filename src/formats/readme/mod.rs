@@ -8,6 +8,7 @@ pub(super) mod verify;
 
 mod julia;
 mod matlab;
+mod octave;
 mod python;
 mod r;
 mod shell;
@@ -198,6 +199,7 @@ fn text(selection: &Selection) -> String {
         ("R", "r", r::lines(&facts)),
         ("Julia", "julia", julia::lines(&facts)),
         ("MATLAB", "matlab", matlab::lines(&facts)),
+        ("Octave", "octave", octave::lines(&facts)),
     ];
     let mut text = format!("# {}\n\n", shown(&selection.array().path).replace('`', "'"));
     text.push_str(&introduction(selection, &facts));
@@ -289,7 +291,9 @@ mod tests {
                 facts(Shape::Matrix(18, 4), sparse),
             ];
             for facts in cases {
-                for lines in [shell::lines, python::lines, r::lines, julia::lines, matlab::lines] {
+                for lines in
+                    [shell::lines, python::lines, r::lines, julia::lines, matlab::lines, octave::lines]
+                {
                     let lines = lines(&facts);
                     assert!(lines.ends_with('\n') && !lines.contains("```"), "{lines}");
                 }

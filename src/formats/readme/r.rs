@@ -1,7 +1,7 @@
 //! Lines for R: base R, and Matrix for what is sparse.
 //!
-//! R has int32 and float64 only. Wider integers become float64, exact up to 2^53; an int32 of the
-//! smallest value is R's NA.
+//! R has int32 and float64 only. Wider integers become float64, exact up to 2^53; so does int32 where its smallest
+//! number is there, which is R's NA.
 
 use super::{Facts, SMALL, Types};
 use crate::daf::metadata::Shape;
@@ -21,6 +21,8 @@ fn whole(facts: &Facts) -> String {
     if facts.has(&file) && is_exact && facts.bytes <= SMALL {
         let note = if matches!(facts.shape, Shape::Matrix(..)) { "  # rows as its columns" } else { "" };
         text.push_str(&format!("y <- readRDS(\"{file}\"){note}\n"));
+        let is_integer = dtype == Dtype::Int32 && matches!(facts.types, Types::Dense(_));
+        text.push_str(if is_integer { "if (anyNA(y)) y[is.na(y)] <- -2^31\n" } else { "" });
     }
     if let Some(table) = facts.table() {
         let names = if facts.has_row_names { ", row.names = 1" } else { "" };
@@ -72,7 +74,16 @@ fn reader(dtype: Dtype) -> String {
     let function = |body: &str| format!("read <- function(file) {body}\n");
     match dtype {
         Dtype::Float32 | Dtype::Float64 => function(&bin("numeric", size, "")),
-        Dtype::Int8 | Dtype::Int16 | Dtype::Int32 => function(&bin("integer", size, "")),
+        Dtype::Int8 | Dtype::Int16 => function(&bin("integer", size, "")),
+        // Its smallest number is NA to R, and nothing else is.
+        Dtype::Int32 => function(&format!(
+            "{{
+  x <- {}
+  if (anyNA(x)) x[is.na(x)] <- -2^31
+  x
+}}",
+            bin("integer", size, "")
+        )),
         Dtype::Uint8 | Dtype::Uint16 => function(&bin("integer", size, ", signed = FALSE")),
         Dtype::Bool => function(&format!("{} != 0", bin("integer", 1, ", signed = FALSE"))),
         Dtype::Uint32 => function(&format!(

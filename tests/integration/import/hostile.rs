@@ -37,6 +37,10 @@ fn packed(text: &[u8], times: usize) -> Vec<u8> {
 fn what_a_file_says_of_its_size_costs_nothing() {
     let mtx = |rest: &str| format!("%%MatrixMarket matrix {rest}").into_bytes();
     let million = b"1,".repeat(1 << 19);
+    let commas = b",".repeat(1 << 20);
+    let long = b"1".repeat(1 << 20);
+    let quotes = b"\"\"".repeat(1 << 19);
+    let wrong = b"\xFF".repeat(1 << 20);
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
         (
             "rows.mtx",
@@ -55,6 +59,18 @@ fn what_a_file_says_of_its_size_costs_nothing() {
         ("claims.npy", npy("<f8", "(1099511627776, 2)", &[0; 64]), "ends after 192 of 17592186044544 bytes"),
         ("product.npy", npy("<f8", "(4611686018427387904, 4611686018427387904)", &[0; 64]), "shape"),
         ("header.npy", b"\x93NUMPY\x02\x00\xFF\xFF\xFF\xFF".to_vec(), "a header of 4294967295 bytes"),
+        ("header.csv.gz", packed(&commas, 238), "line 1: more than 16777216 cells"),
+        ("header.tsv.gz", packed(&b"\t".repeat(1 << 20), 238), "line 1: more than 16777216 cells"),
+        ("lines.csv.gz", packed(&[&long.repeat(120)[..], b"\n"].concat(), 3), "expected a number, found"),
+        ("names.csv.gz", packed(&[&wrong.repeat(120)[..], b",1\n"].concat(), 2), "a name of"),
+        ("doubled.csv.gz", packed(&[b"1,\"", &quotes.repeat(120)[..], b"\"\n"].concat(), 1), "found"),
+        ("comment.csv.gz", packed(&[b"#", &long.repeat(120)[..], b"\n1,2\nx,3\n"].concat(), 1), "--na"),
+        (
+            "sizes.mtx.gz",
+            packed(&[&mtx("array real general\n")[..], &b"1 ".repeat(60 << 20)].concat(), 1),
+            "sizes",
+        ),
+        ("banner.mtx.gz", packed(&wrong, 120), "expected %%MatrixMarket"),
         ("line.csv.gz", packed(&million, 300), "line 1 is longer than 256 MiB"),
         ("quotes.csv.gz", packed(&b"\"\"\"\n".repeat(1 << 18), 400), "--"),
         ("quote.csv.gz", packed(b"\"a\n", 1), "a quote that does not end"),

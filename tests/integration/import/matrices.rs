@@ -1,8 +1,10 @@
 //! Matrices in `.mtx` and `.npz`.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use flate2::write::GzEncoder;
 use tempfile::{TempDir, tempdir};
 
 use super::tables::shown;
@@ -30,6 +32,7 @@ fn dense_matrices_come_whole_of_a_half() {
         ("array real skew-symmetric", "3 3\n1\n-2.5\n+3\n", "float64 [3, 3] 0 -1 2.5 1 0 -3 -2.5 3 0"),
         ("array real symmetric", "1 1\n7\n", "float64 [1, 1] 7"),
         ("array real skew-symmetric", "1 1\n", "float64 [1, 1] 0"),
+        ("array integer general", "1 2\n0\n18446744073709551615\n", "uint64 [1, 2] 0 18446744073709551615"),
         ("array real general", "1 1\n1e+05\n", "float64 [1, 1] 100000"),
         ("array real general", "2 3\n1\n2\n3\n4\n5\n6\n", "float64 [2, 3] 1 3 5 2 4 6"),
     ];
@@ -56,8 +59,18 @@ fn what_is_no_matrix_is_refused_by_its_line() {
         ("coordinate real general", "2 2 1\n1 1 1e400\n", "line 4: 1e400 would be inf in float64"),
         (
             "coordinate integer general",
-            "2 2 1\n1 1 9223372036854775808\n",
-            "line 4: 9223372036854775808 is beyond int64",
+            "2 2 2\n1 1 9223372036854775808\n2 2 -1\n",
+            "line 4: 9223372036854775808 is beyond int64 (--dtype uint64 has it",
+        ),
+        (
+            "coordinate integer skew-symmetric",
+            "2 2 1\n2 1 9223372036854775808\n",
+            "line 4: 9223372036854775808 is beyond int64 (--dtype uint64 has it",
+        ),
+        (
+            "array integer general",
+            "1 2\n-1\n18446744073709551615\n",
+            "line 5: 18446744073709551615 is beyond int64 (--dtype uint64 has it",
         ),
         (
             "coordinate integer general",
@@ -78,6 +91,13 @@ fn counts_that_are_written_as_real_are_integers() {
     let (_dir, store, code, said) = take("c.mtx", text.as_bytes(), &["--dtype", "int32"]);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(fs::read(store.join("x.data")).unwrap(), [2i32, 100_000].map(i32::to_le_bytes).concat());
+    let text = mtx("coordinate integer general", "2 2 2\n1 1 3\n2 2 18446744073709551615\n");
+    let (_dir, store, code, said) = take("c.mtx", text.as_bytes(), &[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(fs::read(store.join("x.data")).unwrap(), [3, u64::MAX].map(u64::to_le_bytes).concat());
+    let text = format!("\u{FEFF}{}", mtx("array real general", "1 1\n7\n"));
+    let (_dir, store, code, said) = take("c.mtx", text.as_bytes(), &[]);
+    assert_eq!((code, shown(&store.join("x"))), (Some(0), "float64 [1, 1] 7".into()), "{said}");
     let text = mtx("coordinate real general", "2 2 1\n1 1 2.5\n");
     let (_dir, _, code, said) = take("c.mtx", text.as_bytes(), &["--dtype", "int32"]);
     assert!(code == Some(1) && said.contains("line 4: 2.5 is no integer"), "{said}");
@@ -198,4 +218,20 @@ fn three_vectors_without_a_format_are_a_matrix_if_they_fit() {
     assert!(code == Some(1) && said.contains("scipy.sparse.save_npz"), "{said}");
     let (_dir, _, code, said) = take("o.npz", &three(&[0, 1], &[0, 2, 1], Some(&[2, 2])), &[]);
     assert!(code == Some(1) && said.contains("rising from 0 to 2"), "{said}");
+}
+
+#[test]
+fn an_archive_may_be_packed() {
+    let archive = npz(&[("ages", "<f8", [1.5f64, 2.0].map(f64::to_le_bytes).concat())]);
+    let mut packed = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&archive).unwrap();
+    let packed = packed.finish().unwrap();
+    let (_dir, store, code, said) = take("a.npz.gz", &packed, &[]);
+    assert_eq!((code, shown(&store.join("x"))), (Some(0), "float64 [2] 1.5 2".into()), "{said}");
+    assert_eq!(names(&store), ["x.array", "x.yaml"]);
+    let (_dir, store, code, said) = take("a.npz.gz", &packed[..packed.len() - 9], &[]);
+    assert!(code == Some(1) && said.contains("it ends too early: was it cut?"), "{said}");
+    assert!(names(&store).is_empty());
+    let (_dir, _, code, said) = take("a.npz.xz", b"\xFD7zXZ\0 no more", &[]);
+    assert!(code == Some(1) && said.lines().count() == 1, "{said}");
 }

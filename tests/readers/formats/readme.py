@@ -1,4 +1,4 @@
-"""README.md: its lines for the shell, Python and R are run as they stand, and give the numbers of the array."""
+"""README.md: its lines for the shell, Python, R and Octave are run as they stand, and give the numbers of the array."""
 
 import contextlib
 import functools
@@ -16,6 +16,7 @@ from mounted import counts, expect, read, same_array
 
 # Of arrays that differ only in their numbers one is enough for R, and for the shell.
 seen_by_r = set()
+seen_by_octave = set()
 seen_by_shell = set()
 
 
@@ -23,7 +24,7 @@ def blocks(folder):
     """The code of each language."""
     text = read(f"{folder}/README.md").decode()
     found = dict(re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
-    expect(sorted(found) == ["julia", "matlab", "python", "r", "sh"], folder, f"README.md has lines for {sorted(found)}")
+    expect(sorted(found) == ["julia", "matlab", "octave", "python", "r", "sh"], folder, f"README.md has lines for {sorted(found)}")
     return found
 
 
@@ -73,12 +74,41 @@ def run_r(folder, code, names):
     return found if is_done else None
 
 
-def same_numbers(folder, found, wanted):
-    """Equal as float64; NaN where it should be. R has no int32 of the smallest value: it is NA there."""
-    wanted = wanted.astype(np.float64)
-    na = np.isnan(found) & (wanted == -(2**31))
-    same = np.array_equal(found[~na], wanted[~na], equal_nan=True) if found.shape == wanted.shape else False
-    expect(same, folder, "R reads other numbers")
+def same_numbers(folder, found, wanted, who="R"):
+    """Equal as float64; NaN where it should be."""
+    same = np.array_equal(found, wanted.astype(np.float64), equal_nan=True)
+    expect(same, folder, f"{who} reads other numbers")
+
+
+@functools.cache
+def octave():
+    """Whether there is Octave; where there is none this is said."""
+    if not shutil.which("octave-cli"):
+        print("skipped: no Octave, the lines for it were not run", file=sys.stderr)
+    return shutil.which("octave-cli")
+
+
+def run_octave(folder, code, names):
+    """The variables of these names, as Octave wrote them in float64, column after column; none where the lines fail."""
+    with tempfile.TemporaryDirectory() as out:
+        dump = "".join(f"f = fopen('{out}/{name}', 'w'); fwrite(f, full({name}), 'double'); fclose(f);\n" for name in names)
+        command = ["octave-cli", "--quiet", "--norc", "--eval", code + dump]
+        done = subprocess.run(command, cwd=folder, capture_output=True)
+        found = [np.fromfile(f"{out}/{name}") if os.path.exists(f"{out}/{name}") else None for name in names]
+    is_done = all(array is not None for array in found)
+    expect(is_done, folder, f"Octave: {done.stderr.decode()}")
+    return found if is_done else None
+
+
+def check_octave(folder, code, kind, numbers):
+    """Runs the lines for Octave, and holds the variables against these numbers, as they are column after column."""
+    if not octave() or kind in seen_by_octave:
+        return
+    seen_by_octave.add(kind)
+    numbers = {name: wanted for name, wanted in numbers.items() if re.search(rf"\b{name} = |load\('{name}\.", code)}
+    found = run_octave(folder, code, list(numbers))
+    for what, wanted in zip(found or [], numbers.values()):
+        same_numbers(folder, what, wanted.flatten(order="F"), "Octave")
 
 
 def same_values(folder, what, found, wanted):
@@ -118,6 +148,11 @@ def check_dense(folder, array, names):
         same_array(folder, found["column"], wanted[:, -1])
         same_array(folder, found["block"], wanted[:10])
     kind = ("dense", wanted.ndim, wanted.dtype, "/slices/" in folder)
+    is_large = wanted.size >= 37 or "/slices/" in folder
+    if is_large and wanted.size < 1 << 20:
+        # MATLAB's files have the axes exchanged.
+        numbers = {"x": wanted, "array": wanted.T}
+        check_octave(folder, code["octave"], kind, numbers | ({"row": wanted[-1]} if is_matrix else {}))
     if not r() or kind in seen_by_r or wanted.size < 37 and "/slices/" not in folder:
         return
     seen_by_r.add(kind)
@@ -153,7 +188,12 @@ def check_sparse(folder, array, names):
     expect(np.array_equal(matrix.indices, wanted.indices) and np.array_equal(matrix.indptr, wanted.indptr), folder, "indices")
     counts["files"] += 1
     kind = ("sparse", *(str(dtype) for dtype in array.dtypes().values()), "/slices/" in folder)
-    if not r() or kind in seen_by_r or np.prod(array.shape) > 1 << 20:
+    if np.prod(array.shape) > 1 << 20:
+        return
+    dense = array.dense()
+    if len(array.data) == np.count_nonzero(dense):
+        check_octave(folder, code["octave"], kind, {"x": dense, "matrix": dense.T})
+    if not r() or kind in seen_by_r:
         return
     seen_by_r.add(kind)
     found = run_r(folder, code["r"], ["x"])

@@ -3,14 +3,19 @@
 //! 1. Of the delimiters that cut the lines into as many cells, two or more (the first line may have one fewer), the
 //!    first that leaves nothing but numbers in all columns after the first; else the one that leaves most numbers.
 //!    The first that is tried is that of the file's name; blanks come last.
-//! 2. The comma stands before fractions where it is no delimiter, makes numbers of cells that are none without, and
-//!    no cell has a point there. Where all such numbers could have been written with thousands (`1,234`), it cannot
+//! 2. The comma stands before fractions where it makes numbers of cells that are none without, and no cell has a point
+//!    there; it is the delimiter too where all these cells are in quotes. Where all such numbers could have been written with thousands (`1,234`), it cannot
 //!    be known.
+//! 3. A comma that leaves text in the first column gives way to a delimiter that makes as good a table of fractions
+//!    with commas: `1 2,5`. Where blanks would leave text there too (`A 1,5`), it cannot be known.
 
-use super::record::{Cell, Record};
+use super::record::Record;
 use super::sample::Sample;
 use crate::import::Delimiter;
 use crate::import::number::{Numerals, Value};
+
+/// The most cells of a line: what is known of each takes memory before any number is there.
+const MOST_COLUMNS: usize = 1 << 24;
 
 /// How cells and numbers are told.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +31,16 @@ pub(super) struct Usual {
     pub first: Delimiter,
     /// Is taken where nothing makes a table.
     pub otherwise: Delimiter,
+}
+
+impl Usual {
+    /// What is taken where nothing makes a table, and this stands before fractions.
+    fn otherwise(self, decimal: Option<u8>) -> Delimiter {
+        match decimal {
+            Some(mark) if self.otherwise == Delimiter::Byte(mark) => Delimiter::Byte(b';'),
+            _ => self.otherwise,
+        }
+    }
 }
 
 /// What may stand between cells, in the order of trial behind that of the file's name.
@@ -49,18 +64,27 @@ pub(super) fn choose<'o>(
     decimal: Option<u8>,
     numerals: Numerals<'o>,
 ) -> Result<Dialect<'o>, String> {
-    let others = DELIMITERS.into_iter().filter(|delimiter| *delimiter != usual.first);
+    // What is nowhere cuts nothing.
+    let others = DELIMITERS.into_iter().filter(|other| *other != usual.first && sample.has(*other));
     let tried: Vec<_> = match given {
         Some(given) => vec![given],
         None => [usual.first].into_iter().chain(others).collect(),
     };
-    let tried =
-        tried.into_iter().filter(|delimiter| decimal.is_none_or(|mark| *delimiter != Delimiter::Byte(mark)));
-    let trials = tried.map(|delimiter| Trial::of(sample, delimiter, decimal, numerals));
-    let best = trials.reduce(|best, trial| if trial.is_better(&best) { trial } else { best });
+    let mut best: Option<Trial> = None;
+    for delimiter in tried {
+        let trial = Trial::of(sample, delimiter, decimal, numerals)?;
+        let is_both = decimal.is_some_and(|mark| delimiter == Delimiter::Byte(mark));
+        if is_both && !trial.has_commas {
+            continue;
+        }
+        best = Some(match best {
+            Some(best) if !trial.is_better(&best)? => best,
+            _ => trial,
+        });
+    }
     let Some(best) = best else { return Err("the same stands between cells and before fractions".into()) };
     let best = match given {
-        None if !best.is_table => Trial::of(sample, usual.otherwise, decimal, numerals),
+        None if !best.is_table => Trial::of(sample, usual.otherwise(decimal), decimal, numerals)?,
         _ => best,
     };
     if let (Some(b','), Some(text), None) = (best.decimal, &best.thousands, decimal) {
@@ -77,10 +101,16 @@ struct Trial {
     delimiter: Delimiter,
     /// What stands before fractions, where it shows.
     decimal: Option<u8>,
+    /// Whether a number has a comma.
+    has_commas: bool,
     /// A number that may be one with thousands, where all with commas may.
     thousands: Option<String>,
     is_table: bool,
     is_clean: bool,
+    /// Whether the first column is numbers too.
+    is_numbers: bool,
+    /// Whether something stands between a quote and the next delimiter.
+    has_open_quotes: bool,
     /// Whether the first line has as many cells as the others.
     is_square: bool,
     cells: u64,
@@ -88,32 +118,41 @@ struct Trial {
 }
 
 impl Trial {
-    fn of(sample: &Sample, delimiter: Delimiter, decimal: Option<u8>, numerals: Numerals<'_>) -> Self {
-        let counts =
-            [b'.', b','].map(|decimal| Counts::of(sample, delimiter, Numerals { decimal, ..numerals }));
-        let [point, comma] = &counts;
-        // A comma makes more numbers than a point.
-        let has_commas = delimiter != Delimiter::Byte(b',') && comma.numbers > point.numbers;
+    fn of(
+        sample: &Sample,
+        delimiter: Delimiter,
+        decimal: Option<u8>,
+        numerals: Numerals<'_>,
+    ) -> Result<Self, String> {
+        let counts = |decimal| Counts::of(sample, delimiter, Numerals { decimal, ..numerals });
+        let point = counts(b'.')?;
+        let may_have_commas = decimal == Some(b',') || sample.has(Delimiter::Byte(b','));
+        let comma = may_have_commas.then(|| counts(b',')).transpose()?;
+        // A comma makes more numbers than a point; of cells between commas these are in quotes.
+        let has_commas = comma.as_ref().is_some_and(|comma| comma.numbers > point.numbers);
         let decimal = match decimal {
             Some(decimal) => Some(decimal),
             None if has_commas && point.fractions == 0 => Some(b','),
             None => None,
         };
-        let [point, comma] = counts;
-        let chosen = if decimal == Some(b',') { comma } else { point };
-        Self {
+        let chosen = comma.filter(|_| decimal == Some(b',')).unwrap_or(point);
+        Ok(Self {
             delimiter,
             decimal,
+            has_commas: chosen.has_plain_fraction || chosen.thousands.is_some(),
             thousands: chosen.thousands.filter(|_| !chosen.has_plain_fraction),
             is_table: chosen.is_even && chosen.width > 1,
             is_clean: chosen.is_clean,
+            is_numbers: chosen.is_numbers,
+            has_open_quotes: chosen.has_open_quotes,
             is_square: chosen.is_square,
             cells: chosen.cells,
             numbers: chosen.numbers,
-        }
+        })
     }
 
-    fn is_better(&self, other: &Self) -> bool {
+    /// Whether this one is to be taken, and not one that was tried before it.
+    fn is_better(&self, other: &Self) -> Result<bool, String> {
         let rank = |trial: &Self| match trial.is_table {
             true => (true, trial.is_clean, trial.is_square),
             false => (false, false, false),
@@ -123,7 +162,26 @@ impl Trial {
             let (own, its) = (u128::from(self.numbers), u128::from(other.numbers));
             own * u128::from(other.cells) > its * u128::from(self.cells)
         };
-        own > its || own == its && own.0 && !own.1 && self.delimiter != Delimiter::Blanks && makes_more()
+        if own == its && own.0 && own.1 && other.may_cut_fractions() && self.decimal == Some(b',') {
+            return self.has_fractions_that(other);
+        }
+        let is_cleaner = own.0 && !own.1 && self.delimiter != Delimiter::Blanks;
+        Ok(own > its || own == its && is_cleaner && makes_more())
+    }
+
+    /// Whether it is commas that leave text in the first column.
+    fn may_cut_fractions(&self) -> bool {
+        self.delimiter == Delimiter::Byte(b',') && self.decimal != Some(b',') && !self.is_numbers
+    }
+
+    /// Whether the commas of another table as good as this one are those of its fractions.
+    fn has_fractions_that(&self, other: &Self) -> Result<bool, String> {
+        if self.is_numbers || self.delimiter != Delimiter::Blanks || other.has_open_quotes {
+            return Ok(true);
+        }
+        Err("its commas may stand between cells or before fractions: --delimiter comma, or --delimiter blanks \
+             --decimal ,"
+            .into())
     }
 }
 
@@ -136,6 +194,9 @@ struct Counts {
     is_square: bool,
     /// Whether all cells after the first column and the first line are numbers, or missing.
     is_clean: bool,
+    /// Whether those of the first column are, too.
+    is_numbers: bool,
+    has_open_quotes: bool,
     cells: u64,
     numbers: u64,
     /// Numbers with a point before a fraction.
@@ -145,19 +206,24 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(sample: &Sample, delimiter: Delimiter, numerals: Numerals<'_>) -> Self {
-        let mut counts = Self { is_clean: true, ..Self::default() };
+    fn of(sample: &Sample, delimiter: Delimiter, numerals: Numerals<'_>) -> Result<Self, String> {
+        let mut counts = Self { is_clean: true, is_numbers: true, ..Self::default() };
+        let marked = sample.marked_rows(delimiter, numerals);
         let mut records = sample.records(delimiter);
         let (mut record, mut first, mut lines, mut even) = (Record::default(), None, 0u64, 0u64);
         while records.next(&mut record) {
-            let width = record.cells(delimiter).count();
-            let is_text = |cell: &Cell<'_>| numerals.value(&cell.text) == Value::Text;
+            let width = record.cells(delimiter).take(MOST_COLUMNS + 1).count();
+            if width > MOST_COLUMNS {
+                return Err(format!("line {}: more than {MOST_COLUMNS} cells", record.line));
+            }
             let expected = if lines == 0 { first.unwrap_or(width) } else { counts.width };
-            if first.is_some() && sample.is_comment(&record, delimiter, expected, is_text) {
+            if first.is_some() && sample.is_comment(&record, expected, &marked) {
                 continue;
             }
             for (i, cell) in record.cells(delimiter).enumerate() {
                 counts.see(&cell.text, numerals, i == 0 || first.is_none());
+                counts.has_open_quotes |= cell.is_open;
+                counts.is_numbers &= first.is_none() || numerals.value(&cell.text) != Value::Text;
             }
             if first.is_none() {
                 first = Some(width);
@@ -172,7 +238,7 @@ impl Counts {
         counts.is_square = first == counts.width;
         // One line that is out of order is told of later.
         counts.is_even = even * 10 >= lines * 9 && (counts.is_square || first + 1 == counts.width);
-        counts
+        Ok(counts)
     }
 
     fn see(&mut self, text: &[u8], numerals: Numerals<'_>, may_be_name: bool) {
@@ -228,7 +294,7 @@ mod tests {
     fn delimiters_and_decimals_are_told_by_what_they_make() {
         let comma = Delimiter::Byte(b',');
         let (tab, semicolon) = (Delimiter::Byte(b'\t'), Delimiter::Byte(b';'));
-        let cases: [(&str, u8, Delimiter, char); 24] = [
+        let cases: [(&str, u8, Delimiter, char); 35] = [
             ("a,b\n1,2\n", b',', comma, '.'),
             ("1,5;2,5\n3,5;4,5\n", b',', semicolon, ','),
             ("a;b\n1,5;2\n3;4\n", b',', semicolon, ','),
@@ -254,9 +320,30 @@ mod tests {
             ("a;b\n1.234;2\n3.5;4,5\n", b',', semicolon, '.'),
             ("x;type\n1,5;a b\n2,5;c d\n", b',', semicolon, ','),
             ("a;b\n1,234;0,5\n", b',', semicolon, ','),
+            // Commas in quotes: pandas' to_csv(decimal=",").
+            ("a,b\n\"1,5\",2\n\"3,25\",4\n", b',', comma, ','),
+            ("a,b\n2,\"1,5\"\n4,\"-3,25\"\n", b',', comma, ','),
+            ("a,b\n\"1,5\",2.5\n\"3,25\",4\n", b',', comma, '.'),
+            // Commas of the last column only.
+            ("1 2,5\n2 3,5\n", b' ', Delimiter::Blanks, ','),
+            ("1 2,5\n2 3,5\n", b',', Delimiter::Blanks, ','),
+            ("\"x\" \"y\"\n\"1\" 1 2,5\n\"2\" 2 3,5\n", b' ', Delimiter::Blanks, ','),
+            ("\"x\" \"y\"\n\"A\" 1 2,5\n\"B\" 2 3,5\n", b' ', Delimiter::Blanks, ','),
+            ("1\t2,5\n2\t3,5\n", b',', tab, ','),
+            ("A;1,5\nB;2,5\n", b',', semicolon, ','),
+            ("name,count\nSample 1,5\nSample 2,7\n", b',', comma, '.'),
+            ("Sample 1,0.5\nSample 2,0.7\n", b',', comma, '.'),
         ];
         for (text, usual, delimiter, decimal) in cases {
             assert_eq!(chosen(text, usual), Ok((delimiter, decimal)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn commas_of_two_meanings_are_asked_for() {
+        for text in ["A 1,5\nB 2,5\n", "x y\nA 1 2,5\nB 2 3,5\n"] {
+            let error = chosen(text, b',').unwrap_err();
+            assert!(error.contains("--delimiter blanks --decimal ,"), "{error}");
         }
     }
 

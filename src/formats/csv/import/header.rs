@@ -11,14 +11,20 @@
 //!    numbers are the same, or its first cell is made like the cells below it, as `cell_1` above `cell_2`.
 //!
 //! Else it has numbers; the comment before it names the columns if it has as many cells as they are. The first
-//! column names the rows in 1 and 2, where a cell of it is no number, and where it is headed `row` (as arrayfs writes
-//! it) or `ID_REF` (as GEO does). Names `c0,c1,…` are none. What could be otherwise is said.
+//! column names the rows in 1 and 2, where it is headed `row` (as arrayfs writes it) or `ID_REF` (as GEO does), and
+//! where its cells are no numbers. Where some are, names must be more, and not one word again and again: that would be
+//! a mark or a slip. Names `c0,c1,…` are none. What could be otherwise is said.
+//!
+//! A line that begins with `#` or `!` is a row only where it has as many cells and the first column has names in lines
+//! that do not begin so too, or all lines do.
 
 use super::dialect::Dialect;
 use super::record::{Cell, Record};
-use super::sample::Sample;
+use super::sample::{MarkedRows, Sample};
+use crate::array::names::LONGEST_NAME;
 use crate::import::Choice;
-use crate::import::number::Value;
+use crate::import::lines::{beginning, copied};
+use crate::import::number::{Numerals, Value};
 
 /// Where a table has its names.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,6 +46,8 @@ pub(super) struct Layout {
     pub width: usize,
     /// Whether the last cell of each line is empty, and no column.
     pub has_trailing: bool,
+    /// Whether rows may begin like comments.
+    pub has_marked_rows: bool,
     /// The line of names.
     pub names: Option<Record>,
     /// What could be otherwise, in words.
@@ -62,6 +70,11 @@ impl Layout {
         (!are_numbers).then(names)
     }
 }
+
+/// Numbers of the first line that are held against each other.
+const MOST_COMPARED: usize = 1 << 20;
+
+const NO_MEMORY: &str = "there is no memory for its columns";
 
 const TEXT: u8 = 1;
 const NUMBER: u8 = 2;
@@ -88,13 +101,13 @@ pub(super) fn layout(
     };
     let names = match header {
         Header::None => None,
-        Header::First => Some(table.first.clone()),
-        Header::Comment => table.comment.clone(),
+        Header::First => Some(table.first.copied().map_err(|_| NO_MEMORY)?),
+        Header::Comment => table.comment.as_ref().map(Record::copied).transpose().map_err(|_| NO_MEMORY)?,
     };
     let has_row_names = match row_names {
         Choice::Yes => true,
         Choice::No => false,
-        Choice::Auto => table.has_row_names(header, names.as_ref()),
+        Choice::Auto => table.has_row_names(header, names.as_ref())?,
     };
     let has_trailing = table.has_trailing;
     if has_trailing {
@@ -104,7 +117,8 @@ pub(super) fn layout(
         let (found, width, line) = (table.width - 1, table.width, table.first.line);
         return Err(format!("line {line}: expected {width} cells, as in the lines below, found {found}"));
     }
-    let layout = Layout { header, has_row_names, width: table.width, has_trailing, names, notes };
+    let (width, has_marked_rows) = (table.width, table.marked.are_there);
+    let layout = Layout { header, has_row_names, width, has_trailing, has_marked_rows, names, notes };
     if table.width < 2 + usize::from(has_trailing) && has_row_names {
         return Err("names of rows and no column behind them".into());
     }
@@ -119,6 +133,7 @@ pub(super) fn layout(
 struct Table<'s> {
     sample: &'s Sample,
     dialect: &'s Dialect<'s>,
+    marked: MarkedRows<'s>,
     first: Record,
     /// The last comment before it, if it has as many cells.
     comment: Option<Record>,
@@ -142,15 +157,15 @@ impl<'s> Table<'s> {
         let across = first.cells(delimiter).count();
         let (mut width, mut columns, mut has_more, mut is_last_empty) = (across, Vec::new(), false, true);
         let mut second = first.line;
+        let marked = sample.marked_rows(delimiter, dialect.numerals);
         while records.next(&mut record) {
-            let is_text = |cell: &Cell<'_>| kind(dialect, cell) & TEXT != 0;
             // It is the first line's width until a second line is there.
-            if sample.is_comment(&record, delimiter, width, is_text) {
+            if sample.is_comment(&record, width, &marked) {
                 continue;
             }
             if !has_more {
                 (width, has_more, second) = (record.cells(delimiter).count(), true, record.line);
-                columns.try_reserve_exact(width).map_err(|_| "there is no memory for its columns")?;
+                columns.try_reserve_exact(width).map_err(|_| NO_MEMORY)?;
                 columns.resize(width, 0);
             }
             let mut last = None;
@@ -160,6 +175,7 @@ impl<'s> Table<'s> {
             }
             is_last_empty &= last.is_some_and(|cell| !cell.is_quoted && cell.text.is_empty());
         }
+        columns.try_reserve_exact(width.saturating_sub(columns.len())).map_err(|_| NO_MEMORY)?;
         columns.resize(width, 0);
         let ends_empty =
             first.cells(delimiter).last().is_some_and(|cell| !cell.is_quoted && cell.text.is_empty());
@@ -174,20 +190,33 @@ impl<'s> Table<'s> {
             ));
         }
         let comment = None;
-        let mut table =
-            Self { sample, dialect, first, comment, width, has_trailing, is_shorter, columns, has_more };
-        table.comment = sample.comment.as_ref().and_then(|(line, says)| table.names_in(*line, says));
+        let mut table = Self {
+            sample,
+            dialect,
+            marked,
+            first,
+            comment,
+            width,
+            has_trailing,
+            is_shorter,
+            columns,
+            has_more,
+        };
+        if let Some((line, says)) = &sample.comment {
+            table.comment = table.names_in(*line, says)?;
+        }
         Ok(table)
     }
 
     /// A comment that has a name for each column.
-    fn names_in(&self, line: u64, says: &[u8]) -> Option<Record> {
-        let record = Record::new(says.to_vec(), line);
+    fn names_in(&self, line: u64, says: &[u8]) -> Result<Option<Record>, String> {
+        let record = Record::new(copied(says).map_err(|_| NO_MEMORY)?, line);
         let wanted = self.width - usize::from(self.has_trailing);
         let found = record.cells(self.dialect.delimiter).count();
         let fits = found == wanted || found + 1 == wanted && self.is_text(0);
         let is_name = |cell: Cell<'_>| kind(self.dialect, &cell) & TEXT != 0;
-        (fits && wanted > 1 && record.cells(self.dialect.delimiter).any(is_name)).then_some(record)
+        let has_names = fits && wanted > 1 && record.cells(self.dialect.delimiter).any(is_name);
+        Ok(has_names.then_some(record))
     }
 
     fn cells(&self) -> impl Iterator<Item = (Cell<'_>, u8)> {
@@ -278,7 +307,7 @@ impl<'s> Table<'s> {
 
     fn repeats_number(&self) -> bool {
         let numbers = self.cells().filter(|(cell, _)| kind(self.dialect, cell) & NUMBER != 0);
-        let mut texts: Vec<_> = numbers.map(|(cell, _)| cell.text).collect();
+        let mut texts: Vec<_> = numbers.map(|(cell, _)| cell.text).take(MOST_COMPARED).collect();
         texts.sort_unstable();
         texts.windows(2).any(|pair| pair[0] == pair[1])
     }
@@ -302,31 +331,82 @@ impl<'s> Table<'s> {
     }
 
     fn is_made_like_below(&self, text: &[u8]) -> bool {
+        // What is longer is no name.
+        if text.len() as u64 > LONGEST_NAME {
+            return false;
+        }
         let made = make(text);
         let is_telling = text.len() >= 8 || text.iter().any(u8::is_ascii_digit);
         is_telling
             && self.each_below(|record| {
-                record.cells(self.dialect.delimiter).next().is_some_and(|cell| make(&cell.text) == made)
+                record
+                    .cells(self.dialect.delimiter)
+                    .next()
+                    .is_some_and(|cell| cell.text.len() as u64 <= LONGEST_NAME && make(&cell.text) == made)
             })
     }
 
-    fn has_row_names(&self, header: Header, names: Option<&Record>) -> bool {
+    fn has_row_names(&self, header: Header, names: Option<&Record>) -> Result<bool, String> {
         let wide = 1 + usize::from(self.has_trailing);
         if self.width <= wide {
-            return false;
+            return Ok(false);
         }
-        let is_text = |cell: Option<(Cell<'_>, u8)>| {
-            cell.is_some_and(|(cell, _)| kind(self.dialect, &cell) & TEXT != 0)
-        };
         let labels: Vec<_> =
             names.iter().flat_map(|names| names.cells(self.dialect.delimiter)).take(4).collect();
         let label = labels.first().map(|cell| &*cell.text);
-        let is_index = match header {
-            Header::None => is_text(self.cells().next()),
-            Header::First => self.is_shorter || self.begins_empty() || label == Some(b"ID_REF"),
-            Header::Comment => is_text(self.cells().next()),
+        let is_index = header == Header::First
+            && (self.is_shorter || self.begins_empty() || label == Some(b"ID_REF"))
+            || label == Some(b"row") && !is_coordinates(&labels);
+        Ok(is_index || self.begins_with_names(header)?)
+    }
+
+    /// Whether the cells of the first column are no numbers.
+    ///
+    /// # Errors
+    ///
+    /// One that is none, where the others are numbers, or where all would be with commas before fractions.
+    fn begins_with_names(&self, header: Header) -> Result<bool, String> {
+        let comma = Numerals { decimal: b',', ..self.dialect.numerals };
+        let mut first: Option<(u64, String)> = None;
+        let (mut texts, mut numbers, mut have_commas, mut are_same) = (0u64, 0u64, true, true);
+        self.each_row(header, |record| {
+            let Some(cell) = record.cells(self.dialect.delimiter).next() else { return };
+            match kind(self.dialect, &cell) {
+                NUMBER => numbers += 1,
+                kind if kind & TEXT != 0 => {
+                    texts += 1;
+                    have_commas &= comma.value(&cell.text) != Value::Text;
+                    let text = beginning(&cell.text, 40);
+                    are_same &= first.as_ref().is_none_or(|(_, first)| *first == text);
+                    first.get_or_insert((record.line, text));
+                }
+                _ => {}
+            }
+        });
+        let Some((line, text)) = first else { return Ok(false) };
+        let are_names = numbers == 0 || texts > numbers && !are_same;
+        let what = match (have_commas, are_names) {
+            (true, _) => "--decimal , if it has a fraction".into(),
+            (false, false) => format!("--na {text:?} if it is missing"),
+            (false, true) => return Ok(true),
         };
-        is_index || self.is_text(0) || label == Some(b"row") && !is_coordinates(&labels)
+        Err(format!(
+            "line {line}, column 1: expected a number, found {text:?} ({what}, --row-names yes if the first column \
+             names the rows)"
+        ))
+    }
+
+    /// Shows the first rows.
+    fn each_row(&self, header: Header, mut see: impl FnMut(&Record)) {
+        if header != Header::First {
+            see(&self.first);
+        }
+        self.each_below(|record| {
+            if !self.sample.is_comment(record, self.width, &self.marked) {
+                see(record);
+            }
+            true
+        });
     }
 }
 
@@ -422,6 +502,19 @@ mod tests {
             ("A,1,2\n", "- r said"),
             ("5.1,3.5,setosa\n4.9,3.0,setosa\n", "- said"),
             (",0,0\n1,2,3\n", "- said"),
+            // A slip, or a word for what is missing.
+            (
+                "a,b\n1,2\n?,3\n4,5\n",
+                "refused: line 3, column 1: expected a number, found \"?\" (--na \"?\" if",
+            ),
+            ("a,b\n1,2\n1O,3\n4,5\n", "refused: line 3, column 1: expected a number, found \"1O\""),
+            ("a,b\n?,2\n?,3\n?,4\n1,5\n", "refused: line 2, column 1"),
+            ("1,2\nx,3\n4,5\n", "refused: line 2, column 1"),
+            (",b\n1,2\n?,3\n4,5\n", "names r b"),
+            ("ID_REF,b\n1,2\n?,3\n4,5\n", "names r b"),
+            ("b\n1,2\n?,3\n4,5\n", "names r b"),
+            ("a,b\n\"1\",2\n\"x\",3\n\"4\",5\n", "names r b"),
+            ("id,b\n3e10,2\n4a2b,3\n77ff,5\n", "names r b"),
             // Of arrayfs.
             ("c0,c1\n1,2\n", "names"),
             ("row,c0,c1\n10,1,2\n20,3,4\n", "names r"),
@@ -474,7 +567,7 @@ mod tests {
         use Choice::{Auto, No, Yes};
         let cases = [
             ("0,1,2\n1.5,2.5,3.5\n", Yes, Auto, "names 0|1|2"),
-            ("a,b\n1,2\n", No, Auto, "- r"),
+            ("a,b\n1,2\n", No, Auto, "refused: line 1, column 1: expected a number, found \"a\""),
             ("gene,2010\nA,1\n", No, Auto, "- r"),
             ("gene,2010\nA,1\n", Yes, No, "names gene|2010"),
             ("# x,y\n1,2\n", Yes, Auto, "comment x|y"),

@@ -1,14 +1,15 @@
 //! Lines cut into cells: quotes as RFC 4180 has them (section 2), any delimiter, or blanks of any number.
 
 use std::borrow::Cow;
+use std::collections::TryReserveError;
 
 use crate::error;
 use crate::import::Delimiter;
-use crate::import::lines::{LONGEST, Lines};
+use crate::import::lines::{LONGEST, Lines, copied};
 use crate::import::options::is_blank;
 
 /// One row of the text: a line, or several where quotes hold the ends of lines.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Record {
     bytes: Vec<u8>,
     /// Number of its first line.
@@ -21,12 +22,19 @@ pub(super) struct Cell<'r> {
     /// What is in it, without quotes, or without the blanks around it.
     pub text: Cow<'r, [u8]>,
     pub is_quoted: bool,
+    /// Whether something stands behind its quotes.
+    pub is_open: bool,
 }
 
 impl Record {
     /// The text of a comment, as if it were a row.
     pub fn new(bytes: Vec<u8>, line: u64) -> Self {
         Self { bytes, line }
+    }
+
+    /// The same once more.
+    pub fn copied(&self) -> Result<Self, TryReserveError> {
+        Ok(Self { bytes: copied(&self.bytes)?, line: self.line })
     }
 
     /// Its bytes as they are.
@@ -68,7 +76,8 @@ impl<'r> Iterator for Cells<'r> {
             [b'"', quoted @ ..] => quoted_cell(quoted, delimiter),
             _ => {
                 let length = delimiter.find(rest);
-                (Cell { text: trimmed(&rest[..length], delimiter).into(), is_quoted: false }, length)
+                let text = trimmed(&rest[..length], delimiter).into();
+                (Cell { text, is_quoted: false, is_open: false }, length)
             }
         };
         self.rest = rest.get(length + 1..);
@@ -109,18 +118,28 @@ fn quoted_cell(quoted: &[u8], delimiter: Delimiter) -> (Cell<'_>, usize) {
     }
     let after = quoted.get(at..).unwrap_or_default();
     let length = delimiter.find(after);
-    append(&mut text, trimmed(&after[..length], delimiter));
-    (Cell { text, is_quoted: true }, (at + length + 1).min(quoted.len() + 1))
+    let behind = trimmed(&after[..length], delimiter);
+    append(&mut text, behind);
+    (Cell { text, is_quoted: true, is_open: !behind.is_empty() }, (at + length + 1).min(quoted.len() + 1))
 }
 
-/// Joins what is mostly one piece.
+/// Joins what is mostly one piece. Of pieces that are longer together than any name or number only the first are kept,
+/// and a quote, with which they are no number.
 fn append<'t>(text: &mut Cow<'t, [u8]>, piece: &'t [u8]) {
     if text.is_empty() {
         *text = piece.into();
-    } else if !piece.is_empty() {
+    } else if piece.is_empty() || text.len() > LONGEST_JOINED && text.ends_with(b"\"") {
+        // Nothing is to be added.
+    } else if text.len() + piece.len() <= LONGEST_JOINED {
         text.to_mut().extend_from_slice(piece);
+    } else {
+        let kept = text.len().min(LONGEST_JOINED);
+        *text = [&text[..kept], &vec![b'"'; LONGEST_JOINED + 1 - kept]].concat().into();
     }
 }
+
+/// Bytes of a cell of several pieces that are kept.
+const LONGEST_JOINED: usize = 64 << 10;
 
 /// The records of a text.
 pub(super) struct Records<'f> {
@@ -148,6 +167,7 @@ impl<'f> Records<'f> {
                 return Ok(true);
             }
             seen = record.bytes.len();
+            record.bytes.try_reserve(1).map_err(|_| self.lines.no_memory())?;
             record.bytes.push(b'\n');
             let first = record.line;
             if record.bytes.len() >= LONGEST || !self.lines.next(&mut record.bytes)? {

@@ -6,7 +6,7 @@ use super::record::{Cell, Record, Records};
 use super::sample::comment;
 use crate::error::{Error, Result};
 use crate::import::input::Input;
-use crate::import::lines::Lines;
+use crate::import::lines::{Lines, beginning};
 use crate::import::number::Value;
 
 /// Where in a text the rows of a table are.
@@ -79,7 +79,10 @@ impl Rows<'_> {
         let cells = || record.cells(self.dialect.delimiter);
         let is_number = |cell: Cell<'_>| self.dialect.numerals.value(&cell.text) != Value::Text;
         let skip = usize::from(self.layout.has_row_names);
-        self.mark.is_some() || cells().count() != self.layout.width || !cells().skip(skip).all(is_number)
+        self.mark.is_some()
+            || !self.layout.has_marked_rows
+            || cells().count() != self.layout.width
+            || !cells().skip(skip).all(is_number)
     }
 }
 
@@ -142,7 +145,7 @@ impl Row<'_> {
     }
 
     fn fault(&self, column: usize, expected: &str, found: &[u8]) -> Error {
-        let found: String = String::from_utf8_lossy(found).chars().take(80).collect();
+        let found = beginning(found, 80);
         self.refused(column, format!("expected {expected}, found {found:?}"))
     }
 }

@@ -3,12 +3,15 @@
 use super::record::{Cell, Record, Records};
 use crate::error::Result;
 use crate::import::Delimiter;
-use crate::import::lines::Lines;
+use crate::import::lines::{Lines, copied};
+use crate::import::number::{Numerals, Value};
 
 /// Lines and bytes of the table that are looked at, and lines that are however long they are.
 const MOST_LINES: u64 = 1000;
 const MOST_BYTES: usize = 1 << 20;
 const LEAST_LINES: u64 = 3;
+/// Bytes of the table beyond which two lines are enough, however long these are.
+const MANY_BYTES: usize = 64 << 20;
 
 /// What begins a comment where nothing else is said: of most programs, and of GEO's series.
 const MARKS: [&str; 2] = ["#", "!"];
@@ -28,6 +31,8 @@ pub(super) struct Sample {
     is_cut: bool,
     /// What begins a comment, if that is chosen.
     mark: Option<String>,
+    /// Whether a line of the table begins like a comment.
+    has_marks: bool,
 }
 
 impl Sample {
@@ -36,24 +41,25 @@ impl Sample {
         let mut sample = Self { mark: mark.map(str::to_owned), ..Self::default() };
         let mut line = Vec::new();
         while lines.next(&mut line)? {
-            if lines.number == 1 && line.starts_with(b"\xEF\xBB\xBF") {
-                line.drain(..3);
-            }
             let is_before = sample.text.is_empty();
             if lines.number <= skip || is_before && line.iter().all(|byte| *byte == b' ') {
                 sample.before = lines.number;
             } else if let Some(says) = comment(&line, mark).filter(|_| is_before) {
-                sample.comment = Some((lines.number, says.to_vec()));
+                let says = copied(says).map_err(|_| lines.no_memory())?;
+                sample.comment = Some((lines.number, says));
                 let (count, first) = sample.comments;
                 sample.comments = (count + 1, if count == 0 { lines.number } else { first });
                 sample.before = lines.number;
             } else {
                 let taken = lines.number - sample.before;
-                sample.is_cut = taken > LEAST_LINES
-                    && (taken > MOST_LINES || sample.text.len() + line.len() > MOST_BYTES);
+                let bytes = sample.text.len() + line.len();
+                sample.is_cut = taken > LEAST_LINES && (taken > MOST_LINES || bytes > MOST_BYTES)
+                    || taken > 2 && bytes > MANY_BYTES;
                 if sample.is_cut {
                     break;
                 }
+                sample.has_marks |= comment(&line, mark).is_some();
+                sample.text.try_reserve(line.len() + 1).map_err(|_| lines.no_memory())?;
                 sample.text.append(&mut line);
                 sample.text.push(b'\n');
             }
@@ -62,30 +68,66 @@ impl Sample {
         Ok(sample)
     }
 
+    /// Whether there is anything between cells, if this stands there.
+    pub fn has(&self, delimiter: Delimiter) -> bool {
+        delimiter.find(&self.text) < self.text.len()
+    }
+
     /// Whether there is no line but comments and empty ones.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
-    /// Whether a record begins like a comment, and has not so many cells or names more than its row.
-    pub fn is_comment(
-        &self,
-        record: &Record,
-        delimiter: Delimiter,
-        width: usize,
-        is_text: impl Fn(&Cell<'_>) -> bool,
-    ) -> bool {
-        let cells = || record.cells(delimiter);
+    /// Whether a record begins like a comment, and is no row of so many cells with a name first.
+    pub fn is_comment(&self, record: &Record, width: usize, rows: &MarkedRows<'_>) -> bool {
+        let cells = || record.cells(rows.delimiter);
         comment(record.bytes(), self.mark.as_deref()).is_some()
             && (self.mark.is_some()
+                || !rows.are_there
                 || cells().count() != width
-                || cells().skip(usize::from(width > 1)).any(|cell| is_text(&cell)))
+                || cells().skip(usize::from(width > 1)).any(|cell| rows.is_text(&cell)))
+    }
+
+    /// Whether rows may begin like comments: where others begin with names that do not, and where all do that.
+    pub fn marked_rows<'o>(&self, delimiter: Delimiter, numerals: Numerals<'o>) -> MarkedRows<'o> {
+        let mut rows = MarkedRows { delimiter, numerals, are_there: true };
+        if !self.has_marks && !self.is_cut {
+            return rows;
+        }
+        let (mut records, mut record) = (self.records(delimiter), Record::default());
+        let begins = |record: &Record| record.cells(delimiter).next().map(|cell| numerals.value(&cell.text));
+        let begins_above = records.next(&mut record).then(|| begins(&record)).flatten();
+        let (mut has_names, mut has_others) = (false, false);
+        while !has_names && records.next(&mut record) {
+            if comment(record.bytes(), self.mark.as_deref()).is_none() {
+                has_names = begins(&record) == Some(Value::Text);
+                has_others = true;
+            }
+        }
+        let is_name = |value| matches!(value, Some(Value::Text | Value::Missing));
+        rows.are_there = has_names || !has_others && is_name(begins_above);
+        rows
     }
 
     /// The records of the table, as this delimiter makes them, but for empty ones.
     pub fn records(&self, delimiter: Delimiter) -> SampleRecords<'_> {
         let lines = Lines::of(std::path::Path::new(""), &self.text, b'\n');
         SampleRecords { records: Records::new(lines, delimiter), delimiter, before: self.before }
+    }
+}
+
+/// How rows that begin like comments are told from comments.
+#[derive(Clone, Copy)]
+pub(super) struct MarkedRows<'o> {
+    delimiter: Delimiter,
+    numerals: Numerals<'o>,
+    /// Whether there may be some.
+    pub are_there: bool,
+}
+
+impl MarkedRows<'_> {
+    fn is_text(&self, cell: &Cell<'_>) -> bool {
+        self.numerals.value(&cell.text) == Value::Text
     }
 }
 
@@ -134,9 +176,8 @@ mod tests {
     #[test]
     fn what_stands_before_the_table_is_no_part_of_it() {
         type Case = (&'static str, Option<&'static str>, u64, u64, Option<&'static str>, &'static str);
-        let cases: [Case; 9] = [
+        let cases: [Case; 8] = [
             ("a,b\n1,2\n", None, 0, 0, None, "a,b\n1,2\n"),
-            ("\u{FEFF}a,b\n", None, 0, 0, None, "a,b\n"),
             ("# x,y\n1,2\n# z\n", None, 0, 1, Some(" x,y"), "1,2\n# z\n"),
             ("\n\n## a\n#b\tc\n\n1\t2\n", None, 0, 5, Some("b\tc"), "1\t2\n"),
             (

@@ -9,6 +9,7 @@ use super::rows::{LeftOut, Row, Rows};
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::import::input::no_memory;
+use crate::import::lines::beginning;
 use crate::import::number::Value;
 
 /// What is in a column.
@@ -78,7 +79,7 @@ impl Survey {
             if !is_text(now) || is_text(before) {
                 return Ok(());
             }
-            let text: String = String::from_utf8_lossy(&cell.text).chars().take(40).collect();
+            let text = beginning(&cell.text, 40);
             if !skips_text {
                 return Err(row.refused(column, self.not_a_number(rows, column, kind, &text)));
             }
@@ -176,7 +177,7 @@ impl Survey {
             // Names of rows come first.
             let skip = header.cells(dialect.delimiter).count().saturating_sub(width);
             let cell = header.cells(dialect.delimiter).nth(column + skip)?;
-            Some(format!("{:?} ", String::from_utf8_lossy(&cell.text)))
+            Some(format!("{:?} ", beginning(&cell.text, 40)))
         };
         let said = self.texts.iter().map(|(column, (line, text))| {
             format!("{}(line {line}: {text:?})", name(*column).unwrap_or_default())

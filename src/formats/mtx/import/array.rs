@@ -8,7 +8,7 @@ use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::formats::npy::import::{BLOCK, Header};
 use crate::import::input::{Input, no_memory};
-use crate::import::number::{Number, Numerals};
+use crate::import::number::{Number, Numerals, is_beyond_int64};
 use crate::import::{Fill, Found, dense};
 
 /// What the file holds.
@@ -33,6 +33,17 @@ pub(super) fn found<'f>(
         values.text.end()
     });
     Ok(Found { metadata, fill: vec![fill], beside: Vec::new(), notes: Vec::new() })
+}
+
+/// The type of integers: uint64 where int64 does not have all of them and none is negative.
+pub(super) fn integers(input: &Input<'_>) -> Result<Dtype> {
+    let (mut text, _) = Text::of_elements(input)?;
+    let (mut has_beyond, mut has_negative) = (false, false);
+    while !has_negative && text.next()? {
+        has_beyond |= is_beyond_int64(&text.line);
+        has_negative |= text.line.trim_ascii_start().starts_with(b"-");
+    }
+    Ok(if has_beyond && !has_negative { Dtype::Uint64 } else { Dtype::Int64 })
 }
 
 /// The values of the file.
