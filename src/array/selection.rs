@@ -477,11 +477,7 @@ impl Selection {
         let Metadata::Sparse(meta) = &self.array.metadata else {
             unreachable!("only sparse matrices have rows of ranges")
         };
-        Indptr {
-            source: Arc::clone(self.array.indptr()),
-            dtype: meta.indptr_dtype,
-            rule: meta.indptr_rule(),
-        }
+        Indptr { source: Arc::clone(self.array.indptr()), dtype: meta.indptr_dtype, rule: meta.indptr_rule() }
     }
 
     /// Where the elements of the selected rows are. Computed once, so that all parts of a selection agree.
