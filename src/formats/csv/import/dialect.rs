@@ -82,10 +82,11 @@ pub(super) fn choose<'o>(
             _ => trial,
         });
     }
-    let Some(best) = best else { return Err("the same stands between cells and before fractions".into()) };
-    let best = match given {
-        None if !best.is_table => Trial::of(sample, usual.otherwise(decimal), decimal, numerals)?,
-        _ => best,
+    let best = match (best, given) {
+        (Some(best), Some(_)) => best,
+        (Some(best), None) if best.is_table => best,
+        (None, Some(_)) => return Err("the same stands between cells and before fractions".into()),
+        (_, None) => Trial::of(sample, usual.otherwise(decimal), decimal, numerals)?,
     };
     if let (Some(b','), Some(text), None) = (best.decimal, &best.thousands, decimal) {
         return Err(format!(
