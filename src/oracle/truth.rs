@@ -110,7 +110,7 @@ fn sparse<'s>(
     Part { thing, of }: Part,
 ) -> Result<Numbers<'s>> {
     let mut bounds = Bounds::new(array, meta);
-    let [data, indices, _] = &array.files()[..] else { unreachable!("a sparse matrix has three data files") };
+    let [data, indices, _] = array.files() else { unreachable!("a sparse matrix has three data files") };
     match thing {
         Thing::Indptr => Ok(indptr(bounds, meta, rows)),
         Thing::Dense => {
