@@ -1,7 +1,9 @@
-//! Text that is packed: gzip, bzip2, xz and Zstandard, told by its first bytes, several pieces in a row or one.
+//! Decompression: gzip, bzip2, xz and Zstandard, recognized by the first bytes, with one or more members or
+//! frames.
 //!
-//! Memory is bounded whatever the file says: a Zstandard window or an xz dictionary beyond the limits is an error.
-//! So is text that is a thousand times and more as long as the file, once it is long: nobody's numbers are.
+//! Memory is bounded whatever the file declares: a Zstandard window or an xz dictionary beyond the limits is
+//! an error. So is a long content that is more than a thousand times as long as the file. No table of numbers
+//! compresses that well, so this must be a decompression bomb.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
@@ -15,14 +17,14 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::input::{PIECE, Reader};
 
-/// The most memory that an xz dictionary may take: that of `xz -9` is 64 MiB.
+/// The memory limit for an xz dictionary. `xz -9` uses 64 MiB.
 const MOST_XZ_KIB: u32 = 256 << 10;
-/// Unpacked bytes of one packed byte: gzip cannot do more than 1032.
+/// The limit on unpacked bytes per packed byte. gzip cannot exceed 1032.
 const MOST_TIMES: u64 = 1100;
-/// Unpacked bytes that are taken however few the packed ones are.
+/// Unpacked bytes that are accepted regardless of the ratio.
 const ALLOWED: u64 = 128 << 20;
 
-/// How a file is packed.
+/// A compression format.
 #[derive(Clone, Copy)]
 pub(crate) enum Packing {
     Gzip,
@@ -31,7 +33,7 @@ pub(crate) enum Packing {
     Zstandard,
 }
 
-/// How a file is packed that begins with these bytes.
+/// The compression format of a file that begins with these bytes.
 pub(crate) fn packing(magic: [u8; 6]) -> Option<Packing> {
     match magic {
         [0x1F, 0x8B, 8, ..] => Some(Packing::Gzip),
@@ -42,7 +44,7 @@ pub(crate) fn packing(magic: [u8; 6]) -> Option<Packing> {
     }
 }
 
-/// What is in a file that is packed so.
+/// A reader of the decompressed content.
 pub(crate) fn unpacked<'f>(file: Reader<'f>, packing: Option<Packing>) -> Box<dyn Read + 'f> {
     let packed = file.count();
     let Some(packing) = packing else { return Box::new(file) };
@@ -56,7 +58,7 @@ pub(crate) fn unpacked<'f>(file: Reader<'f>, packing: Option<Packing>) -> Box<dy
     Box::new(Bounded { unpacked, packed, count: 0 })
 }
 
-/// Ends what unpacks to far more than it is.
+/// Fails if the content is far longer than the compressed file.
 struct Bounded<'f> {
     unpacked: Box<dyn Read + 'f>,
     packed: Rc<Cell<u64>>,
@@ -76,7 +78,7 @@ impl Read for Bounded<'_> {
     }
 }
 
-/// Errors of the unpackers in one form; what comes from the system stays.
+/// Gives errors of the decoders one kind, `InvalidData`. Errors of the system stay as they are.
 fn said(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::UnexpectedEof => error,
@@ -88,16 +90,16 @@ fn said(error: io::Error) -> io::Error {
     }
 }
 
-/// The frames of a Zstandard file, one after the other.
+/// A reader of the frames of a Zstandard file, one after the other. `FrameDecoder` stops after each.
 struct Zstandard<R> {
     file: R,
     frame: FrameDecoder,
-    /// Whether the next frame is to be begun.
+    /// Whether no frame is open, so that the next one must begin.
     is_over: bool,
 }
 
 impl<R: BufRead> Zstandard<R> {
-    /// Begins the next frame; false at the end of the file.
+    /// Begins the next frame, and skips skippable ones. Returns false at the end of the file.
     fn begin(&mut self) -> io::Result<bool> {
         loop {
             if self.file.fill_buf()?.is_empty() {
@@ -161,7 +163,8 @@ mod tests {
 
     #[test]
     fn frames_follow_one_another_and_a_cut_one_is_told() {
-        // "1,2\n" and "3,4\n" as `zstd` packs them, without a checksum; between them a frame to skip.
+        // "1,2\n" and "3,4\n" as `zstd` compresses them, without a checksum. Between them is a skippable
+        // frame.
         let frame = |text: &[u8; 4]| [&[0x28, 0xB5, 0x2F, 0xFD, 0x20, 4, 0x21, 0, 0], &text[..]].concat();
         let skip = [0x50, 0x2A, 0x4D, 0x18, 3, 0, 0, 0, 1, 2, 3];
         let file = [frame(b"1,2\n"), skip.to_vec(), frame(b"3,4\n")].concat();
