@@ -146,8 +146,8 @@ impl NameFiles {
             return Some(file.source.name());
         }
         if self.verdict.get().is_none() {
-            // Names that cannot be read at the moment may fit. The thread records that a long task was cut
-            // short.
+            // A temporary error leaves the verdict open. If the work was cut short, the thread remembers it,
+            // see `task`.
             let _ = self.names();
         }
         self.verdict.get().is_none_or(fits).then(|| file.source.name())
