@@ -61,7 +61,7 @@ impl Rights {
         self.mode >> class & 1 == 1
     }
 
-    /// These permissions behind a directory on the path: whoever may not search the directory gets none.
+    /// These permissions behind a directory on the path. Without search permission on it, there are none.
     pub fn behind(self, directory: &Self) -> Self {
         let search = directory.mode_for(&self) & 0o111;
         Self { mode: self.mode & (search | search << 1 | search << 2), ..self }
