@@ -1,9 +1,9 @@
-//! Stores of memory-mapped numeric arrays: the format, and a tree of virtual files over it.
+//! Stores of memory-mapped numeric arrays: the format, and a tree of virtual files on top of it.
 //!
-//! A dense array is `x.yaml` beside `x.array`, a sparse matrix in CSR is `x.yaml` beside `x.data`,
-//! `x.indices` and `x.indptr`: metadata, and raw little-endian numbers that are meant to be mapped.
-//! Programs that map them use [`daf::memory_mapping`]; for all others [`tree`] makes files of every part in
-//! every format, [`fuse`] mounts them, and the command line reads them without a mount too.
+//! A dense array consists of `x.yaml` and `x.array`, a sparse matrix (CSR) of `x.yaml`, `x.data`, `x.indices`
+//! and `x.indptr`: the metadata, and raw little-endian numbers for mapping into memory. Programs that map
+//! them use [`daf::memory_mapping`]. For all others, [`tree`] offers every part as a file in every format,
+//! [`fuse`] mounts these files, and the command line reads them without a mount.
 //!
 //! ```
 //! use arrayfs::daf::arrays::DenseArray;
@@ -19,7 +19,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! These are copies. What is viewed as it lies in the file needs a promise that no compiler can check:
+//! These methods copy. A view of the mapped file is `unsafe`, because the compiler cannot check what other
+//! processes do to the file:
 //!
 //! ```
 //! # use arrayfs::dtype::Dtype;
@@ -35,9 +36,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The rooms, in the order in which data flows; each uses only those before it: [`error`], [`dtype`], `task`,
-//! [`rows`], [`store`], [`bytes`], [`daf`], [`array`](mod@array), `import`, [`check`], [`encode`], `oracle`,
-//! [`formats`], `verify`, [`tree`], [`fuse`]. `ARCHITECTURE.md` draws them.
+//! The modules, in the order in which data flows. Each uses only those before it: [`error`], [`dtype`],
+//! `task`, [`rows`], [`store`], [`bytes`], [`daf`], [`array`](mod@array), `import`, [`check`], [`encode`],
+//! `oracle`, [`formats`], `verify`, [`tree`], [`fuse`]. See the diagram in `ARCHITECTURE.md`.
 
 pub mod array;
 pub mod bytes;

@@ -1,6 +1,7 @@
-//! What a directory of a store holds: arrays, plain files, sub-directories, and what is broken and why.
+//! The content of a store's directory: arrays, plain files, subdirectories, and what is invalid, with the
+//! reason.
 //!
-//! Finding out reads names, sizes and metadata, never data.
+//! The catalog reads names, sizes and metadata, never data, so that it is fast for arrays of any size.
 
 mod listed;
 
@@ -21,50 +22,52 @@ use crate::store::{FileKind, Stat, Store, stem, with_suffix};
 use crate::task;
 use listed::Listed;
 
-/// What the mount adds to the root of the tree; a file of the store of that name steps aside.
+/// The directory that the mount adds to the root. A file of the store with this name gets a suffix.
 pub const RESERVED: &str = ".arrayfs";
 
-/// Appended to the name of an array's folder as long as something else has the name.
+/// Appended to the name of an array's directory until no other entry has that name.
 const CLASH: &str = "@array";
 
-/// How often an array is looked at anew that is replaced at that very moment.
+/// How often loading an array is retried if it is replaced at the same time.
 const ATTEMPTS: usize = 100;
 
-/// Suffixes of the data files of both kinds.
+/// Suffixes of the data files of dense arrays and sparse matrices.
 const DATA_SUFFIXES: [&str; 4] = [ARRAY, DATA, INDICES, INDPTR];
 
-/// One version of an array in a store: metadata and files, sizes checked, nothing opened.
+/// One version of an array in a store: its metadata and files. The sizes are checked, but nothing is open.
 #[derive(Debug)]
 pub struct StoredArray {
     /// Path in the store, without a suffix.
     pub path: PathBuf,
-    /// Kind, types and shape.
+    /// Layout, data types and shape.
     pub metadata: Metadata,
     /// The `.yaml`.
     pub yaml: Arc<Source>,
     /// The data files, in the order of [`Kind::suffixes`].
     files: Vec<Arc<Source>>,
-    /// What was computed of the data and is worth remembering.
+    /// Results computed from the data that are worth keeping.
     pub memo: Memo,
-    /// Where its numbers are in text.
+    /// Known offsets of numbers in the text formats.
     pub offsets: KnownOffsets,
-    /// Where the names of its rows and columns are, if they have any.
+    /// The files with the names of its rows and columns, if there are any.
     pub names: NameFiles,
 }
 
 impl StoredArray {
-    /// The array `path` (without a suffix) of the store.
+    /// Loads the array `path` (without a suffix) of the store.
     ///
     /// # Errors
     ///
-    /// Whatever shows without reading data: a file that is missing, no regular file, or of another
-    /// size than the metadata says; metadata that is no array's. [`Error::Stale`] when the array is
-    /// replaced at every attempt.
+    /// Every problem that is visible without reading data: a file that is missing, not a regular file, or of
+    /// a size that does not match the metadata, and metadata that describes no array. [`Error::Stale`] if the
+    /// array is replaced on every attempt.
     pub fn load(store: &Arc<Store>, path: &Path) -> Result<Self> {
         for _ in 0..ATTEMPTS {
             let yaml = Arc::new(Source::find(store, &with_suffix(path, YAML))?);
             let loaded = Self::load_beside(store, path, &yaml);
-            // Whoever replaces an array takes its `.yaml` away first: else the files may be another's.
+            // A program that replaces an array removes its `.yaml` first. If the `.yaml` is still the same,
+            // the data files belong to it. Otherwise they may belong to another version, so the result is
+            // discarded, even an error.
             if yaml.is_current() {
                 return loaded;
             }
@@ -92,12 +95,12 @@ impl StoredArray {
         &self.files[1]
     }
 
-    /// The bounds of the rows of a sparse matrix.
+    /// The start offsets of the rows of a sparse matrix, and the end of the last one.
     pub fn indptr(&self) -> &Arc<Source> {
         &self.files[2]
     }
 
-    /// The array with this metadata.
+    /// Loads the array with this metadata.
     fn load_beside(store: &Arc<Store>, path: &Path, yaml: &Arc<Source>) -> Result<Self> {
         let keys = Keys::parse(&yaml.read_all(MAX_YAML_BYTES)?).map_err(|flaw| flaw.at(yaml.name()))?;
         let kind = keys.kind().unwrap_or_else(|| kind_of_files(store, path));
@@ -117,56 +120,60 @@ impl StoredArray {
         std::iter::once(&self.yaml).chain(&self.files)
     }
 
-    /// Whether the store still holds this version; the names aside, which most do not show.
+    /// Whether the store still holds this version. The names are not considered, because most files do not
+    /// show them.
     pub fn is_current(&self) -> bool {
         self.sources().all(|source| source.is_current())
     }
 
-    /// As [`generation`](Self::generation), when the array was found.
+    /// The value of [`generation`](Self::generation) when the array was found.
     pub fn found_generation(&self) -> u64 {
         self.files.iter().fold(0, |sum: u64, file| sum.wrapping_add(file.stat().identity.generation))
     }
 
-    /// Whether the files may be opened now as those of this version: each is current, or was written in place since.
+    /// Whether the files can be opened now as those of this version: each is current, or was written in place
+    /// since.
     pub fn can_be_opened(&self) -> bool {
         self.sources().all(|source| source.can_be_opened())
     }
 
-    /// Whether nobody was seen who writes in the data files since the array was found; nothing is looked at.
+    /// Whether no writer of the data files was noticed since the array was found. It does not access the
+    /// store.
     pub fn is_settled(&self) -> bool {
         self.files.iter().all(|file| file.is_settled())
     }
 
-    /// A number that differs once somebody was seen who began or ended writing in one of the data files.
+    /// A number that changes when a writer of a data file is seen to start or to finish.
     pub fn generation(&self) -> u64 {
         self.files.iter().fold(0, |sum: u64, file| sum.wrapping_add(file.generation()))
     }
 
-    /// Opens the data files, so that this version stays readable, whatever becomes of their names.
+    /// Opens the data files, so that this version stays readable even after its names are removed or
+    /// replaced.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`] when one was replaced before it was first opened.
+    /// [`Error::Stale`] if a file was replaced before it was first opened.
     pub fn open(&self) -> Result<()> {
         self.files.iter().try_for_each(|file| file.open())
     }
 
-    /// Whether some data file was ever opened.
+    /// Whether any data file was ever opened.
     pub fn was_opened(&self) -> bool {
         self.files.iter().any(|file| file.was_opened())
     }
 
-    /// Whether something of some data file was ever read.
+    /// Whether any byte of a data file was ever read.
     pub fn was_read(&self) -> bool {
         self.files.iter().any(|file| file.was_read())
     }
 
-    /// Whether some file is a link to one elsewhere.
+    /// Whether any file is a symbolic link.
     pub fn has_links(&self) -> bool {
         self.all_sources().any(|source| source.link_target().is_some())
     }
 
-    /// All files, with those that hold the names of rows and columns.
+    /// All files, including those with the names of rows and columns.
     pub fn all_sources(&self) -> impl Iterator<Item = &Source> {
         self.sources().map(|source| &**source).chain(self.names.sources())
     }
@@ -179,18 +186,19 @@ impl StoredArray {
         hasher.finish()
     }
 
-    /// Facts of something that comes of all files: the latest times, the rights that all give.
+    /// Attributes of a file that is derived from all files: the latest times, and the permissions that all
+    /// grant.
     pub fn stat(&self) -> Stat {
         self.files.iter().fold(*self.yaml.stat(), |stat, source| stat.and(source.stat()))
     }
 
-    /// Facts of something that shows the names of rows or columns too.
+    /// Attributes of a file that also shows the names of rows or columns.
     pub fn stat_with_names(&self) -> Stat {
         self.names.sources().fold(self.stat(), |stat, source| stat.and(source.stat()))
     }
 }
 
-/// The kind that the data files speak of, where the metadata does not tell.
+/// The layout that the data files suggest, if the metadata does not state it.
 fn kind_of_files(store: &Store, path: &Path) -> Kind {
     let exists = |suffix: &str| store.stat(&with_suffix(path, suffix)).is_ok();
     let sparse = Kind::Sparse.suffixes().iter().any(|suffix| exists(suffix));
@@ -207,43 +215,43 @@ fn sized(source: Result<Source>, path: &Path, size: u64) -> Result<Arc<Source>> 
     }
 }
 
-/// A directory of the store, and the way that led there.
+/// A directory of the store, and how the walk reached it.
 #[derive(Clone, Debug)]
 pub struct Directory {
     /// Path in the mount.
     pub path: PathBuf,
-    /// Where it is in the store, links resolved.
+    /// Path in the store, with links resolved.
     pub real: PathBuf,
-    /// The directories passed on the way, itself the last.
+    /// The directories on the way, up to and including this one. They reveal links that form a circle.
     passed: Vec<PathBuf>,
-    /// Those that a link to it led past.
+    /// The directories that a link to it passed through. Their permissions apply too.
     pub behind: Vec<PathBuf>,
 }
 
-/// What a name in the mount stands for.
+/// The target of a name in the mount.
 #[derive(Debug)]
 pub enum Entry {
     /// A sub-directory.
     Directory(Directory),
-    /// A file that belongs to no array.
+    /// A file that is not part of an array.
     Plain(Source),
-    /// An array, shown as a folder.
+    /// An array, which the mount shows as a directory.
     Array(Box<StoredArray>),
 }
 
-/// The names in a directory of the store, before anything was looked at.
+/// The names in a directory of the store. Nothing is known yet about their files.
 #[derive(Debug)]
 pub struct Names {
     kinds: Kinds,
     reserved: bool,
 }
 
-/// What kinds of files the names in a directory stand for.
+/// The file types of the names in a directory.
 #[derive(Debug)]
 enum Kinds {
-    /// Of all there are.
+    /// All names, from a listing.
     Listed(Listed),
-    /// Of those that are asked for: of a directory with many names a look at a few takes less than a listing.
+    /// Only names that were looked up. With many names, a few lookups are faster than a listing.
     Asked { store: Arc<Store>, directory: PathBuf, known: Mutex<HashMap<OsString, Option<FileKind>>> },
 }
 
@@ -263,13 +271,13 @@ impl Kinds {
         }
     }
 
-    /// The name at this place of a listing.
+    /// The name at this position of the listing.
     fn name(&self, place: usize) -> Option<&OsStr> {
         if let Self::Listed(kinds) = self { kinds.name(place) } else { None }
     }
 }
 
-/// A name in the mount, and what in the store it stands for.
+/// A name in the mount, and what it stands for in the store.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Shown {
     /// The name in the mount.
@@ -279,11 +287,11 @@ pub struct Shown {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum What {
-    /// The array of this name without a suffix.
+    /// The array with this name, without a suffix.
     Array(OsString),
-    /// A metadata file without data: an array that lacks it, or just some YAML.
+    /// A metadata file without data files: an array that lacks them, or an unrelated YAML file.
     LoneYaml(OsString),
-    /// The file or directory of this name.
+    /// The file or directory with this name.
     Other(OsString),
 }
 
@@ -293,7 +301,7 @@ impl Directory {
         Self { path: PathBuf::new(), real: PathBuf::new(), passed: vec![PathBuf::new()], behind: Vec::new() }
     }
 
-    /// Facts of the directory itself.
+    /// Attributes of the directory itself.
     pub fn stat(&self, store: &Store) -> Result<Stat> {
         if self.real.as_os_str().is_empty() && self.path.as_os_str().is_empty() {
             return store.stat_root();
@@ -313,7 +321,8 @@ impl Directory {
         Ok(Names { kinds, reserved: self.path.as_os_str().is_empty() })
     }
 
-    /// As [`names`](Self::names), but each is looked at when it is asked for; [`Names::shown`] has none of them.
+    /// As [`names`](Self::names), but each name is looked up on request. [`Names::shown`] then yields
+    /// nothing.
     pub fn names_as_asked(&self, store: &Arc<Store>) -> Names {
         let (store, directory, known) = (Arc::clone(store), self.real.clone(), Mutex::default());
         let kinds = Kinds::Asked { store, directory, known };
@@ -325,15 +334,15 @@ impl Directory {
         self.path.join(name)
     }
 
-    /// What `shown`, one of this directory's names, stands for; none where it turns out to be part of
-    /// an array, or not to be there any more.
+    /// The entry for `shown`, one of this directory's names. It is `None` for a part of an array, or if it no
+    /// longer exists.
     ///
     /// # Errors
     ///
-    /// Why it is broken, and left out of the mount.
+    /// The reason why it is invalid and not shown in the mount.
     pub fn entry(&self, store: &Arc<Store>, names: &Names, shown: &Shown) -> Result<Option<Entry>> {
         match self.entry_as_listed(store, names, shown) {
-            // It was there when the directory was listed.
+            // It was removed after the listing.
             Err(error) if error.is_not_found() => Ok(None),
             entry => entry,
         }
@@ -371,7 +380,7 @@ impl Directory {
         }
     }
 
-    /// The sub-directory `name`, which is at `real`, where a link led past the directories `behind`.
+    /// The subdirectory `name`, which is at `real`. A link to it passed through the directories `behind`.
     fn step(&self, store: &Store, name: &OsStr, real: PathBuf, behind: Vec<PathBuf>) -> Result<Entry> {
         if self.passed.contains(&real) {
             return Err(Error::Link { path: self.join(name), why: "in a circle" });
@@ -381,7 +390,7 @@ impl Directory {
         Ok(Entry::Directory(Self { path: self.join(name), real, passed, behind }))
     }
 
-    /// Whether the file `name` is one of the files of an array, sound or broken, and so not shown.
+    /// Whether the file `name` is one of the files of an array, valid or not, and therefore not shown.
     fn is_part_of_an_array(&self, store: &Arc<Store>, names: &Names, name: &OsStr) -> bool {
         if names.kinds.get(name) == Some(FileKind::Directory) {
             return false;
@@ -395,7 +404,8 @@ impl Directory {
         let Some((stem, suffix)) = data_file(name).filter(|(stem, _)| names.has_file(stem, YAML)) else {
             return false;
         };
-        // A left-over of the other kind belongs to nobody, and is a file like any other.
+        // A left-over data file of the other layout is not part of the array, and is shown like any other
+        // file.
         let path = self.real.join(stem);
         let keys = read_keys(store, &with_suffix(&path, YAML));
         let kind = keys.and_then(|keys| keys.kind()).unwrap_or_else(|| kind_of_files(store, &path));
@@ -403,7 +413,7 @@ impl Directory {
     }
 }
 
-/// The name of the array that a file of this name is a data file of, and the suffix.
+/// If the name is that of a data file: the name of its array, and the suffix.
 fn data_file(name: &OsStr) -> Option<(&OsStr, &'static str)> {
     DATA_SUFFIXES.iter().find_map(|suffix| Some((stem(name, suffix)?, *suffix)))
 }
@@ -418,24 +428,25 @@ fn claims_an_array(store: &Arc<Store>, yaml: &Path) -> bool {
 }
 
 impl Names {
-    /// Number of names that were listed.
+    /// Number of listed names.
     pub fn len(&self) -> usize {
         if let Kinds::Listed(kinds) = &self.kinds { kinds.len() } else { 0 }
     }
 
-    /// Whether none were.
+    /// Whether the listing is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// All names that the mount may show, in order: some may turn out to be part of an array.
+    /// All names that the mount may show, in order. Some may turn out to be part of an array.
     pub fn shown(&self) -> impl Iterator<Item = Shown> {
         self.shown_from(0).map(|(_, shown)| shown)
     }
 
-    /// As [`shown`](Self::shown), from this place on, each with its place. There are places where nothing is shown.
+    /// As [`shown`](Self::shown), starting at a position. Yields each name with its position. Some positions
+    /// have none.
     pub fn shown_from(&self, place: u64) -> impl Iterator<Item = (u64, Shown)> {
-        // Each name may be shown as it is, and as metadata stand for an array.
+        // Each name has two positions: one for itself, and one for the array if it is a metadata file.
         let places = place..;
         let names =
             places.map_while(|place| Some((place, self.kinds.name(usize::try_from(place / 2).ok()?)?)));
@@ -448,7 +459,7 @@ impl Names {
         })
     }
 
-    /// What may stand behind `name` in the mount, the likeliest first.
+    /// The candidates for `name` in the mount, the most likely first.
     pub fn find(&self, name: &OsStr) -> impl Iterator<Item = Shown> {
         let mut stems = vec![name];
         while let Some(shorter) = stems.last().and_then(|last| stem(last, CLASH)) {
@@ -461,7 +472,8 @@ impl Names {
         found.into_iter()
     }
 
-    /// Arrays whose folder could not have their name: (the array's name, the folder's).
+    /// Arrays whose directory has a different name, because theirs is taken: (name of the array, of the
+    /// directory).
     pub fn clashes(&self) -> impl Iterator<Item = (OsString, OsString)> {
         self.shown().filter_map(|shown| match shown.what {
             What::Array(stem) if stem != shown.name => Some((stem, shown.name)),
@@ -496,8 +508,8 @@ impl Names {
         is_shown || another_array || (self.reserved && name == RESERVED)
     }
 
-    /// Whether the names alone tell that a file is part of an array: metadata beside data, or data of one
-    /// kind beside metadata.
+    /// Whether the names alone show that a file is part of an array: a metadata file with a data file, or a
+    /// data file with a metadata file and no data file of the other layout. This avoids reading the metadata.
     fn is_surely_part(&self, name: &OsStr) -> bool {
         let is_metadata = stem(name, YAML).is_some_and(|stem| self.has_data(stem));
         let is_data = data_file(name).is_some_and(|(stem, _)| {
@@ -518,7 +530,7 @@ impl Names {
             .any(|suffix| self.kinds.get(with_suffix(Path::new(stem), suffix).as_os_str()).is_some())
     }
 
-    /// Whether some data file, or what stands in its place, is beside the metadata.
+    /// Whether any data file, or an entry with the name of one, is next to the metadata.
     fn has_data(&self, stem: &OsStr) -> bool {
         DATA_SUFFIXES
             .iter()
@@ -527,7 +539,7 @@ impl Names {
 }
 
 impl Shown {
-    /// The name that messages should use: an array's without a suffix, another file's own.
+    /// The name to use in messages: that of an array without a suffix, or the name of another file.
     pub fn subject(&self) -> &OsStr {
         match &self.what {
             What::Array(name) | What::LoneYaml(name) | What::Other(name) => name,
@@ -535,19 +547,19 @@ impl Shown {
     }
 }
 
-/// Something that a walk over a store comes upon.
+/// A result of a walk over a store.
 #[derive(Debug)]
 pub enum Finding {
-    /// A sound array.
+    /// A valid array.
     Array(Box<StoredArray>),
-    /// What is left out of the mount: its path there, and why.
+    /// An entry that is not shown: its path in the mount, and the reason.
     Broken(PathBuf, Error),
-    /// An array whose folder has another name: the array's path, and the folder's.
+    /// An array whose directory has a different name: the paths of the array and of the directory.
     Clash(PathBuf, PathBuf),
 }
 
-/// Walks the whole store, in order, and reports the arrays and what is broken; not to the end where nobody waits
-/// for it any more.
+/// Walks the whole store in order, and reports arrays and invalid entries. It stops early if nobody
+/// waits for the result any more.
 pub fn walk(store: &Arc<Store>, report: &mut dyn FnMut(Finding)) {
     let mut ahead = vec![Directory::root()];
     while let Some(directory) = ahead.pop() {

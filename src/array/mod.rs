@@ -1,8 +1,8 @@
-//! What a store holds: the arrays that are found in it, their names of rows and columns, and parts of them.
+//! The content of a store: its arrays, the names of their rows and columns, and selections of them.
 //!
 //! ```text
-//! catalog    which arrays and plain files a directory has, and what is wrong with the rest
-//! format_id  the number that stands for a format
+//! catalog    the arrays and plain files of a directory, and what is invalid in it
+//! format_id  the number of a format
 //! names      names of rows and columns
 //! selection  some rows of an array, and blocks of them as virtual files
 //! ```

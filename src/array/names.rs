@@ -1,8 +1,8 @@
-//! The names of an array's rows and columns, where the store knows them.
+//! The names of an array's rows and columns, if the store has them.
 //!
-//! They stand in text files, one name a line ([`NameFiles`] finds them), and are read when they are
-//! first asked for: names that do not fit the array are told of and not used. Some may be the same, as those of
-//! genes often are, or empty: these are used, and told of.
+//! They are in text files, one name per line ([`NameFiles`] finds them), and are read on first use. Names
+//! that do not fit the array are reported and ignored. Duplicates, which are common among genes, and empty
+//! names are reported but used.
 
 mod daf;
 mod files;
@@ -21,38 +21,38 @@ use quoted::Gain;
 pub use quoted::write_quoted;
 pub use text::LONGEST_NAME;
 
-/// Names that are looked at before it is asked again whether anybody waits for them.
+/// Number of names between two checks whether anyone still waits for the result.
 const MANY: u64 = 1 << 16;
 
 /// The names along one axis of an array, in order.
 #[derive(Debug, Default)]
 pub struct Labels {
-    /// File of the store that they come from.
+    /// The file of the store that they come from.
     pub source: PathBuf,
-    /// All names, one after the other.
+    /// All names, concatenated.
     text: String,
-    /// Where each name ends in the text.
+    /// The end of each name in `text`. With `u32`, a list is limited to 4 GiB and takes half the memory.
     ends: Vec<u32>,
     index: Index,
-    /// How many had bytes that are no UTF-8.
+    /// Number of names that were not valid UTF-8.
     mended: u64,
-    /// What quotes add, once text was made of the names.
+    /// The bytes that quotes add to the names. Computed when text is first made of them.
     gains: OnceLock<Vec<Gain>>,
 }
 
 impl Labels {
-    /// The names that end there in the text; so many of them had bytes that are no UTF-8.
+    /// The names that end at `ends` in `text`. `mended` of them were not valid UTF-8.
     ///
     /// # Errors
     ///
-    /// [`crate::Error::Unfinished`] when nobody waits for them any more.
+    /// [`crate::Error::Unfinished`] if nobody waits for the result any more.
     fn new(source: PathBuf, text: String, ends: Vec<u32>, mended: u64) -> Result<Self> {
         let mut labels = Self { source, text, ends, mended, ..Self::default() };
         labels.index = Index::new(&labels)?;
         Ok(labels)
     }
 
-    /// What is odd about them, in words.
+    /// Descriptions of anything unusual about the names.
     pub fn oddities(&self) -> Vec<String> {
         let mut oddities = Vec::new();
         if let Some((first, _)) = self.index.again().first() {
@@ -71,12 +71,13 @@ impl Labels {
         oddities
     }
 
-    /// Whether one is empty.
+    /// Whether any name is empty.
     pub fn has_empty(&self) -> bool {
         (0..self.len()).any(|i| self.get(i).is_empty())
     }
 
-    /// The same names, those that are empty numbered: the word, and a number of so many digits.
+    /// The same names, with `word` and the index in place of empty ones. The index has at least `digits`
+    /// digits.
     #[must_use]
     pub fn filled(&self, word: &str, digits: usize) -> Self {
         let (mut text, mut ends) =
@@ -91,27 +92,27 @@ impl Labels {
         Self { source: self.source.clone(), text, ends, ..Self::default() }
     }
 
-    /// Whether some are there again.
+    /// Whether any name occurs more than once.
     pub fn repeat(&self) -> bool {
         !self.index.again().is_empty()
     }
 
-    /// The further rows or columns of the array that have the name of this one, which is the first.
+    /// The other rows or columns with the same name. `first` is the first one with that name.
     pub fn further(&self, first: u64) -> impl Iterator<Item = u64> {
         self.index.further(first)
     }
 
-    /// Number of names: that of the array's rows or columns.
+    /// Number of names, which is the number of the array's rows or columns.
     pub fn len(&self) -> u64 {
         self.ends.len() as u64
     }
 
-    /// Whether there are none.
+    /// Whether there are no names.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// The name of this row or column of the array; empty beyond the last.
+    /// The name of this row or column of the array. It is empty if the index is out of range.
     pub fn get(&self, i: u64) -> &str {
         let i = usize::try_from(i).unwrap_or(usize::MAX);
         let Some(end) = self.ends.get(i) else { return "" };
@@ -119,30 +120,30 @@ impl Labels {
         &self.text[start as usize..*end as usize]
     }
 
-    /// Bytes of all names together.
+    /// Length of all names in bytes.
     pub fn bytes(&self) -> u64 {
         self.text.len() as u64
     }
 
-    /// Bytes of the longest name.
+    /// Length of the longest name in bytes.
     pub fn longest(&self) -> u64 {
         let first = self.ends.first().copied().unwrap_or(0);
         let others = self.ends.windows(2).map(|pair| pair[1] - pair[0]);
         others.fold(first, u32::max).into()
     }
 
-    /// Bytes of all names before this one; of all there are beyond the last.
+    /// Length in bytes of all names before this one. An index out of range gives that of all names.
     pub fn start(&self, i: u64) -> u64 {
         let i = usize::try_from(i).unwrap_or(usize::MAX).min(self.ends.len());
         if i == 0 { 0 } else { self.ends[i - 1].into() }
     }
 
-    /// Bytes of memory that they take.
+    /// Memory use in bytes.
     fn memory(&self) -> usize {
         self.text.len() + self.ends.len() * 4 + self.index.memory()
     }
 
-    /// The first row or column of the array that has this name.
+    /// The first row or column of the array with this name.
     pub fn find(&self, name: &str) -> Option<u64> {
         self.index.find(self, name)
     }
@@ -160,7 +161,7 @@ impl<'n> FromIterator<&'n str> for Labels {
     }
 }
 
-/// What is odd about names that are to be written, one a line, in words.
+/// Descriptions of anything unusual about names that will be written, one per line.
 #[cfg(feature = "import")]
 pub(crate) fn oddities(lines: &[u8], count: u64) -> Vec<String> {
     let mut copy = Vec::new();
@@ -172,11 +173,11 @@ pub(crate) fn oddities(lines: &[u8], count: u64) -> Vec<String> {
     labels.map(|labels| labels.oddities()).unwrap_or_default()
 }
 
-/// The names of the rows and columns of an array, as far as they are known.
+/// The names of an array's rows and columns, if they are known.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
-    /// Of each row of the whole array.
+    /// A name for each row of the whole array.
     pub rows: Option<Arc<Labels>>,
-    /// Of each column.
+    /// A name for each column.
     pub columns: Option<Arc<Labels>>,
 }

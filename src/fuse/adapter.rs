@@ -1,8 +1,9 @@
-//! The handlers: each asks the tree one thing and replies; what the tree gives as an error becomes an
-//! errno in one place.
+//! The FUSE handlers. Each makes one call to the tree and replies. Errors of the tree become an errno in one
+//! place.
 //!
-//! Each is tried on the thread that took the request. What takes longer than that thread may take goes to a pool,
-//! and so does everything while few threads are left that take requests: the next one always finds one.
+//! The thread that receives a request tries it at once. Work that takes longer than this thread may spend
+//! goes to a pool. So does all work while few receiving threads are free, so that the next request always
+//! finds one.
 
 use std::ffi::OsStr;
 use std::io;
@@ -34,26 +35,27 @@ use crate::store::source::Whence;
 use crate::task;
 use crate::tree::Tree;
 
-/// Reads that the kernel asks for ahead, or of pages that several want, of all files together: more than can be
-/// slow at once, lest these hold up all others.
+/// Limit on concurrent background requests (read-ahead, and pages that several readers want) of all files
+/// together. It exceeds the number that can be slow at once, because otherwise slow ones would block all
+/// others.
 const MOST_BACKGROUND: u16 = 4096;
 
-/// Threads that are left for what is quick.
+/// Number of threads reserved for quick work.
 const LEFT: usize = 2;
 
 /// One connection to the kernel.
 pub(super) struct ArrayFs {
     serving: Arc<Serving>,
-    /// What has to be read or computed.
+    /// For work that reads or computes.
     slow: SlowPool,
-    /// What the system has to be asked for many times: not behind what is computed.
+    /// For directories of the store, which need many system calls. They must not wait behind computations.
     directories: SlowPool,
-    /// Threads that are at a request, and how many may be before the rest is left for what is quick.
+    /// Number of threads busy with a request, and the limit above which the others only do quick work.
     busy: AtomicUsize,
     most_busy: usize,
 }
 
-/// One of the threads that are at a request.
+/// Counts a thread as busy with a request.
 struct Busy<'a>(&'a AtomicUsize);
 
 impl Drop for Busy<'_> {
@@ -63,7 +65,7 @@ impl Drop for Busy<'_> {
 }
 
 impl ArrayFs {
-    /// A tree that so many threads serve.
+    /// A file system for this tree, served by this many threads.
     pub fn new(tree: Tree, backings: Option<Backings>, watch: Option<Arc<Watching>>, threads: usize) -> Self {
         let (folders, entries) = (Handles::default(), Arc::default());
         let clients = Clients::new(has_gone);
@@ -84,12 +86,12 @@ impl ArrayFs {
         }
     }
 
-    /// The names that the kernel will have been told of.
+    /// The names that the kernel knows.
     pub fn entries(&self) -> Arc<Entries> {
         Arc::clone(&self.serving.entries)
     }
 
-    /// The same, but that the names that the kernel is told of are kept here.
+    /// The same file system, but recording the names that the kernel knows in `entries`.
     pub fn with_entries(self, entries: &Arc<Entries>) -> Self {
         let mut serving = self.serving;
         if let Some(serving) = Arc::get_mut(&mut serving) {
@@ -98,7 +100,7 @@ impl ArrayFs {
         Self { serving, ..self }
     }
 
-    /// The same, but that links are told of when this gate is open.
+    /// The same file system, but replying to `readlink` only after this gate is open.
     pub fn with_links_behind(mut self, gate: &Arc<Gate>) -> Self {
         if let Some(serving) = Arc::get_mut(&mut self.serving) {
             serving.links = Some(Arc::clone(gate));
@@ -106,8 +108,8 @@ impl ArrayFs {
         self
     }
 
-    /// Does something here and now; none where that would take long, or too few threads are left. What reads may
-    /// have to wait for a disk, and is never done by the last of them.
+    /// Tries to do the work on this thread. Returns `None` if it would take long, or if too few threads are
+    /// free. A read may wait for a disk, so the last free threads never read.
     fn quickly<T>(&self, is_read: bool, work: impl FnOnce() -> Result<T>) -> Option<Result<T>> {
         let others = self.busy.fetch_add(1, Ordering::Relaxed);
         let _busy = Busy(&self.busy);
@@ -117,14 +119,14 @@ impl ArrayFs {
         }
     }
 
-    /// Has something done by a thread that has the time.
+    /// Hands the work to a pool thread.
     fn slowly(&self, request: request::Request, key: Key, work: Box<dyn Work>) {
         let is_of_directory = self.serving.tree.is_directory(request.node);
         let pool = if is_of_directory { &self.directories } else { &self.slow };
         pool.run(key, request.client, work);
     }
 
-    /// Does what is asked and answers: at once, or later.
+    /// Does the work and replies, either at once or later from a pool thread.
     fn serve<R: Reply, T: 'static>(
         &self,
         request: request::Request,
@@ -144,21 +146,21 @@ impl ArrayFs {
     }
 }
 
-/// What is asked of a node.
+/// The description of a request for this node.
 fn asked(request: &Request, operation: &'static str, number: INodeNo) -> request::Request {
     request::Request { operation, node: ino(number), client: request.pid() }
 }
 
 impl Filesystem for ArrayFs {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        // Each is a help where the kernel has it, and nothing is lost where it has not.
+        // Each of these is an improvement, and everything works without it.
         for capability in [
             InitFlags::FUSE_DO_READDIRPLUS,
             InitFlags::FUSE_READDIRPLUS_AUTO,
             InitFlags::FUSE_PARALLEL_DIROPS,
             InitFlags::FUSE_ASYNC_DIO,
             InitFlags::FUSE_CACHE_SYMLINKS,
-            // What changes by itself tells so by its times.
+            // The kernel drops cached pages when the times of a file change.
             InitFlags::FUSE_AUTO_INVAL_DATA,
         ] {
             let _ = config.add_capabilities(capability);
@@ -193,7 +195,7 @@ impl Filesystem for ArrayFs {
     }
 
     fn getattr(&self, request: &Request, number: INodeNo, handle: Option<FileHandle>, reply: ReplyAttr) {
-        // With a handle the kernel asks for a read, which begins with this.
+        // The kernel passes a handle only before a read, so this is the first part of the read.
         let request = asked(request, if handle.is_some() { READ } else { "look at" }, number);
         let work = move |serving: &Serving| serving.tree.attr(request.node);
         self.serve(request, reply, work, Serving::answer_getattr);
@@ -326,7 +328,7 @@ impl Filesystem for ArrayFs {
         let is_anew = folder.is_begun_anew(offset);
         let work = move |serving: &Serving| {
             if serving.tree.is_directory(request.node) {
-                // Each child is looked at.
+                // Every child must be looked up.
                 task::begin_long()?;
             }
             Ok((serving.listing(&folder, request.node, is_anew)?, offset))
@@ -351,7 +353,7 @@ impl Filesystem for ArrayFs {
     }
 
     fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
-        // The kernel asks no more.
+        // ENOSYS makes the kernel stop asking.
         reply.error(Errno::ENOSYS);
     }
 
@@ -364,7 +366,7 @@ impl Filesystem for ArrayFs {
     }
 
     fn access(&self, _: &Request, _: INodeNo, _: AccessFlags, reply: ReplyEmpty) {
-        // The kernel checks the modes itself, and asks no more.
+        // The kernel checks permissions itself. ENOSYS makes it stop asking.
         reply.error(Errno::ENOSYS);
     }
 
@@ -390,7 +392,7 @@ impl Filesystem for ArrayFs {
         reply.error(Errno::ENOTTY);
     }
 
-    // Whatever would change something: the mount is read-only.
+    // The mount is read-only: every operation that would modify it fails.
 
     fn setattr(
         &self,

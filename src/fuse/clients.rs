@@ -1,9 +1,9 @@
-//! Whether those who asked the kernel are still there.
+//! Detects requesters that no longer exist.
 //!
-//! The kernel tells of a reader that was killed only to programs that understand `FUSE_INTERRUPT`, which `fuser`
-//! refuses; and it lets most readers go no sooner than they are answered. So who asked for something that takes
-//! long is looked at now and then: a thread that has ended, or that will not come back from the kernel because
-//! it was killed, waits for nothing any more.
+//! The kernel reports a killed reader only with `FUSE_INTERRUPT`, which `fuser` does not support. It also
+//! keeps most readers until they have their reply. Therefore this module polls the requesters of long work: a
+//! thread that has ended, or that was killed and so will never return to its program, no longer waits for the
+//! result.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -15,16 +15,16 @@ use nix::unistd::Pid;
 
 use super::slow_pool::Job;
 
-/// How often clients are looked at.
+/// How often clients are polled.
 const PERIOD: Duration = Duration::from_millis(100);
-/// What takes no longer ends by itself.
+/// Shorter work is not watched, because it ends soon anyway.
 const SHORT: Duration = Duration::from_millis(200);
 
-/// The bit of SIGKILL among the signals that wait for a thread.
+/// The bit of SIGKILL in the mask of pending signals.
 const KILLED: u64 = 1 << (libc::SIGKILL - 1);
 
-/// The jobs whose clients are looked at. A thread of its own does that, for as long as this is held: it may look
-/// into `/proc`, which the threads that serve may not.
+/// The jobs whose clients are polled. A thread of its own does so while this value exists, because it needs
+/// `/proc`, which the serving threads may not access (see `confine`).
 pub(super) struct Clients {
     watched: Arc<Watched>,
 }
@@ -43,7 +43,7 @@ struct State {
 }
 
 impl Clients {
-    /// Looks at clients by way of `is_gone`.
+    /// Starts polling. `is_gone` decides whether a client still exists.
     pub fn new(is_gone: impl Fn(u32) -> bool + Send + 'static) -> Arc<Self> {
         let watched = Arc::<Watched>::default();
         let own = Arc::clone(&watched);
@@ -55,7 +55,7 @@ impl Clients {
         Arc::new(Self { watched })
     }
 
-    /// Has a job abandoned when its client has gone.
+    /// Abandons a job when its client is gone.
     pub fn watch(&self, job: Arc<Job>) {
         let mut state = self.watched.lock();
         if state.is_closed {
@@ -83,10 +83,11 @@ impl Drop for Clients {
 impl Watched {
     fn work(&self, is_gone: &dyn Fn(u32) -> bool) {
         while self.wait() {
-            // Whoever has no number here, in another namespace of processes, is there for ever.
+            // A client of 0 has no thread ID here, because it is in another PID namespace. It counts as
+            // present forever.
             let long = |job: &&Arc<Job>| job.client != 0 && job.since.elapsed() > SHORT;
             let jobs: Vec<_> = self.lock().jobs.iter().filter(long).cloned().collect();
-            // Each client once, however much it has asked for.
+            // Checks each client once, however many jobs it has.
             let mut gone = HashMap::new();
             for job in jobs {
                 if *gone.entry(job.client).or_insert_with(|| is_gone(job.client)) {
@@ -96,7 +97,7 @@ impl Watched {
         }
     }
 
-    /// Waits until clients are to be looked at; false when they are not any more.
+    /// Waits for the next round. Returns false when polling should end.
     fn wait(&self) -> bool {
         let mut state = self.lock();
         state.jobs.retain(|job| !job.is_done());
@@ -116,14 +117,14 @@ impl Watched {
     }
 }
 
-/// Whether the thread of this number has ended, or was killed while the kernel keeps it. Who cannot be looked at
-/// is taken to be there.
+/// Whether the thread with this ID has ended, or was killed while the kernel keeps it. If it cannot be
+/// examined, it counts as present.
 pub(super) fn has_gone(thread: u32) -> bool {
     let Ok(number) = i32::try_from(thread) else { return false };
     if kill(Pid::from_raw(number), None) == Err(Errno::ESRCH) {
         return true;
     }
-    // It may be that of other processes, in another namespace.
+    // `/proc` may belong to another PID namespace, where the ID means another process.
     static IS_OURS: LazyLock<bool> = LazyLock::new(|| {
         let own = std::process::id().to_string();
         std::fs::read_link("/proc/self").is_ok_and(|link| link.as_os_str() == own.as_str())
@@ -132,9 +133,9 @@ pub(super) fn has_gone(thread: u32) -> bool {
     stat.is_some_and(|stat| is_killed(&stat))
 }
 
-/// Whether `/proc/PID/stat` tells of a thread that has ended or is to end (`proc_pid_stat(5)`).
+/// Whether `/proc/PID/stat` describes a thread that has ended or was killed (`proc_pid_stat(5)`).
 fn is_killed(stat: &str) -> bool {
-    // The name, in brackets, may hold anything; the field after it is the third.
+    // The name in parentheses may contain anything, even parentheses. The field after it is number 3.
     let fields: Vec<_> = stat.rsplit_once(')').map_or("", |(_, after)| after).split_whitespace().collect();
     let field = |number: usize| fields.get(number - 3).copied().unwrap_or_default();
     let signals: u64 = field(31).parse().unwrap_or(0);

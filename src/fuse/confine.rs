@@ -1,10 +1,10 @@
-//! The threads that serve give up the rights that they do not need.
+//! Restricts the serving threads to what they need.
 //!
-//! They read the store, and nothing else of the file system. Where the kernel has Landlock it holds them to
-//! that, whatever a fault of this program may lead them to: they can open no other file, write, make or
-//! remove none, and reach nobody by TCP. It is a net beneath mistakes, not a wall against foreign code: the
-//! thread that mounted keeps its rights, for it has to unmount, and shares their memory. The rights of root
-//! remain as well, for passthrough needs them, and so does a store that only root may read.
+//! They read the store and nothing else. On a kernel with Landlock, they can open no other file, cannot
+//! write, create or remove any, and cannot use TCP, whatever bugs this program has. This limits the damage of
+//! mistakes. It is no barrier against malicious code: the thread that mounted shares their memory and keeps
+//! its permissions, because it has to unmount. Root also stays root, because passthrough needs it, and so
+//! does a store that only root may read.
 
 use std::os::fd::AsFd;
 
@@ -15,14 +15,15 @@ use landlock::{
 
 use crate::store::Store;
 
-/// The kernel's interface that is used where it is there; of older ones, what they have.
+/// The newest Landlock ABI that is used. On an older kernel, the features that it has are used.
 const NEWEST: ABI = ABI::V5;
 
-/// Confines the calling thread, and those that it starts from here on, to reading what is in the store, and to the device by which the kernel is answered. Tells whether the kernel holds it to that.
+/// Restricts the calling thread, and all threads that it starts later, to reading the store and to the FUSE
+/// device. Returns whether the kernel enforces this.
 ///
 /// # Errors
 ///
-/// What the kernel says, where it has Landlock and refuses.
+/// Any error of the kernel if it supports Landlock.
 pub(super) fn confine(store: &Store) -> Result<bool, RulesetError> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let answer = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
@@ -31,9 +32,9 @@ pub(super) fn confine(store: &Store) -> Result<bool, RulesetError> {
         .handle_access(AccessFs::from_all(NEWEST))?
         .handle_access(AccessNet::from_all(NEWEST))?
         .create()?
-        // The directory that is open, wherever its path leads by now.
+        // A rule for the open directory holds even if the directory moves.
         .add_rule(PathBeneath::new(store.as_fd().as_fd(), read))?;
-    // What cannot be opened cannot be answered by either: there is nothing to allow.
+    // Without the device there is no connection to serve, so no rule is needed.
     if let Ok(device) = PathFd::new("/dev/fuse") {
         rules = rules.add_rule(PathBeneath::new(device, answer))?;
     }

@@ -1,4 +1,4 @@
-//! The tree's words in FUSE's: numbers, attributes, errors.
+//! Conversions from the types of the tree to those of FUSE: inode numbers, attributes, errors.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,9 +8,10 @@ use crate::error::Error;
 use crate::store::Time;
 use crate::tree::{Attr, Ino, Lasting, NodeKind};
 
-/// How long a name in a directory of the store, and what `stat` told of it, is taken for granted.
+/// Time to live of a name in a directory of the store, and of its attributes.
 pub const MOMENT: Duration = Duration::from_secs(1);
-/// The same for what belongs to one version of an array: its folder is asked for anew every moment.
+/// Time to live of files that belong to one version of an array. It can be long because the kernel looks up
+/// the array's directory every moment, which reveals a new version.
 const FOR_LONG: Duration = Duration::from_secs(24 * 3600);
 
 /// The errno for an error.
@@ -18,7 +19,7 @@ pub(super) fn errno(error: &Error) -> Errno {
     match error {
         Error::NotFound { .. } => Errno::ENOENT,
         Error::Stale { .. } => Errno::ESTALE,
-        // Only who waits no longer gets to hear it.
+        // Nobody sees this, because nobody waits for the reply.
         Error::Unfinished => Errno::EINTR,
         Error::Io { source, .. } => match source.raw_os_error() {
             Some(code @ (libc::ENOENT | libc::EACCES | libc::EPERM | libc::ENOMEM | libc::ENAMETOOLONG)) => {
@@ -65,7 +66,8 @@ pub(super) fn file_attr(attr: &Attr) -> FileAttr {
         crtime: SystemTime::UNIX_EPOCH,
         kind: file_type(attr.kind),
         perm: u16::try_from(attr.rights.mode & 0o7777).unwrap_or(0),
-        // Of a directory this says that the number of those in it is not known; two would say that there are none.
+        // For a directory, 1 means that the number of subdirectories is unknown. 2 would mean none, and tools
+        // like `find` would then skip them.
         nlink: 1,
         uid: attr.rights.uid,
         gid: attr.rights.gid,
@@ -87,7 +89,7 @@ pub(super) fn ino(number: INodeNo) -> Ino {
     Ino(number.0)
 }
 
-/// Number and kind alone, for an entry that is listed and not looked up.
+/// Attributes with only inode and type, for an entry that is listed without a lookup.
 pub(super) fn bare_attr(number: Ino, kind: NodeKind) -> FileAttr {
     FileAttr {
         ino: INodeNo(number.0),

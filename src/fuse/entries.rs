@@ -1,8 +1,9 @@
-//! Names that the kernel was told of, as far as there is room: those of versions that are gone are taken back.
+//! Names that the kernel has cached, with a limit on their number. Those of outdated versions are
+//! invalidated.
 //!
-//! The kernel asks no more for what is cached under a name, nor forgets it, unless memory is short: a file of the
-//! store that was replaced or deleted would be kept open for it, and keep its place on the disk. A name that is
-//! taken back goes at once if nobody uses it, else with its last user.
+//! The kernel neither asks again about a cached name nor forgets it, unless memory is short. A replaced or
+//! deleted file of the store would stay open because of it, and keep its disk space. After an invalidation,
+//! the name goes at once if it is unused, otherwise with its last user.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -11,10 +12,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::tree::Ino;
 
-/// Names that are known at the most, of all that are told.
+/// Limit on the recorded names.
 const MOST: usize = 1 << 14;
 
-/// A name in a folder, and the node that it was told to stand for.
+/// A name in a directory, and the node that the kernel knows by it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Entry {
     pub parent: Ino,
@@ -22,7 +23,8 @@ pub(super) struct Entry {
     pub name: Box<OsStr>,
 }
 
-/// The names of one connection: each has one place, which it may lose to another.
+/// The names of one connection: a hash table in which a name replaces another in the same slot. Losing a name
+/// is harmless, the kernel only keeps it longer.
 pub(super) struct Entries(Mutex<Vec<Option<Entry>>>);
 
 impl Default for Entries {
@@ -32,7 +34,7 @@ impl Default for Entries {
 }
 
 impl Entries {
-    /// Keeps a name in mind.
+    /// Records a name.
     pub fn keep(&self, parent: Ino, child: Ino, name: &OsStr) {
         let mut hasher = DefaultHasher::new();
         (parent, name).hash(&mut hasher);
@@ -41,14 +43,14 @@ impl Entries {
         self.lock()[usize::try_from(place).unwrap_or(0)] = Some(entry);
     }
 
-    /// The names of the nodes that are asked for.
+    /// The names of the wanted nodes.
     pub fn find(&self, is_wanted: impl Fn(Ino) -> bool) -> Vec<Entry> {
         self.lock().iter().flatten().filter(|entry| is_wanted(entry.child)).cloned().collect()
     }
 
-    /// Takes out the names of nodes that are outdated.
+    /// Removes the names of outdated nodes, and returns them.
     pub fn take(&self, mut is_outdated: impl FnMut(Ino) -> bool) -> Vec<Entry> {
-        // Not while they are looked at: that takes its time.
+        // `is_outdated` may be slow, so it runs without the lock.
         let children: Vec<_> = self.lock().iter().flatten().map(|entry| entry.child).collect();
         let outdated: HashSet<_> = children.into_iter().filter(|child| is_outdated(*child)).collect();
         let is_taken = |entry: &mut Option<Entry>| entry.take_if(|entry| outdated.contains(&entry.child));

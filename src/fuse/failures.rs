@@ -1,4 +1,4 @@
-//! Requests that failed, for the log: what was to be done with what, and why it could not be.
+//! Logs failed requests: the operation, the file, and the reason.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, shown};
 use crate::tree::Ino;
 
-/// How long what was said once is not said again, at the most.
+/// How long a repeated message is suppressed, at most.
 const A_WHILE: Duration = Duration::from_secs(60);
-/// The most that is said in that time.
+/// Limit on the messages in this period.
 const MOST: usize = 1000;
 
-/// What was said lately: a reader that tries again and again, or reads a million broken rows, does not flood the
+/// The recent messages. A reader that retries forever, or reads a million broken rows, must not flood the
 /// log.
 #[derive(Debug, Default)]
 pub(super) struct Failures(Mutex<Said>);
@@ -22,12 +22,12 @@ pub(super) struct Failures(Mutex<Said>);
 #[derive(Debug, Default)]
 struct Said {
     what: HashSet<u64>,
-    /// When the first of it was said.
+    /// When the first of them was logged.
     since: Option<Instant>,
 }
 
 impl Failures {
-    /// Says that something could not be done with a node, which is at `path`, unless it was said lately.
+    /// Logs that an operation on a node, which is at `path`, failed. A recent message is not repeated.
     pub fn say(&self, operation: &str, node: Ino, path: impl FnOnce() -> PathBuf, error: &Error) {
         let words = error.to_string();
         let mut hasher = DefaultHasher::new();
@@ -39,7 +39,8 @@ impl Failures {
         }
     }
 
-    /// How much was said lately with this, up to [`MOST`]; none where this was said, or too much.
+    /// The number of recent messages including this one, up to [`MOST`]. None if this one is a repetition, or
+    /// if there are too many.
     fn note(&self, what: u64) -> Option<usize> {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if said.since.is_none_or(|since| since.elapsed() >= A_WHILE) {

@@ -1,11 +1,11 @@
-//! A gate: what may not be told before something is ready is told then.
+//! A gate: delays replies until something is ready.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Something to be done once the gate is open.
+/// Work for when the gate is open.
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Closed at first, and open for ever after.
+/// The gate is closed at first. Once open, it stays open.
 #[derive(Default)]
 pub(super) struct Gate {
     is_open: OnceLock<()>,
@@ -13,13 +13,14 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// Has this done now, if the gate is open, or when it is.
+    /// Runs the job, now if the gate is open, otherwise when it opens.
     pub fn pass(&self, job: impl FnOnce() + Send + 'static) {
         if self.is_open.get().is_some() {
             return job();
         }
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        // It may have been opened meanwhile, and nobody looks again.
+        // The gate may have been opened since the first check. Then nobody would run a job that is queued
+        // now.
         match self.is_open.get() {
             Some(()) => {
                 drop(waiting);

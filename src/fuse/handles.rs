@@ -1,15 +1,15 @@
-//! What is open, by number. Finding it takes no lock and no allocation, for every read does it.
+//! A table of open handles. A lookup takes no lock and allocates nothing, because every read does one.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwapOption, Guard};
 
-/// Slots of the first chunk; every other has as many as all before it together.
+/// Number of slots in the first chunk. Each further chunk has as many as all before it, so slots never move.
 const FIRST: usize = 64;
-/// More chunks than there will ever be slots for.
+/// Number of chunks, more than will ever be used.
 const CHUNKS: usize = 32;
 
-/// Open things, each under a number that is used again when it is closed.
+/// A table of values, each with a number that is reused after it is closed.
 #[derive(Debug)]
 pub struct Handles<T> {
     chunks: [OnceLock<Box<[ArcSwapOption<T>]>>; CHUNKS],
@@ -18,7 +18,7 @@ pub struct Handles<T> {
 
 #[derive(Debug, Default)]
 struct Free {
-    /// Numbers that were used and are free.
+    /// Numbers that were closed.
     returned: Vec<usize>,
     /// The first number that was never used.
     next: usize,
@@ -31,7 +31,7 @@ impl<T> Default for Handles<T> {
 }
 
 impl<T> Handles<T> {
-    /// Keeps `thing` under a new number.
+    /// Adds a value, and returns its number.
     pub fn open(&self, thing: T) -> u64 {
         let number = {
             let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,12 +49,12 @@ impl<T> Handles<T> {
         number as u64
     }
 
-    /// What is open under `number`.
+    /// The value with this number.
     pub fn get(&self, number: u64) -> Guard<Option<Arc<T>>> {
         self.slot(number).map_or_else(|| Guard::from_inner(None), ArcSwapOption::load)
     }
 
-    /// Closes `number`; what was open under it goes as soon as nobody reads it any more.
+    /// Removes the value with this number. It is dropped when its last reader is done.
     pub fn close(&self, number: u64) {
         if let Some(slot) = self.slot(number)
             && slot.swap(None).is_some()
@@ -70,7 +70,7 @@ impl<T> Handles<T> {
     }
 }
 
-/// The chunk of a number, and its slot there.
+/// The chunk of a number, and its slot in the chunk.
 fn position(number: usize) -> (usize, usize) {
     let chunk = (number / FIRST).checked_ilog2().map_or(0, |log| log as usize + 1);
     let before = if chunk == 0 { 0 } else { FIRST << (chunk - 1) };

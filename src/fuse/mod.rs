@@ -1,11 +1,11 @@
-//! The tree as a file system of the kernel's. Nothing outside this module names `fuser`.
+//! The tree as a FUSE file system. Nothing outside this module depends on `fuser`.
 //!
-//! The kernel reads whole files of the store by itself ("passthrough") on a connection on which files
-//! are opened, and opens files without asking on one that knows no `open`; one connection cannot
-//! do both. So where this program may use passthrough there are two: the outer one, and inside it,
-//! in a directory that no listing shows, the inner one. In the outer, `rows`, `cols`, `slices` and `by-name`
-//! of an array are links into the inner one, so that a million small files are read without a million opens.
-//! Where it may not, the tree is served by one connection without `open`, and has no links.
+//! The kernel can read whole files of the store itself ("passthrough"), but only on a connection that handles
+//! `open`. On a connection without `open` it opens files without a request. One connection cannot do both. So
+//! if this program may use passthrough, there are two: the outer one, and mounted inside it, in a directory
+//! that no listing shows, the inner one. In the outer mount, `rows`, `cols`, `slices` and `by-name` of an
+//! array are links into the inner one, so that a million small files can be read without a million opens.
+//! Without passthrough, a single connection without `open` serves the tree, and there are no links.
 
 mod adapter;
 mod changes;
@@ -48,14 +48,14 @@ use watch::{Watch, Watching};
 pub use convert::MOMENT;
 pub use mounted::{Mounted, Teller};
 
-/// How to mount.
+/// Options of a mount.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Whether other users than the one who mounts may come in; the kernel then checks the modes.
+    /// Whether other users may access the mount. The kernel then checks permissions.
     pub allow_other: bool,
-    /// Threads that serve each connection.
+    /// Number of threads for each connection.
     pub threads: usize,
-    /// Whether the kernel is to read whole files by itself, if it may.
+    /// Whether the kernel should read whole files itself, if possible.
     pub passthrough: bool,
 }
 
@@ -66,17 +66,17 @@ impl Default for Options {
     }
 }
 
-/// Bytes that the kernel reads ahead, where we may tell it.
+/// Read-ahead of the kernel, in KiB, if we have permission to set it.
 const READ_AHEAD_KIB: u32 = 1024;
 
-/// Mounts a tree on the directory `mountpoint`: read-only, without devices, set-id bits and programs.
-/// When this returns, the mount is ready.
+/// Mounts a tree on the directory `mountpoint`: read-only, without devices, set-user-ID bits and program
+/// execution. The mount is ready when this function returns.
 ///
 /// # Errors
 ///
-/// Whatever the system says; see [`crate::fuse::mountpoint`] for the checks to make first.
+/// Any error of the system. See [`crate::fuse::mountpoint`] for the checks to make first.
 pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Mounted> {
-    // The kernel lets nobody else use passthrough, nor mount one thing inside another.
+    // Only root may use passthrough, and mount inside another mount.
     let why_not = match options.passthrough {
         true if nix::unistd::geteuid().is_root() => None,
         true => Some("only root may use it"),
@@ -97,7 +97,7 @@ pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Mou
         is_passthrough: backings.is_possible(),
     };
     let outer = ArrayFs::new(linked, Some(backings), watch.clone(), options.threads);
-    // Whoever comes early must not find links that lead nowhere yet.
+    // A program that comes early must not find links whose target is not mounted yet.
     let links = Arc::new(Gate::default());
     let outer = outer.with_links_behind(&links);
     let outer = serve(outer, tree, mountpoint, options, Ending::new(&events.0, 0))?;
@@ -115,7 +115,7 @@ pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Mou
     }
 }
 
-/// Mounts a tree by one connection, without passthrough and for this reason.
+/// Mounts a tree with one connection, without passthrough. `why` is the reason.
 fn mount_single(tree: &Tree, mountpoint: &Path, options: Options, why: &str) -> io::Result<Mounted> {
     if options.passthrough {
         log::warn!("no passthrough: {why}; all else works");
@@ -127,7 +127,7 @@ fn mount_single(tree: &Tree, mountpoint: &Path, options: Options, why: &str) -> 
     Ok(Mounted::new(tree, [single], None, watch.as_deref(), events))
 }
 
-/// A watch for changes in the store, if the system has one for us.
+/// A watch for changes in the store, if the system provides one.
 fn watch(tree: &Tree) -> Option<Arc<Watching>> {
     let without = |error: &io::Error| log::warn!("changes in the store show after a moment only: {error}");
     let watch = Arc::new(Watch::new(tree).inspect_err(without).ok()?);
@@ -156,13 +156,13 @@ fn serve(
     if let Err(error) = read_ahead(side.device()) {
         log::debug!("the kernel keeps its own read-ahead: {error}");
     }
-    // What the system calls the connection is the device's number of what is mounted.
+    // The kernel numbers connections by the minor device number of the mount.
     let connection = Connection { device, number: Some(side.device().minor()) };
     Ok(Served { connection, entries, side })
 }
 
-/// Serves a connection until it ends. What is mounted then is left alone: where this one was, there may be
-/// another by now, and `fuser` would unmount whatever it finds.
+/// Serves a connection until it ends, but does not unmount: another mount may be in its place by then, and
+/// `fuser` would unmount that one. This is why the session is taken apart.
 fn run(session: Session<ArrayFs>) -> io::Result<()> {
     let nobody = std::thread::Builder::new().spawn(|| Ok(()))?;
     let mut served = session.spawn()?;
@@ -171,7 +171,7 @@ fn run(session: Session<ArrayFs>) -> io::Result<()> {
     thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread that served has panicked")))
 }
 
-/// Puts down for `.arrayfs/mount.yaml` whether the threads that serve are held to what they need.
+/// Records for `.arrayfs/mount.yaml` whether the serving threads are confined.
 fn describe_rights(tree: &Tree, is_confined: Result<bool, impl std::fmt::Display>) {
     let why_not = match is_confined {
         Ok(true) => None,
@@ -188,7 +188,7 @@ fn config(tree: &Tree, options: Options) -> Config {
     let mut config = Config::default();
     let mut source = tree.store().path().to_string_lossy().into_owned();
     if !nix::unistd::geteuid().is_root() {
-        // Options go to `fusermount3` as one text.
+        // `fusermount3` takes all options in one argument, separated by commas.
         source = source.replace('\\', "\\\\").replace(',', "\\,");
     }
     config.mount_options = vec![
@@ -205,7 +205,7 @@ fn config(tree: &Tree, options: Options) -> Config {
     config
 }
 
-/// Makes the kernel read ahead by more than the 128 KiB that a connection can ask for.
+/// Raises the read-ahead of the kernel above 128 KiB, the limit of what a connection can request.
 fn read_ahead(device: Device) -> io::Result<()> {
     fs::write(format!("/sys/class/bdi/{device}/read_ahead_kb"), READ_AHEAD_KIB.to_string())
 }

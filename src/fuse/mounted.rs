@@ -1,8 +1,8 @@
-//! A tree that is mounted: who waits for its end, and keeps its second mount in place.
+//! A mounted tree: waits for its end, and keeps the inner mount in place.
 //!
-//! Anybody who may can take away one mount of the two. Without the outer the inner is nothing, and goes with it;
-//! without the inner, links of the outer lead nowhere: so it is made anew, after a while in which whoever takes
-//! away both can go on to the second.
+//! Either of the two mounts can be removed from outside. The inner one depends on the outer one and goes with
+//! it. Without the inner one, links of the outer one are dangling, so it is mounted again. Before that there
+//! is a delay, so that a program that removes both has time to go on to the second.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,14 +19,14 @@ use super::{Options, changes, passthrough, serve};
 use crate::fuse::mountpoint::{self, Changes, Device, Sign};
 use crate::tree::Tree;
 
-/// How long the inner mount may be gone before it is made anew.
+/// How long the inner mount may be missing before it is mounted again.
 const WHILE_BOTH_GO: Duration = Duration::from_secs(2);
-/// How often somebody who may still read is looked for, once the tree is unmounted.
+/// How often to check for remaining readers once the tree is unmounted.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
-/// How long threads have to end when there is nobody left to serve: one may hang with its disk.
+/// How long to wait for threads to end when nobody is left to serve. One may hang with its disk.
 const TO_END: Duration = Duration::from_millis(500);
 
-/// A connection that is served.
+/// A connection with its serving threads.
 pub(super) struct Served {
     pub connection: Connection,
     pub entries: Arc<Entries>,
@@ -38,16 +38,16 @@ pub(super) struct Side {
     number: usize,
     device: Device,
     target: PathBuf,
-    /// Whether the system shows whether it is in use.
+    /// Whether the system can tell if the mount is in use.
     is_shown: bool,
-    /// Whether nobody serves it any more.
+    /// Whether its connection has ended.
     is_over: bool,
-    /// Tells whoever unmounts which process to wait for.
+    /// Tells a program that unmounts which process to wait for.
     _sign: Option<Sign>,
 }
 
 impl Side {
-    /// What was mounted on `mountpoint`, under the number that its end will be told by.
+    /// Describes what was just mounted on `mountpoint`. `number` identifies it in events.
     pub fn new(mountpoint: &Path, number: usize) -> io::Result<Self> {
         let device = Device::of(mountpoint)?;
         let sign = Sign::put_up(&device);
@@ -66,26 +66,26 @@ impl Side {
         self.device.target().is_ok_and(|target| target.is_some())
     }
 
-    /// Whether it is mounted where it was at first.
+    /// Whether it is still mounted in its original place.
     fn is_in_place(&self) -> bool {
         self.device.is_on(&self.target).unwrap_or(false)
     }
 
-    /// Whether anybody is served by it, as far as is known.
+    /// Whether it still has readers. If that is unknown, it counts as yes.
     fn is_needed(&self) -> bool {
         !self.is_over && (!self.is_shown || self.device.is_in_use())
     }
 }
 
-/// Something that happened.
+/// An event that the waiting thread handles.
 pub(super) enum Event {
-    /// A connection has ended, that of the side of this number, and how.
+    /// The connection with this number has ended, with this result.
     Ended(usize, io::Result<()>),
     /// Something was mounted or unmounted somewhere.
     Mounts,
 }
 
-/// Tells that a connection has ended, even when its thread has panicked.
+/// Reports the end of a connection when it is dropped, even if its thread panics.
 pub(super) struct Ending {
     events: Sender<Event>,
     pub number: usize,
@@ -98,7 +98,7 @@ impl Ending {
         Self { events: events.clone(), number, result: panicked }
     }
 
-    /// It has ended like this.
+    /// Reports this result instead of a panic.
     pub fn with(mut self, result: io::Result<()>) {
         self.result = result;
     }
@@ -110,19 +110,19 @@ impl Drop for Ending {
     }
 }
 
-/// What it takes to make an inner mount.
+/// The parameters of the inner mount.
 pub(super) struct Inner {
     pub tree: Tree,
     pub options: Options,
     pub watch: Weak<Watching>,
-    /// What the kernel is told of there.
+    /// The names that the kernel knows on it.
     pub entries: Arc<Entries>,
     /// Whether the kernel reads whole files on the outer mount.
     pub is_passthrough: Arc<AtomicBool>,
 }
 
 impl Inner {
-    /// Mounts the tree inside what is mounted on `outer`.
+    /// Mounts the tree inside the mount on `outer`.
     pub fn mount(&self, outer: &Path, events: &Sender<Event>, number: usize) -> io::Result<Served> {
         let inner = ArrayFs::new(self.tree.clone(), None, self.watch.upgrade(), self.options.threads)
             .with_entries(&self.entries);
@@ -130,31 +130,31 @@ impl Inner {
     }
 }
 
-/// A mounted tree, served by threads of its own.
+/// A mounted tree, served by its own threads.
 pub struct Mounted {
-    /// First the mount on the mountpoint; the last one is that inside it.
+    /// The outer mount is the first, the current inner one the last. Between them are former inner ones.
     sides: Vec<Side>,
     inner: Option<Inner>,
     teller: Teller,
     events: (Sender<Event>, Receiver<Event>),
-    /// The first thing that went wrong.
+    /// The first error.
     result: io::Result<()>,
 }
 
-/// What tells the kernel of changes in the store.
+/// Notifies the kernel of changes in the store.
 #[derive(Clone, Debug)]
 pub struct Teller(Arc<Notifier>);
 
 impl Teller {
-    /// Tells nothing any more. To be called before the process ends while the tree is mounted, lest the kernel
-    /// waits for ever for a process that is gone.
+    /// Stops all notifications. Call it before the process ends while the tree is mounted. Otherwise the
+    /// kernel could wait forever for a process that is gone.
     pub fn stop(&self) {
         self.0.stop();
     }
 }
 
 impl Mounted {
-    /// What these connections serve; from here on they are told of changes in the store.
+    /// A tree that these connections serve. From now on, they are notified of changes in the store.
     pub(super) fn new(
         tree: &Tree,
         served: impl IntoIterator<Item = Served>,
@@ -178,24 +178,24 @@ impl Mounted {
         Self { sides, inner, teller: Teller(notifier), events, result: Ok(()) }
     }
 
-    /// What tells the kernel of changes.
+    /// A handle to stop the notifications.
     pub fn teller(&self) -> Teller {
         self.teller.clone()
     }
 
-    /// Waits until the tree is unmounted, by whomever, and nobody reads it any more. Meanwhile, where only the
-    /// mount inside the mount is taken away, it is made anew.
+    /// Waits until the tree is unmounted, by anyone, and has no more readers. If only the inner mount is
+    /// removed meanwhile, this mounts it again.
     ///
     /// # Errors
     ///
-    /// What the connection to the kernel ended with, if not an unmount; or why the mount inside the mount could
-    /// not be made anew, without which the tree is unmounted.
+    /// The error of the connection to the kernel, if it did not end by an unmount. Or the reason why the
+    /// inner mount could not be restored, in which case the tree is unmounted.
     pub fn wait(mut self) -> io::Result<()> {
         if let Err(error) = self.watch_mounts() {
             log::debug!("what others unmount is not noticed at once: {error}");
         }
         self.keep();
-        // What nobody serves is of no use to anybody.
+        // A mount that nobody serves is useless.
         if self.sides[0].is_in_place() {
             self.take_away();
         }
@@ -203,14 +203,14 @@ impl Mounted {
         self.result
     }
 
-    /// Has it told when something is mounted or unmounted.
+    /// Starts to report mounts and unmounts as events.
     fn watch_mounts(&self) -> io::Result<()> {
         let (changes, events) = (Changes::new()?, self.events.0.clone());
         let tell = move || while changes.wait().is_ok() && events.send(Event::Mounts).is_ok() {};
         std::thread::Builder::new().name("mounts".into()).spawn(tell).map(drop)
     }
 
-    /// Keeps the inner mount in place, until the outer is taken away or not served any more.
+    /// Keeps the inner mount in place until the outer one is removed or no longer served.
     fn keep(&mut self) {
         let mut gone = None::<Instant>;
         while !self.sides[0].is_over && self.sides[0].is_mounted() {
@@ -237,24 +237,24 @@ impl Mounted {
         self.sides.last().is_some_and(|inner| !inner.is_over && inner.is_mounted())
     }
 
-    /// Makes the inner mount anew, or takes away the outer.
+    /// Restores the inner mount, or else removes the outer one.
     fn mend(&mut self) {
         let Some(inner) = &self.inner else { return };
         let (outer, last) = (&self.sides[0], &self.sides[self.sides.len() - 1]);
         let number = last.number + 1;
-        // It may be there still, and served by nobody.
+        // The old one may still be there, but without a server.
         let cleared = if last.is_in_place() { mountpoint::unmount(&last.target) } else { Ok(()) };
         let mended = cleared.map_err(io::Error::other);
         match mended.and_then(|()| inner.mount(&outer.target, &self.events.0, number)) {
             Ok(Served { connection, side, .. }) => {
                 log::warn!("the mount in .arrayfs/tree was taken away, and is made anew");
                 self.teller.0.replace_last(connection);
-                // Others may be read by who has files of them open.
+                // Former inner mounts stay while programs have files on them open.
                 self.sides.retain(|side| side.number == 0 || !side.is_over);
                 self.sides.push(side);
                 self.describe(None);
             }
-            // Both are going, and slowly.
+            // Both are being removed, but slowly.
             Err(_) if !self.sides[0].is_in_place() => {}
             Err(error) => {
                 self.fail(format!(
@@ -265,8 +265,8 @@ impl Mounted {
         }
     }
 
-    /// Puts down for `.arrayfs/mount.yaml` whether the kernel reads whole files by itself, and links lead to
-    /// where they should.
+    /// Records for `.arrayfs/mount.yaml` whether the kernel reads whole files itself, and links have a
+    /// target.
     fn describe(&self, why_not: Option<&str>) {
         if let Some(inner) = &self.inner
             && inner.is_passthrough.load(Ordering::Relaxed)
@@ -275,14 +275,14 @@ impl Mounted {
         }
     }
 
-    /// Takes all away. Who reads may go on.
+    /// Unmounts everything. Programs with open files can go on reading.
     fn take_away(&mut self) {
         if let Err(error) = mountpoint::unmount(&self.sides[0].target) {
             self.fail(error);
         }
     }
 
-    /// Waits until nobody has anything open of what was mounted.
+    /// Waits until no program has a file of the mount open.
     fn wait_for_readers(&mut self) {
         let mut idle = None::<Instant>;
         while self.sides.iter().any(|side| !side.is_over) {
@@ -290,13 +290,13 @@ impl Mounted {
             if self.sides.iter().any(Side::is_needed) {
                 idle = None;
             } else if idle.get_or_insert_with(Instant::now).elapsed() > TO_END {
-                // A thread may wait for a disk that does not answer: nobody waits for the thread.
+                // A thread may hang with a disk that does not answer. The process does not wait for it.
                 return;
             }
         }
     }
 
-    /// Waits for what happens next, for so long at the most.
+    /// Waits for the next event, up to `limit`, and handles it.
     fn next_event(&mut self, limit: Option<Duration>) {
         let event = match limit {
             Some(limit) => self.events.1.recv_timeout(limit).ok(),
@@ -312,7 +312,7 @@ impl Mounted {
         }
     }
 
-    /// Keeps the first thing that went wrong.
+    /// Records the first error.
     fn fail(&mut self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
         if self.result.is_ok() {
             self.result = Err(io::Error::other(error));

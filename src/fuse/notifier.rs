@@ -1,9 +1,9 @@
-//! What the kernel is told without having asked: that names expire or go, that what it keeps of a node is no
-//! longer so.
+//! Notifications to the kernel: that names expire or are invalid, and that its cache of a node is out of
+//! date.
 //!
-//! To hear of a name the kernel waits until nobody asks this program for one in that folder, and to let go of a
-//! node's pages until those that it asked for have come. Were this program to end meanwhile, each would wait for the
-//! other for ever: so it stops telling before it ends.
+//! To handle the invalidation of a name, the kernel waits for all lookups in that directory. To drop the
+//! pages of a node, it waits for all reads that it has requested. If this process ended meanwhile, each would
+//! wait for the other forever. Therefore it stops notifying before it ends.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -18,15 +18,15 @@ use crate::tree::Ino;
 const INVAL_INODE: i32 = 2;
 /// `FUSE_NOTIFY_INVAL_ENTRY`.
 const INVAL_ENTRY: i32 = 3;
-/// `FUSE_NOTIFY_INC_EPOCH` (Linux 6.16): all names are asked for anew.
+/// `FUSE_NOTIFY_INC_EPOCH` (Linux 6.16): the kernel looks up all names again.
 const INC_EPOCH: i32 = 8;
-/// A flag of `INVAL_ENTRY`, `FUSE_EXPIRE_ONLY`: the name is asked for anew, and not taken from who is inside.
+/// A flag of `INVAL_ENTRY`, `FUSE_EXPIRE_ONLY`: the kernel looks up the name again, but its users keep it.
 const EXPIRE_ONLY: u32 = 1;
 
-/// How long the end waits for the kernel to have heard what it is being told, before it is made to hear.
+/// How long `stop` waits for notifications in progress before it aborts the connections.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Tells the kernel by each of the connections to it.
+/// Sends notifications on all connections.
 #[derive(Debug)]
 pub(super) struct Notifier {
     connections: RwLock<Connections>,
@@ -36,16 +36,16 @@ pub(super) struct Notifier {
 
 #[derive(Debug, Default)]
 struct Connections {
-    /// Of each mount of the tree, the one that it has now.
+    /// The current connection of each mount of the tree.
     current: Vec<Arc<Connection>>,
-    /// Those of mounts that were taken away and made anew: there may be some who read by them still.
+    /// Connections of mounts that were removed and restored. They may still have readers.
     replaced: Vec<Arc<Connection>>,
 }
 
 /// A connection to the kernel.
 #[derive(Debug)]
 pub(super) struct Connection {
-    /// The device, for this connection.
+    /// The FUSE device of this connection.
     pub device: File,
     /// Its number in `/sys/fs/fuse/connections`, if it is known.
     pub number: Option<u64>,
@@ -64,7 +64,7 @@ impl Notifier {
         Self { connections, sending: Mutex::default(), is_done: Condvar::new() }
     }
 
-    /// Puts a connection in the place of the last one, which is told of changes on until it is
+    /// Replaces the last connection. The old one still gets notifications until it is
     /// [forgotten](Self::forget).
     pub fn replace_last(&self, connection: Connection) {
         let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
@@ -74,33 +74,33 @@ impl Notifier {
         connections.current.push(Arc::new(connection));
     }
 
-    /// Forgets a connection that was replaced, by its number: it has ended.
+    /// Removes a replaced connection, which has ended.
     pub fn forget(&self, number: u64) {
         let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
         connections.replaced.retain(|connection| connection.number != Some(number));
     }
 
-    /// Has a name in a folder asked for anew, when it is next walked over.
+    /// Makes the kernel look up a name in a directory again on its next use.
     pub fn expire(&self, parent: Ino, name: &OsStr) {
         self.all().iter().for_each(|connection| {
             let _ = self.send_entry(connection, parent, name, EXPIRE_ONLY);
         });
     }
 
-    /// Has all names asked for anew; false where the kernel does not know how.
+    /// Makes the kernel look up all names again. Returns false if it does not support this.
     pub fn expire_all(&self) -> bool {
         self.current().iter().all(|connection| self.send(connection, INC_EPOCH, &[]).is_ok())
     }
 
-    /// Takes a name from the connection of this place; what it stands for goes with its last user.
+    /// Invalidates a name on the connection with this index. Its node goes with its last user.
     pub fn take_back(&self, connection: usize, parent: Ino, name: &OsStr) {
         if let Some(connection) = self.current().get(connection) {
-            // A name that the kernel does not know needs no telling.
+            // This fails if the kernel does not know the name, which is fine.
             let _ = self.send_entry(connection, parent, name, 0);
         }
     }
 
-    /// Has the kernel let go of the pages and attributes that it keeps of a node.
+    /// Invalidates the pages and attributes of a node.
     pub fn forget_content(&self, node: Ino) {
         let whole = [node.0.to_ne_bytes(), [0; 8], [0; 8]];
         let body = whole.as_flattened();
@@ -118,8 +118,8 @@ impl Notifier {
         connections.current.iter().chain(&connections.replaced).cloned().collect()
     }
 
-    /// Tells nothing any more, and returns when the kernel has heard what it was being told. If that takes long, for
-    /// somebody waits for what is slowly read, the connections are cut.
+    /// Stops all notifications, and returns when none is in progress. If that takes long, because a slow read
+    /// is pending, it aborts the connections.
     pub fn stop(&self) {
         let mut sending = self.lock();
         sending.is_stopped = true;
@@ -141,7 +141,7 @@ impl Notifier {
         self.send(connection, INVAL_ENTRY, &[&head, name.as_bytes(), &[0]])
     }
 
-    /// Sends a message of this kind, unless there are to be none. `fuser` does not know all of them.
+    /// Sends a notification, unless they were stopped. `fuser` does not support all of them.
     fn send(&self, connection: &Connection, kind: i32, body: &[&[u8]]) -> io::Result<()> {
         self.begin()?;
         let sent = connection.send(kind, body);
@@ -175,7 +175,7 @@ impl Connection {
         (&self.device).write_vectored(&parts).map(drop)
     }
 
-    /// Ends all that the kernel waits for on this connection.
+    /// Aborts the connection, which ends all requests in progress.
     fn abort(&self) {
         if let Some(number) = self.number
             && let Err(error) = fs::write(format!("/sys/fs/fuse/connections/{number}/abort"), "1")

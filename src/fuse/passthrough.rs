@@ -1,4 +1,4 @@
-//! Whole files of the store, which the kernel reads by itself once it was given the open file.
+//! Passthrough: the kernel reads whole files of the store itself, after it gets the open file.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,31 +10,32 @@ use fuser::{BackingId, FileHandle, FopenFlags, INodeNo, InitFlags, KernelConfig,
 use crate::store::source::Source;
 use crate::tree::{File, Tree};
 
-/// File systems that may lie on others, as `linux/magic.h` numbers them: overlayfs, eCryptfs, FUSE.
+/// File systems that may be stacked on others, by their numbers in `linux/magic.h`: overlayfs, eCryptfs,
+/// FUSE.
 const STACKED: [i64; 3] = [0x794c_7630, 0xf15f, 0x6573_5546];
 
-/// How many file systems lie one above the other where a store is read through this mount. The kernel allows two,
-/// so what asks for no more than it needs can have another put on top, such as overlayfs.
+/// The number of stacked file systems below a read through this mount. The kernel allows two. Requesting no
+/// more than necessary leaves room for another one on top, such as overlayfs.
 fn stack_depth(tree: &Tree) -> u32 {
     let kind = rustix::fs::fstatfs(tree.store().as_fd()).map_or(0, |fs| fs.f_type);
     if STACKED.contains(&kind) { 2 } else { 1 }
 }
 
-/// The files that are open in the kernel, by the number of their node: all that have one node open must
-/// share one file.
+/// The files that are open in the kernel, by inode. All handles of one inode must share one file.
 pub(super) struct Backings {
     tree: Tree,
     is_possible: Arc<AtomicBool>,
     open: Mutex<Open>,
 }
 
-/// The kernel's file of each node, and how often the node is open.
+/// For each inode, the kernel's file, and how often the inode is open.
 type Open = HashMap<INodeNo, (Arc<Backing>, u64)>;
 
-/// The kernel's file of a node once it was asked, if it took one: asked outside the lock of all.
+/// The kernel's file of an inode, or `None` if the kernel refused. It is set outside the lock on all inodes,
+/// because the request to the kernel may take long.
 type Backing = OnceLock<Option<Arc<BackingId>>>;
 
-/// The handle of files that no file of the store is, and that are not counted.
+/// The handle of files that are not whole files of the store. They are not counted.
 const CACHED: FileHandle = FileHandle(0);
 /// The handle of files that are counted here.
 const COUNTED: FileHandle = FileHandle(1);
@@ -44,12 +45,12 @@ impl Backings {
         Self { tree, is_possible: Arc::default(), open: Mutex::default() }
     }
 
-    /// Whether the kernel reads whole files by itself, from the moment on that it was asked.
+    /// Whether the kernel reads whole files itself. It becomes true when the kernel has agreed.
     pub fn is_possible(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.is_possible)
     }
 
-    /// Asks the kernel for passthrough.
+    /// Requests passthrough from the kernel.
     pub fn init(&self, config: &mut KernelConfig) {
         let is_there = config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok()
             && config.set_max_stack_depth(stack_depth(&self.tree)).is_ok();
@@ -57,9 +58,10 @@ impl Backings {
         describe(&self.tree, (!is_there).then_some("this kernel has none (it came with Linux 6.9)"));
     }
 
-    /// Replies that a file is open: read by the kernel where that is possible, or else through its cache.
+    /// Replies that a file is open, with passthrough if possible, otherwise through the page cache.
     pub fn reply_open(&self, number: INodeNo, file: &File, reply: ReplyOpen) {
-        // A number belongs to one version, so cached pages stay right; of what is being written there is none.
+        // An inode belongs to one version, so its cached pages stay valid. This is not true while someone
+        // writes.
         let cached = match file.is_settled() {
             true => FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH,
             false => FopenFlags::FOPEN_NOFLUSH,
@@ -71,8 +73,8 @@ impl Backings {
         }
     }
 
-    /// The kernel's file for a node, which counts as opened once more. While a node is open it stays as
-    /// it was opened first: the kernel allows no mix.
+    /// The kernel's file for an inode, whose open count increases. The first answer holds while the inode is
+    /// open, because the kernel does not allow a mix of both modes.
     fn acquire(&self, number: INodeNo, source: &Source, reply: &ReplyOpen) -> Option<Arc<BackingId>> {
         let backing = {
             let mut open = self.lock();
@@ -92,7 +94,7 @@ impl Backings {
         id.inspect_err(|error| self.give_up(error)).ok().map(Arc::new)
     }
 
-    /// Counts a node as closed once, if its opening counted.
+    /// Decreases the open count of an inode, if this handle was counted.
     pub fn release(&self, number: INodeNo, handle: FileHandle) {
         if handle != COUNTED {
             return;
@@ -104,11 +106,11 @@ impl Backings {
         });
         let gone = if is_last { open.remove(&number) } else { None };
         drop(open);
-        // The kernel is told to close it.
+        // Dropping the ID makes a system call that closes the file, so it happens outside the lock.
         drop(gone);
     }
 
-    /// Goes on without, where the kernel refuses: said once.
+    /// Handles a refusal of the kernel. A permanent one disables passthrough, and is logged once.
     fn give_up(&self, error: &io::Error) {
         let is_lasting = matches!(error.raw_os_error(), Some(libc::EPERM | libc::ENOSYS | libc::EOPNOTSUPP));
         if !is_lasting {
@@ -124,7 +126,7 @@ impl Backings {
     }
 }
 
-/// Puts down for `.arrayfs/mount.yaml` whether the kernel reads whole files by itself, or why not.
+/// Records for `.arrayfs/mount.yaml` whether passthrough is in use, or why not.
 pub(super) fn describe(tree: &Tree, why_not: Option<&str>) {
     tree.describe_mount("passthrough", why_not);
 }

@@ -1,4 +1,4 @@
-//! A request of the kernel's on its way to an answer: who asked for what, and what the pool has to know of it.
+//! A kernel request on its way to a reply: its description, and its form for the pool.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,9 +14,9 @@ use crate::error::{Error, Result};
 use crate::task;
 use crate::tree::Ino;
 
-/// What an answer is given by.
+/// A way to reply to a request.
 pub(super) trait Reply: Send + 'static {
-    /// Answers with an error.
+    /// Replies with an error.
     fn refuse(self, errno: Errno);
 }
 
@@ -42,25 +42,25 @@ replies!(
     ReplyStatfs
 );
 
-/// What is asked, of which node, and by whom.
+/// The operation, the node, and the requester.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
-    /// What is to be done, as a verb.
+    /// The operation as a verb, for messages.
     pub operation: &'static str,
     pub node: Ino,
-    /// The thread that asked, as the kernel numbers it; 0 for one that has no number here.
+    /// The ID of the requesting thread. It is 0 if the thread is in another PID namespace.
     pub client: u32,
 }
 
-/// Does what a request asks for. A panic is a fault of this program, and costs no more than this request: its
-/// reply goes with it, which `fuser` makes EIO.
+/// Handles a request. A panic is a bug in this program, but must fail only this request. `fuser` replies with
+/// EIO when the reply is dropped.
 pub(super) fn guarded(operation: &'static str, handle: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(handle)) {
         tell_panic(operation, &*panic);
     }
 }
 
-/// A reply until it is used: by who has the answer, or by who knows that nobody waits for it any more.
+/// A reply that is used once: by the thread with the result, or when nobody waits for it any more.
 struct Slot<R>(Mutex<Option<R>>);
 
 impl<R: Reply> Slot<R> {
@@ -79,10 +79,10 @@ impl<R: Reply> Slot<R> {
     }
 }
 
-/// Answers with what was done; without a reply where nobody waits for it any more.
+/// Replies with a result. There is no reply if nobody waits for it any more.
 pub(super) type Answer<R, T> = fn(&Serving, Request, Option<R>, T);
 
-/// A request for the pool: `work` is done until it is finished, and answered with `answer`.
+/// A request for the pool: `work` computes the result, and `answer` replies with it.
 pub(super) struct Pooled<R, T, W> {
     serving: Arc<Serving>,
     request: Request,
@@ -118,7 +118,7 @@ impl<R: Reply, T, W: Fn(&Serving) -> Result<T> + Send + Sync> Work for Pooled<R,
     }
 }
 
-/// A read for the pool.
+/// A read request for the pool.
 pub(super) struct PooledRead {
     serving: Arc<Serving>,
     request: Request,
@@ -174,7 +174,7 @@ mod tests {
 
     use super::*;
 
-    /// A file system with a fault in it.
+    /// A file system with a bug.
     struct Faulty;
 
     impl Filesystem for Faulty {

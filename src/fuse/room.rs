@@ -1,29 +1,29 @@
-//! Whether there is room for the threads that serve, found out before anything is mounted: a program that runs
-//! out of it later cannot say so.
+//! Checks before the mount that there is enough memory for the serving threads. A process that runs out of it
+//! later cannot report the error.
 
 use std::io;
 use std::sync::{RwLock, mpsc};
 use std::thread::{Builder, scope};
 
-/// Bytes of the buffer that a thread reads requests into: as many as `fuser` takes.
+/// Size of a thread's request buffer in bytes. `fuser` allocates as much.
 const BUFFER: usize = (16 << 20) + (1 << 16);
-/// Bytes of a thread's stack, and of what comes with it.
+/// Bytes for the stack of a thread and its bookkeeping.
 const STACK: usize = 4 << 20;
-/// Bytes that are left for all else.
+/// Bytes reserved for everything else.
 const REST: usize = 64 << 20;
 
-/// Has so many threads there at once, each with its buffer, and lets go of them.
+/// Tries whether this many threads can exist at the same time, each with its buffer, and then releases them.
 ///
 /// # Errors
 ///
-/// [`io::ErrorKind::OutOfMemory`] when the system does not give so much, whichever of its limits it is.
+/// [`io::ErrorKind::OutOfMemory`] if the system refuses, whichever of its limits applies.
 pub(super) fn check(threads: usize) -> io::Result<()> {
     let _rest = reserve(REST)?;
     let (are_all_there, (ready, is_ready)) = (RwLock::new(()), mpsc::channel());
     scope(|scope| {
         let wait = are_all_there.write();
         for _ in 0..threads {
-            // A thread that has no room to start in ends the program.
+            // If there is no memory when a thread starts, the process aborts. This check prevents that.
             reserve(BUFFER + STACK)?;
             let (ready, are_all_there) = (ready.clone(), &are_all_there);
             let take = move || {

@@ -1,4 +1,4 @@
-//! What the handlers do with the tree, on whichever thread, and what they answer.
+//! The work of the handlers, on whichever thread, and their replies.
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -28,66 +28,66 @@ use crate::fuse::handles::Handles;
 use crate::task;
 use crate::tree::{Answer, Attr, File, Ino, Lasting, Listing, NodeKind, Tree};
 
-/// What the parent of a folder is numbered in a listing, where nobody asks.
+/// The inode number of `..` in a listing. Nobody needs the real one.
 const UNKNOWN_INO: u64 = 0xFFFF_FFFF;
 
-/// Names of one listing that are kept in mind: those at the first places, of which an array takes some.
+/// Only names at the first positions of a listing are recorded. An array occupies several positions.
 const MOST_KEPT: u64 = 4096;
 
-/// Operations that are unlike the others.
+/// Operations that need special handling.
 pub(super) const LOOKUP: &str = "look up";
 pub(super) const READ: &str = "read";
 pub(super) const SEEK: &str = "find data or a hole in";
 
-/// Bytes of the longest file name; the kernel passes on longer ones.
+/// Limit on the length of a file name in bytes. The kernel passes on longer ones.
 pub(super) const LONGEST_NAME: usize = 255;
 
-/// A tree, and what the kernel has of it by one connection.
+/// A tree, and the state of one connection.
 pub(super) struct Serving {
     pub tree: Tree,
     pub folders: Handles<OpenFolder>,
-    /// What is open by way of the kernel; none where files are not opened at all: then the kernel is
-    /// told once that there is nothing to do, and reads by number without another word.
+    /// The files open for passthrough. It is `None` on a connection without `open`: the kernel then gets
+    /// ENOSYS once, and afterwards reads by inode without opening.
     pub backings: Option<Backings>,
     pub watch: Option<Arc<Watching>>,
-    /// What the kernel was told of, with the connection to it.
+    /// The names that the kernel knows on this connection.
     pub entries: Arc<Entries>,
-    /// Open when there is something where links lead; none where there always is.
+    /// Open once the targets of links are mounted. It is `None` if they always exist.
     pub links: Option<Arc<Gate>>,
     pub failures: Failures,
 }
 
-/// A folder that is open, and its children as they were when it was opened, or read from the start again.
+/// An open directory, with its children as of the open, or as of the last read from its start.
 pub(super) struct OpenFolder {
     listing: ArcSwap<Listing>,
-    /// Whether the start was read.
+    /// Whether its start was read.
     is_begun: AtomicBool,
 }
 
 impl OpenFolder {
-    /// Whether a read from here on begins anew what was begun before, and may show something else.
+    /// Whether a read at this offset starts over, and must show the current children.
     pub fn is_begun_anew(&self, offset: u64) -> bool {
         offset == 0 && self.is_begun.swap(true, Ordering::Relaxed) && !self.listing.load().is_lasting
     }
 }
 
 thread_local! {
-    /// Where a thread makes what has to be made.
+    /// The buffer of a thread for composed bytes. It is reused, because allocating it for each read is slow.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Serving {
-    /// What `stat` tells of a child, which the kernel will know from here on.
+    /// Looks up a child, which the kernel knows from now on.
     pub fn lookup(&self, parent: Ino, name: &OsStr) -> Result<Attr> {
         let failed = |error: &Error| self.tell(LOOKUP, parent, || self.tree.path(parent).join(name), error);
         let attr = self.tree.lookup(parent, name).inspect_err(failed)?;
         self.watch(&attr, parent, name);
         self.entries.keep(parent, attr.ino, name);
-        // Whoever began to write before the name was kept may have been told of without it.
+        // A writer that started before `keep` may have been reported without this name.
         Ok(if self.tree.is_settled(attr.ino) { attr } else { attr.of_now() })
     }
 
-    /// Sees to it that the kernel is told of changes in a directory of the store, before it knows it.
+    /// Makes sure that changes in a directory are reported to the kernel, before it learns the directory.
     fn watch(&self, attr: &Attr, parent: Ino, name: &OsStr) {
         let may_change = attr.kind == NodeKind::Folder && attr.lasting != Lasting::Version;
         let Some(Watching(watch)) = self.watch.as_deref().filter(|_| may_change) else { return };
@@ -100,7 +100,7 @@ impl Serving {
         }
     }
 
-    /// Finds bytes, or puts them together, and answers with them.
+    /// Reads bytes from the store or composes them, and replies with them.
     pub fn read(&self, number: Ino, offset: u64, length: usize, answer: &mut dyn FnMut(&[u8])) -> Result<()> {
         self.tree.read(number, offset, length, |found| {
             let found = found?;
@@ -118,10 +118,10 @@ impl Serving {
         })
     }
 
-    /// Puts bytes together and answers with them.
+    /// Composes bytes and replies with them.
     fn make(&self, file: &File, offset: u64, length: usize, answer: &mut dyn FnMut(&[u8])) -> Result<()> {
         SCRATCH.with_borrow_mut(|scratch| {
-            // Without memory it is this read that fails, and not this program.
+            // If there is no memory, only this read fails, not the process.
             if scratch.try_reserve(length.saturating_sub(scratch.len())).is_err() {
                 let none = io::Error::from_raw_os_error(libc::ENOMEM);
                 return Err(Error::io(PathBuf::new(), "hold what is read", none));
@@ -134,7 +134,7 @@ impl Serving {
         })
     }
 
-    /// The children of a folder that is open: those that are there now where it is read anew.
+    /// The children of an open directory. If `is_anew`, it is listed again.
     pub fn listing(&self, folder: &OpenFolder, number: Ino, is_anew: bool) -> Result<Arc<Listing>> {
         if is_anew {
             let listing = self.tree.list(number)?;
@@ -144,29 +144,29 @@ impl Serving {
         Ok(folder.listing.load_full())
     }
 
-    /// Facts of the file system of the store.
+    /// Attributes of the file system that contains the store.
     pub fn statfs(&self) -> Result<Statvfs> {
         let store = self.tree.store();
         fstatvfs(store.as_fd()).map_err(|error| Error::io(store.path(), "look at", error.into()))
     }
 
-    /// The errno of what failed.
+    /// The errno for a failed request, which is logged if necessary.
     pub fn errno(&self, request: Request, error: &Error) -> Errno {
-        // Of a lookup it is known best what was looked for.
+        // A lookup logs its own failures, because it knows the name.
         if request.operation != LOOKUP {
             self.tell(request.operation, request.node, || self.tree.path(request.node), error);
         }
         errno_of(request.operation, error)
     }
 
-    /// Puts down in the log what gives EIO.
+    /// Logs a failure that gives EIO.
     fn tell(&self, operation: &'static str, node: Ino, path: impl FnOnce() -> PathBuf, error: &Error) {
         if errno_of(operation, error) == Errno::EIO {
             self.failures.say(operation, node, path, error);
         }
     }
 
-    // The answers.
+    // The replies.
 
     pub fn answer_lookup(&self, _: Request, reply: Option<ReplyEntry>, attr: Attr) {
         match reply {
@@ -229,18 +229,18 @@ impl Serving {
         let Some(mut reply) = reply else { return };
         let folder = request.node;
         visit(&listing, folder, offset, &mut |i, name, child, kind| {
-            // What the kernel was told of before stays told.
+            // The kernel keeps the entries that were added before.
             if task::check().is_err() {
                 return false;
             }
             let found = if i < 2 { None } else { self.tree.lookup_listed(folder, name) };
-            // An entry without a node: the kernel lists the name, and looks it up when asked.
+            // For an entry without an inode, the kernel lists the name, and looks it up on use.
             let Some(attr) = found else {
                 let bare = bare_attr(child, kind);
                 return !reply.add(INodeNo(0), i + 1, name, &Duration::ZERO, &bare, Generation(0));
             };
             self.watch(&attr, folder, name);
-            // The first of very many, lest they take the place of all else.
+            // Of a huge listing only the first names, so that they do not displace all others.
             if i < MOST_KEPT {
                 self.entries.keep(folder, attr.ino, name);
             }
@@ -273,14 +273,14 @@ impl Serving {
 
 fn errno_of(operation: &'static str, error: &Error) -> Errno {
     match error {
-        // ESTALE would say that looking the name up again helps this reader: it does not. Nor does ENOENT, of a part
-        // that what was written in place since has no more.
+        // ESTALE would suggest that another lookup of the name helps this reader, which is wrong. So is
+        // ENOENT, which results if an array was overwritten in place and no longer has this part.
         Error::Stale { .. } | Error::NotFound { .. } if [READ, SEEK].contains(&operation) => Errno::EIO,
         error => errno(error),
     }
 }
 
-/// Visits a listing with the entries for the folder itself and its parent in front.
+/// Visits `.` and `..`, and then the entries of the listing.
 fn visit(
     listing: &Listing,
     folder: Ino,

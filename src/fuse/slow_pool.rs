@@ -1,7 +1,7 @@
-//! Threads for what takes its time, so that nothing else waits behind it.
+//! Threads for long work, so that no other request waits behind it.
 //!
-//! They take turns between the things that are asked for: nothing has all of them. What cannot go on, because
-//! another thread is at a part of it, takes none until it can. What nobody waits for any more ends.
+//! The threads take turns between keys, so that no file or directory can occupy all of them. A job that has
+//! to wait for another thread's result occupies none meanwhile. A job that nobody waits for any more ends.
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
@@ -18,10 +18,10 @@ use super::clients::Clients;
 use crate::error::Result;
 use crate::task::{self, Asker};
 
-/// How long a thread waits for more to do.
+/// How long an idle thread waits for a job.
 const A_WHILE: Duration = Duration::from_secs(5);
 
-/// What is asked for: no more than a few threads are at the same at a time.
+/// What a job is about. A limited number of threads work on one key at a time.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Key(u64);
 
@@ -33,22 +33,22 @@ impl Key {
     }
 }
 
-/// Something to be done for a request.
+/// The work for a request.
 pub(super) trait Work: Send + Sync {
-    /// Does it, and answers; or nothing of both, with [`crate::Error::Unfinished`].
+    /// Does the work and replies. With [`crate::Error::Unfinished`] it has done neither.
     fn run(&self) -> Result<()>;
 
-    /// Answers with an error, unless it was answered.
+    /// Replies with an error, unless a reply was sent.
     fn refuse(&self, errno: Errno);
 
-    /// What is done, for the log.
+    /// The operation, for the log.
     fn name(&self) -> &'static str;
 }
 
-/// Something to be done, and for whom.
+/// A unit of work for one client.
 pub(super) struct Job {
     key: Key,
-    /// The thread that asked, as the kernel numbers it; 0 for one that has no number here.
+    /// The ID of the requesting thread. It is 0 if the thread is in another PID namespace.
     pub client: u32,
     pub since: Instant,
     asker: Arc<Asker>,
@@ -61,15 +61,15 @@ pub(super) struct Job {
 enum State {
     Waiting,
     Running,
-    /// Running, and to be done again as soon as it is through.
+    /// Running, and to be repeated as soon as it returns.
     Woken,
-    /// Another thread is at a part of it.
+    /// Waiting for the result of another thread.
     Parked,
     Done,
 }
 
 impl Job {
-    /// Whoever asked waits no longer: it is answered, and done no further than others need it.
+    /// The requester no longer waits: replies to it, and continues the work only as far as others need it.
     pub fn abandon(&self) {
         self.asker.leave();
         self.work.refuse(Errno::EINTR);
@@ -83,7 +83,7 @@ impl Job {
         *lock(&self.state) == State::Done
     }
 
-    /// Does it, if it still is to be done; true when it has to be done again.
+    /// Runs the job, unless it is done or not its turn. Returns true if it must be repeated.
     fn run(self: &Arc<Self>) -> bool {
         {
             let mut state = lock(&self.state);
@@ -137,7 +137,7 @@ impl Wake for Job {
     }
 }
 
-/// Threads and what they have to do.
+/// A pool of threads with its queues.
 pub(super) struct SlowPool {
     shared: Arc<Shared>,
     clients: Arc<Clients>,
@@ -146,32 +146,32 @@ pub(super) struct SlowPool {
 struct Shared {
     queues: Mutex<Queues>,
     is_more: Condvar,
-    /// Threads that may be at one thing.
+    /// Limit on the threads that work on one key.
     most_for_one: usize,
     is_closed: AtomicBool,
 }
 
 #[derive(Default)]
 struct Queues {
-    /// The jobs for each thing.
+    /// The waiting jobs of each key.
     waiting: HashMap<Key, VecDeque<Arc<Job>>>,
-    /// The things that there are jobs for, in the order of their turns.
+    /// The keys with waiting jobs, in the order of their turns.
     turns: VecDeque<Key>,
-    /// How many jobs for each thing are being done.
+    /// The number of running jobs of each key.
     running: HashMap<Key, usize>,
     threads: usize,
-    /// Threads that wait for something to do.
+    /// Number of threads that wait for a job.
     idle: usize,
-    /// Threads that were started and have not begun yet.
+    /// Number of threads that were spawned but do not run yet.
     starting: usize,
 }
 
 impl SlowPool {
-    /// The most threads there can be.
+    /// Limit on the number of threads.
     const MOST: usize = 256;
 
-    /// A pool without threads: they come when there is something to do, and go when there is not. Who asks is
-    /// watched by `clients`.
+    /// A pool without threads. They start when there are jobs and end when idle. `clients` watches the
+    /// requesters.
     pub fn new(clients: &Arc<Clients>) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, Into::into);
         let shared = Shared {
@@ -183,13 +183,13 @@ impl SlowPool {
         Self { shared: Arc::new(shared), clients: Arc::clone(clients) }
     }
 
-    /// Whether all threads there can be have something to do.
+    /// Whether the pool has all its threads and none is idle.
     pub fn is_full(&self) -> bool {
         let queues = self.shared.lock();
         queues.threads >= Self::MOST && queues.idle == 0
     }
 
-    /// Has something done for a client.
+    /// Queues work for a client.
     pub fn run(&self, key: Key, client: u32, work: Box<dyn Work>) {
         let job = Arc::new(Job {
             key,
@@ -208,14 +208,14 @@ impl SlowPool {
 impl Drop for SlowPool {
     fn drop(&mut self) {
         self.shared.is_closed.store(true, Ordering::Relaxed);
-        // Not between a look at that and the wait for more.
+        // Taking the lock once makes sure that no thread is between its check of `is_closed` and its wait.
         drop(self.shared.lock());
         self.shared.is_more.notify_all();
     }
 }
 
 impl Shared {
-    /// Puts a job at the end of its queue, and sees to it that it is done.
+    /// Queues a job, and wakes or starts a thread for it.
     fn push(self: &Arc<Self>, job: Arc<Job>) {
         let mut queues = self.lock();
         queues.push(job);
@@ -243,13 +243,13 @@ impl Shared {
             let is_alone = queues.threads == 0;
             drop(queues);
             if is_alone {
-                // Better late than never: nobody else may come to do it.
+                // No other thread may ever come, so this one does the work, although it should be quick.
                 while self.do_next() {}
             }
         }
     }
 
-    /// Does jobs until there are none for a while, or the pool is closed.
+    /// The loop of a thread: runs jobs until it is idle for a while, or the pool is closed.
     fn work(self: &Arc<Self>) {
         self.lock().starting -= 1;
         loop {
@@ -260,8 +260,9 @@ impl Shared {
         self.lock().threads -= 1;
     }
 
-    /// Does a job, if there is one to do. What waits for its turn is done by those who have the turn now, when
-    /// they are through, and ask for the next: so no job is left behind where there are no other threads.
+    /// Runs the next job, if there is one. A job may have to wait because its key is busy. The threads that
+    /// work on this key look for the next job when they are done, so no job is left behind even without other
+    /// threads.
     fn do_next(self: &Arc<Self>) -> bool {
         let Some(job) = self.lock().take(self.most_for_one) else { return false };
         let is_to_be_done_again = job.run();
@@ -272,7 +273,7 @@ impl Shared {
         true
     }
 
-    /// Whether there is more to do, after a while at most.
+    /// Waits for a job, but not forever. Returns whether there may be one.
     fn wait_for_more(&self) -> bool {
         let mut queues = self.lock();
         if self.is_closed.load(Ordering::Relaxed) {
@@ -303,7 +304,7 @@ impl Queues {
         jobs.push_back(job);
     }
 
-    /// The first thing in turn that not `most` threads are at.
+    /// The index of the first key in turn that fewer than `most` threads work on.
     fn next(&self, most: usize) -> Option<usize> {
         self.turns.iter().position(|key| self.running.get(key).is_none_or(|count| *count < most))
     }
@@ -312,9 +313,9 @@ impl Queues {
         self.next(most).is_some()
     }
 
-    /// Whether more can be done at once than there are threads that wait for it.
+    /// Whether more jobs could run at once than threads are idle.
     fn needs_more_threads(&self, most: usize) -> bool {
-        // Those that come will look for something to do first.
+        // Threads that are starting look for a job first, so they count as idle.
         let mut idle = self.idle + self.starting;
         self.turns.iter().any(|key| {
             let free = most.saturating_sub(self.running.get(key).copied().unwrap_or(0));
@@ -325,7 +326,7 @@ impl Queues {
         })
     }
 
-    /// The next job.
+    /// Takes the next job, and gives the turn to the next key.
     fn take(&mut self, most: usize) -> Option<Arc<Job>> {
         let turn = self.next(most)?;
         let key = self.turns.remove(turn)?;
@@ -350,7 +351,7 @@ impl Queues {
     }
 }
 
-/// Puts down that something has panicked: that is a fault of this program, and of one request.
+/// Logs a panic, which is a bug in this program and fails one request.
 pub(super) fn tell_panic(what: &str, panic: &(dyn Any + Send)) {
     let words = panic.downcast_ref::<&str>().copied();
     let words = words.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
@@ -368,7 +369,7 @@ mod tests {
     use super::*;
     use crate::task::Flight;
 
-    /// Work that says how it was answered: with nothing, or an errno.
+    /// Work that reports how it was answered: with `None`, or an errno.
     struct Said<F> {
         work: F,
         say: Mutex<Option<mpsc::Sender<Option<Errno>>>>,
@@ -395,7 +396,7 @@ mod tests {
     }
 
     const SOON: Duration = Duration::from_secs(20);
-    /// A client that has gone.
+    /// A client that is gone.
     const GONE: u32 = 404;
 
     fn pool() -> SlowPool {
@@ -439,7 +440,7 @@ mod tests {
         let (go, gone) = mpsc::channel::<()>();
         let gone = Arc::new(Mutex::new(gone));
         let is_there = Arc::new(AtomicBool::new(false));
-        // More than there can be threads, each for a thing of its own.
+        // More jobs than threads, each with a key of its own.
         let all: Vec<_> = (0..2 * SlowPool::MOST as u64)
             .map(|key| {
                 let (flight, gone, is_there) =
@@ -466,7 +467,7 @@ mod tests {
             std::thread::yield_now();
         };
         assert_eq!(run(&pool, 1, GONE, endless).recv_timeout(SOON).unwrap(), Some(Errno::EINTR));
-        // Where it does not look, the client at least is let go.
+        // Work that never checks cannot be stopped, but its client gets a reply.
         let (release, held) = mpsc::channel::<()>();
         let held = Mutex::new(held);
         let stuck = move || {
@@ -493,14 +494,14 @@ mod tests {
     #[test]
     fn without_other_threads_whoever_has_a_turn_does_what_had_to_wait_for_it() {
         let pool = pool();
-        // None may be hired.
+        // No further thread may start.
         pool.shared.lock().threads = SlowPool::MOST;
         let (say, done) = mpsc::channel();
         let say = Mutex::new(say);
         let (later, say_later) = (Arc::downgrade(&pool.shared), lock(&say).clone());
         let second = Mutex::new(say_later);
         let first = move || {
-            // Another asks for the same meanwhile, and has to leave it.
+            // Another job with the same key arrives meanwhile. It must wait for this one.
             while later.upgrade().is_some_and(|shared| shared.lock().waiting.is_empty()) {}
             let _ = lock(&say).send("first");
             Ok(())

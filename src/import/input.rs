@@ -1,4 +1,4 @@
-//! The file that is imported, read with progress.
+//! The source file of an import, read with progress reports.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -14,27 +14,29 @@ use super::Progress;
 use super::unpack::{packing, unpacked};
 use crate::error::{Error, Result};
 
-/// Bytes that are read at once.
+/// Bytes per read.
 pub(crate) const PIECE: usize = 1 << 20;
-/// How the file is called that is standard input.
+/// The name that stands for standard input.
 pub const STANDARD_INPUT: &str = "-";
 
-/// The file, and who is told of what was read.
+/// The source file, and the callback for the number of bytes read.
 ///
-/// It is opened once: whatever takes its place meanwhile, all of what is read is of one file. What cannot be read
-/// twice, a pipe say, is first copied to a file without a name beside the array, which goes with this process.
+/// It is opened only once, so that all passes read the same file even if another one replaces it meanwhile. A
+/// source that cannot be read twice, such as a pipe, is first copied to an unnamed file in the array's
+/// directory. The kernel removes that copy when the process ends, however it ends.
 pub(crate) struct Input<'f> {
     pub path: PathBuf,
     file: File,
-    /// Where it starts: of a file on standard input others may have read.
+    /// The offset of the first byte. It is not 0 if another process has read a part of standard input
+    /// already.
     start: u64,
-    /// Bytes from there to its end.
+    /// Bytes from the start to the end.
     pub length: u64,
     progress: Progress<'f>,
 }
 
 impl<'f> Input<'f> {
-    /// Opens the file, or standard input; `beside` is a directory for a copy of it.
+    /// Opens the file, or standard input. A pipe is copied to an unnamed file in the directory `beside`.
     pub fn open(path: &Path, beside: &Path, progress: Progress<'f>) -> Result<Self> {
         let is_standard = path == Path::new(STANDARD_INPUT);
         let shown = if is_standard { Path::new("standard input") } else { path };
@@ -57,14 +59,16 @@ impl<'f> Input<'f> {
         Ok(Self { path: shown.to_owned(), file, start, length, progress })
     }
 
-    /// Puts what is in the file, which is packed, in its place: in a file without a name in the directory `beside`.
+    /// Unpacks the file into an unnamed file in the directory `beside`, which replaces it.
+    ///
+    /// Archives need this because they are read at random offsets, which no decompressor offers.
     pub fn unpack(&mut self, beside: &Path) -> Result<()> {
         let (file, length) = spool(&self.path, &mut self.bytes()?, beside, &|_| Ok(()))?;
         (self.file, self.start, self.length) = (file, 0, length);
         Ok(())
     }
 
-    /// The file from its start.
+    /// A reader from the start of the file.
     pub fn reader(&self) -> Reader<'_> {
         Reader {
             file: &self.file,
@@ -76,7 +80,7 @@ impl<'f> Input<'f> {
         }
     }
 
-    /// Its first bytes.
+    /// The first bytes, which identify the compression. The rest is 0 if the file is shorter.
     pub fn magic(&self) -> Result<[u8; 6]> {
         let mut magic = [0; 6];
         let mut filled = 0;
@@ -93,33 +97,33 @@ impl<'f> Input<'f> {
         Ok(magic)
     }
 
-    /// Whether it is packed.
+    /// Whether the file is compressed.
     pub fn is_packed(&self) -> Result<bool> {
         Ok(packing(self.magic()?).is_some())
     }
 
-    /// The bytes in the file from its start, unpacked if they are packed.
+    /// The content from the start of the file, decompressed if it is compressed.
     pub fn bytes(&self) -> Result<Box<dyn BufRead + '_>> {
         let unpacked = unpacked(self.reader(), packing(self.magic()?));
         Ok(Box::new(BufReader::with_capacity(PIECE, unpacked)))
     }
 
-    /// What went wrong with reading it.
+    /// The error for a failed read.
     pub fn failed(&self) -> impl Fn(io::Error) -> Error {
         failed(&self.path)
     }
 
-    /// Why it cannot be an array.
+    /// The error for a file that cannot be an array.
     pub fn refused(&self, why: impl Into<String>) -> Error {
         Error::refused(&self.path, why)
     }
 
-    /// What went wrong with writing what was read.
+    /// The error for a failed write of what was read.
     pub fn not_written(&self) -> impl Fn(io::Error) -> Error {
         move |error| Error::io(&self.path, "write what was read from it", error)
     }
 
-    /// Writes so many bytes that `fill` fills a buffer with, each piece changed by `change`.
+    /// Copies `bytes` bytes to `to`: `fill` fills a buffer with the next ones, and `change` edits each piece.
     pub fn copy(
         &self,
         fill: &mut dyn FnMut(&mut [u8]) -> Result<()>,
@@ -141,7 +145,7 @@ impl<'f> Input<'f> {
     }
 }
 
-/// What went wrong with reading a file.
+/// The error for a failed read of this file.
 pub(crate) fn failed(path: &Path) -> impl Fn(io::Error) -> Error {
     move |error| match error.kind() {
         ErrorKind::UnexpectedEof => Error::refused(path, "it ends too early: was it cut?"),
@@ -150,12 +154,14 @@ pub(crate) fn failed(path: &Path) -> impl Fn(io::Error) -> Error {
     }
 }
 
-/// What went wrong where memory was asked for.
+/// The error for a failed allocation.
 pub(crate) fn no_memory(path: &Path) -> Error {
     Error::io(path, "keep a part of it in memory", ErrorKind::OutOfMemory.into())
 }
 
-/// A file that is read, all of it or here and there.
+/// A reader with a position of its own, sequential or at random offsets.
+///
+/// It uses `pread`, so several readers can share one file.
 pub(crate) struct Reader<'f> {
     file: &'f File,
     start: u64,
@@ -166,7 +172,7 @@ pub(crate) struct Reader<'f> {
 }
 
 impl Reader<'_> {
-    /// Is told how many bytes were read.
+    /// A counter of the bytes read so far. It stays valid after a decoder takes the reader.
     pub fn count(&self) -> Rc<Cell<u64>> {
         Rc::clone(&self.read)
     }
@@ -194,7 +200,7 @@ impl Seek for Reader<'_> {
     }
 }
 
-/// Copies what can be read only once, or not here and there, to a file without a name, and tells its length.
+/// Copies a source to an unnamed file in the directory `beside`. Returns the file and its length.
 fn spool(path: &Path, from: &mut dyn Read, beside: &Path, progress: Progress<'_>) -> Result<(File, u64)> {
     let mut copy = tempfile::tempfile_in(beside).map_err(|e| Error::io(beside, "write in", e))?;
     let mut buffer = vec![0; PIECE];
@@ -209,6 +215,7 @@ fn spool(path: &Path, from: &mut dyn Read, beside: &Path, progress: Progress<'_>
         progress(count as u64).map_err(|e| Error::io(path, "read", e))?;
         copy.write_all(&buffer[..count]).map_err(|e| Error::io(path, "write what was read from it", e))?;
         length += count as u64;
+        // Looks once per 64 MiB: the length of a stream is unknown, and it must not fill the disk of others.
         if length % (64 * PIECE as u64) < count as u64
             && fstatvfs(&copy).is_ok_and(|disk| is_nearly_full(&disk))
         {
@@ -220,13 +227,13 @@ fn spool(path: &Path, from: &mut dyn Read, beside: &Path, progress: Progress<'_>
     }
 }
 
-/// Bytes that are free on the disk of this directory, if it tells.
+/// Free bytes on the disk of this directory, if the file system reports them.
 pub(crate) fn free_bytes(directory: &Path) -> Option<u64> {
     let disk = statvfs(directory).ok()?;
     Some(disk.blocks_available().saturating_mul(disk.fragment_size()))
 }
 
-/// Whether what is of unknown length had better end: a twentieth is left, or a gigabyte.
+/// Whether a copy of unknown length should stop: less than a twentieth of the disk, or a gigabyte, is left.
 fn is_nearly_full(disk: &Statvfs) -> bool {
     let reserve = (disk.blocks() / 20).min((1 << 30) / disk.fragment_size().max(1));
     disk.blocks_available() < reserve

@@ -1,4 +1,4 @@
-//! The lines of a text, none of them too long to be kept.
+//! The lines of a text file, with a limit on their length.
 
 use std::collections::TryReserveError;
 use std::io::BufRead;
@@ -7,10 +7,10 @@ use std::path::Path;
 use super::input::{Input, failed, no_memory};
 use crate::error::{Error, Result};
 
-/// The longest line that is read, in bytes.
+/// The longest line accepted, in bytes. It bounds the memory for a file without line ends.
 pub(crate) const LONGEST: usize = 256 << 20;
 
-/// A copy of a part of a text, whose length the file has chosen.
+/// Copies a part of a text. The file determines its length, so a failed allocation is an error, not an abort.
 pub(crate) fn copied(text: &[u8]) -> std::result::Result<Vec<u8>, TryReserveError> {
     let mut copy = Vec::new();
     copy.try_reserve_exact(text.len())?;
@@ -18,24 +18,24 @@ pub(crate) fn copied(text: &[u8]) -> std::result::Result<Vec<u8>, TryReserveErro
     Ok(copy)
 }
 
-/// What a text says, for people: its first characters.
+/// The first characters of a text, for error messages.
 pub(crate) fn beginning(text: &[u8], characters: usize) -> String {
     let most = characters.saturating_mul(4).min(text.len());
     String::from_utf8_lossy(&text[..most]).chars().take(characters).collect()
 }
 
-/// What some programs begin a text in UTF-8 with.
+/// The byte order mark that some programs write before UTF-8.
 const MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Lines, one after the other, counted from 1.
+/// An iterator over lines, which are counted from 1.
 pub(crate) struct Lines<'f> {
     path: &'f Path,
     text: Box<dyn BufRead + 'f>,
-    /// What ends a line.
+    /// The byte that ends a line.
     end: u8,
-    /// Whether a byte order mark may come first.
+    /// Whether the text starts at the start of the file, where a byte order mark may be.
     is_whole: bool,
-    /// Number of the line that was read last.
+    /// Number of the last line read.
     pub number: u64,
 }
 
@@ -45,13 +45,13 @@ impl<'f> Lines<'f> {
         Ok(Self { path: &input.path, text: input.bytes()?, end, is_whole: true, number: 0 })
     }
 
-    /// The lines of a part that was read already.
+    /// The lines of a part of the file that is in memory already.
     pub fn of(path: &'f Path, text: &'f [u8], end: u8) -> Self {
         Self { path, text: Box::new(text), end, is_whole: false, number: 0 }
     }
 
-    /// Appends the next line to `line`, without what ends it and a byte order mark at the start of a file; false at
-    /// the end of the text.
+    /// Appends the next line to `line`, without its end and without a byte order mark at the start of the
+    /// file. Returns false at the end of the text.
     pub fn next(&mut self, line: &mut Vec<u8>) -> Result<bool> {
         let is_there = self.append(line)?;
         if self.is_whole && self.number == 1 && line.starts_with(MARK) {
@@ -92,12 +92,12 @@ impl<'f> Lines<'f> {
         Error::refused(self.path, why)
     }
 
-    /// Why a line cannot be kept.
+    /// The error for a line that does not fit in memory.
     pub fn no_memory(&self) -> Error {
         no_memory(self.path)
     }
 
-    /// Why the line that was read last is refused.
+    /// The error for the last line read.
     pub fn refused(&self, why: impl std::fmt::Display) -> Error {
         Error::refused(self.path, format!("line {}: {why}", self.number))
     }

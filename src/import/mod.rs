@@ -1,12 +1,13 @@
-//! Other programs' files as arrays of a store: `.npy`, `.npz`, `.mtx`, and tables of text.
+//! Imports files of other programs into a store: `.npy`, `.npz`, `.mtx`, and tables of text.
 //!
-//! A file is looked at first, so that the metadata is known, and read while the array's files are written aside:
-//! the array appears when it is whole. What fits no array of the format is refused: no number changes on the way
-//! unless that is asked for, and no row and no column is left out without a word.
+//! An import inspects the file first, to know the metadata. It then reads the file while it writes the
+//! array's files under temporary names, so that the array appears only when it is complete. A file that does
+//! not fit the store's format is refused. No number changes unless the user asks for it, and no row or column
+//! is skipped without a note.
 //!
-//! Dense arrays need little memory, whatever their size; a matrix that is not stored in rows (CSC, COO, `.mtx`) or
-//! not in order is sorted in memory, see `sparse`. What a file says of its own size is believed only as far as its
-//! bytes go.
+//! Dense arrays need little memory, whatever their size. A matrix that is not stored by rows (CSC, COO,
+//! `.mtx`) or not in order is sorted in memory, see `sparse`. Sizes that a file declares are not trusted
+//! beyond the number of its bytes, so a small forged file cannot cause a huge allocation.
 
 pub(crate) mod input;
 pub(crate) mod lines;
@@ -29,64 +30,64 @@ pub use input::STANDARD_INPUT;
 use input::{Input, free_bytes};
 pub use options::{Choice, Delimiter, Options};
 
-/// Is told how many bytes were read since the call before; an error of it ends the import.
+/// A callback with the number of bytes read since the last call. An error from it ends the import.
 pub type Progress<'a> = &'a dyn Fn(u64) -> io::Result<()>;
 
-/// An array that was made.
+/// The result of an import.
 #[derive(Debug)]
 pub struct Imported {
-    /// Kind, types and shape.
+    /// Layout, data types and shape.
     pub metadata: Metadata,
-    /// What was taken as what where it could be otherwise, and what was left out; in words.
+    /// What was guessed where several readings were possible, and what was left out, for the user.
     pub notes: Vec<String>,
 }
 
-/// What a file holds, and how to write it.
+/// The array found in a file, and the functions that write it.
 pub(crate) struct Found<'f> {
     pub metadata: Metadata,
     /// Writes each of the data files, in the order of their suffixes.
     pub fill: Vec<Fill<'f>>,
-    /// More files of an array: their suffixes and what is in them.
+    /// Further files of the array: their suffixes and contents.
     pub beside: Vec<(&'static str, Vec<u8>)>,
     pub notes: Vec<String>,
 }
 
 pub(crate) type Fill<'f> = Box<dyn FnOnce(&mut File) -> Result<()> + 'f>;
 
-/// Looks at a file, and says what it holds.
+/// Inspects a file and returns the array in it.
 pub(crate) type Find = for<'f> fn(&'f Input<'f>, &'f Options) -> Result<Found<'f>>;
 
-/// A kind of file.
+/// A file type that can be imported.
 pub struct Importer {
-    /// The end of its name.
+    /// The file name extension, without the first dot.
     pub end: &'static str,
-    /// How often it is read.
+    /// How often an import reads the file. The progress bar needs it.
     pub times: u64,
-    /// Whether it is read here and there: one that is packed is unpacked first.
+    /// Whether it is read at random offsets. A compressed file is then unpacked first.
     pub is_archive: bool,
     pub(crate) find: Find,
 }
 
-/// The ends of names of packed files.
+/// File name extensions of compressed files.
 const PACKED: [&str; 4] = ["gz", "bz2", "xz", "zst"];
 
-/// The kinds of files that can be imported.
+/// The file types that can be imported.
 pub struct Importers(pub &'static [Importer]);
 
 impl Importers {
-    /// The ends of their names.
+    /// Their file name extensions.
     pub fn formats(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().map(|importer| importer.end)
     }
 
-    /// Makes the array `path` (without a suffix) of a file, in the place of the array that is there if it may; its
-    /// names of rows and columns, if it has any, go to `path.rows.txt` and `path.cols.txt`. The file
-    /// [`STANDARD_INPUT`] is standard input.
+    /// Imports a file as the array `path` (without a suffix). It replaces an existing array if the options
+    /// allow it. Names of rows and columns, if there are any, go to `path.rows.txt` and `path.cols.txt`. The
+    /// file [`STANDARD_INPUT`] is standard input.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] and [`Error::Invalid`] for what is no array of the format, [`Error::Io`] from the system;
-    /// then the old array is as it was.
+    /// [`Error::Refused`] and [`Error::Invalid`] for a file that holds no array of the store's format,
+    /// [`Error::Io`] from the system. The old array is then unchanged.
     pub fn import(
         &self,
         file: &Path,
@@ -106,8 +107,8 @@ impl Importers {
         Ok(Imported { metadata, notes })
     }
 
-    /// Bytes that [`import`](Self::import) will read of the file, about; none that are known of what is no regular
-    /// file.
+    /// About how many bytes [`import`](Self::import) will read of the file. It is 0 if the source is not a
+    /// regular file, because its length is unknown.
     ///
     /// # Errors
     ///
@@ -142,11 +143,12 @@ impl Importers {
     }
 }
 
-/// The array that [`Importers::import`] is to make: `path`, or one in it, by the name of the file, if `path` is a directory.
+/// The path of the array that [`Importers::import`] creates: `path`, or the stem of the file's name in it if
+/// `path` is a directory.
 ///
 /// # Errors
 ///
-/// [`Error::Refused`] where that gives no name.
+/// [`Error::Refused`] if that gives no name.
 pub fn path_of(file: &Path, path: &Path) -> Result<PathBuf> {
     let is_inside = path.as_os_str().as_bytes().ends_with(b"/");
     if !is_inside && !path.is_dir() {
@@ -164,7 +166,7 @@ pub fn path_of(file: &Path, path: &Path) -> Result<PathBuf> {
     }
 }
 
-/// The name of a file without what says how it is packed and what it is.
+/// The name of a file without the extensions of its compression and its type.
 fn stem(file: &Path) -> Option<OsString> {
     if file == Path::new(STANDARD_INPUT) {
         return None;
@@ -179,7 +181,7 @@ fn stem(file: &Path) -> Option<OsString> {
     (!stem.as_bytes().starts_with(b".")).then(|| stem.to_owned())
 }
 
-/// Refuses what the disk has no room for, before it is full.
+/// Refuses an array that is larger than the free space, before the disk is full.
 fn check_room(path: &Path, metadata: &Metadata) -> Result<()> {
     let needed = metadata.files().iter().fold(0u64, |sum, (_, size)| sum.saturating_add(*size));
     match free_bytes(directory(path)) {
@@ -195,7 +197,7 @@ fn directory(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A dense array of the file.
+/// The metadata of a dense array, with errors that name the file.
 pub(crate) fn dense(file: &Path, dtype: Dtype, shape: &[u64]) -> Result<Metadata> {
     Ok(Metadata::Dense(DenseMeta::new(dtype, shape).map_err(|flaw| flaw.at(file))?))
 }

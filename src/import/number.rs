@@ -1,7 +1,7 @@
-//! Numbers from text: what a cell says, and the element of a type that is exactly that.
+//! Numbers from text: the value of a cell, and the element of a data type that represents it exactly.
 //!
-//! A float takes the nearest number that it has, as everywhere, but never in silence another integer than the text
-//! has, an infinity or a zero: that is [`Unfit`].
+//! A float type takes the nearest number to a fraction, as every parser does. It never silently takes a
+//! different integer than the text has, an infinity or a zero: that is [`Unfit`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,10 +11,10 @@ use half::f16;
 use super::lines::beginning;
 use crate::dtype::Dtype;
 
-/// The bytes of one element, little-endian, before others that mean nothing.
+/// The bytes of one element, little-endian. Only the first itemsize bytes count.
 pub(crate) type Number = [u8; 8];
 
-/// What stands for a number that is not there, beside nothing at all and what the user says.
+/// Words for a missing number, in addition to the empty cell and the user's own.
 const MISSING: [&[u8]; 14] = [
     b"NA",
     b"N/A",
@@ -32,37 +32,37 @@ const MISSING: [&[u8]; 14] = [
     b"-1.#IND",
 ];
 
-/// The longest text that is read as a number, in bytes: all digits of any float are fewer.
+/// The longest text that is read as a number, in bytes. No float has that many digits.
 const LONGEST: usize = 4096;
 
-/// What a cell says.
+/// The value of a cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Value {
-    /// A number that is not there.
+    /// A missing number.
     Missing,
-    /// Truth in words.
+    /// `true` or `false` in words.
     Word(bool),
-    /// Digits: whether a minus is before them, and what they come to.
+    /// An integer: whether it has a minus sign, and its magnitude.
     Integer(bool, u64),
-    /// Any other number, or the nearest to it.
+    /// Any other number, rounded to float64.
     Decimal(f64),
-    /// No number.
+    /// Not a number.
     Text,
 }
 
-/// How numbers are written, and how they are to be taken.
+/// How numbers are written, and how they are read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Numerals<'o> {
-    /// What stands before the fraction.
+    /// The decimal mark.
     pub decimal: u8,
-    /// More words for a number that is not there.
+    /// Further words for a missing number.
     pub missing: &'o [String],
-    /// Whether the nearest number will do where the type does not have it.
+    /// Whether the nearest number is acceptable if the type cannot represent the exact one.
     pub is_lossy: bool,
 }
 
 impl Numerals<'_> {
-    /// What the text says, spaces around it aside.
+    /// The value of the text, ignoring spaces around it.
     pub fn value(&self, text: &[u8]) -> Value {
         let text = text.trim_ascii();
         if text.is_empty() || self.missing.iter().any(|word| word.as_bytes() == text) {
@@ -71,9 +71,12 @@ impl Numerals<'_> {
         if text.len() > LONGEST {
             return Value::Text;
         }
+        // Integers come first: they are the most frequent, and a float64 would lose those beyond 2^53.
         if let Some((is_negative, sum)) = integer(text) {
             return Value::Integer(is_negative, sum);
         }
+        // The first byte rules out most words, which keeps columns of names fast. NaN and infinity begin with
+        // n or i.
         let number = match text[0] {
             b'0'..=b'9' | b'+' | b'-' | b'.' | b',' | b'n' | b'N' | b'i' | b'I' => self.decimal(text),
             _ => None,
@@ -90,7 +93,7 @@ impl Numerals<'_> {
         self.with_point(text)?.parse().ok()
     }
 
-    /// The text with a point before the fraction; none where there are two kinds.
+    /// The text with a point as the decimal mark. None if it has both marks.
     fn with_point<'t>(&self, text: &'t [u8]) -> Option<Cow<'t, str>> {
         let text = std::str::from_utf8(text).ok()?;
         match self.decimal {
@@ -104,7 +107,7 @@ impl Numerals<'_> {
     ///
     /// # Errors
     ///
-    /// Why there is none that is right.
+    /// The reason why no element represents the text.
     pub fn element(&self, dtype: Dtype, text: &[u8]) -> Result<Number, Unfit> {
         let text = text.trim_ascii();
         let value = self.value(text);
@@ -115,7 +118,7 @@ impl Numerals<'_> {
             _ => self.with_point(text).ok_or(Unfit::Text)?,
         };
         match (dtype, value) {
-            // What is read already.
+            // `value` parsed these already, so they need no second parse.
             (Dtype::Float64, Value::Integer(is_negative, sum)) if sum <= 1 << 53 => {
                 #[allow(clippy::cast_precision_loss)]
                 let number = sum as f64;
@@ -133,7 +136,7 @@ impl Numerals<'_> {
 
     fn float(&self, dtype: Dtype, text: &str) -> Result<Number, Unfit> {
         let mut number = Number::default();
-        // The number as it is now, and the digits with which the type would be written.
+        // The rounded number as float64, and the shortest digits that identify it in its own type.
         let (wide, digits): (f64, fn(&Number) -> String) = match dtype {
             Dtype::Float16 => {
                 let value = f16::from_f64(text.parse().map_err(|_| Unfit::Text)?);
@@ -160,7 +163,7 @@ impl Numerals<'_> {
         }
     }
 
-    /// The integer, or the truth, that the text stands for: `2.0` and `1e+05` are integers.
+    /// The integer or boolean that the text stands for. `2.0` and `1e+05` are integers.
     fn whole(&self, dtype: Dtype, value: Value, text: &str) -> Result<Number, Unfit> {
         let (is_negative, sum) = match value {
             Value::Integer(is_negative, sum) => (is_negative, Some(sum)),
@@ -182,9 +185,9 @@ impl Numerals<'_> {
     }
 }
 
-/// Whether a text is an integer that uint64 has and int64 has not.
+/// Whether a text is an integer that fits uint64 but not int64.
 pub(crate) fn is_beyond_int64(text: &[u8]) -> bool {
-    // Fewer bytes are in int64 whatever they are.
+    // A shorter text always fits int64, which has 19 digits.
     text.len() >= 19
         && integer(text.trim_ascii())
             .is_some_and(|(is_negative, sum)| !is_negative && i64::try_from(sum).is_err())
@@ -193,20 +196,20 @@ pub(crate) fn is_beyond_int64(text: &[u8]) -> bool {
 /// Why a text gives no element of a type.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Unfit {
-    /// It is no number.
+    /// It is not a number.
     Text,
-    /// There is none, and the type has no NaN.
+    /// The number is missing, and the type has no NaN.
     Missing,
-    /// It is beyond the type.
+    /// It is out of the range of the type.
     Range,
-    /// It has a fraction.
+    /// It has a fraction, and the type is an integer.
     Fraction,
-    /// It would be this number.
+    /// The type would change it to this number.
     Changed(f64),
 }
 
 impl Unfit {
-    /// What is wrong with this text as an element of this type.
+    /// The error message for this text and type.
     pub fn words(self, dtype: Dtype, text: &[u8]) -> impl fmt::Display {
         let found = beginning(text.trim_ascii(), 80);
         let nearest = "--lossy takes the nearest";
@@ -225,7 +228,7 @@ impl Unfit {
     }
 }
 
-/// Whether a float is what the text says, or the nearest to a fraction.
+/// Whether a float equals the number in the text, or is the nearest to a fraction.
 fn is_kept(text: &str, number: f64, dtype: Dtype, digits: impl Fn() -> String) -> bool {
     let unsigned = text.as_bytes();
     let unsigned = if let [b'+' | b'-', rest @ ..] = unsigned { rest } else { unsigned };
@@ -243,7 +246,7 @@ fn is_kept(text: &str, number: f64, dtype: Dtype, digits: impl Fn() -> String) -
                 is_scaled = true;
                 break;
             }
-            // An infinity, or none.
+            // An infinity or NaN, which every float type has.
             _ => return true,
         }
     }
@@ -253,20 +256,21 @@ fn is_kept(text: &str, number: f64, dtype: Dtype, digits: impl Fn() -> String) -
     if is_scaled {
         return is_scaled_kept(unsigned, number, dtype, digits);
     }
-    // Every float has all integers of three digits.
+    // Every float type represents all integers of three digits.
     if !is_whole || whole <= 3 {
         return true;
     }
     let whole = String::from_utf8_lossy(&unsigned[..whole]);
     let whole = whole.trim_start_matches('0');
-    // What a program wrote with the fewest digits that tell the number from others is that number.
+    // A program that prints the fewest digits that identify a float means that float, so those digits count
+    // as exact.
     format!("{:.0}", number.abs()) == whole || digits() == whole
 }
 
-/// The same of a number with an exponent. Its last digit may stand for tens or millions: then it is a float64 that was
-/// written with so many digits, or what was measured with fewer than that.
+/// As [`is_kept`], for a number with an exponent. Its last digit may stand for tens or millions. Such text is
+/// either a float64 printed with that many digits, or a measurement with fewer digits than the type holds.
 fn is_scaled_kept(unsigned: &[u8], number: f64, dtype: Dtype, digits: impl Fn() -> String) -> bool {
-    // Zeros and infinities were told already, and this is a number: what has no digits has a fraction.
+    // The caller handled zero and infinity, so this is a number. A number that is not whole has a fraction.
     let Ok(Integer { significant, zeros }) = integer_digits(&String::from_utf8_lossy(unsigned)) else {
         return true;
     };
@@ -293,7 +297,7 @@ fn is_scaled_kept(unsigned: &[u8], number: f64, dtype: Dtype, digits: impl Fn() 
             && shortest.len() as u64 == significant.len() as u64 + zeros
 }
 
-/// Digits with or without a sign, if they come to less than 2^64.
+/// An optional sign and digits, if the magnitude is below 2^64.
 fn integer(text: &[u8]) -> Option<(bool, u64)> {
     let (is_negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
@@ -314,19 +318,19 @@ fn integer(text: &[u8]) -> Option<(bool, u64)> {
     Some((is_negative, sum))
 }
 
-/// A number with a fraction.
+/// The number has a fraction.
 #[derive(Debug)]
 struct NotWhole;
 
-/// The digits of an integer above zero.
+/// The digits of a non-negative integer.
 struct Integer {
-    /// The first of them, up to the last that is not 0.
+    /// The digits without leading and trailing zeros.
     significant: String,
-    /// How many follow.
+    /// The number of trailing zeros.
     zeros: u64,
 }
 
-/// The digits of a decimal number, without its sign; none of zero.
+/// The digits of a decimal number without a sign. They are empty for zero.
 fn integer_digits(unsigned: &str) -> Result<Integer, NotWhole> {
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -338,7 +342,7 @@ fn integer_digits(unsigned: &str) -> Result<Integer, NotWhole> {
         return Ok(Integer { significant, zeros: 0 });
     }
     let is_negative = exponent.starts_with('-');
-    // An exponent of more digits is beyond all types, or below all of them.
+    // An exponent that does not fit is far out of the range of all types, so the sign is enough.
     let exponent = exponent.parse().unwrap_or(i128::from(if is_negative { i64::MIN } else { i64::MAX }));
     match exponent.saturating_add(zeros) {
         ..0 => Err(NotWhole),
@@ -346,7 +350,7 @@ fn integer_digits(unsigned: &str) -> Result<Integer, NotWhole> {
     }
 }
 
-/// The integer that a decimal number is, without its sign; none where it is 2^64 or more.
+/// The magnitude of a decimal number that is an integer. None if it is 2^64 or more.
 fn exact_integer(text: &str) -> Result<Option<u64>, NotWhole> {
     let unsigned = text.trim_start_matches(['+', '-']);
     if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
@@ -357,6 +361,7 @@ fn exact_integer(text: &str) -> Result<Option<u64>, NotWhole> {
     if significant.is_empty() {
         return Ok(Some(0));
     }
+    // The limit of 20 digits, those of 2^64, also bounds the memory for an exponent like 1e999999999.
     match usize::try_from(zeros) {
         Ok(zeros) if significant.len().saturating_add(zeros) <= 20 => {
             Ok(format!("{significant}{}", "0".repeat(zeros)).parse().ok())
@@ -382,14 +387,14 @@ fn range(dtype: Dtype) -> (i128, i128) {
     }
 }
 
-/// The integer as an element; those of fewer bytes are the first of them.
+/// The integer as an element. A narrower type takes the first bytes.
 fn low_bytes(number: i128) -> Number {
     let mut bytes = Number::default();
     bytes.copy_from_slice(&number.to_le_bytes()[..8]);
     bytes
 }
 
-/// Truth in words.
+/// A boolean in words.
 fn word(text: &[u8]) -> Option<bool> {
     match text {
         b"true" | b"True" | b"TRUE" => Some(true),
@@ -464,12 +469,12 @@ mod tests {
             (Dtype::Float32, " -1.50000000e+00", padded(&(-1.5f32).to_le_bytes())),
             (Dtype::Float32, "-Inf", padded(&f32::NEG_INFINITY.to_le_bytes())),
             (Dtype::Float32, "16777217.5", padded(&16_777_218f32.to_le_bytes())),
-            // As a program writes a float32 that is 12345678848.
+            // The shortest digits of the float32 12345678848, as programs print it.
             (Dtype::Float32, "12345679000", padded(&12_345_678_848f32.to_le_bytes())),
             (Dtype::Float64, "1e23", padded(&1e23f64.to_le_bytes())),
             (Dtype::Float64, "9007199254740992e0", padded(&9_007_199_254_740_992f64.to_le_bytes())),
             (Dtype::Float64, "9007199254740993.5e0", padded(&9_007_199_254_740_994f64.to_le_bytes())),
-            // As %.18e and an old library write 123456789012345683968.
+            // 123456789012345683968 as %.18e and as an old C library print it.
             (
                 Dtype::Float64,
                 "1.234567890123456840e+20",

@@ -1,4 +1,4 @@
-//! What is said beside the file that is imported.
+//! The options of an import.
 
 use crate::daf::memory_mapping::Existing;
 use crate::dtype::Dtype;
@@ -6,52 +6,52 @@ use crate::dtype::Dtype;
 /// What the file itself does not say.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// What the file is, where its name does not say it: an ending of [`formats`].
+    /// The file type, if the file name does not tell: one of the extensions of [`formats`].
     pub format: Option<String>,
-    /// Type of the elements, of text.
+    /// Data type of the elements. Only text needs it, other files declare theirs.
     pub dtype: Option<Dtype>,
-    /// Which array, of a `.npz` that has several.
+    /// The array to import from a `.npz` that holds several.
     pub member: Option<String>,
-    /// Whether the nearest number is taken where the type does not have the one of the file.
+    /// Whether the nearest number is taken if the type cannot represent the one in the file.
     pub is_lossy: bool,
-    /// Whether the first line of a table has names.
+    /// Whether the first line of a table holds names.
     pub header: Choice,
-    /// Whether the first column of a table has names.
+    /// Whether the first column of a table holds names.
     pub row_names: Choice,
-    /// What stands between the cells of a table.
+    /// The delimiter between the cells of a table.
     pub delimiter: Option<Delimiter>,
-    /// What stands before fractions: `.` or `,`.
+    /// The decimal mark: `.` or `,`.
     pub decimal: Option<u8>,
-    /// What lines begin with that are no part of a table; nothing does if it is empty.
+    /// The start of comment lines, which are not part of a table. If it is empty, there are none.
     pub comment: Option<String>,
-    /// More words that stand for a missing number.
+    /// Further words for a missing number.
     pub missing: Vec<String>,
-    /// Lines that come before a table.
+    /// Lines to skip before a table.
     pub skip_lines: u64,
     /// Whether columns of text are left out.
     pub skips_text: bool,
-    /// What to do where an array is already.
+    /// What to do if the array exists already.
     pub existing: Existing,
 }
 
-/// Whether something is so, or is to be found out.
+/// A yes-or-no option that can also be guessed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Choice {
-    /// To be found out.
+    /// Guess from the file.
     #[default]
     Auto,
-    /// It is.
+    /// Yes.
     Yes,
-    /// It is not.
+    /// No.
     No,
 }
 
-/// What stands between two cells.
+/// The separator between two cells.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Delimiter {
     /// This byte.
     Byte(u8),
-    /// Spaces and tabs, as many as there are.
+    /// Any number of spaces and tabs.
     Blanks,
 }
 
@@ -80,7 +80,7 @@ impl Delimiter {
         }
     }
 
-    /// Bytes up to the end of the cell.
+    /// Bytes up to the next delimiter, or to the end of the text.
     pub(crate) fn find(self, text: &[u8]) -> usize {
         let end = match self {
             Self::Byte(delimiter) => memchr::memchr(delimiter, text),
@@ -89,7 +89,7 @@ impl Delimiter {
         end.unwrap_or(text.len())
     }
 
-    /// What is around a cell and means nothing.
+    /// Whether the byte is insignificant space around a cell.
     pub(crate) fn is_padding(self, byte: u8) -> bool {
         is_blank(byte) && self != Self::Byte(byte)
     }

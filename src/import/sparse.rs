@@ -1,8 +1,11 @@
-//! Sparse matrices whose elements stand in any order: sorted into rows, those at one place added up.
+//! Sorts the elements of a sparse matrix into rows, whatever their order, and adds up those at the same
+//! position.
 //!
-//! The elements are read twice: first they are counted for each row, then each goes where its row has room. So the
-//! memory is that of the matrix itself, 4 bytes (8 beyond 2^32 columns) and the itemsize for each element and 8 bytes
-//! for each row, and room to sort the longest row in; nothing is kept of a file that has less than it says.
+//! The elements are read twice: the first pass counts them per row, the second puts each into the part of its
+//! row. This needs only the memory of the matrix itself: per element 4 bytes (8 beyond 2^32 columns) and the
+//! itemsize, 8 bytes per row, and a buffer to sort the longest row. A list of all elements to sort would need
+//! several times as much. The first pass also shows that the elements exist, before memory for them is
+//! allocated.
 
 use std::collections::TryReserveError;
 use std::fs::File;
@@ -15,34 +18,35 @@ use crate::daf::metadata::{Metadata, SparseMeta};
 use crate::dtype::{Dtype, add, encode_integer};
 use crate::error::Result;
 
-/// Rows that any file may have, and those for each of its bytes: the place of each row takes room, whatever is in it.
+/// The limit on rows: a constant for any file, and a number per byte of the file. Each row takes memory even
+/// if it is empty, so a tiny file must not declare billions of them.
 const MOST_ROWS: (u64, u64) = (1 << 24, 16);
 
-/// Shows the row, the column and the value of an element.
+/// A callback with the row, column and value of an element.
 pub(crate) type See<'s> = &'s mut dyn FnMut(u64, u64, &[u8]) -> Result<()>;
 
-/// The elements of a matrix, in any order, the same at every reading.
+/// The elements of a matrix, in any order, which is the same on every pass.
 pub(crate) trait Elements {
-    /// Shows the row of each, which is a row of the matrix.
+    /// Calls `see` with the row of each element. The row is less than the number of rows.
     fn rows(&self, see: &mut dyn FnMut(u64) -> Result<()>) -> Result<()>;
 
-    /// Shows each, at a place of the matrix.
+    /// Calls `see` with each element, at a position inside the matrix.
     fn each(&self, see: See<'_>) -> Result<()>;
 }
 
-/// Refuses a matrix of far more rows than its file could fill.
+/// Refuses a matrix with far more rows than its file could fill.
 pub(crate) fn check_rows(input: &Input<'_>, rows: u64) -> Result<()> {
     check_lines(input, rows, "rows")
 }
 
-/// The same of rows or columns, each of which has a place in memory.
+/// As [`check_rows`], for rows or columns, whichever take memory each.
 pub(crate) fn check_lines(input: &Input<'_>, count: u64, what: &str) -> Result<()> {
     let most = MOST_ROWS.0.max(input.length.saturating_mul(MOST_ROWS.1));
     let why = || format!("{count} {what} in a file of {} bytes: {most} are the most", input.length);
     if count > most { Err(input.refused(why())) } else { Ok(()) }
 }
 
-/// The matrix in rows, in the types that SciPy gives it.
+/// The matrix as CSR, with the index types that SciPy would use.
 pub(crate) fn into_csr<'f>(
     input: &'f Input<'f>,
     dtype: Dtype,
@@ -58,15 +62,15 @@ pub(crate) fn into_csr<'f>(
     }
 }
 
-/// A matrix in memory, `C` a number of a column.
+/// A matrix in memory. `C` is the type of a column number.
 struct Matrix<C> {
     dtype: Dtype,
     shape: [u64; 2],
-    /// Where each row ends in the next two.
+    /// For each row, the end of its elements in `columns` and `data`.
     ends: Vec<u64>,
     columns: Vec<C>,
     data: Vec<u8>,
-    /// Elements that were added to others.
+    /// Number of elements that were added to another one.
     added: u64,
 }
 
@@ -89,7 +93,8 @@ impl<C: Copy + Default + Ord + TryFrom<u64> + Into<u64> + 'static> Matrix<C> {
             *count += 1;
             Ok(())
         })?;
-        // The counts become the places of the rows' next elements.
+        // Turns the counts into start offsets. The second pass advances each offset, and so leaves the end of
+        // the row.
         let mut nnz = 0;
         for count in &mut ends {
             nnz += std::mem::replace(count, nnz);
@@ -114,7 +119,7 @@ impl<C: Copy + Default + Ord + TryFrom<u64> + Into<u64> + 'static> Matrix<C> {
         Ok(matrix)
     }
 
-    /// Sorts each row by columns, and adds up what is at one place, in the order of the file.
+    /// Sorts each row by column, and adds up the elements at one position in the order of the file.
     fn sort(&mut self, input: &Input<'_>, is_lossy: bool) -> Result<()> {
         let width = usize::try_from(self.dtype.itemsize()).unwrap_or(8);
         let (mut start, mut kept) = (0, 0);
@@ -122,6 +127,7 @@ impl<C: Copy + Default + Ord + TryFrom<u64> + Into<u64> + 'static> Matrix<C> {
         for number in 0..self.ends.len() {
             let end = usize::try_from(self.ends[number]).unwrap_or(usize::MAX);
             let is_sorted = self.columns[start..end].is_sorted_by(|a, b| a < b);
+            // The usual case, a matrix in order: nothing moves.
             if is_sorted && kept == start {
                 (start, kept) = (end, end);
                 continue;
@@ -185,7 +191,7 @@ impl<C: Copy + Default + Ord + TryFrom<u64> + Into<u64> + 'static> Matrix<C> {
     }
 }
 
-/// Room for sorting a row.
+/// Buffers for sorting a row, reused for all rows.
 #[derive(Default)]
 struct Row<C> {
     order: Vec<(C, usize)>,
@@ -201,6 +207,7 @@ impl<C: Copy + Ord> Row<C> {
     ) -> std::result::Result<(), TryReserveError> {
         self.order.clear();
         self.order.try_reserve(columns.len())?;
+        // The index makes the unstable sort stable: equal columns stay in the order of the file.
         self.order.extend(columns.iter().copied().zip(0..));
         self.order.sort_unstable();
         self.data.clear();
@@ -226,8 +233,8 @@ fn write(input: &Input<'_>, to: &mut File, dtype: Dtype, numbers: impl Iterator<
     out.flush().map_err(input.not_written())
 }
 
-/// Adds one element to another of its type; false where the type does not have the sum: then an integer is the
-/// nearest, and a float infinite.
+/// Adds one element to another of the same type. Returns false if the sum overflows: an integer is then the
+/// nearest one, and a float is infinite.
 fn add_exactly(dtype: Dtype, sum: &mut [u8], value: &[u8]) -> bool {
     macro_rules! integer {
         ($t:ty) => {
@@ -256,9 +263,9 @@ fn add_exactly(dtype: Dtype, sum: &mut [u8], value: &[u8]) -> bool {
     true
 }
 
-/// Whether a float is a number.
+/// Whether a float is finite. Other types always are.
 fn is_finite(dtype: Dtype, item: &[u8]) -> bool {
-    // The exponent of what is none has all of its bits.
+    // All exponent bits are set in an infinity and in NaN.
     let top = |mask: u16| item.last_chunk().is_none_or(|top| u16::from_le_bytes(*top) & mask != mask);
     match dtype {
         Dtype::Float16 => top(0x7C00),

@@ -1,4 +1,4 @@
-//! The directories above a store: whoever reads it by its path has to be let through by all of them.
+//! The directories above a store. A reader that uses its path needs search permission for all of them.
 
 use std::fs::File;
 use std::io;
@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, openat, statx};
 use super::directory::{FileKind, Stat, descriptor_path, narrowed};
 use super::permissions::Rights;
 
-/// Where a directory is: the mount, the device, the inode.
+/// The identity of a directory: the mount, the device, the inode.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Position {
     mount: u64,
@@ -20,7 +20,8 @@ struct Position {
 }
 
 impl Position {
-    /// The position of what is open, without asking whoever serves it.
+    /// The position of an open directory. It is read from the cache, without a request to the file system's
+    /// server.
     fn of(directory: BorrowedFd<'_>) -> io::Result<Self> {
         let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
         let facts = statx(directory, "", flags, StatxFlags::MNT_ID)?;
@@ -29,20 +30,20 @@ impl Position {
     }
 }
 
-/// The mounts that the directories above a store are on. What is mounted over one of them later hides it, and is
-/// no part of the way: it may be the store's own tree, and must not be asked.
+/// The mounts that contain the directories above a store. A later mount over one of them hides it, but is not
+/// part of the path. It may be the tree of this store, and a request to it would wait for this process.
 #[derive(Debug)]
 pub(super) struct Above {
     mounts: Vec<u64>,
-    /// When this program's user was last looked for among those who are let through, and what was found.
+    /// When the permissions of this program's user were last checked, and the result.
     is_shut: Mutex<Option<(Instant, bool)>>,
 }
 
-/// How long that is taken for granted: it is asked at each lookup.
+/// How long that result is valid. It is needed on each lookup.
 const AN_INSTANT: Duration = Duration::from_millis(20);
 
 impl Above {
-    /// What is above `root` at this moment.
+    /// The directories above `root` at this moment.
     pub fn new(root: BorrowedFd<'_>) -> io::Result<Self> {
         let mut mounts = Vec::new();
         climb(root, |_, position| {
@@ -52,7 +53,7 @@ impl Above {
         Ok(Self { mounts, is_shut: Mutex::default() })
     }
 
-    /// Whether all this is closed to this program's user, as `look` finds out.
+    /// Whether this program's user has no permission to pass all of them, as `look` determines.
     pub fn is_shut(&self, look: impl FnOnce() -> bool) -> bool {
         let mut known = self.is_shut.lock().unwrap_or_else(PoisonError::into_inner);
         match *known {
@@ -61,11 +62,11 @@ impl Above {
         }
     }
 
-    /// The rights of the directories above `root` as they are now, from the nearest up.
+    /// The current permissions of the directories above `root`, the nearest first.
     ///
     /// # Errors
     ///
-    /// Where this program itself is not let through.
+    /// If this program itself has no permission to pass.
     pub fn rights(&self, root: BorrowedFd<'_>) -> io::Result<Vec<Rights>> {
         let mut rights = Vec::new();
         climb(root, |directory, position| {
@@ -80,7 +81,7 @@ impl Above {
     }
 }
 
-/// Calls `visit` with each directory above this one, the nearest first, until it says no.
+/// Calls `visit` with each directory above this one, the nearest first, until it returns false.
 fn climb(from: BorrowedFd<'_>, mut visit: impl FnMut(&File, Position) -> io::Result<bool>) -> io::Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut here = from.try_clone_to_owned()?;
@@ -88,7 +89,7 @@ fn climb(from: BorrowedFd<'_>, mut visit: impl FnMut(&File, Position) -> io::Res
     loop {
         let above = File::from(openat(&here, "..", flags, Mode::empty())?);
         let next = Position::of(above.as_fd())?;
-        // Above the topmost there is only itself.
+        // The parent of the root directory is itself.
         if next == position || !visit(&above, next)? {
             return Ok(());
         }

@@ -1,9 +1,9 @@
-//! Where links lead, found out by hand.
+//! Resolves symbolic links without the kernel.
 //!
-//! The system is given no path with a link in it. It would walk wherever links lead, and one may lead into
-//! the mount of this very store: whoever walks there waits for this program, and this program would wait for
-//! itself. So each name is looked at by itself, beneath the root and on its file system, and the text of a link
-//! is put in its place.
+//! The kernel never gets a path with a link in it. It would follow links anywhere, even into the mount of
+//! this very store. Such a lookup waits for this process, which would then wait for itself. Therefore each
+//! name is looked up separately, beneath the root and on its file system, and the target of a link replaces
+//! it.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -14,28 +14,28 @@ use std::path::{Path, PathBuf};
 use super::directory::{FileKind, Store};
 use crate::error::{Error, Result};
 
-/// The most links that the way to one file may lead over, as for the kernel.
+/// Limit on the links on the way to one file, the same as that of the kernel.
 const MOST_LINKS: u32 = 40;
 
-/// The way to a file or directory, links followed.
+/// The way to a file or directory after following links.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Way {
-    /// Where it ends: a path in the store that is free of links.
+    /// Its end: a path in the store without links.
     pub end: PathBuf,
-    /// The directories that links led past, free of links: whoever goes this way has to be let through
-    /// by all of them, and by those above the place where the way begins.
+    /// The directories that links passed through, without links. A reader needs search permission for all of
+    /// them, and for those above the start.
     pub passed: Vec<PathBuf>,
 }
 
 impl Store {
-    /// The way from the link at `path`, in a directory that is free of links, to where it leads.
+    /// Resolves the link at `path`. Its directory must have a path without links.
     ///
-    /// A link that is absolute, or climbs above the store, leads back into it only by the path that the store
-    /// has: no other is walked to find out.
+    /// A link that is absolute, or climbs above the store, can lead back into it only by the store's own
+    /// path. Other paths are not examined, because that would mean leaving the store.
     ///
     /// # Errors
     ///
-    /// [`Error::Link`] when it leads nowhere, in a circle, or out of the store.
+    /// [`Error::Link`] if it is dangling, circular, or leads out of the store.
     pub fn resolve(&self, path: &Path) -> Result<Way> {
         let mut walk = Walk {
             store: self,
@@ -55,9 +55,9 @@ impl Store {
     }
 }
 
-/// Where a walk has got to.
+/// The current position of a walk.
 enum At {
-    /// Something in the store, free of links.
+    /// A path in the store, without links.
     Store(PathBuf),
     /// A directory above the store, on the store's own path.
     Above(PathBuf),
@@ -65,10 +65,10 @@ enum At {
 
 struct Walk<'s> {
     store: &'s Store,
-    /// Where it began.
+    /// The link where it began.
     link: &'s Path,
     at: At,
-    /// What is still to be walked, the next part last.
+    /// The remaining components of the path, the next one last.
     ahead: Vec<OsString>,
     links: u32,
     passed: Vec<PathBuf>,
@@ -102,7 +102,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Goes on in the store where its path was walked to the end.
+    /// Returns into the store if its whole path has been walked.
     fn come_down(&mut self) -> Result<()> {
         let At::Above(above) = &self.at else { return Ok(()) };
         if !self.store.path().starts_with(above) {
@@ -130,7 +130,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Puts what a link says in front of what is ahead.
+    /// Puts the target of a link in front of the remaining components.
     fn follow(&mut self, link: &File) -> Result<()> {
         self.links += 1;
         if self.links > MOST_LINKS {
@@ -152,7 +152,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Keeps a directory that is searched, unless whoever came to the link has passed it.
+    /// Records a directory that is searched, unless the path to the link already passes it.
     fn pass(&mut self, directory: &Path) {
         if !self.link.starts_with(directory) && !self.passed.iter().any(|passed| passed == directory) {
             self.passed.push(directory.to_owned());
@@ -177,7 +177,7 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// The parts of a path that are walked one after the other, the first one last.
+/// The components of a path, in reverse order.
 fn parts(path: &Path) -> Vec<OsString> {
     use std::path::Component;
     let is_walked = |part: &Component<'_>| matches!(part, Component::Normal(_) | Component::ParentDir);

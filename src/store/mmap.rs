@@ -1,13 +1,13 @@
-//! Memory maps of files, and the cache that never maps one twice. All unsafe code is here; what else is marked so
-//! passes this module's contract on.
+//! Memory maps of files, and a cache that never maps a file twice. All unsafe code for them is here. Other
+//! functions marked `unsafe` pass on the contract of this module.
 //!
-//! # What a map is, and is not
+//! # What a map guarantees
 //!
-//! The bytes of a map *are* the file: when some process writes the file, the bytes change, and when
-//! it truncates the file, touching the bytes that are gone kills the program with SIGBUS. No
-//! language can rule this out. So mapping is safe, and looking at what is mapped is not: who does promises that
-//! nobody writes meanwhile what he looks at, and that nobody truncates the file. The mount of this crate makes no
-//! such assumption, and never touches a map itself.
+//! The bytes of a map *are* the file. When a process writes to the file, they change. When a process
+//! truncates the file, touching bytes beyond its new end kills this process with SIGBUS. No language can
+//! prevent this. Therefore mapping is safe, but access to the mapped bytes is unsafe: the caller promises
+//! that nobody writes to them meanwhile and that nobody truncates the file. The mount of this crate makes no
+//! such promise, and never touches a map itself.
 #![allow(unsafe_code)]
 
 mod guard;
@@ -29,16 +29,16 @@ pub use guard::GuardedMap;
 /// How a file is opened and mapped.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Mode {
-    /// `r`: the data is frozen.
+    /// `r`: the data is read-only.
     Read,
-    /// `r+`: what is written to the data is written to the file.
+    /// `r+`: changes of the data go to the file.
     ReadWrite,
 }
 
 impl std::str::FromStr for Mode {
     type Err = String;
 
-    /// `r` or `r+`; `w` is the seed's other word for `r+` of sparse matrices.
+    /// Parses `r` or `r+`. `w` is the seed's other word for `r+` of sparse matrices.
     fn from_str(mode: &str) -> std::result::Result<Self, String> {
         match mode {
             "r" => Ok(Self::Read),
@@ -48,14 +48,14 @@ impl std::str::FromStr for Mode {
     }
 }
 
-/// One mapped range of one version of a file.
+/// A mapped range of one version of a file.
 #[derive(Debug)]
 struct Mapping {
-    /// Never as a slice: others may write it.
+    /// Never exposed as a slice, because others may write to it.
     map: MmapRaw,
     mode: Mode,
     identity: Identity,
-    /// Whether someone holds the right to write through this mapping.
+    /// Whether a handle may currently write through this mapping.
     leased: AtomicBool,
 }
 
@@ -73,9 +73,9 @@ impl Mapping {
         Ok(Self { map, mode, identity, leased: AtomicBool::new(false) })
     }
 
-    /// Whether this mapping shows the file that is `now` at the path.
+    /// Whether this mapping shows the current file, whose identity is `now`.
     ///
-    /// A writable mapping changes the file's times itself, so there they prove nothing.
+    /// A writable mapping changes the times of the file itself, so they are not compared for it.
     fn shows(&self, now: &Identity) -> bool {
         let then = &self.identity;
         let same_file = (then.device, then.inode, then.size) == (now.device, now.inode, now.size);
@@ -85,8 +85,8 @@ impl Mapping {
 
 /// Mapped bytes of a file, or of a part of it: `bytes` in mode `r`, `bytearray` in mode `r+`.
 ///
-/// The mapping is shared with everyone else who opened the same file, and lives until the last of
-/// them is dropped. Nothing that is safe shows the bytes themselves, since any of them may write.
+/// All handles of the same file share the mapping, which lives until the last one is dropped. No safe
+/// function exposes the bytes, because any of the handles may write to them.
 #[derive(Debug)]
 pub struct MmapBytes {
     mapping: Arc<Mapping>,
@@ -97,51 +97,51 @@ pub struct MmapBytes {
 }
 
 impl MmapBytes {
-    /// How the bytes were opened.
+    /// The mode in which the bytes were opened.
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// How many there are.
+    /// Number of bytes.
     pub fn len(&self) -> usize {
         self.length
     }
 
-    /// Whether there are none.
+    /// Whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Where they begin. Reading there is as dangerous as [`bytes`](Self::bytes) says.
+    /// A pointer to the first byte. Reading from it has the requirements of [`bytes`](Self::bytes).
     pub fn as_ptr(&self) -> *const u8 {
         self.mapping.map.as_ptr().wrapping_add(self.start)
     }
 
-    /// The bytes, which are the file's.
+    /// The bytes of the file.
     ///
     /// # Safety
     ///
-    /// As long as the slice lives, nobody writes these bytes, by another handle of this process or in another
-    /// process, and nobody truncates the file: that would end this process by SIGBUS.
+    /// While the slice lives, nobody may write to these bytes, by another handle of this process or in
+    /// another process, and nobody may truncate the file, which would kill this process with SIGBUS.
     pub unsafe fn bytes(&self) -> &[u8] {
-        // SAFETY: the range lies inside the mapping, which lives as long as `self`; that nobody writes it the
-        // caller promises.
+        // SAFETY: the range lies inside the mapping, which lives as long as `self`. The caller promises that
+        // nobody writes to it.
         unsafe { std::slice::from_raw_parts(self.as_ptr(), self.length) }
     }
 
-    /// The bytes, to be written; what is written here is written to the file.
+    /// The bytes for writing. Changes go to the file.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] for `path` when the bytes were opened in mode `r`, or while another holder of
-    /// the same mapping writes: one at a time may, until it is dropped.
+    /// [`Error::Refused`] for `path` if the bytes were opened in mode `r`, or if another handle of the same
+    /// mapping has the right to write, which it keeps until it is dropped.
     ///
     /// # Safety
     ///
-    /// As long as the slice lives, nobody else reads or writes these bytes, by another handle of this process or
-    /// in another process, and nobody truncates the file. That of those who write one does at a time is no more
-    /// than a help: it knows nothing of parts that are mapped by themselves, of other paths to the file, and of
-    /// other processes.
+    /// While the slice lives, nobody else may read or write these bytes, by another handle of this process or
+    /// in another process, and nobody may truncate the file. The limit to one writer at a time only helps to
+    /// find mistakes: it does not cover separate mappings of parts, other paths to the file, or other
+    /// processes.
     pub unsafe fn bytes_mut(&mut self, path: &Path) -> Result<&mut [u8]> {
         if self.mode == Mode::Read {
             return Err(Error::refused(path, "opened in mode r, which is frozen; open in mode r+ to write"));
@@ -153,39 +153,39 @@ impl MmapBytes {
             self.lease = true;
         }
         let start = self.mapping.map.as_mut_ptr().wrapping_add(self.start);
-        // SAFETY: the range lies inside the mapping, which lives as long as `self` and is writable, for a mapping
-        // to read serves nobody in mode r+; that nobody else uses it the caller promises.
+        // SAFETY: the range lies inside the mapping, which lives as long as `self`. It is writable, because a
+        // read-only mapping never serves mode r+. The caller promises that nobody else uses it.
         Ok(unsafe { std::slice::from_raw_parts_mut(start, self.length) })
     }
 
-    /// A part of the bytes, to be passed to the kernel; none where it leaves them.
+    /// A part of the bytes for the kernel. None if the range is out of bounds.
     pub fn part(&self, range: std::ops::Range<usize>) -> Option<Untouched<'_>> {
         let length = range.end.checked_sub(range.start).filter(|_| range.end <= self.length)?;
         Some(Untouched { start: self.as_ptr().wrapping_add(range.start), length, of: PhantomData })
     }
 }
 
-/// Bytes of a map on their way to the kernel, which takes them whatever others write to the file meanwhile, and
-/// says so when they are gone. This process does not look at them.
+/// Bytes of a map on their way to the kernel. The kernel can copy them even if others write to the file
+/// meanwhile, and returns an error if they are gone. This process never reads them.
 #[derive(Clone, Copy, Debug)]
 pub struct Untouched<'m> {
     start: *const u8,
     length: usize,
-    /// The map that they are of.
+    /// Ties the bytes to the lifetime of their map.
     of: PhantomData<&'m MmapBytes>,
 }
 
 impl Default for Untouched<'_> {
-    /// None.
+    /// No bytes.
     fn default() -> Self {
         Self { start: std::ptr::NonNull::dangling().as_ptr(), length: 0, of: PhantomData }
     }
 }
 
 impl<'m> Untouched<'m> {
-    /// Passes them to something that does nothing with them but giving their address to the kernel.
+    /// Calls `pass` with the bytes. It must do nothing but give their address to the kernel.
     pub(crate) fn pass_to_kernel<T>(self, pass: impl FnOnce(&[u8]) -> T) -> T {
-        // SAFETY: the range lies inside a mapping that lives for 'm; nothing reads it by this slice.
+        // SAFETY: the range lies inside a mapping that lives for 'm. Nothing reads it through this slice.
         pass(unsafe { std::slice::from_raw_parts(self.start, self.length) })
     }
 
@@ -195,13 +195,14 @@ impl<'m> Untouched<'m> {
     ///
     /// As that of [`MmapBytes::bytes`].
     pub unsafe fn bytes(self) -> &'m [u8] {
-        // SAFETY: the range lies inside a mapping that lives for 'm; that nobody writes it the caller promises.
+        // SAFETY: the range lies inside a mapping that lives for 'm. The caller promises that nobody writes
+        // to it.
         unsafe { std::slice::from_raw_parts(self.start, self.length) }
     }
 }
 
 impl Clone for MmapBytes {
-    /// Another handle on the same mapping; the right to write is not handed on.
+    /// Another handle of the same mapping. It does not get the right to write.
     fn clone(&self) -> Self {
         Self { mapping: Arc::clone(&self.mapping), lease: false, ..*self }
     }
@@ -226,31 +227,31 @@ struct Key {
     path: PathBuf,
     mode: Mode,
     offset: u64,
-    /// Zero stands for the whole file.
+    /// Zero means the whole file.
     size: u64,
 }
 
-/// Mapped files, held weakly: a mapping goes when its last user goes.
+/// A cache of mappings. It holds weak references, so a mapping ends with its last user.
 #[derive(Debug, Default)]
 pub struct MmapCache {
     mappings: Mutex<HashMap<Key, Weak<Mapping>>>,
 }
 
-/// The cache of this process; [`mmap_file`] goes through it.
+/// The cache of this process, which [`mmap_file`] uses.
 pub static MMAP_CACHE: LazyLock<MmapCache> = LazyLock::new(MmapCache::default);
 
 impl MmapCache {
-    /// Number of mappings that are alive.
+    /// Number of live mappings.
     pub fn len(&self) -> usize {
         self.lock().values().filter(|mapping| mapping.strong_count() > 0).count()
     }
 
-    /// Whether no mapping is alive.
+    /// Whether there is no live mapping.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Maps as [`mmap_file`] does.
+    /// Maps a file as [`mmap_file`] does.
     pub fn mmap_file(
         &self,
         path: &Path,
@@ -263,15 +264,15 @@ impl MmapCache {
         let identity = Stat::of(&meta).identity;
         let wanted = part(path, offset, size, identity.size)?;
         let whole = wanted.offset == 0 && wanted.size == identity.size;
-        // Those that are found and not used may be the last of theirs: let go of, as everything that the system is
-        // asked for is done, while others may look.
+        // These may be the last references to outdated mappings. Dropping one makes a system call, so they
+        // are dropped without the lock, like all other system calls here.
         let mut unused = Vec::new();
         if let Some(found) = find(&mut self.lock(), path, mode, &wanted, &identity, &mut unused) {
             return Ok(found);
         }
         let mapping = Arc::new(Mapping::new(path, mode, file, &wanted, identity)?);
         let mut mappings = self.lock();
-        // Another may have been quicker.
+        // Another thread may have mapped the file meanwhile.
         if let Some(found) = find(&mut mappings, path, mode, &wanted, &identity, &mut unused) {
             drop(mappings);
             return Ok(found);
@@ -290,7 +291,7 @@ impl MmapCache {
     }
 }
 
-/// The wanted part of a mapping that is there already; `unused` are those of other versions.
+/// The wanted part of an existing mapping. Outdated mappings go into `unused`.
 fn find(
     mappings: &mut HashMap<Key, Weak<Mapping>>,
     path: &Path,
@@ -314,7 +315,7 @@ fn find(
     None
 }
 
-/// The part of a file of `file_size` bytes that was asked for; a size of zero reaches to its end.
+/// The requested part of a file with `file_size` bytes. A size of zero means up to the end.
 fn part(path: &Path, offset: u64, size: u64, file_size: u64) -> Result<Range> {
     let left = file_size.checked_sub(offset);
     let size = if size == 0 { left } else { Some(size) };
@@ -333,27 +334,27 @@ fn handle(mapping: Arc<Mapping>, start: u64, range: Range, mode: Mode) -> MmapBy
     MmapBytes { mapping, start, length, mode, lease: false }
 }
 
-/// Maps the file `path`, opened as `file` in `mode`: `size` bytes from `offset` on, or the whole file
-/// when both are zero. The part need not start at a page, and has exactly the size asked for.
+/// Maps the file `path`, which is open as `file` in `mode`: `size` bytes from `offset`, or the whole file if
+/// both are zero. The offset need not be a multiple of the page size, and the part has exactly the requested
+/// size.
 ///
-/// If a compatible mapping exists it is used instead of a new one: a mapping of the whole file serves
-/// every part of it, and one for `r+` serves `r` too. A file that was replaced (another inode, size or
-/// time of change) is mapped anew.
+/// A compatible mapping is reused: one of the whole file serves every part, and one in mode `r+` also serves
+/// mode `r`. A file that was replaced (another inode, size or modification time) is mapped again.
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] when the file is shorter than the part, [`Error::Io`] when the system does not
-/// map it, for lack of memory or of the right to write.
+/// [`Error::Invalid`] if the file ends before the part. [`Error::Io`] if the system cannot map it, because
+/// there is not enough memory or no permission to write.
 pub fn mmap_file(path: &Path, mode: Mode, file: &File, offset: u64, size: u64) -> Result<MmapBytes> {
     MMAP_CACHE.mmap_file(path, mode, file, offset, size)
 }
 
-/// Raises the number of files this process may have open as far as the system allows, and returns
-/// that number. Every mapped array counts as open files.
+/// Raises the limit on open files of this process as far as the system allows, and returns it. Every mapped
+/// array needs open files.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] when the system does not tell or change the limit.
+/// [`Error::Io`] if the system cannot report or change the limit.
 pub fn allow_maximal_open_files() -> Result<u64> {
     let fail = |errno| Error::io("RLIMIT_NOFILE", "raise the limit", std::io::Error::from(errno));
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(fail)?;
@@ -361,8 +362,8 @@ pub fn allow_maximal_open_files() -> Result<u64> {
     Ok(hard)
 }
 
-/// Has all threads share one heap, where the addresses of this process are limited (`ulimit -v`): each would
-/// otherwise take 64 MiB of them for a heap of its own.
+/// Makes all threads share one heap if the address space of this process is limited (`ulimit -v`). Otherwise
+/// each thread would reserve 64 MiB of addresses for a heap of its own.
 pub fn spare_addresses() {
     if getrlimit(Resource::RLIMIT_AS).is_ok_and(|(soft, _)| soft == libc::RLIM_INFINITY) {
         return;
@@ -374,11 +375,10 @@ pub fn spare_addresses() {
     }
 }
 
-/// Has large buffers mapped one by one, so that a part of one that is never used takes no memory.
+/// Makes the allocator map each large buffer separately, so that an unused part of it takes no memory.
 ///
-/// The allocator would otherwise learn from the first that is freed to keep such buffers, and fill the
-/// next with zeros by hand. The kernel's requests are read into buffers of 16 MiB, of which they
-/// mostly use a page.
+/// Otherwise the allocator adapts when the first such buffer is freed: it keeps them, and clears reused ones
+/// by writing zeros. The buffers for kernel requests have 16 MiB, of which mostly one page is used.
 pub fn map_large_buffers() {
     // SAFETY: this sets a number in the allocator, before there are threads.
     #[cfg(target_env = "gnu")]

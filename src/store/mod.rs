@@ -1,14 +1,14 @@
-//! Where the bytes lie: a directory opened so that nothing leads out of it, and its files as they are served.
+//! Access to the bytes on disk: a directory that nothing can lead out of, and its files.
 //!
 //! ```text
-//! directory    the store's root: listing it, opening beneath it, the identity of what is found
-//! links        symbolic links, followed by hand
+//! directory    the root of a store: listing, opening files beneath it, their identity
+//! links        resolves symbolic links
 //! permissions  who may read, and what the directories on the way allow
-//! above        the directories above the root, which may be closed too
-//! source       one version of one file: opened when first needed, mapped once, never trusted
-//! mmap         memory maps, and the cache of them
-//! generation   whether somebody writes in a file, and how often that changed
-//! open_files   the budget of open files
+//! above        the directories above the root, which may deny access too
+//! source       one version of one file: opened on first use, mapped once, never trusted
+//! mmap         memory maps and their cache
+//! generation   whether someone writes to a file, and how often that changed
+//! open_files   the limit on open files
 //! ```
 
 mod above;

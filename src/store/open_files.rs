@@ -1,35 +1,34 @@
-//! How many files are open at once: fewer than the system allows, whatever is read.
+//! Limits the number of open files below that of the system, however many are read.
 //!
-//! What was not used lately is closed for what is needed now, and opened again when it is needed next.
-//! Only a file that can be opened again is closed: one that was replaced or deleted stays open for who
-//! reads it on.
+//! A file that was not used recently is closed to make room, and opened again on its next use. Only a file
+//! that can be opened again is closed. A file that was replaced or deleted stays open for its readers.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use nix::sys::resource::{Resource, getrlimit};
 
-/// Descriptors that are left for all else: connections, directories, files that are looked at.
+/// Descriptors reserved for everything else: connections, directories, short lookups.
 const RESERVE: u64 = 32;
-/// Files that may be open at the most: each may be mapped twice, and the kernel allows 65,530 mappings.
+/// Upper limit on open files. Each may have two mappings, and the kernel allows 65,530 of them.
 const MOST: usize = 16_000;
-/// Files that may be open at the least.
+/// Lower limit on open files.
 const LEAST: usize = 8;
 
-/// Something open that can be closed.
+/// An open file that can be closed.
 pub trait Closable: std::fmt::Debug + Send + Sync {
-    /// Whether it was used since this was asked before.
+    /// Whether it was used since the last call.
     fn was_used(&self) -> bool;
 
-    /// Closes it if it could be opened again, and tells whether that was done.
+    /// Closes it if it can be opened again. Returns whether it did.
     fn close(&self) -> bool;
 }
 
-/// What is open, the longest known first.
+/// The queue of open files, the oldest first. Recently used ones get a second chance (the CLOCK algorithm).
 #[derive(Debug, Default)]
 pub struct OpenFiles {
     known: Mutex<Known>,
-    /// Whoever looked at something is through with it.
+    /// Signals that a file is back in the queue.
     is_back: Condvar,
     most: OnceLock<usize>,
 }
@@ -37,13 +36,13 @@ pub struct OpenFiles {
 #[derive(Debug, Default)]
 struct Known {
     open: VecDeque<Weak<dyn Closable>>,
-    /// How many are out of the queue while they are looked at: the system is asked for each, which may take its
-    /// time, and others open files meanwhile.
+    /// Number of files that are out of the queue while they are examined. That makes system calls, which may
+    /// be slow, so the queue is not locked meanwhile.
     out: usize,
 }
 
 impl OpenFiles {
-    /// Remembers that something was opened, and closes something else where there are too many.
+    /// Adds an opened file, and closes another one if there are too many.
     pub fn opened(&self, what: Weak<dyn Closable>) {
         let most = *self.most.get_or_init(most);
         let is_full = {
@@ -56,9 +55,9 @@ impl OpenFiles {
         self.lock().open.push_back(what);
     }
 
-    /// Closes something that can be opened again; false where there is nothing.
+    /// Closes a file that can be opened again. Returns false if there is none.
     pub fn make_room(&self) -> bool {
-        // What was used gets a second chance, so nothing is found in the first round at worst.
+        // Used files get a second chance, so at worst the first round finds nothing.
         let mut left = {
             let known = self.lock();
             2 * (known.open.len() + known.out)
@@ -68,7 +67,7 @@ impl OpenFiles {
         {
             left -= 1;
             let (is_closed, kept) = match next.upgrade() {
-                // Nobody has it any more.
+                // It was dropped.
                 None => (true, None),
                 Some(found) if !found.was_used() && found.close() => (true, None),
                 Some(_) => (false, Some(next)),
@@ -81,7 +80,7 @@ impl OpenFiles {
         false
     }
 
-    /// The longest known; none where there is nothing, here or in other hands.
+    /// Takes the oldest file. None if there is none, not even in the hands of another thread.
     fn take(&self) -> Option<Weak<dyn Closable>> {
         let mut known = self.lock();
         loop {
@@ -96,7 +95,7 @@ impl OpenFiles {
         }
     }
 
-    /// Is through with something that was taken.
+    /// Ends the examination of a file, and puts it back into the queue if it is kept.
     fn put_back(&self, kept: Option<Weak<dyn Closable>>) {
         let mut known = self.lock();
         known.out -= 1;
@@ -110,7 +109,7 @@ impl OpenFiles {
     }
 }
 
-/// As many as the limit of this process leaves room for.
+/// The limit that leaves a quarter of the process's descriptors, and a reserve, for everything else.
 fn most() -> usize {
     let allowed = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
     let room = usize::try_from((allowed - allowed / 4).saturating_sub(RESERVE)).unwrap_or(MOST);
@@ -148,7 +147,7 @@ mod tests {
         }
     }
 
-    /// Something that takes its time to close, and tells of it.
+    /// A file that is slow to close, and reports it.
     #[derive(Debug)]
     struct Slow {
         begun: mpsc::Sender<()>,
@@ -181,7 +180,7 @@ mod tests {
             }
             assert_eq!(things.iter().filter(|thing| thing.is_open.load(Ordering::Relaxed)).count(), 1);
             assert!(files.make_room());
-            // Nothing is left but what another is at: that is waited for.
+            // Only the file in the hands of another thread is left, so this one waits for it.
             let waiting = scope.spawn(|| files.make_room());
             go.send(()).unwrap();
             assert!(closing.join().unwrap());
@@ -204,7 +203,7 @@ mod tests {
         assert_eq!(open(), [true, true, false, true]);
         assert!(files.make_room() && files.make_room());
         assert_eq!(open(), [false, true, false, false]);
-        // What is left cannot be opened again.
+        // The remaining files cannot be opened again.
         assert!(!files.make_room());
         drop(another);
         assert!(files.make_room(), "there is room where something went by itself");

@@ -2,9 +2,9 @@
 
 use nix::unistd::{Gid, getegid, geteuid, getgroups};
 
-/// How a list begins that this program can read.
+/// The header of a supported access control list.
 const ACL_VERSION: [u8; 4] = 2u32.to_le_bytes();
-/// Bytes of an entry: its tag and mode, two bytes each, and whose it is.
+/// Size of an entry in bytes: a tag and a mode of two bytes each, and the ID of the user or group.
 const ACL_ENTRY: usize = 8;
 const ACL_USER: u8 = 0x02;
 const ACL_GROUP_OBJ: u8 = 0x04;
@@ -12,7 +12,7 @@ const ACL_GROUP: u8 = 0x08;
 const ACL_MASK: u8 = 0x10;
 const ACL_OTHER: u8 = 0x20;
 
-/// Owner and mode of a file, as `stat` gives them.
+/// Owner and mode of a file, as in `stat`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Rights {
     /// Permission bits.
@@ -24,29 +24,29 @@ pub struct Rights {
 }
 
 impl Rights {
-    /// The same rights without the right to write, and without set-id and sticky bits.
+    /// The same permissions without write, set-ID and sticky bits.
     pub const fn read_only(self) -> Self {
         Self { mode: self.mode & 0o555, ..self }
     }
 
-    /// The rights to a folder that shows a file with these rights: who may read may enter.
+    /// The permissions of a directory that shows a file with these permissions. Whoever may read may enter.
     pub const fn as_folder(self) -> Self {
         let read = self.mode & 0o444;
         Self { mode: read | read >> 2, ..self }
     }
 
-    /// The rights of someone who needs both this file and `other`.
+    /// The permissions for a reader who needs both this file and `other`.
     pub fn and(self, other: &Self) -> Self {
         Self { mode: self.mode & other.mode_for(&self), ..self }
     }
 
-    /// Whether they are those of something that belongs to this program's user, who is not root.
+    /// Whether this program's user is the owner and not root.
     pub fn is_own(&self) -> bool {
         let user = geteuid();
         !user.is_root() && user.as_raw() == self.uid
     }
 
-    /// Whether this program's user may search a directory with these rights.
+    /// Whether this program's user may search a directory with these permissions.
     pub fn let_us_in(&self) -> bool {
         let is_of_group = || {
             let group = Gid::from_raw(self.gid);
@@ -61,20 +61,20 @@ impl Rights {
         self.mode >> class & 1 == 1
     }
 
-    /// These rights, behind a directory that has to be passed first: who may not search it gets
-    /// nothing.
+    /// These permissions behind a directory on the path. Without search permission on it, there are none.
     pub fn behind(self, directory: &Self) -> Self {
         let search = directory.mode_for(&self) & 0o111;
         Self { mode: self.mode & (search | search << 1 | search << 2), ..self }
     }
 
-    /// These rights where the file has an access control list, as `system.posix_acl_access` holds it
-    /// (`linux/posix_acl_xattr.h`). A mode has no room for one, so what it says is narrowed to what every
-    /// entry gives: nobody who is denied by name gets in as one of a group, or of the others.
+    /// These permissions restricted by an access control list in the form of `system.posix_acl_access`
+    /// (`linux/posix_acl_xattr.h`). A mode cannot express the list, so it is restricted to what every entry
+    /// grants. A user whom an entry denies must not gain access as a member of the group, or as one of the
+    /// others.
     pub fn with_acl(self, acl: &[u8]) -> Self {
         let narrow = |mode| Self { mode: self.mode & mode, ..self };
         let entries = acl.strip_prefix(&ACL_VERSION).map(<[u8]>::as_chunks::<ACL_ENTRY>);
-        // What cannot be read is not known to let anybody in but the owner.
+        // An unknown list may deny anyone, so only the owner keeps access.
         let Some((entries, [])) = entries else { return narrow(0o7700) };
         let entries = entries.iter().map(|[tag, _, mode, ..]| (*tag, u32::from(*mode & 7)));
         let all = |wanted: &[u8]| {
@@ -87,17 +87,17 @@ impl Rights {
         narrow(0o7700 | group << 3 | other)
     }
 
-    /// What the owner, the group and all others of `whose` surely have here.
+    /// The permissions that the owner, the group and all others of `whose` are sure to have here.
     ///
-    /// Where the owners or the groups differ, nobody knows which class of this file someone falls
-    /// into: then only what each class that it could be has is sure.
+    /// If the owners or groups differ, it is unknown in which class of this file a user is. Then only what
+    /// each possible class grants is sure.
     fn mode_for(&self, whose: &Self) -> u32 {
         let (owner, group, other) = (self.mode >> 6 & 7, self.mode >> 3 & 7, self.mode & 7);
         let same_group = self.gid == whose.gid;
         let same_owner = self.uid == whose.uid;
         let for_group = if same_group { group } else { group & other };
         let for_owner = if same_owner { owner } else { group & other };
-        // A member of this file's group may be one of the others there.
+        // A member of this file's group may be among the others there.
         let for_other = if same_group { other } else { group & other };
         for_owner << 6 | for_group << 3 | for_other
     }
@@ -134,13 +134,13 @@ mod tests {
         let owner = 0x01;
         let mode = |acl: &[u8]| rights(0o644, 1, 1).with_acl(acl).mode;
         assert_eq!(mode(&acl(&[(owner, 6), (ACL_GROUP_OBJ, 4), (ACL_OTHER, 4)])), 0o644);
-        // A user who is denied may be of the group, or one of the others.
+        // A denied user may be a member of the group, or one of the others.
         let denied = [(owner, 6), (ACL_USER, 0), (ACL_GROUP_OBJ, 4), (ACL_MASK, 4), (ACL_OTHER, 4)];
         assert_eq!(mode(&acl(&denied)), 0o600);
-        // Of a group that is denied, whoever is of this one as well may read.
+        // Someone in a denied group may also be in the file's group, and may then read.
         let denied = [(owner, 6), (ACL_GROUP_OBJ, 4), (ACL_GROUP, 0), (ACL_MASK, 4), (ACL_OTHER, 4)];
         assert_eq!(mode(&acl(&denied)), 0o640);
-        // The mode of such a file shows the mask; the group itself has nothing.
+        // The mode of such a file shows the mask. The group itself has no permission.
         let others = [(owner, 6), (ACL_USER, 4), (ACL_GROUP_OBJ, 0), (ACL_MASK, 4), (ACL_OTHER, 4)];
         assert_eq!(mode(&acl(&others)), 0o604);
         for broken in [&b""[..], b"\x02\0\0", b"\x02\0\0\0\x01", b"\x03\0\0\0", &[255; 12]] {

@@ -1,10 +1,10 @@
-//! What `stat` tells of a node of the tree.
+//! The attributes of a node of the tree, as `stat` reports them.
 
 use crate::array::catalog::StoredArray;
 use crate::store::source::Source;
 use crate::store::{Rights, Stat, Time};
 
-/// The number of a node in the tree.
+/// The inode number of a node in the tree.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Ino(pub u64);
 
@@ -13,7 +13,7 @@ impl Ino {
     pub const ROOT: Self = Self(1);
 }
 
-/// What nodes the tree has.
+/// The type of a node.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NodeKind {
     /// A regular file.
@@ -24,55 +24,55 @@ pub enum NodeKind {
     Link,
 }
 
-/// How long a name or its attributes may be taken for granted.
+/// How long a name or its attributes may be cached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Lasting {
-    /// Not at all: it changes by itself.
+    /// Not at all: it changes without notice.
     No,
     /// For a moment: the store may change.
     Moment,
-    /// As long as the folder that it is in: it belongs to one version of an array.
+    /// As long as its parent directory: it belongs to one version of an array.
     Version,
 }
 
-/// What `stat` tells of a node.
+/// The attributes of a node.
 #[derive(Clone, Copy, Debug)]
 pub struct Attr {
     /// The node.
     pub ino: Ino,
-    /// File or folder.
+    /// The type of the node.
     pub kind: NodeKind,
-    /// Exact size of a file in bytes, or of a link's target.
+    /// Exact size in bytes of a file or of a link's target.
     pub size: u64,
-    /// Blocks of 512 bytes that it takes on the disk.
+    /// Disk usage in blocks of 512 bytes.
     pub blocks: u64,
-    /// Owner and mode, without the right to write.
+    /// Owner and mode, without permission to write.
     pub rights: Rights,
     /// Last access.
     pub accessed: Time,
     /// Last change of the content.
     pub modified: Time,
-    /// Last change of content or rights.
+    /// Last change of content or permissions.
     pub changed: Time,
-    /// How long this holds.
+    /// How long the attributes may be cached.
     pub lasting: Lasting,
 }
 
 impl Lasting {
-    /// The same, but no longer than a moment.
+    /// The same, but at most a moment.
     pub fn at_most_a_moment(self) -> Self {
         if self == Self::No { self } else { Self::Moment }
     }
 }
 
 impl Attr {
-    /// The same of something that is being written: it changed just now, and nothing of it may be taken for granted.
+    /// The attributes while the file is being written: modified just now, and not to be cached.
     pub fn of_now(self) -> Self {
         let now = Time::now();
         Self { modified: now, changed: now, lasting: Lasting::No, ..self }
     }
 
-    /// A file of `size` bytes that is made of something with these facts.
+    /// A file of `size` bytes that is derived from a file with these attributes.
     pub fn file(ino: Ino, size: u64, stat: &Stat, lasting: Lasting) -> Self {
         let Stat { identity, rights, accessed, .. } = stat;
         Self {
@@ -88,31 +88,31 @@ impl Attr {
         }
     }
 
-    /// A file of the store that belongs to no array.
+    /// A file of the store that is not part of an array.
     pub fn plain(ino: Ino, source: &Source) -> Self {
         let stat = source.stat();
         let attr = Self { blocks: stat.blocks, ..Self::file(ino, source.len(), stat, Lasting::Moment) };
         if source.is_settled() { attr } else { attr.of_now() }
     }
 
-    /// The folder of an array.
+    /// The directory of an array.
     pub fn array(ino: Ino, array: &StoredArray) -> Self {
         let attr = Self { lasting: Lasting::Moment, ..Self::folder(ino, &array.stat()) };
         if array.is_settled() { attr } else { attr.of_now() }
     }
 
-    /// A folder that stands for a directory with these facts.
+    /// A directory that represents one of the store, which has these attributes.
     pub fn directory(ino: Ino, stat: &Stat, lasting: Lasting) -> Self {
         Self { kind: NodeKind::Folder, ..Self::file(ino, 0, stat, lasting) }
     }
 
-    /// A folder that shows files with these facts: who may read them may enter.
+    /// A directory that shows files with these attributes. Whoever may read them may enter it.
     pub fn folder(ino: Ino, stat: &Stat) -> Self {
         let directory = Self::directory(ino, stat, Lasting::Version);
         Self { rights: directory.rights.as_folder(), ..directory }
     }
 
-    /// A link in a folder that shows files with these facts, to a path of `length` bytes.
+    /// A link to a path of `length` bytes, in a directory that shows files with these attributes.
     pub fn link(ino: Ino, length: usize, stat: &Stat) -> Self {
         let rights = Rights { mode: 0o777, ..stat.rights };
         Self {

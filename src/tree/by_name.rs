@@ -5,10 +5,11 @@
 //! by-name/cols/NAME.FORMAT   -> ../../cols/017.FORMAT
 //! ```
 //!
-//! In a file name `/`, `%` and NUL read `%2F`, `%25` and `%00`, and the names `.` and `..` are written
-//! with `%2E`. Any `%` and two hexadecimal digits are understood; what then is no name may be one as it
-//! stands. A name that is there wins over a shorter name and a format, the longest name over others. One that several
-//! have leads to the first of them here; rows and columns with an empty one have no link.
+//! In a file name, `/`, `%` and NUL become `%2F`, `%25` and `%00`, and the names `.` and `..` are written
+//! with `%2E`. A lookup decodes any `%` with two hexadecimal digits, and then also tries the text as it is. A
+//! complete name takes precedence over a shorter name with a format, and a longer name over a shorter one. A
+//! duplicate name leads to the first row or column of the selection that has it. Rows and columns with an
+//! empty name have no link.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,16 +24,16 @@ use crate::daf::metadata::Kind;
 use crate::error::Result;
 use crate::formats;
 
-/// The longest file name, in bytes.
+/// Limit on the length of a file name, in bytes.
 const LONGEST: usize = 255;
 
 impl Folder {
-    /// Whether some rows or columns that are here have names, as far as can be told without reading many.
+    /// Whether rows or columns of this directory have names. A large file of names is not read to find out.
     pub fn has_names(&self) -> bool {
         self.named_axes().next().is_some()
     }
 
-    /// The folders of `by-name/`.
+    /// The directories in `by-name/`.
     pub fn named_axes(&self) -> impl Iterator<Item = (&'static str, Node)> {
         let names = &self.selection.array().names;
         let rows = self.extent.rows > 0 && names.of_rows().is_some();
@@ -44,7 +45,7 @@ impl Folder {
         axes.into_iter().filter_map(|(is_there, name, node)| is_there.then_some((name, node)))
     }
 
-    /// The names that a folder shows, if it is one that shows names.
+    /// The names that a directory shows, if it shows names.
     ///
     /// # Errors
     ///
@@ -57,7 +58,7 @@ impl Folder {
         })
     }
 
-    /// The link of this name in `by-name/rows/` or `by-name/cols/`.
+    /// The link with this name in `by-name/rows/` or `by-name/cols/`.
     ///
     /// # Errors
     ///
@@ -80,12 +81,13 @@ impl Folder {
         })
     }
 
-    /// The first row or column here that has the name of this one, which is the array's first of that name.
+    /// The first row or column of the selection with a name. `first` is the first one of the array with that
+    /// name.
     fn first_of(&self, folder: Node, labels: &Labels, first: u64) -> Option<Scope> {
         std::iter::once(first).chain(labels.further(first)).find_map(|place| self.scope_of(folder, place))
     }
 
-    /// What a link with a format leads to.
+    /// The component to which a link with a format leads.
     fn named_thing(&self) -> Thing {
         match self.selection.array().metadata.kind() {
             Kind::Dense => Thing::Array,
@@ -93,7 +95,7 @@ impl Folder {
         }
     }
 
-    /// The row or column here that is this one of the whole array.
+    /// The row or column of the selection that is number `place` in the whole array.
     fn scope_of(&self, folder: Node, place: u64) -> Option<Scope> {
         match folder {
             Node::NamedRows => self.selection.rows().position(place).map(Scope::Row),
@@ -101,7 +103,7 @@ impl Folder {
         }
     }
 
-    /// Where a link in `by-name/` leads.
+    /// The target of a link in `by-name/`.
     pub fn link_target(&self, leaf: Leaf) -> Option<PathBuf> {
         let Node::Link(format) = leaf.node else { return None };
         let (folder, number) = match leaf.of {
@@ -116,12 +118,12 @@ impl Folder {
         Some(format!("../../{folder}/{number}{format}").into())
     }
 
-    /// Number of links in a folder.
+    /// Number of positions in a directory of links.
     pub fn count_named(&self, folder: Node) -> u64 {
         if folder == Node::NamedRows { self.extent.rows } else { self.extent.columns }
     }
 
-    /// Calls `visit` with the links of a folder from `first` on, until it says no.
+    /// Calls `visit` with the links of a directory, starting at position `first`, until it returns false.
     pub fn list_named(&self, folder: Leaf, labels: &Labels, first: u64, visit: &mut Visit<'_>) {
         for i in first..self.count_named(folder.node) {
             let (of, place) = match folder.node {
@@ -129,7 +131,7 @@ impl Folder {
                 _ => (Scope::Column(i), i),
             };
             let name = labels.get(place);
-            // One that is there again is listed once.
+            // A duplicate name is listed only once.
             let is_first = || {
                 let first = labels.find(name).and_then(|first| self.first_of(folder.node, labels, first));
                 first == Some(of)
@@ -145,13 +147,13 @@ impl Folder {
     }
 }
 
-/// The row or column of the whole array that a file name stands for.
+/// The row or column of the whole array for a file name.
 fn place(labels: &Labels, text: &[u8]) -> Option<u64> {
     let find = |name: &[u8]| labels.find(std::str::from_utf8(name).ok()?);
     find(&decode(text)).or_else(|| find(text))
 }
 
-/// The file name of a name; none where it would be too long.
+/// The file name for a name. None if it would be too long.
 fn encode(name: &str) -> Option<String> {
     let mut text = String::with_capacity(name.len());
     for c in name.chars() {
@@ -166,7 +168,7 @@ fn encode(name: &str) -> Option<String> {
     (text.len() <= LONGEST).then_some(text)
 }
 
-/// The name of a file name.
+/// The name for a file name.
 fn decode(text: &[u8]) -> Vec<u8> {
     let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let (mut name, mut rest) = (Vec::with_capacity(text.len()), text);

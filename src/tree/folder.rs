@@ -1,4 +1,5 @@
-//! The folder of an array: what is in it, by name and in order. It knows formats only by their [table](formats::FORMATS).
+//! The directory of an array: its children by name and in order. It knows formats only from their
+//! [table](formats::FORMATS).
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -25,61 +26,61 @@ pub(super) const BY_NAME: &str = "by-name";
 pub(super) const COLUMNS: &str = "cols";
 pub(super) const SLICES: &str = "slices";
 
-/// The folders of an array's folder, each where it makes sense.
+/// The subdirectories of an array's directory. Each exists only where it makes sense.
 const FOLDERS: [(&str, Node); 4] =
     [(ROWS, Node::Rows), (COLUMNS, Node::Columns), (SLICES, Node::Slices), (BY_NAME, Node::ByName)];
 
-/// Bytes of the blocks that `slices/` divides an array into.
+/// Size in bytes of the blocks into which `slices/` divides an array.
 const BLOCK: u64 = 64 << 20;
 
-/// The folder of some rows of an array, or of all.
+/// The directory of some or all rows of an array.
 #[derive(Debug)]
 pub struct Folder {
     /// The rows.
     pub selection: Selection,
-    /// Fixes the numbers of the nodes.
+    /// Determines the inode numbers of the nodes.
     pub extent: Extent,
-    /// The path in the mount of a whole array; the folders in `slices/` have none.
+    /// The path in the mount of a whole array. Directories in `slices/` have none.
     path: Option<PathBuf>,
 }
 
-/// Told a child's place in a listing, its name, its kind, and its node unless it is a slice (which has
-/// numbers of its own); says whether to go on.
+/// A callback with a child's position in a listing, its name, its type, and its node unless it is a slice,
+/// which has inode numbers of its own. It returns whether to continue.
 pub type Visit<'v> = dyn FnMut(u64, &str, NodeKind, Option<Leaf>) -> bool + 'v;
 
-/// What a name in a folder stands for.
+/// The meaning of a name in a directory.
 pub enum Child {
-    /// A node of the folder.
+    /// A node of this directory.
     Leaf(Leaf),
-    /// Another spelling of a folder of a row.
+    /// A different spelling of the directory of a row.
     Row(u64),
-    /// The folder of a slice.
+    /// The directory of a slice.
     Slice(Selection),
 }
 
-/// What a listing needs that has to be read or made, and may fail: before any of it is told.
+/// The data that a listing needs and that may fail to load. It is loaded before the listing begins.
 #[derive(Debug)]
 pub enum Listed {
-    /// Nothing: shape and formats tell all.
+    /// None: shape and formats determine the listing.
     Known,
     /// The names of rows or columns.
     Names(Arc<Labels>),
-    /// What is in a format that is a folder.
+    /// The members of a format that is a directory.
     Members(Box<Members>),
 }
 
 impl Folder {
-    /// The folder of a whole array in these formats, at this path in the mount.
+    /// The directory of a whole array in these formats, at this path in the mount.
     pub fn whole(array: Arc<StoredArray>, formats: Formats, path: &Path) -> Self {
         Self::new(Selection::whole(array).in_formats(formats), Some(path.to_owned()))
     }
 
-    /// The folder of a slice.
+    /// The directory of a slice.
     pub fn slice(selection: Selection) -> Self {
         Self::new(selection, None)
     }
 
-    /// The same folder, of which nothing is known yet that comes of the data.
+    /// The same directory, without anything that was computed from the data.
     pub fn anew(&self) -> Self {
         Self { selection: self.selection.anew(), extent: self.extent, path: self.path.clone() }
     }
@@ -89,12 +90,12 @@ impl Folder {
         Self { selection, extent, path }
     }
 
-    /// Whether this is one of the folders in `slices/`.
+    /// Whether this is a directory in `slices/`.
     pub fn is_slice(&self) -> bool {
         self.path.is_none()
     }
 
-    /// What fixes the numbers of the nodes in the folder of a selection.
+    /// The extent of inode numbers for the directory of a selection.
     pub fn extent_of(selection: &Selection) -> Extent {
         let (kind, members) = (selection.array().metadata.kind(), Members::room(selection));
         let (rows, columns) = match (selection.shape(), kind) {
@@ -105,7 +106,7 @@ impl Folder {
         Extent::new(kind, rows, columns, members)
     }
 
-    /// What `stat` tells of a node.
+    /// The attributes of a node.
     pub fn attr(&self, leaf: Leaf, ino: Ino) -> Result<Attr> {
         let (Node::File(thing, format) | Node::Member(thing, format, _)) = leaf.node else {
             let array = self.selection.array();
@@ -120,7 +121,8 @@ impl Folder {
             return Ok(Attr { blocks: run.blocks(), ..attr });
         }
         let content = self.content(leaf)?;
-        // After the content: names that turned out not to fit narrow nobody's rights.
+        // The content comes first: names that turn out not to fit are not shown, so their permissions do not
+        // apply.
         let stat = match self.shows_names(leaf) {
             true => self.selection.array().stat_with_names(),
             false => self.selection.stat_of(part, is_raw),
@@ -133,20 +135,20 @@ impl Folder {
         }
     }
 
-    /// Whether to tell the size of a node takes a look at the data.
+    /// Whether the size of a node can only be computed from the data.
     pub fn size_needs_data(&self, leaf: Leaf) -> bool {
         let (Node::File(thing, format) | Node::Member(thing, format, _)) = leaf.node else { return false };
         let part = Part { thing, of: leaf.of };
         formats::format(format).is_some_and(|format| format.size_needs_data(&self.selection, part))
     }
 
-    /// Whether the size of a file that is not kept follows from data.
+    /// Whether the size of a file that is not cached depends on data.
     pub fn is_sized_by_data(&self, leaf: Leaf) -> bool {
         let is_stored = matches!(leaf.node, Node::File(Thing::Data | Thing::Indices, _));
         is_stored && leaf.of != Scope::All || self.size_needs_data(leaf)
     }
 
-    /// Whether to make a node takes reading names, and there are many.
+    /// Whether rendering a node needs names, and there are many.
     fn has_many_names(&self, leaf: Leaf) -> bool {
         !self.selection.array().names.are_small() && self.shows_names(leaf)
     }
@@ -157,7 +159,7 @@ impl Folder {
         formats::format(format).is_none_or(|format| format.shows_names(Part { thing, of: leaf.of }))
     }
 
-    /// The content of a file; none for a folder.
+    /// The content of a file. None for a directory.
     pub fn content(&self, leaf: Leaf) -> Result<Option<VirtualFile>> {
         match leaf.node {
             Node::File(thing, format) if file_kind(format) == NodeKind::File => {
@@ -175,13 +177,13 @@ impl Folder {
         }
     }
 
-    /// The run of a file of the store that a node is, if that is plain without making anything.
+    /// The run of a file of the store that is the content of a node, if this is known without rendering it.
     pub fn run(&self, leaf: Leaf) -> Option<Run<'_>> {
         let Node::File(thing, format) = leaf.node else { return None };
         formats::format(format)?.run(&self.selection, Part { thing, of: leaf.of })
     }
 
-    /// The files of a format that is a folder.
+    /// The members of a format that is a directory.
     ///
     /// # Errors
     ///
@@ -195,7 +197,7 @@ impl Folder {
         rendered.directory().ok_or_else(|| self.not_found())
     }
 
-    /// The format of this number, in which the part is there.
+    /// The format with this number, if it offers the part.
     fn view(&self, part: Part, format: FormatId) -> Result<&'static dyn formats::Format> {
         let mut offered = formats::offered(&self.selection, part);
         offered.find(|(place, _)| *place == format).map(|(_, view)| view).ok_or_else(|| self.not_found())
@@ -205,11 +207,11 @@ impl Folder {
         Error::not_found(&self.selection.array().path)
     }
 
-    /// The child of a folder of this name.
+    /// The child of a directory with this name.
     ///
     /// # Errors
     ///
-    /// Whatever making a format that is a folder gives, and reading names.
+    /// Any error from rendering a format that is a directory, and from reading names.
     pub fn child(&self, folder: Leaf, name: &OsStr) -> Result<Option<Child>> {
         let name = name.as_bytes();
         Ok(match folder.node {
@@ -239,7 +241,7 @@ impl Folder {
         self.has_folder(leaf).then_some(Child::Leaf(leaf))
     }
 
-    /// The path in the mount of one of the folders that hold the parts of a whole array.
+    /// The path in the mount of one of the directories with the parts of a whole array.
     pub fn path_of_parts(&self, leaf: Leaf) -> Option<PathBuf> {
         let (name, _) = FOLDERS.into_iter().find(|(_, node)| *node == leaf.node)?;
         self.has_folder(leaf).then(|| Some(self.path.as_ref()?.join(name)))?
@@ -259,14 +261,14 @@ impl Folder {
         FOLDERS.into_iter().filter(move |(_, node)| self.has_folder(Leaf { of, node: *node }))
     }
 
-    /// The folders that a listing shows. In the folder of a slice `slices/` is found but not shown: else
-    /// a walk of the tree would never end.
+    /// The subdirectories that a listing shows. In the directory of a slice, `slices/` can be opened but is
+    /// not listed, because otherwise a walk of the tree would never end.
     fn listed_folders(&self, of: Scope) -> impl Iterator<Item = (&'static str, Node)> {
         let endless = self.is_slice();
         self.folders(of).filter(move |(_, node)| !(endless && *node == Node::Slices))
     }
 
-    /// A thing, or a thing, a dot and a format.
+    /// A component, with or without an extension.
     fn named_file(&self, of: Scope, name: &[u8]) -> Option<Child> {
         let (thing, format) = split_format(name);
         let thing = Thing::ALL.into_iter().find(|other| other.name().as_bytes() == thing)?;
@@ -278,7 +280,7 @@ impl Folder {
         Some(Child::Leaf(Leaf { of, node: Node::File(thing, format) }))
     }
 
-    /// A file or folder in a format that is a folder.
+    /// A file or directory in a format that is a directory.
     fn member(
         &self,
         thing: Thing,
@@ -292,8 +294,8 @@ impl Folder {
         Ok(member.map(|member| Child::Leaf(leaf(member))))
     }
 
-    /// A row by its number: a file of a dense array, a folder of a sparse matrix; with a format the
-    /// elements of the row, zeros included.
+    /// A row by its number: a file for a dense array, a directory for a sparse matrix. With an extension it
+    /// has the elements of the row, including zeros.
     fn row(&self, name: &[u8]) -> Option<Child> {
         let (index, format) = split_format(name);
         let row = parse_index(index, self.extent.rows)?;
@@ -316,7 +318,7 @@ impl Folder {
         format!("{column:0width$}", width = index_width(self.extent.columns))
     }
 
-    /// Number of numbered children that a listing of the folder shows.
+    /// Number of numbered children that a listing of the directory shows.
     fn len(&self, folder: Leaf) -> u64 {
         match folder.node {
             Node::Rows => self.extent.rows,
@@ -326,26 +328,26 @@ impl Folder {
         }
     }
 
-    /// What a listing of the folder shows, made at once as far as that can fail.
+    /// Loads what a listing needs, so that errors occur before it begins.
     ///
     /// # Errors
     ///
-    /// Whatever making a format that is a folder gives, and reading names; [`Error::NotFound`] where these turned out
-    /// to be none.
+    /// Any error from rendering a format that is a directory, and from reading names. [`Error::NotFound`] if
+    /// the members do not exist.
     pub fn listed(&self, folder: Leaf) -> Result<Listed> {
         match folder.node {
             Node::File(thing, format) | Node::Member(thing, format, _) => {
                 self.members(thing, format).map(Box::new).map(Listed::Members)
             }
             Node::NamedRows | Node::NamedColumns => {
-                // Names that turned out not to fit are none.
+                // Names that turned out not to fit are left out.
                 Ok(self.names_in(folder)?.map_or(Listed::Known, Listed::Names))
             }
             _ => Ok(Listed::Known),
         }
     }
 
-    /// Calls `visit` with the children from `first` on, in order, until it says no.
+    /// Calls `visit` with the children in order, starting at position `first`, until it returns false.
     pub fn list(&self, folder: Leaf, listed: &Listed, first: u64, visit: &mut Visit<'_>) {
         let sparse = self.selection.array().metadata.kind() == Kind::Sparse;
         let count = self.len(folder);
@@ -435,7 +437,7 @@ impl Folder {
         }
     }
 
-    /// Rows of one block of about [`BLOCK`] bytes, and the number of blocks.
+    /// The number of rows in a block of about [`BLOCK`] bytes, and the number of blocks.
     fn blocks(&self) -> (u64, u64) {
         let count = self.selection.rows().count();
         let metadata = &self.selection.array().metadata;
@@ -445,7 +447,7 @@ impl Folder {
         (rows, count.div_ceil(rows))
     }
 
-    /// The files that a listing of the scope's folder shows.
+    /// The files that a listing of this region's directory shows.
     fn files(&self, of: Scope) -> Vec<(Thing, FormatId)> {
         let formats = |thing| {
             let part = Part { thing, of };
@@ -482,7 +484,7 @@ fn extension(format: FormatId) -> &'static str {
     formats::format(format).map_or("", |format| format.extension())
 }
 
-/// The name of a thing in the format of that number.
+/// The file name of a component in this format.
 pub(super) fn file_name(thing: Thing, format: FormatId) -> String {
     match extension(format) {
         "" => thing.name().to_owned(),
@@ -490,10 +492,10 @@ pub(super) fn file_name(thing: Thing, format: FormatId) -> String {
     }
 }
 
-/// A name's part before the first dot, and the format after it.
+/// Splits a name at its first dot into the part before it and the extension.
 fn split_format(name: &[u8]) -> (&[u8], &[u8]) {
     match name.iter().position(|byte| *byte == b'.') {
-        // A dot at the end is no format, and no thing has one in its name.
+        // A dot at the end begins no extension, and no component has one in its name.
         Some(dot) if dot + 1 < name.len() => (&name[..dot], &name[dot + 1..]),
         _ => (name, b""),
     }

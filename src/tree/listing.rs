@@ -1,4 +1,4 @@
-//! Listing: the children of a folder, in order and from any place on, without making them.
+//! Directory listings: the children in order, from any position, without creating their nodes.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -15,16 +15,16 @@ use crate::array::catalog::Names;
 use crate::error::{Error, Result};
 use crate::task;
 
-/// What is listed as the number of a node that has none.
+/// The inode number in a listing for a child that has none.
 const UNKNOWN: Ino = Ino(0xFFFF_FFFF);
 
-/// So many names are many.
+/// From this many names on, memory is returned to the system.
 const MANY: usize = 10_000;
 
-/// The children of a folder, at the moment it was opened.
+/// The children of a directory at the moment it was opened.
 #[derive(Debug)]
 pub struct Listing {
-    /// Whether the listing stays true for as long as the folder has its number.
+    /// Whether the listing is valid as long as the directory has its inode number.
     pub is_lasting: bool,
     children: Children,
 }
@@ -32,7 +32,7 @@ pub struct Listing {
 #[derive(Debug)]
 enum Children {
     Known(Vec<(OsString, Ino, NodeKind)>),
-    /// Each is looked at when it is its turn.
+    /// Each child is examined when the listing reaches it.
     Directory {
         tree: Tree,
         directory: Arc<StoreDirectory>,
@@ -49,7 +49,8 @@ enum Children {
     },
 }
 
-/// The names of a directory, which take much memory where there are many: it is given back.
+/// The names in a directory. Many of them take much memory, so it is returned to the system when they are
+/// dropped.
 #[derive(Debug)]
 struct ListedNames(Option<Arc<Names>>);
 
@@ -62,18 +63,18 @@ impl Drop for ListedNames {
 }
 
 impl Tree {
-    /// The children of a folder as they are now.
+    /// Lists the current children of a directory.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] when a directory of the store cannot be listed; for a format that is a folder whatever making
-    /// it gives.
+    /// [`Error::Io`] if a directory of the store cannot be listed. For a format that is a directory, any
+    /// error from rendering it.
     pub fn list(&self, ino: Ino) -> Result<Listing> {
         let place = self.place(ino)?;
         match &place.what {
             Content::Directory(_) if ino == Ino::ROOT && self.store().is_shut() => Err(shut("list")),
             Content::Directory(directory) => {
-                // The system is asked for the names.
+                // Listing makes system calls.
                 task::begin_long()?;
                 let names = ListedNames(Some(directory.list(self.store())?));
                 let (tree, directory) = (self.clone(), Arc::clone(directory));
@@ -85,7 +86,7 @@ impl Tree {
             Content::Folder { folder, first, .. } => {
                 let leaf = self.leaf(&place, folder, *first, ino)?;
                 let listed = folder.listed(leaf).inspect_err(|error| self.note(folder, error))?;
-                // It may have been made without what was left undone.
+                // The listing may be incomplete if a part of the work was left undone.
                 task::finished()?;
                 let (folder, base) = (Arc::clone(folder), place.base);
                 let (tree, first, key) = (self.clone(), *first, place.key);
@@ -97,7 +98,7 @@ impl Tree {
             }
             Content::Status => {
                 let child = |(number, report): (u64, &Report)| {
-                    // The number it had last; before it was ever looked up one of its own.
+                    // The number of its last version. Before its first lookup it has a number of its own.
                     let last = self.shared.status.last(*report);
                     let known = |text| self.shared.places.number(report_key(*report, &text), 1);
                     let number = last.and_then(known).unwrap_or(Ino(number));
@@ -109,14 +110,14 @@ impl Tree {
         }
     }
 
-    /// The number that something in a directory of the store has, or will have, and its kind.
+    /// The inode number that an entry of a store's directory has or will have, and its type.
     fn listed(&self, path: &Path, found: &Found) -> (Ino, NodeKind) {
         let (key, count) = key_of(path, found);
         let kind = if matches!(found, Found::Plain(_)) { NodeKind::File } else { NodeKind::Folder };
         (self.shared.places.number(key, count).unwrap_or(UNKNOWN), kind)
     }
 
-    /// The number that the folder of a slice has, or will have.
+    /// The inode number that the directory of a slice has or will have.
     fn slice_ino(&self, folder: &Folder, key: Key, name: &OsStr) -> Option<Ino> {
         let selection = folder.selection.slice(name.as_encoded_bytes())?;
         self.shared.places.number(slice_key(key, name), Folder::extent_of(&selection).count())
@@ -124,8 +125,8 @@ impl Tree {
 }
 
 impl Listing {
-    /// Calls `visit` with the children from the `first` on, in order, until it says no: their place in
-    /// the listing, name, number and kind.
+    /// Calls `visit` with the children in order, starting at position `first`, until it returns false. The
+    /// arguments are the position in the listing, the name, the inode number and the type.
     pub fn visit(&self, first: u64, visit: &mut dyn FnMut(u64, &OsStr, Ino, NodeKind) -> bool) {
         match &self.children {
             Children::Known(children) => {

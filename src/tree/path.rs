@@ -1,4 +1,4 @@
-//! Where a node is in the tree: for people, who know it by its path.
+//! The path of a node, for messages.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use super::{Content, Ino, RESERVED, Tree};
 use crate::array::selection::{Scope, Thing};
 
 impl Tree {
-    /// The path of a node in the mount, or of what it is in.
+    /// The path of a node in the mount, or of the directory that contains it.
     pub fn path(&self, ino: Ino) -> PathBuf {
         let Ok(place) = self.place(ino) else { return format!("inode {}", ino.0).into() };
         match &place.what {
@@ -24,7 +24,8 @@ impl Tree {
 }
 
 impl Folder {
-    /// The path in the mount of the folder of an array, or of some of its rows as they are counted there.
+    /// The path in the mount of an array's directory, or of a slice of it with row numbers of the whole
+    /// array.
     fn path(&self) -> PathBuf {
         let rows = self.selection.rows();
         let array = &self.selection.array().path;
@@ -60,7 +61,8 @@ impl Folder {
     }
 }
 
-/// A row or column of a dense array in the format of a file name: `rows/17` of `array`, `rows/17.csv` of `array.csv`.
+/// The path of a row or column of a dense array, with the extension of a file name: `rows/17` for `array`,
+/// `rows/17.csv` for `array.csv`.
 fn with_format(path: &Path, name: &str) -> PathBuf {
     let format = name.find('.').map_or("", |dot| &name[dot..]);
     crate::store::with_suffix(path, format)

@@ -1,4 +1,4 @@
-//! `.arrayfs/` in the mount's root: what is wrong with the store, in words.
+//! `.arrayfs/` in the root of the mount: reports of problems in the store.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,22 +11,22 @@ use crate::error::{Error, Result, shown};
 use crate::store::{Rights, Stat, Store, Time};
 use crate::task::{self, Flight};
 
-/// The files of the folder.
+/// The files of the directory.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Report {
-    /// What is broken and left out, or failed when it was read, and why: one line each.
+    /// Entries that are invalid and not shown, or that could not be read, with the reason, one per line.
     Errors,
-    /// What is shown under another name.
+    /// Entries with a different name than expected, and names that are not used.
     Warnings,
     /// How the tree is mounted.
     Mount,
 }
 
 impl Report {
-    /// All files, in the order of their numbers.
+    /// All reports, in the order of their inode numbers.
     pub const ALL: [Self; 3] = [Self::Errors, Self::Warnings, Self::Mount];
 
-    /// Name in the folder.
+    /// The file name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Errors => "errors.yaml",
@@ -36,60 +36,60 @@ impl Report {
     }
 }
 
-/// A survey that takes no longer is made whenever it is asked for.
+/// A survey that takes less than this is repeated on every request.
 const CHEAP: Duration = Duration::from_millis(20);
 
-/// What showed only when data was read: the version of the array, and the reason.
+/// Problems that only reading the data revealed: the version of the array, and the reason.
 type Faults = BTreeMap<PathBuf, (u64, String)>;
 
-/// What there is to say of each path.
+/// The message for each path.
 type Entries = BTreeMap<PathBuf, String>;
 
-/// What is known to be wrong.
+/// The known problems.
 #[derive(Debug, Default)]
 pub struct Status {
     faults: Mutex<Faults>,
     /// Names that were read and do not fit their arrays.
     names: Mutex<Faults>,
-    /// What there is to say of each feature of the mount.
+    /// The text for each feature of the mount.
     mount: Mutex<BTreeMap<&'static str, String>>,
     survey: Mutex<Option<Arc<Survey>>>,
     surveying: Flight,
     told: Mutex<[Option<Text>; Report::ALL.len()]>,
 }
 
-/// What a walk over the store has shown.
+/// The result of a walk over the store.
 #[derive(Debug)]
 struct Survey {
     began: Instant,
-    /// Of a small store a survey is made whenever it is asked for.
+    /// How long it is valid. For a small store that is zero.
     good_for: Duration,
     broken: Entries,
     warnings: Entries,
 }
 
-/// What a report says, and since when.
+/// The content of a report, and the time of its last change.
 #[derive(Clone, Debug)]
 pub struct Text {
-    /// The words.
+    /// The content.
     pub text: Arc<str>,
     since: Time,
 }
 
 impl Status {
-    /// The most faults that are kept.
+    /// Limit on the number of problems that are kept.
     const MOST: usize = 10_000;
-    /// Lines that are put together in hardly any time.
+    /// Number of lines that can be composed in almost no time.
     const FEW: usize = 500;
 
-    /// Keeps how the tree is mounted: with a feature of the system, or why without.
+    /// Records how the tree is mounted: with a feature of the system, or the reason why not.
     pub fn describe_mount(&self, feature: &'static str, why_not: Option<&str>) {
         let why = why_not.map(|why| format!("{feature}_why: {}\n", serde_json::Value::from(why)));
         let text = format!("{feature}: {}\n{}", why.is_none(), why.unwrap_or_default());
         lock(&self.mount).insert(feature, text);
     }
 
-    /// Keeps why reading this version of the array or file at `path` failed.
+    /// Records why reading this version of the array or file at `path` failed.
     pub fn note(&self, path: &Path, version: u64, error: &Error) {
         log::debug!("{error}");
         let mut faults = lock(&self.faults);
@@ -98,7 +98,7 @@ impl Status {
         }
     }
 
-    /// Keeps why names of this version of the array at `path` are not used.
+    /// Records why names of this version of the array at `path` are not used.
     pub fn note_names(&self, path: &Path, version: u64, reasons: String) {
         let mut names = lock(&self.names);
         if names.len() < Self::MOST || names.contains_key(path) {
@@ -106,15 +106,15 @@ impl Status {
         }
     }
 
-    /// Facts of the folder: the store's times, as far as they are known, and who mounts owns it.
+    /// Attributes of the directory: the last known times of the store. The user who mounts owns it.
     pub fn stat(&self, store: &Store) -> Stat {
         let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-        // Others may pass it, on the way to what is mounted in it.
+        // Others may pass through it, because the inner mount is inside.
         Stat { rights: Rights { mode: 0o511, uid, gid }, ..store.last_known_root() }
     }
 
-    /// Facts of the file of a report. Its times are those of its own last change; only who mounts may read it,
-    /// for the reports name what is in directories that are closed to others.
+    /// Attributes of a report. Its times are those of its own last change. Only the user who mounts may read
+    /// it, because reports contain names from directories that are closed to others.
     pub fn stat_of(&self, store: &Store, report: &Text) -> Stat {
         let mut stat = self.stat(store);
         stat.rights.mode = 0o400;
@@ -123,12 +123,12 @@ impl Status {
         stat
     }
 
-    /// A report as it is now. What is wrong in the store is found by a walk, of which there is one at a time; how
-    /// the tree is mounted is known without.
+    /// The current content of a report. Problems in the store are found by a walk, of which only one runs at
+    /// a time. The report about the mount needs none.
     ///
     /// # Errors
     ///
-    /// [`Error::Unfinished`] where nobody waits for it, or another is at it.
+    /// [`Error::Unfinished`] if nobody waits for it any more, or another thread is working on it.
     pub fn report(&self, store: &Arc<Store>, report: Report) -> Result<Text> {
         let text = match report {
             Report::Mount => self.mount(),
@@ -156,13 +156,13 @@ impl Status {
         Ok(self.tell(report, text))
     }
 
-    /// To put very many lines together takes its time too.
+    /// Composing very many lines is long work, too.
     fn check_short(&self, lines: usize) -> Result<()> {
         let noted = lock(&self.faults).len() + lock(&self.names).len();
         if lines + noted > Self::FEW { task::begin_long() } else { Ok(()) }
     }
 
-    /// A report as it was last told, if it was.
+    /// The last content of a report, if it was ever read.
     pub fn last(&self, report: Report) -> Option<Text> {
         lock(&self.told)[report as usize].clone()
     }
@@ -180,7 +180,7 @@ impl Status {
         if text.is_empty() { "{}\n".into() } else { text.into() }
     }
 
-    /// A survey that still holds, or that was begun after it was asked for.
+    /// A survey that is still valid, or that began after the request.
     fn survey(&self, store: &Arc<Store>) -> Result<Arc<Survey>> {
         let asked = task::asked();
         let holds = |survey: &Arc<Survey>| survey.began >= asked || survey.began.elapsed() < survey.good_for;
@@ -198,14 +198,14 @@ impl Status {
         let noted = [&self.faults, &self.names].map(|noted| lock(noted).clone());
         let (mut broken, mut warnings) = (Entries::new(), Entries::new());
         let mut outdated = [Vec::new(), Vec::new()];
-        // Where others are at something, a walk that is half done waits for them.
+        // If another thread is reading names, the walk waits for it instead of starting over.
         let task = task::inherit();
         walk(store, &mut |finding| match finding {
             Finding::Broken(path, error) => {
                 broken.insert(path, error.to_string());
             }
             Finding::Array(array) => {
-                // Many names are read only when someone asks for them.
+                // Many names are read only on request.
                 if array.names.are_small() {
                     let _ = task.help(|| array.names.names());
                 }
@@ -230,7 +230,7 @@ impl Status {
         Ok(Survey { began, good_for, broken, warnings })
     }
 
-    /// Forgets what was noted, before the walk, of versions that are gone.
+    /// Forgets problems of versions that no longer exist, if they were recorded before the walk.
     fn forget(&self, outdated: &[Vec<PathBuf>; 2], before: &[Faults; 2]) {
         for ((noted, outdated), before) in [&self.faults, &self.names].into_iter().zip(outdated).zip(before) {
             let mut noted = lock(noted);
@@ -247,14 +247,14 @@ fn is_of_another(noted: &Faults, array: &StoredArray) -> bool {
     noted.get(&array.path).is_some_and(|(version, _)| *version != array.version())
 }
 
-/// Adds to what there is to say of something.
+/// Adds to the message for a path.
 fn add(entries: &mut Entries, path: PathBuf, text: &str) {
     let entry = entries.entry(path).or_default();
     entry.push_str(if entry.is_empty() { "" } else { "; " });
     entry.push_str(text);
 }
 
-/// Why names of an array are not used, and what is odd about those that are, as far as that has shown.
+/// Why names of an array are not used, and anything unusual about those that are, as far as it is known.
 pub fn unused_names(array: &StoredArray) -> Option<String> {
     let flaws: Vec<_> = array.names.flaws().map(ToString::to_string).collect();
     let flaws = (!flaws.is_empty()).then(|| format!("names are not used: {}", flaws.join("; ")));
@@ -263,7 +263,8 @@ pub fn unused_names(array: &StoredArray) -> Option<String> {
     (!said.is_empty()).then(|| said.join("; "))
 }
 
-/// A YAML mapping, one line an entry. JSON's strings are YAML's, on one line whatever is in them.
+/// A YAML mapping, one line per entry. JSON strings are valid YAML, and stay on one line whatever they
+/// contain.
 fn lines(entries: &Entries) -> Arc<str> {
     if entries.is_empty() {
         return "{}\n".into();

@@ -1,10 +1,10 @@
-//! Memory that is free again is given back to the system. The allocator does so by itself only with what lies above all
-//! that is in use, and of very many small pieces a few always stay.
+//! Returns free memory to the system. The allocator does so itself only for memory above everything that is
+//! in use, and of very many small allocations a few always remain.
 #![allow(unsafe_code)]
 
-/// Gives back all pages that are free, wherever they lie. Takes some milliseconds.
+/// Returns all free pages to the system, wherever they are. It takes some milliseconds.
 pub fn give_back() {
-    // SAFETY: it takes no pointer, and may be called by any thread at any time.
+    // SAFETY: it takes no pointer, and any thread may call it at any time.
     #[cfg(target_env = "gnu")]
     unsafe {
         libc::malloc_trim(0);

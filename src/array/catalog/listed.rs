@@ -1,16 +1,16 @@
-//! The names in a directory, of which there may be very many: in order, and in little memory.
+//! A compact, sorted list of the names in a directory, which may hold millions of files.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::store::{FileKind, Name};
 
-/// Names with the kinds of files that they stand for.
+/// Names with their file types.
 #[derive(Debug)]
 pub(super) struct Listed {
-    /// The names, one after the other.
+    /// All names, concatenated. One buffer needs much less memory than a string per name.
     text: Vec<u8>,
-    /// Where each ends.
+    /// For each name, its end in `text` and its file type.
     ends: Vec<(usize, FileKind)>,
 }
 
@@ -31,7 +31,7 @@ impl Listed {
         self.ends.len()
     }
 
-    /// The name at this place.
+    /// The name at this position.
     pub fn name(&self, place: usize) -> Option<&OsStr> {
         let (end, _) = self.ends.get(place)?;
         let start =

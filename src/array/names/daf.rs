@@ -1,5 +1,5 @@
-//! The axes of daf: in a directory with `__daf__.yaml` the file `AXIS#.csv` names the rows of arrays `AXIS#…` and
-//! `AXIS,…#…`, and the columns of arrays `…,AXIS#…`.
+//! The axes of daf: in a directory with `__daf__.yaml`, the file `AXIS#.csv` names the rows of arrays
+//! `AXIS#…` and `AXIS,…#…`, and the columns of arrays `…,AXIS#…`.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -10,19 +10,19 @@ use crate::daf::metadata::YAML;
 use crate::error::{Result, shown};
 use crate::store::{FileKind, Store, stem, with_suffix};
 
-/// Says that a directory's axes have files of their own.
+/// The file whose presence means that axes have files.
 const DAF: &str = "__daf__.yaml";
 
-/// What follows an axis' name in the file of its names.
+/// The suffix of an axis file.
 const AXIS_FILE: &str = "#.csv";
 
-/// The files of the axes that the name of the array tells of, where axes have files.
+/// The axis files that belong to the array by its name, if the directory has axes.
 pub(super) fn axes(store: &Store, path: &Path) -> [Option<PathBuf>; 2] {
     let axes = axes_by_name(path);
     if axes.iter().any(Option::is_some) && is_daf(store, directory(path)) { axes } else { [None, None] }
 }
 
-/// The files of the axes of the array that name nothing, for their directory has no `__daf__.yaml`.
+/// The axis files that belong to the array by its name but are ignored, because `__daf__.yaml` is missing.
 pub(super) fn idle_axes_of(store: &Store, path: &Path) -> Vec<PathBuf> {
     let axes = axes_by_name(path);
     if axes.iter().all(Option::is_none) || is_daf(store, directory(path)) {
@@ -30,7 +30,7 @@ pub(super) fn idle_axes_of(store: &Store, path: &Path) -> Vec<PathBuf> {
     }
     let mut idle: Vec<_> =
         axes.into_iter().flatten().filter(|file| store.kind(file) == Some(FileKind::File)).collect();
-    // Both axes of a matrix may be one.
+    // Both axes of a matrix may be the same.
     idle.dedup();
     idle
 }
@@ -39,7 +39,7 @@ pub(super) fn idle_axes_of(store: &Store, path: &Path) -> Vec<PathBuf> {
 ///
 /// # Errors
 ///
-/// Whatever listing the directory gives.
+/// Any error from listing the directory.
 pub fn idle_axes(store: &Store, directory: &Path) -> Result<Vec<PathBuf>> {
     if is_daf(store, directory) {
         return Ok(Vec::new());
@@ -54,7 +54,7 @@ pub fn idle_axes(store: &Store, directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(idle)
 }
 
-/// What to say of the file of an axis that names nothing.
+/// The message for an axis file that is ignored.
 pub fn idle_words(file: &Path) -> String {
     format!("{} names nothing, for there is no {DAF} beside it", shown(file))
 }
@@ -67,7 +67,7 @@ fn directory(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
 
-/// The files that the axes of an array of that name would have.
+/// The axis files that an array with this name would have.
 fn axes_by_name(path: &Path) -> [Option<PathBuf>; 2] {
     const NONE: [Option<PathBuf>; 2] = [None, None];
     let name = path.file_name().map(OsStr::as_bytes).unwrap_or_default();
@@ -81,7 +81,7 @@ fn axes_by_name(path: &Path) -> [Option<PathBuf>; 2] {
     [axes.first().map(file), axes.get(1).map(file)]
 }
 
-/// What an axis is called that has this file; none where no text could have it.
+/// The name of the axis with this file. None if it is not valid UTF-8.
 pub(super) fn axis_name(file: &Path) -> Option<Box<str>> {
     file.file_name()?.to_str()?.strip_suffix(AXIS_FILE).map(Into::into)
 }

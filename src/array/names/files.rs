@@ -1,11 +1,11 @@
-//! Where names come from: files of the store.
+//! The files of the store that hold names.
 //!
 //! ```text
-//! NAME.rows.txt  NAME.cols.txt     beside the array NAME, one name a line
-//! AXIS#.csv                        where the directory has __daf__.yaml, of an array AXIS#… or AXIS,AXIS#…
+//! NAME.rows.txt  NAME.cols.txt     next to the array NAME, one name per line
+//! AXIS#.csv                        for an array AXIS#… or AXIS,AXIS#…, if the directory has __daf__.yaml
 //! ```
 //!
-//! The first wins where both are there.
+//! The former takes precedence, because it belongs to one array only.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
@@ -21,40 +21,40 @@ use crate::store::source::Source;
 use crate::store::{Identity, Rights, Store, with_suffix};
 use crate::task::{self, Flight};
 
-/// What follows an array's name in the file of its rows' names.
+/// The suffix of the file with the names of the rows.
 pub const ROW_NAMES: &str = ".rows.txt";
-/// The same for columns.
+/// The suffix of the file with the names of the columns.
 pub const COLUMN_NAMES: &str = ".cols.txt";
 
-/// The longest file that is read.
+/// Limit on the size of a file, in bytes.
 const MOST_BYTES: u64 = 1 << 30;
-/// Files up to this size are read to know whether they fit, where others are trusted to.
+/// Files up to this size are read at once to see whether they fit. Larger ones are assumed to fit.
 const SMALL: u64 = 64 << 10;
 
 /// The files that name an array's rows and columns, as they were when the array was found.
 #[derive(Debug)]
 pub struct NameFiles {
     store: Arc<Store>,
-    /// Path of the array, links resolved.
+    /// Path of the array, with links resolved.
     path: PathBuf,
     shape: Shape,
     rows: Option<Box<NameFile>>,
     columns: Option<Box<NameFile>>,
-    /// What the axis of the rows is called, where the directory has axes.
+    /// The name of the row axis, if the directory has axes.
     row_axis: Option<Box<str>>,
-    /// What stands in the place of such a file and is none.
+    /// The errors of files that have the right name but are not regular files.
     flaws: Vec<Error>,
     verdict: OnceLock<Verdict>,
 }
 
-/// What reading the files has shown.
+/// The result of reading the files.
 #[derive(Debug)]
 struct Verdict {
     rows_fit: bool,
     columns_fit: bool,
     /// Why names are not used.
     flaws: Vec<Error>,
-    /// What is odd about those that are.
+    /// Anything unusual about the names that are used.
     notes: Vec<String>,
 }
 
@@ -62,16 +62,16 @@ struct Verdict {
 struct NameFile {
     source: Source,
     style: Style,
-    /// The names there must be.
+    /// The number of names that the file must have.
     count: u64,
-    /// The names, as long as someone holds them.
+    /// The names, while someone uses them.
     labels: Mutex<Weak<Labels>>,
-    /// In which they are read; once for all arrays that share them.
+    /// Makes concurrent readers wait for one read. It is shared by all arrays with the same file.
     flight: OnceLock<Arc<Flight>>,
 }
 
 impl NameFiles {
-    /// The files of the array of this shape at `path` (without a suffix); nothing is read.
+    /// Finds the files for the array of this shape at `path` (without a suffix). Nothing is read.
     pub fn find(store: &Arc<Store>, path: &Path, shape: Shape) -> Self {
         let [row_axis, column_axis] = axes(store, path);
         let axis = row_axis.as_deref().and_then(axis_name);
@@ -96,7 +96,7 @@ impl NameFiles {
         Self { store, path, shape, rows, columns, row_axis: axis, flaws, verdict: OnceLock::new() }
     }
 
-    /// The files, those that turned out not to fit left out.
+    /// The files, without those that are known not to fit.
     pub fn sources(&self) -> impl Iterator<Item = &Source> {
         let rows = self.rows.iter().filter(|_| self.verdict.get().is_none_or(|verdict| verdict.rows_fit));
         let columns =
@@ -104,19 +104,19 @@ impl NameFiles {
         rows.chain(columns).map(|file| &file.source)
     }
 
-    /// What the axis of the rows is called, where the directory has axes: of `cell,gene#UMIs` it is `cell`.
+    /// The name of the row axis, if the directory has axes: for `cell,gene#UMIs` it is `cell`.
     pub fn row_axis(&self) -> Option<&str> {
         self.row_axis.as_deref()
     }
 
-    /// What the elements are called, where the directory has axes: of `cell#age` it is `age`.
+    /// The name of the elements, if the directory has axes: for `cell#age` it is `age`.
     pub fn property(&self) -> Option<&str> {
         self.row_axis()?;
         let name = self.path.file_name()?.to_str()?;
         name.split_once('#').map(|(_, property)| property)
     }
 
-    /// Which versions of which files they are.
+    /// The paths and versions of the files.
     pub fn versions(&self) -> [Option<(&Path, (Identity, Rights))>; 2] {
         [&self.rows, &self.columns].map(|file| {
             let source = &file.as_ref()?.source;
@@ -124,12 +124,12 @@ impl NameFiles {
         })
     }
 
-    /// Whether the store still has these versions, and no others that would win over them.
+    /// Whether the store still has these versions, and no other files that take precedence.
     pub fn is_current(&self) -> bool {
         Self::find(&self.store, &self.path, self.shape).versions() == self.versions()
     }
 
-    /// The file that names the rows, if there is one; one that is small is known to fit.
+    /// The file that names the rows, if there is one. A small file is known to fit.
     pub fn of_rows(&self) -> Option<&Path> {
         self.if_known(&self.rows, |verdict| verdict.rows_fit)
     }
@@ -142,28 +142,29 @@ impl NameFiles {
     fn if_known<'f>(&self, file: &'f Option<Box<NameFile>>, fits: fn(&Verdict) -> bool) -> Option<&'f Path> {
         let file = file.as_ref()?;
         if !self.are_small() {
-            // Always the same answer, whether they were read meanwhile or not.
+            // The answer must not depend on whether someone has read them meanwhile.
             return Some(file.source.name());
         }
         if self.verdict.get().is_none() {
-            // What cannot be read at the moment may fit; what was left undone is told by the thread.
+            // A temporary error leaves the verdict open. If the work was cut short, the thread remembers it,
+            // see `task`.
             let _ = self.names();
         }
         self.verdict.get().is_none_or(fits).then(|| file.source.name())
     }
 
-    /// Whether reading all of them takes hardly longer than looking at them.
+    /// Whether reading all of them is hardly slower than a look at their attributes.
     pub fn are_small(&self) -> bool {
         let files = [&self.rows, &self.columns].into_iter().flatten();
         files.fold(0, |sum: u64, file| sum.saturating_add(file.source.len())) <= SMALL
     }
 
-    /// The names, read when they are asked for; for a while they are kept.
+    /// The names. They are read on first use, and cached for some time.
     ///
     /// # Errors
     ///
-    /// Whatever reading the files gives that may be different the next time. Names that do not fit or
-    /// may not be read are no error, but [`flaws`](Self::flaws), and none.
+    /// Any read error that may not occur again. Names that do not fit or are not permitted to be read are not
+    /// an error: they are reported by [`flaws`](Self::flaws) and left out.
     pub fn names(&self) -> Result<Names> {
         if let Some(verdict) = self.verdict.get() {
             let labels = |file: &Option<Box<NameFile>>, fits: bool| {
@@ -194,25 +195,25 @@ impl NameFiles {
         Ok(names)
     }
 
-    /// Why there are files, but their names are not used, as far as that has shown.
+    /// Why files exist but their names are not used, as far as it is known.
     pub fn flaws(&self) -> impl Iterator<Item = &Error> {
         self.flaws.iter().chain(self.verdict.get().into_iter().flat_map(|verdict| &verdict.flaws))
     }
 }
 
 impl NameFiles {
-    /// What is odd about the names that are used, as far as that has shown, in words.
+    /// Descriptions of anything unusual about the names that are used, as far as it is known.
     pub fn notes(&self) -> impl Iterator<Item = &str> {
         self.verdict.get().into_iter().flat_map(|verdict| verdict.notes.iter().map(String::as_str))
     }
 
-    /// The files of axes that name nothing, for their directory has no `__daf__.yaml`.
+    /// The axis files that are ignored, because `__daf__.yaml` is missing.
     pub fn idle(&self) -> Vec<PathBuf> {
         idle_axes_of(&self.store, &self.path)
     }
 }
 
-/// The first of the files that is there, or what is wrong with it.
+/// The first of the files that exists, or its error.
 fn locate(store: &Arc<Store>, beside: PathBuf, axis: Option<PathBuf>) -> Option<Result<(Source, Style)>> {
     let files = [(Some(beside), Style::Lines), (axis, Style::Csv)];
     files.into_iter().find_map(|(path, style)| match Source::find(store, &path?) {
@@ -221,14 +222,14 @@ fn locate(store: &Arc<Store>, beside: PathBuf, axis: Option<PathBuf>) -> Option<
     })
 }
 
-/// Whether there is no such file; of the longest names there can be none.
+/// Whether the file does not exist. If its name would be too long, it cannot exist.
 fn is_absent(error: &Error) -> bool {
     let is_too_long =
         matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::InvalidFilename);
     is_too_long || error.is_not_found()
 }
 
-/// Whether the next try will give the same.
+/// Whether the error is permanent: another attempt would give the same.
 fn is_flaw(error: &Error) -> bool {
     match error {
         Error::Io { source, .. } => source.kind() == ErrorKind::PermissionDenied,
@@ -237,18 +238,18 @@ fn is_flaw(error: &Error) -> bool {
     }
 }
 
-/// What tells one list of names from another.
+/// The identity of a list of names.
 type Key = (PathBuf, Identity, u64, Style);
 
-/// Names that are in memory: arrays that share an axis share its names.
+/// The cache of names. Arrays that share an axis share its names.
 #[derive(Default)]
 struct Known {
     lists: HashMap<Key, List>,
-    /// Kept for who asks next, the latest first.
+    /// Names to keep for the next user, the most recent first.
     recent: VecDeque<Arc<Labels>>,
 }
 
-/// The names of one file, as long as anybody holds them, and the flight in which they are read.
+/// The names of one file while someone uses them, and the flight that reads them.
 #[derive(Default)]
 struct List {
     labels: Weak<Labels>,
@@ -258,17 +259,17 @@ struct List {
 static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
 
 impl Known {
-    /// Lists that are kept however long they are: the rows' and the columns' of one array. And bytes that may be
-    /// kept in all.
+    /// The cache keeps this many lists whatever their size, which are the rows and columns of one array. It
+    /// keeps more only within this many bytes.
     const MOST: (usize, usize) = (2, 64 << 20);
 
     fn get(&self, key: &Key) -> Option<Arc<Labels>> {
         self.lists.get(key).and_then(|list| list.labels.upgrade())
     }
 
-    /// The flight in which these names are read.
+    /// The flight that reads these names.
     fn flight(&mut self, key: Key) -> Arc<Flight> {
-        // Before the map grows, what nobody holds any more goes.
+        // Drops unused entries before the map would grow, which keeps the cost per call constant on average.
         if self.lists.len() == self.lists.capacity() {
             self.lists.retain(|_, list| list.labels.strong_count() > 0 || list.flight.strong_count() > 0);
         }
@@ -280,7 +281,8 @@ impl Known {
         })
     }
 
-    /// Keeps names, and returns those that are kept no longer: to let go of a gigabyte takes its time.
+    /// Adds names to the cache. Returns those that it drops, so that the caller can free them after it
+    /// releases the lock: freeing a gigabyte takes time.
     fn keep(&mut self, key: Key, labels: &Arc<Labels>) -> Vec<Arc<Labels>> {
         self.recent.push_front(Arc::clone(labels));
         let mut bytes: usize = self.recent.iter().map(|labels| labels.memory()).sum();
@@ -311,7 +313,7 @@ impl NameFile {
         (self.source.name().to_owned(), self.source.stat().identity, self.count, self.style)
     }
 
-    /// Reads the names, and keeps them.
+    /// Reads the names and adds them to the cache.
     fn read(&self) -> Result<Arc<Labels>> {
         if self.source.len() > SMALL {
             task::begin_long()?;

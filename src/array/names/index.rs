@@ -1,4 +1,5 @@
-//! Which place a name has: a hash table of the places alone, 6 bytes a name and 8 more for one that is there again.
+//! Finds the index of a name: a hash table of indices without the names, 6 bytes per name and 8 per
+//! duplicate.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -7,23 +8,24 @@ use super::{Labels, MANY};
 use crate::error::Result;
 use crate::task;
 
-/// The places of names, by the names' hashes; a place that is taken is passed to the next.
+/// An open-addressing hash table with linear probing. A `HashMap` of strings would need many times the
+/// memory.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// Its keys are random: nobody can choose names that all meet in one slot.
+    /// Its keys are random, so that nobody can choose names that all hash to one slot.
     hasher: RandomState,
-    /// A place and one, or 0; a third of them is free.
+    /// An index plus 1, or 0 for a free slot. A third of the slots is free, which keeps probing short.
     slots: Vec<u32>,
-    /// Where names are there again: the first place of each, and this one; in order.
+    /// For each duplicate: the first index with the name, and its own. Sorted.
     again: Vec<(u32, u32)>,
 }
 
 impl Index {
-    /// The index of these names; one that is empty has no place.
+    /// The index of these names. Empty names are left out.
     ///
     /// # Errors
     ///
-    /// As [`task::check`].
+    /// As [`task::check`], or if there is not enough memory.
     pub fn new(labels: &Labels) -> Result<Self> {
         let count = labels.ends.len();
         let no_memory = |_| no_memory(&labels.source);
@@ -50,12 +52,12 @@ impl Index {
         Ok(index)
     }
 
-    /// The places of names that are there already.
+    /// The duplicates: for each, the first index with the name, and its own.
     pub fn again(&self) -> &[(u32, u32)] {
         &self.again
     }
 
-    /// The further places of the name whose first place this is.
+    /// The other indices with the same name. `first` is the first index with that name.
     pub fn further(&self, first: u64) -> impl Iterator<Item = u64> {
         let start = self.again.partition_point(|(other, _)| u64::from(*other) < first);
         let places = self.again[start..].iter().take_while(move |(other, _)| u64::from(*other) == first);
@@ -70,7 +72,7 @@ impl Index {
         if self.slots.is_empty() || name.is_empty() { None } else { self.slot(labels, name).1 }
     }
 
-    /// The place of the name, or the free slot that is its own.
+    /// The slot of the name and its index, or the free slot for it.
     fn slot(&self, labels: &Labels, name: &str) -> (usize, Option<u64>) {
         let count = self.slots.len();
         let hash = u128::from(self.hasher.hash_one(name));

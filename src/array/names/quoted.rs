@@ -1,8 +1,8 @@
-//! Names as tables in text have them: in quotes where they need them (RFC 4180, section 2).
+//! Names as they appear in tables of text: quoted if necessary (RFC 4180, section 2).
 
 use super::Labels;
 
-/// A name that needs quotes: its number, and the bytes that it and those before it gain by them.
+/// A name that needs quotes: its index, and the total bytes that quotes add up to and including it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gain {
     number: u64,
@@ -10,7 +10,7 @@ pub(super) struct Gain {
 }
 
 impl Labels {
-    /// Bytes of the first `count` names, with their quotes.
+    /// Length in bytes of the first `count` names with their quotes.
     pub fn quoted_before(&self, count: u64) -> u64 {
         let Some(last) = count.checked_sub(1) else { return 0 };
         let last = usize::try_from(last).unwrap_or(usize::MAX).min(self.ends.len().saturating_sub(1));
@@ -20,12 +20,12 @@ impl Labels {
         self.ends.get(last).map_or(0, |end| u64::from(*end)) + gained
     }
 
-    /// Appends a name, in quotes if it needs them.
+    /// Appends a name, quoted if necessary.
     pub fn write_quoted(&self, i: u64, out: &mut Vec<u8>) {
         write_quoted(self.get(i), out);
     }
 
-    /// The names that need quotes, mostly none. This looks at all names once.
+    /// The names that need quotes, usually none. This reads all names once.
     fn gains(&self) -> Vec<Gain> {
         let mut gains = Vec::new();
         let mut bytes = 0;
@@ -39,7 +39,7 @@ impl Labels {
         gains
     }
 
-    /// Names that no file has.
+    /// Names for tests that do not come from a file.
     #[cfg(test)]
     pub(crate) fn of(names: &[&str]) -> Self {
         let ends = names.iter().scan(0, |end, name| {
@@ -50,7 +50,7 @@ impl Labels {
     }
 }
 
-/// Appends a name, in quotes if it needs them.
+/// Appends a name, quoted if necessary.
 pub fn write_quoted(name: &str, out: &mut Vec<u8>) {
     if !needs_quotes(name) {
         return out.extend_from_slice(name.as_bytes());
@@ -58,7 +58,7 @@ pub fn write_quoted(name: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     for byte in name.bytes() {
         out.push(byte);
-        // A quote is written twice.
+        // A quote inside quotes is doubled.
         if byte == b'"' {
             out.push(byte);
         }
@@ -66,7 +66,8 @@ pub fn write_quoted(name: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Commas and tabs for one rule in both kinds of tables; spaces outside, which some readers strip.
+/// Whether a name needs quotes. Commas and tabs both do, so that CSV and TSV have the same rule. So do
+/// leading and trailing spaces, which some readers strip.
 fn needs_quotes(name: &str) -> bool {
     let awkward = |byte: u8| matches!(byte, b',' | b'\t' | b'"' | b'\n' | b'\r');
     name.is_empty() || name.starts_with(' ') || name.ends_with(' ') || name.bytes().any(awkward)

@@ -1,4 +1,4 @@
-//! Names as text: one a line. Pure: bytes in, names out.
+//! Parses names in text, one per line. This is a pure function from bytes to names.
 
 use std::collections::TryReserveError;
 use std::io::ErrorKind;
@@ -8,30 +8,30 @@ use super::{Labels, MANY};
 use crate::error::{Error, Result};
 use crate::task;
 
-/// The longest name that is taken, in bytes.
+/// Limit on the length of a name, in bytes.
 pub const LONGEST_NAME: u64 = 4096;
 
-/// How the lines of a file are to be read.
+/// The syntax of a file.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Style {
-    /// A name a line, as it is.
+    /// One name per line, taken literally.
     Lines,
-    /// CSV of one column: a header line, and quotes around the names that need them (RFC 4180).
+    /// CSV with one column: a header line, and quotes around names that need them (RFC 4180).
     Csv,
 }
 
-/// The most bytes that a text of `count` names can have.
+/// Limit on the size of a file with `count` names, in bytes.
 pub(super) fn most_bytes(count: u64) -> u64 {
     count.saturating_add(1).saturating_mul(LONGEST_NAME + 2)
 }
 
-/// The `count` names of a text. A carriage return before a newline is no part of a name, nor is a byte
-/// order mark; the last newline may be missing. Bytes that are no UTF-8 become U+FFFD.
+/// Parses the `count` names in a text. A carriage return before a newline and a byte order mark are not part
+/// of a name, and the last newline may be missing. Invalid UTF-8 becomes U+FFFD.
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] of the file `source` when there are more or fewer, or some are too long; [`Error::Unfinished`] when
-/// nobody waits for them any more.
+/// [`Error::Invalid`] for the file `source` if there are more or fewer names, or a name is too long.
+/// [`Error::Unfinished`] if nobody waits for the result any more.
 pub(super) fn parse(source: &Path, bytes: Vec<u8>, count: u64, style: Style) -> Result<Labels> {
     let invalid = |what, expected: &str, found: String| Error::invalid(source, what, expected, found);
     task::check()?;
@@ -68,12 +68,12 @@ pub(super) fn parse(source: &Path, bytes: Vec<u8>, count: u64, style: Style) -> 
     Labels::new(source.to_owned(), text, ends, mended)
 }
 
-/// Why names cannot be kept.
+/// The error for names that do not fit in memory.
 pub(super) fn no_memory(source: &Path) -> Error {
     Error::io(source, "keep names in memory", ErrorKind::OutOfMemory.into())
 }
 
-/// A text in UTF-8, and how many of its lines were not.
+/// The text as valid UTF-8, and the number of lines that were not.
 fn mend(bytes: Vec<u8>) -> std::result::Result<(Vec<u8>, u64), TryReserveError> {
     if std::str::from_utf8(&bytes).is_ok() {
         return Ok((bytes, 0));
@@ -90,17 +90,17 @@ fn mend(bytes: Vec<u8>) -> std::result::Result<(Vec<u8>, u64), TryReserveError> 
     Ok((text, mended))
 }
 
-/// What is shown for bytes that are no UTF-8.
+/// The replacement for invalid UTF-8.
 const REPLACEMENT: &str = "\u{FFFD}";
 
-/// Number of lines; an unfinished last one counts.
+/// Number of lines. A last line without a newline counts.
 fn lines(bytes: &[u8]) -> u64 {
     let newlines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
     newlines + u64::from(bytes.last().is_some_and(|last| *last != b'\n'))
 }
 
-/// Moves a line's name to where the names before it end, without its quotes, and returns where it ends
-/// there. Names only ever move to the front: a million of them need no second buffer.
+/// Moves the name of a line to the end of the names before it, without its quotes, and returns its new end.
+/// Names only move towards the front, so a large file needs no second buffer.
 fn compact(bytes: &mut [u8], line: std::ops::Range<usize>, to: usize, style: Style) -> usize {
     let inner = line.start + 1..line.end.saturating_sub(1);
     let is_quoted = style == Style::Csv

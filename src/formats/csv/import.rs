@@ -1,7 +1,8 @@
-//! Text with a table: a dense array of numbers, with names or without.
+//! Tables of text: a dense array of numbers, with or without names.
 //!
-//! A first pass tells the dialect and the layout by the first lines, a second one the type by all of them, a third
-//! one writes. A table of one column is a vector.
+//! The first pass infers the dialect and the layout from the first lines. The second pass determines the data
+//! type from all lines, and the third one writes. Three passes over the file need less memory than one that
+//! keeps the numbers. A table of one column is a vector.
 
 mod dialect;
 mod header;
@@ -45,7 +46,7 @@ pub(crate) fn find_txt<'f>(input: &'f Input<'f>, options: &'f Options) -> Result
     find(input, options, Usual { first: TAB, otherwise: Delimiter::Blanks })
 }
 
-/// How the rows of a table are read.
+/// The decisions from the first pass: how to read the rows of the table.
 struct Plan<'f> {
     dialect: Dialect<'f>,
     layout: Layout,
@@ -76,7 +77,7 @@ impl<'f> Plan<'f> {
             layout.notes.push("commas in quotes stand before fractions (--decimal . if they do not)".into());
         }
         let (mut count, mut first) = sample.comments;
-        // The last one may be the header.
+        // The last comment may be the header. It is then not left out.
         if layout.header == Header::Comment {
             count -= 1;
             first = if count == 0 { 0 } else { first };
@@ -115,7 +116,7 @@ fn find<'f>(input: &'f Input<'f>, options: &'f Options, usual: Usual) -> Result<
     Ok(Found { metadata, fill: vec![fill], beside, notes })
 }
 
-/// Writes the numbers.
+/// The third pass: writes the numbers.
 fn write(input: &Input<'_>, plan: &Plan<'_>, survey: &Survey, dtype: Dtype, to: &mut File) -> Result<()> {
     let width = usize::try_from(dtype.itemsize()).unwrap_or(8);
     let mut out = BufWriter::with_capacity(1 << 20, to);
@@ -137,7 +138,7 @@ fn write(input: &Input<'_>, plan: &Plan<'_>, survey: &Survey, dtype: Dtype, to: 
     out.flush().map_err(input.not_written())
 }
 
-/// The names of the columns that are not left out.
+/// The names of the columns that are imported.
 fn column_names(input: &Input<'_>, plan: &Plan<'_>, survey: &Survey) -> Result<Option<NameList>> {
     let Some(cells) = plan.layout.column_names(&plan.dialect) else { return Ok(None) };
     let line = plan.layout.names.as_ref().map_or(0, |names| names.line);
@@ -148,7 +149,7 @@ fn column_names(input: &Input<'_>, plan: &Plan<'_>, survey: &Survey) -> Result<O
     Ok(Some(names))
 }
 
-/// What was taken as what, where it could be otherwise.
+/// Notes about ambiguous decisions, for the user.
 fn notes(plan: &Plan<'_>, survey: &Survey, dtype: Dtype, names: [&Option<NameList>; 2]) -> Vec<String> {
     let mut notes = plan.layout.notes.clone();
     notes.extend(survey.notes(dtype, plan.layout.names.as_ref(), &plan.dialect));
@@ -158,7 +159,7 @@ fn notes(plan: &Plan<'_>, survey: &Survey, dtype: Dtype, names: [&Option<NameLis
     notes
 }
 
-/// What ends a line: a newline, or a carriage return where there is no newline.
+/// The byte that ends a line: a newline, or a carriage return in a file without newlines.
 fn line_end(input: &Input<'_>) -> Result<u8> {
     let mut text = input.bytes()?;
     let text = text.fill_buf().map_err(input.failed())?;

@@ -1,5 +1,6 @@
-//! `.mtx`, by the words of "The Matrix Market Exchange Formats": coordinates make a sparse matrix, `array` a dense
-//! one. Of a symmetric one the file has the lower half, of a skew-symmetric one what is below the diagonal.
+//! Imports `.mtx`, following "The Matrix Market Exchange Formats": `coordinate` gives a sparse matrix,
+//! `array` a dense one. The file stores the lower triangle of a symmetric matrix, and of a skew-symmetric one
+//! only the part below the diagonal.
 
 mod array;
 
@@ -47,10 +48,10 @@ pub(crate) fn find<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Fou
     }
 }
 
-/// Characters of the first line that are looked at.
+/// Limit on the characters of the first line that are parsed.
 const LONGEST_BANNER: usize = 1024;
 
-/// The first line.
+/// The first line: the declared properties of the matrix.
 struct Banner {
     is_coordinate: bool,
     dtype: Dtype,
@@ -75,7 +76,7 @@ impl Symmetry {
     }
 }
 
-/// The lines of the file, but for comments and empty ones.
+/// The lines of the file, without comments and empty lines.
 struct Text<'f> {
     lines: Lines<'f>,
     line: Vec<u8>,
@@ -86,7 +87,7 @@ impl<'f> Text<'f> {
         Ok(Self { lines: Lines::open(input, b'\n')?, line: Vec::new() })
     }
 
-    /// The lines behind the sizes.
+    /// Opens the file and moves behind the line with the sizes.
     fn of_elements(input: &'f Input<'f>) -> Result<(Self, Banner)> {
         let mut text = Self::open(input)?;
         let banner = text.banner()?;
@@ -124,12 +125,12 @@ impl<'f> Text<'f> {
         if !self.next()? {
             return Err(self.fault("the sizes of the matrix"));
         }
-        // One more than there may be is enough to know that they are too many.
+        // Four are enough to see that there are too many.
         let sizes: Option<Vec<u64>> = words(&self.line).take(4).map(integer).collect();
         sizes.ok_or_else(|| self.fault("the sizes of the matrix"))
     }
 
-    /// The next line that is neither empty nor a comment; false at the end.
+    /// Reads the next line that is neither empty nor a comment. Returns false at the end.
     fn next(&mut self) -> Result<bool> {
         while self.read()? {
             if !matches!(self.line.trim_ascii(), [] | [b'%', ..]) {
@@ -144,7 +145,7 @@ impl<'f> Text<'f> {
         self.lines.next(&mut self.line)
     }
 
-    /// Refuses a file that goes on.
+    /// Fails if the file has more lines.
     fn end(&mut self) -> Result<()> {
         if self.next()? { Err(self.fault("no more lines than elements")) } else { Ok(()) }
     }
@@ -154,7 +155,7 @@ impl<'f> Text<'f> {
         self.lines.refused(format!("expected {expected}, found {found:?}"))
     }
 
-    /// Why what stands here is no element.
+    /// The error for a text that is not an element of this type.
     fn unfit(&self, why: Unfit, dtype: Dtype, text: &[u8]) -> Error {
         self.lines.refused(why.words(dtype, text))
     }
@@ -168,7 +169,8 @@ fn integer(word: &[u8]) -> Option<u64> {
     std::str::from_utf8(word).ok()?.parse().ok()
 }
 
-/// A value that stands on the other side of the diagonal of a skew-symmetric matrix, as text.
+/// The text of the negated value, for the other half of a skew-symmetric matrix. Negating the text and not
+/// the number keeps the checks of range and exactness in one place.
 fn negative(text: &[u8]) -> Vec<u8> {
     match text.strip_prefix(b"-") {
         Some(positive) => positive.to_vec(),
@@ -183,17 +185,18 @@ struct Coordinates<'f> {
     shape: [u64; 2],
     count: u64,
     numerals: Numerals<'static>,
-    /// Whether an integer beyond int64 ends it: all are to be uint64 then.
+    /// Whether an integer beyond int64 stops the pass. The import then starts again with uint64.
     ends_beyond: bool,
-    /// Whether there was one.
+    /// Whether that happened.
     has_beyond: Cell<bool>,
 }
 
-/// Is shown a line: the text and what its head says, for messages, and the row, column and value.
+/// A callback with a line: the text and the first line's properties, for messages, and the position and
+/// value.
 type SeeLine<'s> = dyn FnMut(&Text<'_>, &Banner, [u64; 2], &[u8]) -> Result<()> + 's;
 
 impl<'f> Coordinates<'f> {
-    /// The matrix, of uint64 where int64 does not have all integers and none is negative.
+    /// The matrix. Its type is uint64 if some integers exceed int64 and none is negative.
     fn found(&self, is_lossy: bool) -> Result<Found<'f>> {
         let found =
             |coordinates: &Self| into_csr(self.input, coordinates.dtype, self.shape, coordinates, is_lossy);
@@ -202,10 +205,11 @@ impl<'f> Coordinates<'f> {
             return first;
         }
         let of = |dtype| Self { dtype, ends_beyond: false, has_beyond: false.into(), ..*self };
+        // If uint64 fails because of a negative value, the pass with int64 gives the better error.
         found(&of(Dtype::Uint64)).or_else(|_| found(&of(self.dtype)))
     }
 
-    /// Shows each line's row, column and value to `see`.
+    /// Calls `see` with the position and the value of each line.
     fn lines(&self, see: &mut SeeLine<'_>) -> Result<()> {
         let (mut text, banner) = Text::of_elements(self.input)?;
         for before in 0..self.count {

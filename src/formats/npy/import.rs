@@ -1,5 +1,5 @@
-//! `.npy`, by the words of `numpy/lib/format.py`, versions 1 to 3: elements of any of the format's types, in either
-//! byte order, in rows or in columns.
+//! Imports `.npy`, following `numpy/lib/format.py`, versions 1 to 3. It accepts the data types of the store,
+//! in either byte order, row-major or column-major.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,9 +10,9 @@ use crate::error::Result;
 use crate::import::input::{Input, no_memory};
 use crate::import::{Fill, Found, Options, dense};
 
-/// The longest header that is read, in bytes.
+/// Limit on the length of the header, in bytes.
 const LONGEST: u32 = 1 << 20;
-/// Bytes of columns that are turned into rows at once.
+/// Bytes of columns that are transposed at once.
 pub(crate) const BLOCK: u64 = 128 << 20;
 
 pub(crate) fn find<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Found<'f>> {
@@ -23,7 +23,7 @@ pub(crate) fn find<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Fou
     let metadata = dense(&input.path, header.dtype, &header.shape)?;
     let (whole, found) = (header.start + header.bytes(input)?, input.length);
     let mut notes = Vec::new();
-    // Of one that is packed the length shows later.
+    // The length of a compressed array is known only at the end.
     if !input.is_packed()? && found < whole {
         return Err(input.refused(format!("it ends after {found} of {whole} bytes: was it cut?")));
     } else if !input.is_packed()? && found > whole {
@@ -37,16 +37,16 @@ pub(crate) fn find<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Fou
     Ok(Found { metadata, fill: vec![fill], beside: Vec::new(), notes })
 }
 
-/// What comes before the elements.
+/// The parsed header.
 #[derive(Clone)]
 pub(crate) struct Header {
     pub dtype: Dtype,
     pub shape: Vec<u64>,
     /// Bytes before the elements.
     start: u64,
-    /// Whether the bytes of an element stand the other way round.
+    /// Whether the elements are big-endian.
     is_swapped: bool,
-    /// Whether the elements of a column follow one another.
+    /// Whether a matrix is column-major.
     is_in_columns: bool,
 }
 
@@ -71,12 +71,12 @@ impl Header {
         Ok(Self { dtype, shape: facts.shape, start, is_swapped, is_in_columns })
     }
 
-    /// Elements in columns, in our own byte order.
+    /// A header for little-endian column-major elements that come from elsewhere.
     pub fn in_columns(dtype: Dtype, shape: [u64; 2]) -> Self {
         Self { dtype, shape: shape.to_vec(), start: 0, is_swapped: false, is_in_columns: true }
     }
 
-    /// Bytes of all elements.
+    /// Size of all elements in bytes.
     pub fn bytes(&self, input: &Input<'_>) -> Result<u64> {
         let bytes = self.shape.iter().try_fold(self.dtype.itemsize(), |bytes, axis| bytes.checked_mul(*axis));
         bytes
@@ -89,7 +89,7 @@ impl Header {
         Ok(self.bytes(input)? / self.dtype.itemsize())
     }
 
-    /// Writes the elements in rows; `fill` fills a buffer with the next ones.
+    /// Writes the elements in row-major order. `fill` fills a buffer with the next ones.
     pub fn copy(
         &self,
         input: &Input<'_>,
@@ -102,19 +102,22 @@ impl Header {
         }
     }
 
-    /// Turns bytes of elements into our own order.
+    /// Converts elements to little-endian.
     pub fn swap(&self, bytes: &mut [u8]) {
         if self.is_swapped {
             bytes.chunks_exact_mut(self.width()).for_each(<[u8]>::reverse);
         }
     }
 
-    /// Bytes of an element.
+    /// Size of an element in bytes.
     pub fn width(&self) -> usize {
         usize::try_from(self.dtype.itemsize()).unwrap_or(8)
     }
 
-    /// Reads columns, as many as fit into a block, and writes of each row what is in them.
+    /// Transposes a column-major matrix. Reads as many columns as fit into a block, and writes their part of
+    /// each row.
+    ///
+    /// The source may be compressed, so it is read in order, and the writes go to different offsets.
     fn transpose(
         &self,
         input: &Input<'_>,
@@ -123,6 +126,7 @@ impl Header {
         [rows, columns]: [u64; 2],
     ) -> Result<()> {
         let item = self.dtype.itemsize();
+        // A column longer than a block is read in pieces, one column at a time.
         let high = rows.min(BLOCK / item).max(1);
         let wide = if high == rows { (BLOCK / (rows * item)).clamp(1, columns) } else { 1 };
         let mut block = Vec::new();
@@ -147,7 +151,7 @@ impl Header {
         Ok(())
     }
 
-    /// Writes the rows of a block of columns; whole rows together.
+    /// Writes the rows of a block of columns. Whole rows are contiguous in the file and are written together.
     fn write_rows(
         &self,
         input: &Input<'_>,
@@ -175,15 +179,15 @@ impl Header {
     }
 }
 
-/// Bytes of rows that are written together.
+/// Bytes of rows per write.
 const PIECE: u64 = 1 << 20;
 
-/// What a file says of itself, for people.
+/// An excerpt of the file for messages, with control characters escaped.
 fn one_line(text: &str) -> String {
     text.trim().chars().take(80).flat_map(char::escape_debug).collect()
 }
 
-/// The text of the header, which is read, and no more; and the bytes up to where it ends.
+/// Reads the header and nothing more. Returns its text, and the offset of the elements.
 pub(crate) fn header_text(input: &Input<'_>, from: &mut dyn Read) -> Result<(String, u64)> {
     let mut start = [0; 8];
     from.read_exact(&mut start).map_err(input.failed())?;
@@ -203,7 +207,7 @@ pub(crate) fn header_text(input: &Input<'_>, from: &mut dyn Read) -> Result<(Str
     Ok((String::from_utf8_lossy(&text).into_owned(), 8 + size as u64 + u64::from(length)))
 }
 
-/// What a header says: the literal of a Python dictionary of three keys.
+/// The content of the header, a Python dictionary literal with three keys.
 struct Facts<'t> {
     descr: &'t str,
     is_fortran: bool,
@@ -215,7 +219,7 @@ impl<'t> Facts<'t> {
         let text = text.trim().strip_prefix('{')?.strip_suffix('}')?;
         let shape = value(text, "shape")?.strip_prefix('(')?.split_once(')')?.0;
         let axes = shape.split(',').map(str::trim).filter(|axis| !axis.is_empty());
-        // Python 2 marks large integers.
+        // Python 2 writes long integers with an L.
         let axis = |axis: &str| axis.strip_suffix('L').unwrap_or(axis).parse().ok();
         Some(Self {
             descr: descr(value(text, "descr")?)?,
@@ -225,14 +229,14 @@ impl<'t> Facts<'t> {
     }
 }
 
-/// What follows a key of the dictionary and its colon.
+/// The text after a key of the dictionary and its colon.
 fn value<'t>(text: &'t str, key: &str) -> Option<&'t str> {
     let after =
         ['\'', '"'].iter().find_map(|quote| Some(text.split_once(&format!("{quote}{key}{quote}"))?.1))?;
     Some(after.trim_start().strip_prefix(':')?.trim_start())
 }
 
-/// The text of a string, or all of a list of fields.
+/// The content of a string, or the text of a list of fields (a structured type), for the error message.
 fn descr(value: &str) -> Option<&str> {
     match value.chars().next()? {
         quote @ ('\'' | '"') => Some(value[1..].split_once(quote)?.0),

@@ -1,4 +1,5 @@
-//! `.npz`, read by `zip`: a sparse matrix that SciPy wrote (CSR, CSC or COO), or one of NumPy's arrays.
+//! Imports `.npz` with the `zip` crate: a sparse matrix from SciPy (CSR, CSC or COO), or one of NumPy's
+//! arrays.
 
 mod members;
 mod sparse;
@@ -27,14 +28,14 @@ pub(crate) fn find<'f>(input: &'f Input<'f>, options: &'f Options) -> Result<Fou
     }
 }
 
-/// One of NumPy's arrays.
+/// A dense array.
 fn member<'f>(input: &'f Input<'f>, name: String) -> Result<Found<'f>> {
     let header = Header::read(input, &mut by_name(input, &mut open(input)?, &name)?)?;
     let metadata = dense(&input.path, header.dtype, &header.shape)?;
     Ok(Found { metadata, fill: vec![copy(input, name)], beside: Vec::new(), notes: Vec::new() })
 }
 
-/// Writes a member as it is, its checksum held against it.
+/// Copies a member, and verifies its checksum.
 fn copy<'f>(input: &'f Input<'f>, name: String) -> Fill<'f> {
     Box::new(move |to| {
         let mut archive = open(input)?;

@@ -1,5 +1,5 @@
-//! Lines for Julia: its standard library, and NPZ. Its arrays are column-major, so a matrix comes with its
-//! axes exchanged.
+//! Examples for Julia: its standard library, and the NPZ package. Its arrays are column-major, so a matrix
+//! has its axes swapped.
 
 use super::{Facts, SMALL, Types};
 use crate::daf::metadata::Shape;

@@ -1,5 +1,4 @@
-//! Lines for MATLAB, no toolbox needed. Its arrays are column-major, so a matrix comes with its axes
-//! exchanged.
+//! Examples for MATLAB without toolboxes. Its arrays are column-major, so a matrix has its axes swapped.
 
 use super::{Facts, SMALL, Types};
 use crate::daf::metadata::Shape;
@@ -9,7 +8,7 @@ pub(super) fn lines(facts: &Facts) -> String {
     numbers(facts) + &whole(facts)
 }
 
-/// What is read by a single call.
+/// Examples that read everything with a single call.
 fn whole(facts: &Facts) -> String {
     let mut text = loaded(facts);
     if facts.has("array.h5") && matches!(facts.shape, Shape::Matrix(..)) {
@@ -21,7 +20,7 @@ fn whole(facts: &Facts) -> String {
     text
 }
 
-/// What `load` reads, where the numbers are exact.
+/// The example for `load`, if it reads the numbers exactly.
 pub(super) fn loaded(facts: &Facts) -> String {
     let (thing, mut text) = (facts.whole(), String::new());
     let (Types::Dense(dtype) | Types::Sparse { data: dtype, .. }) = facts.types;
@@ -40,7 +39,7 @@ fn numbers(facts: &Facts) -> String {
     }
 }
 
-/// The whole of a sparse matrix, of the three files of these types.
+/// Reads a whole sparse matrix from its three files, which have these types.
 pub(super) fn sparse(facts: &Facts, types: [Dtype; 3]) -> String {
     let (rows, columns) = (facts.shape.rows(), facts.shape.columns());
     let files = ["data", "indices", "indptr"].into_iter().zip(types);
@@ -74,7 +73,7 @@ fn dense(facts: &Facts, dtype: Dtype) -> String {
     format!("{map}{note}{}{}", fread(target, file, dtype, kind), half(dtype, target))
 }
 
-/// Reads a file of elements into a variable of a class.
+/// Reads a file of elements into a variable. `class` is the type of the variable.
 pub(super) fn fread(variable: &str, file: &str, dtype: Dtype, class: &str) -> String {
     format!(
         "f = fopen('{file}', 'r', 'l'); {variable} = fread(f, Inf, '{}=>{class}'); fclose(f);\n",
@@ -82,7 +81,7 @@ pub(super) fn fread(variable: &str, file: &str, dtype: Dtype, class: &str) -> St
     )
 }
 
-/// Makes numbers of the bits of float16.
+/// Converts the bits of float16 to numbers, because MATLAB has no such type.
 pub(super) fn half(dtype: Dtype, variable: &str) -> String {
     if dtype != Dtype::Float16 {
         return String::new();

@@ -1,7 +1,7 @@
-//! `README.md`: how to read this very array, with lines to paste for the shell and four languages.
+//! `README.md`: how to read this particular array, with examples to paste for the shell and five languages.
 //!
-//! It is written from what `meta.yaml` tells too: neither data nor long lists of names are read. Each
-//! language has one code block, which holds without the others.
+//! It is generated from the metadata alone, so that reading it costs nothing: neither data nor long lists of
+//! names are read. Each language has one code block, which works without the others.
 
 #[cfg(feature = "verify")]
 pub(super) mod verify;
@@ -66,32 +66,33 @@ impl Format for Readme {
     }
 }
 
-/// Rows that an example reads of an array too large to be read whole.
+/// Number of rows that an example reads if the array is too large to read whole.
 const BLOCK: u64 = 100;
-/// Bytes that an example reads whole.
+/// Limit on the size in bytes that an example reads whole.
 const SMALL: u64 = 256 << 20;
 
-/// Columns of a table that an example reads ten rows of, as text.
+/// Limit on the columns of a table of which an example reads ten rows as text.
 const WIDE: u64 = 10_000;
 
-/// What the examples are made of.
+/// The facts about the array that the examples need.
 struct Facts {
     shape: Shape,
     types: Types,
-    /// A row, by its file or folder: the last, which shows how wide the numbers are.
+    /// The path of a row's file or directory. It is the last row, which shows how many digits the numbers
+    /// have.
     row: String,
     column: String,
-    /// Names of the files that hold all rows.
+    /// Names of the files of the whole region.
     files: Vec<String>,
-    /// Whether one row comes as text.
+    /// Whether single rows are available as CSV.
     has_csv_rows: bool,
-    /// Whether names stand in front of the lines of a table.
+    /// Whether lines of a table begin with names.
     has_row_names: bool,
-    /// Bytes of all numbers.
+    /// Size of all numbers in bytes.
     bytes: u64,
 }
 
-/// Bytes of the numbers, of a sparse matrix of those of all rows.
+/// Size in bytes of the numbers. For a sparse matrix it is that of the stored elements and their columns.
 fn bytes(metadata: &Metadata, shape: Shape) -> u64 {
     match metadata {
         Metadata::Dense(meta) => shape.bytes(meta.dtype).unwrap_or(u64::MAX),
@@ -135,12 +136,12 @@ impl Facts {
         }
     }
 
-    /// Whether there is a file of this name.
+    /// Whether a file of this name exists.
     fn has(&self, name: &str) -> bool {
         self.files.iter().any(|file| file.trim_end_matches('/') == name)
     }
 
-    /// What the numbers are called, as one thing.
+    /// The component that represents the whole array.
     fn whole(&self) -> &'static str {
         match self.types {
             Types::Dense(_) => "array",
@@ -148,17 +149,17 @@ impl Facts {
         }
     }
 
-    /// What the numbers of a table are, zeros too.
+    /// The component that a table shows, with the zeros.
     fn table_thing(&self) -> &'static str {
         if matches!(self.types, Types::Dense(_)) { "array" } else { "dense" }
     }
 
-    /// The file of all numbers as text without a header.
+    /// The text file of all numbers, without a header.
     fn numbers(&self) -> String {
         format!("{}.txt", self.table_thing())
     }
 
-    /// What who reads all numbers as text must be told, where they are many.
+    /// A hint for reading all numbers as text, if the table is so large that its numbers have a fixed width.
     fn wide_text(&self) -> Option<String> {
         let (Types::Dense(dtype) | Types::Sparse { data: dtype, .. }) = self.types;
         let table = format!("{}.csv", self.table_thing());
@@ -171,14 +172,14 @@ where `schema=` says that these are numbers.\n"
         })
     }
 
-    /// The first rows as a table of text, where there is one.
+    /// The path of the first rows as a table, if there is one.
     fn table(&self) -> Option<String> {
         let thing = format!("{}.csv", self.table_thing());
         let table = || format!("slices/0:{}/{thing}", self.shape.rows().min(10));
         (self.has(&thing) && self.shape.columns() <= WIDE).then(table)
     }
 
-    /// The file and shape of what an example may read whole: all, or some rows.
+    /// The file and shape that an example may read whole: the array, or some of its rows if it is too large.
     fn readable(&self, dtype: Dtype) -> (String, Shape) {
         match self.shape.bytes(dtype) {
             Some(bytes) if bytes <= SMALL => ("array".into(), self.shape),
@@ -238,7 +239,7 @@ fn introduction(selection: &Selection, facts: &Facts) -> String {
     text
 }
 
-/// What to say of names; they themselves are not read.
+/// The sentences about names. They name the files of the names but do not read them.
 fn names(selection: &Selection, shape: Shape) -> String {
     let files = &selection.array().names;
     let of = |what: &str, file: Option<&Path>, folder: &str| {
@@ -253,7 +254,7 @@ fn names(selection: &Selection, shape: Shape) -> String {
     let what = if matches!(shape, Shape::Vector(_)) { "Elements" } else { "Rows" };
     let folder = |has: bool, name: &'static str| if has { name } else { "" };
     let columns = of("Columns", files.of_columns(), folder(has_columns, "cols"));
-    // The columns of a sparse matrix have no files that a name could lead to.
+    // A column of a sparse matrix has no file of its own to which a name could lead.
     let columns = columns.map(|text| text.replace(": see `by-name//`", ""));
     let lines: Vec<_> = [of(what, files.of_rows(), "rows"), columns].into_iter().flatten().collect();
     if lines.is_empty() { String::new() } else { format!("\n{}\n", lines.join("\n")) }

@@ -1,4 +1,5 @@
-//! Lines for Octave, no package needed: MATLAB's, but that a file is read where MATLAB maps it.
+//! Examples for Octave without packages. They are like those for MATLAB, but read files, because Octave
+//! cannot map them.
 
 use super::matlab::{fread, half, loaded, name, sparse};
 use super::{Facts, Types};

@@ -1,4 +1,4 @@
-//! Lines for Python, with NumPy and SciPy; and for the other libraries that have files of their own.
+//! Examples for Python: NumPy and SciPy, and the other libraries whose formats are available.
 
 use super::{Facts, Types};
 use crate::daf::metadata::Shape;
@@ -8,7 +8,7 @@ pub(super) fn lines(facts: &Facts) -> String {
     numbers(facts) + &others(facts)
 }
 
-/// A line for each library whose file there is.
+/// A line for each library whose file exists.
 fn others(facts: &Facts) -> String {
     let (whole, mut libraries, mut text) = (facts.whole(), Vec::new(), String::new());
     let mut add = |library, line: String| {
@@ -19,7 +19,7 @@ fn others(facts: &Facts) -> String {
     if let Some(table) = facts.table() {
         let names = if facts.has_row_names { ", index_col=0" } else { "" };
         let (Types::Dense(dtype) | Types::Sparse { data: dtype, .. }) = facts.types;
-        // Without it pandas reads a number beside the one that is written, now and then.
+        // Without this, pandas is sometimes off by one unit in the last place.
         let exact = if dtype.name().starts_with("float") { ", float_precision=\"round_trip\"" } else { "" };
         add("pandas", format!("table = pandas.read_csv(\"{table}\"{names}{exact})"));
     }
@@ -72,7 +72,7 @@ fn sparse(facts: &Facts, [data, indices, indptr]: [Dtype; 3], shape: Shape) -> S
         true => format!("np.load(\"{name}.npy\", mmap_mode=\"r\")"),
         false => whole(name, dtype),
     };
-    // SciPy has no float16.
+    // SciPy does not support float16.
     let wider = if data == Dtype::Float16 { ".astype(np.float32)" } else { "" };
     format!(
         "import numpy as np
@@ -93,7 +93,7 @@ row = {}  # zeros too
     )
 }
 
-/// The file, mapped.
+/// An expression that maps the file.
 fn map(facts: &Facts, file: &str, dtype: Dtype, shape: &str) -> String {
     if facts.has("array.npy") {
         format!("np.load(\"{file}.npy\", mmap_mode=\"r\")")
@@ -102,7 +102,7 @@ fn map(facts: &Facts, file: &str, dtype: Dtype, shape: &str) -> String {
     }
 }
 
-/// The file, read.
+/// An expression that reads the file.
 fn whole(file: &str, dtype: Dtype) -> String {
     format!("np.fromfile(\"{file}\", \"{}\")", dtype.descr())
 }

@@ -1,7 +1,7 @@
-//! Lines for R: base R, and Matrix for what is sparse.
+//! Examples for R: base R, and the Matrix package for sparse matrices.
 //!
-//! R has int32 and float64 only. Wider integers become float64, exact up to 2^53; so does int32 where its smallest
-//! number is there, which is R's NA.
+//! R has only int32 and float64. Wider integers become float64, which is exact up to 2^53. An int32 array
+//! with the smallest int32 also does, because that is R's NA.
 
 use super::{Facts, SMALL, Types};
 use crate::daf::metadata::Shape;
@@ -11,12 +11,12 @@ pub(super) fn lines(facts: &Facts) -> String {
     numbers(facts) + &whole(facts)
 }
 
-/// What R reads by a single call, where it is not too large.
+/// Examples that read everything with a single call, if it is not too large.
 fn whole(facts: &Facts) -> String {
     let mut text = String::new();
     let (Types::Dense(dtype) | Types::Sparse { data: dtype, .. }) = facts.types;
     let file = format!("{}.rds", facts.whole());
-    // Numbers beyond 2^53 that R has not would be an error of the read.
+    // For these types the file cannot be read if it has a number beyond 2^53.
     let is_exact = !matches!(dtype, Dtype::Int64 | Dtype::Uint64);
     if facts.has(&file) && is_exact && facts.bytes <= SMALL {
         let note = if matches!(facts.shape, Shape::Matrix(..)) { "  # rows as its columns" } else { "" };
@@ -63,7 +63,7 @@ x <- matrix(read(\"{file}\"), {rows}, {columns}, byrow = TRUE){comment}
     }
 }
 
-/// A function that reads a file of elements.
+/// Defines a function `read` that reads a file of elements.
 fn reader(dtype: Dtype) -> String {
     let bin = |what: &str, size: u64, extra: &str| {
         format!(
@@ -75,7 +75,7 @@ fn reader(dtype: Dtype) -> String {
     match dtype {
         Dtype::Float32 | Dtype::Float64 => function(&bin("numeric", size, "")),
         Dtype::Int8 | Dtype::Int16 => function(&bin("integer", size, "")),
-        // Its smallest number is NA to R, and nothing else is.
+        // R reads the smallest int32 as NA, and nothing else.
         Dtype::Int32 => function(&format!(
             "{{
   x <- {}
@@ -93,7 +93,7 @@ fn reader(dtype: Dtype) -> String {
 }}",
             bin("integer", 2, ", signed = FALSE")
         )),
-        // Quarters: R's own integers have no room for the halves.
+        // Four 16-bit pieces, because R has no unsigned 32-bit integers for two halves.
         Dtype::Int64 | Dtype::Uint64 => {
             let sign = if dtype == Dtype::Int64 { " - (quarters[4, ] >= 2^15) * 2^16" } else { "" };
             function(&format!(

@@ -1,4 +1,4 @@
-//! Lines for the shell: coreutils, awk, and DuckDB for what is a table.
+//! Examples for the shell: coreutils, awk, and DuckDB for tables.
 
 use super::{Facts, Types};
 use crate::daf::metadata::Shape;
@@ -23,7 +23,7 @@ pub(super) fn lines(facts: &Facts) -> String {
     }
 }
 
-/// The sum of the last column of some rows, and a question in SQL.
+/// The sum of the last column of some rows, and an SQL query.
 fn tables(facts: &Facts) -> String {
     let mut text = String::new();
     if let Some(table) = facts.table() {
@@ -40,12 +40,12 @@ fn tables(facts: &Facts) -> String {
     text
 }
 
-/// The first elements of a file, as numbers.
+/// Prints the first elements of a file as numbers.
 fn dump(file: &str, dtype: Dtype) -> String {
     let kind = match dtype {
         Dtype::Int8 | Dtype::Int16 | Dtype::Int32 | Dtype::Int64 => 'd',
         Dtype::Float32 | Dtype::Float64 => 'f',
-        // Of float16 the bits: not every `od` knows it.
+        // Prints the bits of float16, because not every `od` supports the type.
         Dtype::Float16 => 'x',
         _ => 'u',
     };

@@ -1,4 +1,5 @@
-//! All files of the folder: a line for each format, and one each for rows, columns and slices.
+//! The table of all files in the directory: a line for each format, and one each for rows, columns and
+//! slices.
 
 use std::fmt::Write;
 
@@ -8,7 +9,7 @@ use crate::daf::metadata::{Kind, Shape};
 use crate::formats::{FORMATS, Format, find, offered};
 use crate::rows::index_width;
 
-/// Every format of every thing, those that no listing shows too, and what it is for.
+/// Every format of every component, with its purpose. It includes files that no listing shows.
 pub(super) fn all_files(selection: &Selection) -> String {
     let mut text = String::from("| file | what it is, and what reads it |\n|---|---|\n");
     for (id, view) in FORMATS {
@@ -35,7 +36,7 @@ pub(super) fn all_files(selection: &Selection) -> String {
     text
 }
 
-/// The names of all files, as far as they are of all rows.
+/// The names of all files of the whole region.
 pub(super) fn names(selection: &Selection) -> Vec<String> {
     let all = Thing::ALL.into_iter().flat_map(|thing| {
         let views = offered(selection, Part { thing, of: Scope::All });
@@ -44,7 +45,7 @@ pub(super) fn names(selection: &Selection) -> Vec<String> {
     all.collect()
 }
 
-/// What comes in the format of this place.
+/// The components that are available in this format.
 fn things(selection: &Selection, format: FormatId) -> impl Iterator<Item = Thing> {
     let is_there = move |thing: &Thing| {
         offered(selection, Part { thing: *thing, of: Scope::All }).any(|(other, _)| other == format)
@@ -52,14 +53,14 @@ fn things(selection: &Selection, format: FormatId) -> impl Iterator<Item = Thing
     Thing::ALL.into_iter().filter(is_there)
 }
 
-/// A file in a folder, and a folder with a slash.
+/// The name of a file, or of a directory with a slash at the end.
 fn name(stem: &str, view: &dyn Format) -> String {
     let (dot, slash) =
         (if view.extension().is_empty() { "" } else { "." }, if view.is_directory() { "/" } else { "" });
     format!("{stem}{dot}{}{slash}", view.extension())
 }
 
-/// The files of a row or a column, and in which formats they come too.
+/// The files of a row or a column, and the formats of the last component.
 fn line(selection: &Selection, of: Scope, stem: &str) -> String {
     let is_sparse = selection.array().metadata.kind() == Kind::Sparse;
     let things = if is_sparse { &[Thing::Data, Thing::Indices, Thing::Dense][..] } else { &[Thing::Array] };
@@ -78,7 +79,7 @@ fn line(selection: &Selection, of: Scope, stem: &str) -> String {
     files.join(" ")
 }
 
-/// A number as wide as the last of so many.
+/// An index with as many digits as the last of `count`.
 pub(super) fn number(count: u64, i: u64) -> String {
     format!("{i:0width$}", width = index_width(count))
 }

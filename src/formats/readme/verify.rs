@@ -1,4 +1,4 @@
-//! `README.md`: the shape and the types it tells are those of the array, and every file it names is there.
+//! Verifies `README.md`: its shape and types are those of the array, and every file it names exists.
 
 use std::io::Read;
 
@@ -36,7 +36,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     }
 }
 
-/// What is said of the array.
+/// The sentence about the array.
 fn expected(selection: &Selection) -> String {
     let axes = selection.shape().axes();
     match (&selection.array().metadata, &axes[..]) {
@@ -54,7 +54,7 @@ fn expected(selection: &Selection) -> String {
     }
 }
 
-/// Whether a word of some code is meant to be a file: the name of a thing, with a dot or in a folder.
+/// Whether a word of an example is a path: a component with an extension, or a path in a directory.
 fn is_path(word: &str) -> bool {
     let in_folder = ["rows/", "cols/", "slices/"].iter().any(|folder| word.starts_with(folder));
     let of_thing = Thing::ALL
@@ -72,7 +72,7 @@ fn expect_files<'t>(selection: &Selection, files: impl Iterator<Item = &'t str>)
     Ok(())
 }
 
-/// Whether the path leads to a file or a folder.
+/// Whether the path leads to a file or a directory.
 fn is_there(selection: &Selection, path: &str) -> bool {
     let of = |thing: &str, of| {
         let (thing, format) = thing.split_once('.').unwrap_or((thing, ""));
@@ -80,7 +80,7 @@ fn is_there(selection: &Selection, path: &str) -> bool {
         thing.is_some_and(|thing| formats::find(selection, Part { thing, of }, format.as_bytes()).is_some())
     };
     let number = |text: &str, count| parse_index(text.split('.').next().unwrap_or(text).as_bytes(), count);
-    // A row of a sparse matrix is a folder; with a format it is the row as if it were dense.
+    // A row of a sparse matrix is a directory. With an extension it is a file of the row as if it were dense.
     let line = |text: &str, of_line| {
         let format = text.find('.').map_or("", |dot| &text[dot..]);
         ["array", "dense"].iter().any(|thing| of(&format!("{thing}{format}"), of_line))

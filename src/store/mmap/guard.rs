@@ -1,11 +1,10 @@
-//! A map whose bytes may be touched although its file may be truncated at any moment.
+//! A map that can be read even though its file may be truncated at any moment.
 //!
-//! Touching a page of a map that is no longer there, or that the disk does not give, kills a program
-//! with SIGBUS. Reading with `pread` is safe, but for single elements that lie far apart a system
-//! call each takes ten times as long as the memory does. So here the signal is caught: its handler puts zeros
-//! in the place of what is lost, the loop that touched it goes on to its end, and then knows that what
-//! it has is worth nothing: it, and any other that touches the same map meanwhile. Such a map serves for
-//! nothing else, and is not touched again.
+//! Reading a page of a map that no longer exists, or that the disk fails to deliver, kills the process with
+//! SIGBUS. Reading with `pread` is safe, but for scattered single elements a system call for each takes ten
+//! times as long. Therefore this module handles the signal. The handler puts zeros in place of the lost pages
+//! and marks the map as lost. The reading loop then runs to its end, finds the mark and discards its result,
+//! and so does any other thread that reads the same map. A lost map is never read again.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -17,10 +16,10 @@ use bytemuck::Pod;
 use libc::{c_int, c_void, siginfo_t};
 use memmap2::{Mmap, MmapOptions};
 
-/// Bytes of a page: a fault is rounded down to its start. Known before a handler needs it.
+/// The page size, to round a fault address down. It is stored before the handler needs it.
 static PAGE: AtomicUsize = AtomicUsize::new(0);
 
-/// The addresses that a thread may touch at this moment, and the mark of the map that they are of.
+/// The addresses that a thread may currently read, and the mark of their map.
 #[derive(Clone, Copy)]
 struct Touched {
     start: usize,
@@ -31,14 +30,15 @@ struct Touched {
 const NOTHING: Touched = Touched { start: 0, end: 0, is_lost: ptr::null() };
 
 thread_local! {
-    /// What this thread touches. No destructor and no lazy start, so that a signal handler may use it.
+    /// The addresses that this thread reads. It has no destructor and no lazy initialization, so a signal
+    /// handler may use it.
     static TOUCHED: Cell<Touched> = const { Cell::new(NOTHING) };
 }
 
-/// What was done about SIGBUS before.
+/// The previous action for SIGBUS.
 static BEFORE: AtomicPtr<libc::sigaction> = AtomicPtr::new(ptr::null_mut());
 
-/// A map of a whole file, for reading elements that lie apart.
+/// A map of a whole file for reading scattered elements.
 #[derive(Debug)]
 pub struct GuardedMap {
     map: Mmap,
@@ -46,16 +46,17 @@ pub struct GuardedMap {
 }
 
 impl GuardedMap {
-    /// Maps a file; none where the system does not.
+    /// Maps a file. None if the system cannot map it.
     pub fn new(file: &File) -> Option<Self> {
         catch_sigbus();
-        // SAFETY: the bytes are only touched by `gather`, which expects them to change and to go.
+        // SAFETY: only `gather` reads the bytes, and it expects them to change and to disappear.
         let map = unsafe { MmapOptions::new().map(file) }.ok()?;
         Some(Self { map, is_lost: AtomicBool::new(false) })
     }
 
-    /// Copies elements, the first at `offset` and each `stride` bytes after the one before, to `out`
-    /// until it is full. False if they are not all there, or not aligned; then `out` is worth nothing.
+    /// Copies elements to `out` until it is full. The first is at `offset`, each of the others `stride` bytes
+    /// after the previous one. Returns false if they do not all exist or are not aligned. `out` is then
+    /// meaningless.
     pub fn gather<T: Pod>(&self, offset: usize, stride: usize, out: &mut [T]) -> bool {
         let Some(last) = out.len().checked_sub(1) else { return true };
         let end =
@@ -67,30 +68,32 @@ impl GuardedMap {
         let start = self.map.as_ptr();
         let (from, to) = (start as usize, start as usize + self.map.len());
         TOUCHED.set(Touched { start: from, end: to, is_lost: &raw const self.is_lost });
-        // The handler runs in this thread: to it the order of the program is enough.
+        // The handler runs in this thread, so the order of instructions suffices.
         compiler_fence(Ordering::SeqCst);
         for (i, item) in out.iter_mut().enumerate() {
-            // SAFETY: the element lies inside the map and is aligned, which was checked above; if its page
-            // is gone, the handler puts another there. Volatile, for others may write the file meanwhile.
+            // SAFETY: the checks above show that the element lies inside the map and is aligned. If its page
+            // is gone, the handler replaces it. The read is volatile because others may write to the file
+            // meanwhile.
             *item = unsafe { ptr::read_volatile(start.add(offset + i * stride).cast::<T>()) };
         }
         compiler_fence(Ordering::SeqCst);
         TOUCHED.set(NOTHING);
-        // Whoever saw a zero that was put in place sees the mark as well, for that was set before.
+        // The handler sets the mark before it maps zeros, so a thread that read such a zero also sees the
+        // mark.
         fence(Ordering::SeqCst);
         !self.is_lost.load(Ordering::SeqCst)
     }
 }
 
-/// Has SIGBUS caught from here on, in all threads.
+/// Installs the handler for SIGBUS, once for all threads.
 fn catch_sigbus() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: it only tells a number.
+        // SAFETY: it only returns a number.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         PAGE.store(usize::try_from(page).unwrap_or(4096), Ordering::SeqCst);
-        // SAFETY: an all-zero sigaction is a valid one; the handler is installed once, after what
-        // it needs, and does only what a handler may.
+        // SAFETY: an all-zero sigaction is valid. The handler is installed once, after everything that it
+        // needs, and is async-signal-safe.
         unsafe {
             let before = Box::leak(Box::new(std::mem::zeroed::<libc::sigaction>()));
             libc::sigaction(libc::SIGBUS, ptr::null(), before);
@@ -103,7 +106,8 @@ fn catch_sigbus() {
     });
 }
 
-/// Puts zeros in the place of a guarded map from the fault on; any other fault goes its usual way.
+/// Replaces a guarded map with zeros from the faulting page to its end. Other faults go to the previous
+/// handler.
 extern "C" fn on_sigbus(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a valid siginfo.
     let address = unsafe { (*info).si_addr() } as usize;
@@ -111,11 +115,11 @@ extern "C" fn on_sigbus(signal: c_int, info: *mut siginfo_t, context: *mut c_voi
     if (start..end).contains(&address) {
         let page = (address - address % PAGE.load(Ordering::Relaxed).max(1)).max(start);
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
-        // Before, for other threads read the same map, and see the zeros at once.
-        // SAFETY: this thread is inside `gather`, which holds the map and its mark.
+        // Set before the zeros appear, because other threads may read the same map and see them at once.
+        // SAFETY: this thread is inside `gather`, which keeps the map and its mark alive.
         unsafe { &*is_lost }.store(true, Ordering::SeqCst);
-        // SAFETY: the range lies inside a map that this thread is touching, and that nothing but such
-        // touching uses; mmap is safe to call in a handler.
+        // SAFETY: the range lies inside a map that this thread is reading, and only `gather` uses this map.
+        // In a handler, mmap is safe to call.
         let put = unsafe { libc::mmap(page as *mut c_void, end - page, libc::PROT_READ, flags, -1, 0) };
         if put != libc::MAP_FAILED {
             return;
@@ -124,11 +128,11 @@ extern "C" fn on_sigbus(signal: c_int, info: *mut siginfo_t, context: *mut c_voi
     pass_on(signal, info, context);
 }
 
-/// Does with the signal what was done with it before; by default that ends the program.
+/// Handles the signal as before the installation. By default that ends the process.
 fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let before = BEFORE.load(Ordering::Acquire);
-    // SAFETY: BEFORE points to what sigaction filled in, and its handler has the type that its flags
-    // say; without one the default is put back, and the fault happens again.
+    // SAFETY: BEFORE points to what sigaction stored, and the handler has the type that its flags say.
+    // Without a handler the default is restored, and the fault occurs again.
     unsafe {
         match (*before).sa_sigaction {
             libc::SIG_DFL | libc::SIG_IGN => {
@@ -169,7 +173,7 @@ mod tests {
         assert!(again.gather(8, 400, &mut out[..200]));
     }
 
-    /// What one of the threads puts in the place of lost pages, the other must not take for what the file holds.
+    /// Zeros that one thread put in place of lost pages must not count as content of the file for the other.
     #[test]
     fn of_two_threads_on_one_map_neither_takes_zeros_for_elements() {
         const ELEMENTS: usize = 1 << 20;
@@ -181,7 +185,7 @@ mod tests {
             file.write_all_at(&ones, 0).unwrap();
             let map = GuardedMap::new(&file).unwrap();
             let is_over = AtomicBool::new(false);
-            // One takes long, the other goes over the end of the map again and again.
+            // One thread takes long, the other reads beyond the end of the file again and again.
             let pick = |offset: usize, stride: usize, count: usize| {
                 let (mut out, mut right, mut lost) = (vec![7u32; count], 0, 0);
                 while !is_over.load(Ordering::Relaxed) && lost == 0 {

@@ -1,22 +1,25 @@
-//! Which lines and cells of a table are names. Pure: the first lines in, a layout out.
+//! Decides which lines and cells of a table are names. This is a pure function from the first lines to a
+//! layout.
 //!
-//! The first line, behind comments and what is skipped, has names where
+//! The first line, after comments and skipped lines, holds names if
 //!
-//! 1. it has one cell fewer than the others (R's `write.table`): its cells name the columns behind the first, which
-//!    names the rows;
+//! 1. it has one cell fewer than the others (R's `write.table`): its cells name the columns after the
+//!    first, which names the rows;
 //! 2. its first cell is empty (pandas, R's `write.csv`): the first column names the rows;
-//! 3. a cell of it is no number and stands above numbers;
-//! 4. all its cells are in quotes, and numbers below are not;
-//! 5. it has numbers above numbers, and text above text: unless this text is there again below, or two of its
-//!    numbers are the same, or its first cell is made like the cells below it, as `cell_1` above `cell_2`.
+//! 3. one of its cells is not a number but the cells below it are;
+//! 4. all its cells are quoted, and numbers below are not;
+//! 5. it has numbers above numbers, and text above text: unless this text occurs again below, or two of its
+//!    numbers are equal, or its first cell has the pattern of the cells below it, as `cell_1` above `cell_2`.
 //!
-//! Else it has numbers; the comment before it names the columns if it has as many cells as they are. The first
-//! column names the rows in 1 and 2, where it is headed `row` (as arrayfs writes it) or `ID_REF` (as GEO does), and
-//! where its cells are no numbers. Where some are, names must be more, and not one word again and again: that would be
-//! a mark or a slip. Names `c0,c1,…` are none. What could be otherwise is said.
+//! Otherwise it holds numbers. The comment before it then names the columns if it has the right number of
+//! cells. The first column names the rows in cases 1 and 2, if its header is `row` (which arrayfs writes) or
+//! `ID_REF` (GEO), and if its cells are not numbers. If only some are not, names must be the majority and not
+//! all the same word. A repeated word is more likely a mark for a missing number, and a single one a typing
+//! error. Column names `c0,c1,…` are ignored, because they carry no information. A note reports each
+//! ambiguous decision.
 //!
-//! A line that begins with `#` or `!` is a row only where it has as many cells and the first column has names in lines
-//! that do not begin so too, or all lines do.
+//! A line that begins with `#` or `!` is a row only if it has the right number of cells, and either lines
+//! without such a mark have names in their first column too, or all lines begin with a mark.
 
 use super::dialect::Dialect;
 use super::record::{Cell, Record};
@@ -26,41 +29,41 @@ use crate::import::Choice;
 use crate::import::lines::{beginning, copied};
 use crate::import::number::{Numerals, Value};
 
-/// Where a table has its names.
+/// Where the names of the columns are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Header {
-    /// Nowhere: the first line is numbers.
+    /// There are none: the first line holds numbers.
     None,
     /// In the first line.
     First,
-    /// In the comment before it.
+    /// In the comment before the first line.
     Comment,
 }
 
-/// What the cells of a table are.
+/// The roles of the cells of a table.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub header: Header,
     pub has_row_names: bool,
-    /// Cells of a line.
+    /// Number of cells in a line.
     pub width: usize,
-    /// Whether the last cell of each line is empty, and no column.
+    /// Whether every line ends with a delimiter. The empty last cell is then not a column.
     pub has_trailing: bool,
-    /// Whether rows may begin like comments.
+    /// Whether a row may begin with a comment mark.
     pub has_marked_rows: bool,
-    /// The line of names.
+    /// The record with the names.
     pub names: Option<Record>,
-    /// What could be otherwise, in words.
+    /// Notes for the user about ambiguous decisions.
     pub notes: Vec<String>,
 }
 
 impl Layout {
-    /// Cells that may be numbers.
+    /// Number of cells per line that may hold numbers.
     pub fn columns(&self) -> usize {
         self.width - usize::from(self.has_row_names) - usize::from(self.has_trailing)
     }
 
-    /// The names of the columns, as long as they are not `c0,c1,…`.
+    /// The names of the columns, unless they are `c0,c1,…`.
     pub fn column_names<'l>(&'l self, dialect: &Dialect<'_>) -> Option<impl Iterator<Item = Cell<'l>>> {
         let record = self.names.as_ref()?;
         let across = record.cells(dialect.delimiter).count().min(self.width - usize::from(self.has_trailing));
@@ -71,7 +74,7 @@ impl Layout {
     }
 }
 
-/// Numbers of the first line that are held against each other.
+/// Limit on the numbers of the first line that are compared with each other.
 const MOST_COMPARED: usize = 1 << 20;
 
 const NO_MEMORY: &str = "there is no memory for its columns";
@@ -80,11 +83,11 @@ const TEXT: u8 = 1;
 const NUMBER: u8 = 2;
 const QUOTED: u8 = 4;
 
-/// The layout of a table.
+/// Determines the layout of a table.
 ///
 /// # Errors
 ///
-/// Why it has none, in words.
+/// The reason why it has none, for the user.
 pub(super) fn layout(
     sample: &Sample,
     dialect: &Dialect<'_>,
@@ -129,19 +132,19 @@ pub(super) fn layout(
     Ok(layout)
 }
 
-/// The first lines of a table.
+/// The first lines of a table, and what is known about its columns.
 struct Table<'s> {
     sample: &'s Sample,
     dialect: &'s Dialect<'s>,
     marked: MarkedRows<'s>,
     first: Record,
-    /// The last comment before it, if it has as many cells.
+    /// The last comment before it, if it has the right number of cells.
     comment: Option<Record>,
     width: usize,
     has_trailing: bool,
     /// Whether the first line has one cell fewer than the others.
     is_shorter: bool,
-    /// What is in each column below the first line.
+    /// The kinds of cells in each column, below the first line.
     columns: Vec<u8>,
     has_more: bool,
 }
@@ -159,7 +162,7 @@ impl<'s> Table<'s> {
         let mut second = first.line;
         let marked = sample.marked_rows(delimiter, dialect.numerals);
         while records.next(&mut record) {
-            // It is the first line's width until a second line is there.
+            // `width` is that of the first line until the second line sets it.
             if sample.is_comment(&record, width, &marked) {
                 continue;
             }
@@ -208,7 +211,7 @@ impl<'s> Table<'s> {
         Ok(table)
     }
 
-    /// A comment that has a name for each column.
+    /// The comment as a record, if it can name every column.
     fn names_in(&self, line: u64, says: &[u8]) -> Result<Option<Record>, String> {
         let record = Record::new(copied(says).map_err(|_| NO_MEMORY)?, line);
         let wanted = self.width - usize::from(self.has_trailing);
@@ -266,7 +269,7 @@ impl<'s> Table<'s> {
         Ok(Header::None)
     }
 
-    /// Whether a first line with one cell fewer has names, and does not just lack a number.
+    /// Whether a first line with one cell fewer holds names. Otherwise it lacks a number.
     fn shorter(&self) -> Result<bool, String> {
         let is_name = |(cell, _): (Cell<'_>, u8)| cell.is_quoted || kind(self.dialect, &cell) & TEXT != 0;
         let is_named = self.columns[0] & (TEXT | QUOTED) != 0 || self.counts_rows();
@@ -280,7 +283,7 @@ impl<'s> Table<'s> {
         Ok(is_named || self.cells().any(is_name))
     }
 
-    /// Whether the first cells are 1, 2, 3 and so on, as R numbers rows.
+    /// Whether the first cells count 1, 2, 3 and so on, as R numbers rows.
     fn counts_rows(&self) -> bool {
         let mut number = 0u64;
         self.each_below(|record| {
@@ -290,7 +293,7 @@ impl<'s> Table<'s> {
         })
     }
 
-    /// Whether something is so of all lines below the first.
+    /// Whether a condition is true of all lines below the first.
     fn each_below(&self, mut is_so: impl FnMut(&Record) -> bool) -> bool {
         let (mut records, mut record) = (self.sample.records(self.dialect.delimiter), Record::default());
         let mut all = records.next(&mut record);
@@ -317,7 +320,7 @@ impl<'s> Table<'s> {
             && self.columns.iter().any(|kinds| kinds & NUMBER != 0 && kinds & QUOTED == 0)
     }
 
-    /// Whether the texts of the first line are of the kind that stands below them.
+    /// Whether the texts of the first line resemble those below them, so that the line is probably a row.
     fn is_like_below(&self) -> bool {
         let texts = self.cells().enumerate().filter(|(_, (cell, _))| kind(self.dialect, cell) & TEXT != 0);
         let texts: Vec<_> = texts.map(|(column, (cell, _))| (column, cell.text)).take(64).collect();
@@ -331,7 +334,7 @@ impl<'s> Table<'s> {
     }
 
     fn is_made_like_below(&self, text: &[u8]) -> bool {
-        // What is longer is no name.
+        // A longer text is no name. Skipping it also bounds the cost of the comparison.
         if text.len() as u64 > LONGEST_NAME {
             return false;
         }
@@ -360,11 +363,11 @@ impl<'s> Table<'s> {
         Ok(is_index || self.begins_with_names(header)?)
     }
 
-    /// Whether the cells of the first column are no numbers.
+    /// Whether the first column holds names.
     ///
     /// # Errors
     ///
-    /// One that is none, where the others are numbers, or where all would be with commas before fractions.
+    /// A cell that is not a number while most others are, or cells that are all numbers with a decimal comma.
     fn begins_with_names(&self, header: Header) -> Result<bool, String> {
         let comma = Numerals { decimal: b',', ..self.dialect.numerals };
         let mut first: Option<(u64, String)> = None;
@@ -396,7 +399,7 @@ impl<'s> Table<'s> {
         ))
     }
 
-    /// Shows the first rows.
+    /// Calls `see` with each row of the sample.
     fn each_row(&self, header: Header, mut see: impl FnMut(&Record)) {
         if header != Header::First {
             see(&self.first);
@@ -410,7 +413,7 @@ impl<'s> Table<'s> {
     }
 }
 
-/// The header of a sparse matrix as a table of its elements.
+/// Whether this is the header of a sparse matrix as a table of its elements. Its `row` column holds numbers.
 fn is_coordinates(labels: &[Cell<'_>]) -> bool {
     labels.iter().map(|cell| &*cell.text).eq([&b"row"[..], b"column", b"value"])
 }
@@ -424,7 +427,7 @@ fn kind(dialect: &Dialect<'_>, cell: &Cell<'_>) -> u8 {
     kind | if cell.is_quoted { QUOTED } else { 0 }
 }
 
-/// How a text is made: capitals, small letters, and digits of any number.
+/// The pattern of a text: its letters as `A` or `a`, and each run of digits as one `0`.
 fn make(text: &[u8]) -> Vec<u8> {
     let mut made: Vec<u8> = text
         .iter()
@@ -450,8 +453,8 @@ mod tests {
 
     const PLAIN: Numerals<'static> = Numerals { decimal: b'.', missing: &[], is_lossy: false };
 
-    /// `names` for a header, `comment` for one before it, `-` for none; `r` for names of rows, `t` for an empty last
-    /// cell; the names of the columns; and whether something is said.
+    /// The decision as text: `names` for a header, `comment` for one before it, `-` for none; `r` for names
+    /// of rows, `t` for an empty last cell; the names of the columns; and whether there is a note.
     fn told(text: &str, delimiter: Delimiter, header: Choice, row_names: Choice) -> String {
         let sample = Sample::of(Lines::of(Path::new("t"), text.as_bytes(), b'\n'), None, 0).unwrap();
         let dialect = Dialect { delimiter, numerals: PLAIN };
@@ -475,7 +478,7 @@ mod tests {
     #[test]
     fn the_first_line_is_names_or_numbers() {
         let cases = [
-            // Of pandas, R's write.csv, with names and without.
+            // From pandas and R's write.csv, with and without names.
             (",g1,g2\nc1,1,2\nc2,3,4\n", "names r g1|g2"),
             (",0,1\n0,1,2\n1,3,4\n", "names r 0|1 said"),
             ("\"\",\"a\",\"b\"\n\"1\",1,2\n\"2\",3,4\n", "names r a|b"),
@@ -487,14 +490,14 @@ mod tests {
             ("1.5\n-2\n\n1e300\n", "- said"),
             ("x\n1\n\n3\n", "names x"),
             ("nan,1\n2,3\n", "- said"),
-            // Headers of numbers.
+            // Headers that are numbers.
             (",2010,2011\nA,1,2\nB,3,4\n", "names r 2010|2011 said"),
             ("gene,2010,2011\nA,1,2\nB,3,4\n", "names r 2010|2011 said"),
             ("Country,1960,1961\nAfghanistan,1.5,2\nAlbania,3,4\n", "names r 1960|1961 said"),
             ("\"2010\",\"2011\"\n1,2\n3,4\n", "names 2010|2011"),
             ("\"2010\",\"2011\"\n\"1\",\"2\"\n", "- said"),
             ("id,2010,2011\n17,1,2\n18,3,4\n", "names id|2010|2011 said"),
-            // Names of rows and no header.
+            // Names of rows without a header.
             ("cell_1,0.5,1\ncell_2,3,4\ncell_3,3,4\n", "- r said"),
             ("AAACATTG,5,1\nGGCATTAC,3,4\n", "- r said"),
             ("A,0,3,0\nB,1,0,2\n", "- r said"),
@@ -502,7 +505,7 @@ mod tests {
             ("A,1,2\n", "- r said"),
             ("5.1,3.5,setosa\n4.9,3.0,setosa\n", "- said"),
             (",0,0\n1,2,3\n", "- said"),
-            // A slip, or a word for what is missing.
+            // A typing error, or a word for a missing number.
             (
                 "a,b\n1,2\n?,3\n4,5\n",
                 "refused: line 3, column 1: expected a number, found \"?\" (--na \"?\" if",
@@ -515,7 +518,7 @@ mod tests {
             ("b\n1,2\n?,3\n4,5\n", "names r b"),
             ("a,b\n\"1\",2\n\"x\",3\n\"4\",5\n", "names r b"),
             ("id,b\n3e10,2\n4a2b,3\n77ff,5\n", "names r b"),
-            // Of arrayfs.
+            // From arrayfs.
             ("c0,c1\n1,2\n", "names"),
             ("row,c0,c1\n10,1,2\n20,3,4\n", "names r"),
             ("row,FOXA1,TP53\n10,1,2\n20,3,4\n", "names r FOXA1|TP53"),

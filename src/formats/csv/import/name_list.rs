@@ -1,29 +1,29 @@
-//! Names, one a line, as they are kept beside an array.
+//! Lists of names, one per line, in the form in which a store keeps them.
 
 use crate::array::names::{LONGEST_NAME, oddities};
 
-/// The most bytes that are kept of all names: more would not be read.
+/// Limit on the bytes of all names. The reader would reject a longer file.
 const MOST_BYTES: usize = 1 << 30;
 
-/// The most bytes of names that are held against each other, which takes as many again.
+/// Limit on the bytes of names that are checked for duplicates, because the check takes as much memory again.
 const MOST_COMPARED: usize = 256 << 20;
 
-/// Names as the file has them.
+/// The names found in the file.
 #[derive(Default)]
 pub(super) struct NameList {
-    /// Each and a newline.
+    /// Each name, followed by a newline.
     pub lines: Vec<u8>,
     count: u64,
-    /// Names with ends of lines in them, which are blanks now.
+    /// Number of names that had line breaks. Those are spaces now, because a line break ends a name.
     pub unfolded: u64,
 }
 
 impl NameList {
-    /// Takes one more name.
+    /// Appends a name.
     ///
     /// # Errors
     ///
-    /// Why it cannot be kept.
+    /// The reason why it cannot be kept.
     pub fn push(&mut self, name: &[u8]) -> Result<(), String> {
         if name.len() as u64 > LONGEST_NAME {
             return Err(format!("a name of {} bytes: {LONGEST_NAME} are the most", name.len()));
@@ -46,7 +46,7 @@ impl NameList {
         Ok(())
     }
 
-    /// What they are, and what is odd about them; `of` says whose they are.
+    /// Notes about the names and anything unusual in them. `of` says what they name: rows or columns.
     pub fn notes(&self, of: &str) -> Vec<String> {
         let mut notes = vec![format!("names of {of}: {}", self.shown())];
         if self.lines.len() <= MOST_COMPARED {
@@ -61,7 +61,7 @@ impl NameList {
         notes
     }
 
-    /// The first few, for people.
+    /// The first few, for messages.
     fn shown(&self) -> String {
         let mut names = self.lines.split_inclusive(|byte| *byte == b'\n').map(|line| {
             let name: String = String::from_utf8_lossy(line.trim_ascii_end()).chars().take(20).collect();

@@ -1,4 +1,4 @@
-//! Lines cut into cells: quotes as RFC 4180 has them (section 2), any delimiter, or blanks of any number.
+//! Splits lines into cells: quotes follow RFC 4180 (section 2), with any delimiter, or any number of blanks.
 
 use std::borrow::Cow;
 use std::collections::TryReserveError;
@@ -8,7 +8,7 @@ use crate::import::Delimiter;
 use crate::import::lines::{LONGEST, Lines, copied};
 use crate::import::options::is_blank;
 
-/// One row of the text: a line, or several where quotes hold the ends of lines.
+/// One row of the text. It spans several lines if line breaks are quoted.
 #[derive(Debug, Default)]
 pub(super) struct Record {
     bytes: Vec<u8>,
@@ -19,43 +19,43 @@ pub(super) struct Record {
 /// A cell of a record.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Cell<'r> {
-    /// What is in it, without quotes, or without the blanks around it.
+    /// The content, without quotes or surrounding blanks.
     pub text: Cow<'r, [u8]>,
     pub is_quoted: bool,
-    /// Whether something stands behind its quotes.
+    /// Whether text follows the closing quote.
     pub is_open: bool,
 }
 
 impl Record {
-    /// The text of a comment, as if it were a row.
+    /// The text of a comment, to be read like a row.
     pub fn new(bytes: Vec<u8>, line: u64) -> Self {
         Self { bytes, line }
     }
 
-    /// The same once more.
+    /// A copy. Running out of memory is an error, because the file determines the length.
     pub fn copied(&self) -> Result<Self, TryReserveError> {
         Ok(Self { bytes: copied(&self.bytes)?, line: self.line })
     }
 
-    /// Its bytes as they are.
+    /// The bytes as they are in the file.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Whether there is nothing in it but blanks.
+    /// Whether it contains only blanks.
     pub fn is_blank(&self, delimiter: Delimiter) -> bool {
         self.bytes
             .iter()
             .all(|byte| delimiter == Delimiter::Blanks && is_blank(*byte) || delimiter.is_padding(*byte))
     }
 
-    /// Its cells; where nothing is in it, one that is empty.
+    /// Its cells. An empty record has one empty cell.
     pub fn cells(&self, delimiter: Delimiter) -> Cells<'_> {
         Cells { rest: Some(&self.bytes), delimiter }
     }
 }
 
-/// The cells of a record from the left to the right.
+/// An iterator over the cells of a record.
 pub(super) struct Cells<'r> {
     rest: Option<&'r [u8]>,
     delimiter: Delimiter,
@@ -81,6 +81,7 @@ impl<'r> Iterator for Cells<'r> {
             }
         };
         self.rest = rest.get(length + 1..);
+        // Trailing blanks do not separate a further cell.
         if delimiter == Delimiter::Blanks
             && self.rest.is_some_and(|rest| rest.iter().all(|byte| is_blank(*byte)))
         {
@@ -99,8 +100,8 @@ fn trimmed(mut cell: &[u8], delimiter: Delimiter) -> &[u8] {
     cell
 }
 
-/// What is after a quote up to the end of the cell, and how long the cell is with both quotes. What stands behind the
-/// second quote is a part of the cell, as others read it too.
+/// Reads a cell after its opening quote. Returns the cell, and its length with both quotes. Text after the
+/// closing quote belongs to the cell, as in other readers.
 fn quoted_cell(quoted: &[u8], delimiter: Delimiter) -> (Cell<'_>, usize) {
     let mut text = Cow::Borrowed(&quoted[..0]);
     let mut at = 0;
@@ -123,13 +124,14 @@ fn quoted_cell(quoted: &[u8], delimiter: Delimiter) -> (Cell<'_>, usize) {
     (Cell { text, is_quoted: true, is_open: !behind.is_empty() }, (at + length + 1).min(quoted.len() + 1))
 }
 
-/// Joins what is mostly one piece. Of pieces that are longer together than any name or number only the first are kept,
-/// and a quote, with which they are no number.
+/// Appends a piece to a cell. Most cells have only one piece, which is borrowed. If several are longer
+/// together than any name or number, only the first bytes are kept, followed by a quote so that the cell
+/// cannot pass as a number.
 fn append<'t>(text: &mut Cow<'t, [u8]>, piece: &'t [u8]) {
     if text.is_empty() {
         *text = piece.into();
     } else if piece.is_empty() || text.len() > LONGEST_JOINED && text.ends_with(b"\"") {
-        // Nothing is to be added.
+        // The cell was cut already, or there is nothing to append.
     } else if text.len() + piece.len() <= LONGEST_JOINED {
         text.to_mut().extend_from_slice(piece);
     } else {
@@ -138,10 +140,10 @@ fn append<'t>(text: &mut Cow<'t, [u8]>, piece: &'t [u8]) {
     }
 }
 
-/// Bytes of a cell of several pieces that are kept.
+/// Limit on the bytes of a cell of several pieces.
 const LONGEST_JOINED: usize = 64 << 10;
 
-/// The records of a text.
+/// A reader of the records of a text.
 pub(super) struct Records<'f> {
     lines: Lines<'f>,
     delimiter: Delimiter,
@@ -152,7 +154,7 @@ impl<'f> Records<'f> {
         Self { lines, delimiter }
     }
 
-    /// The next record in the place of `record`; false at the end.
+    /// Reads the next record into `record`. Returns false at the end.
     pub fn next(&mut self, record: &mut Record) -> error::Result<bool> {
         record.bytes.clear();
         if !self.lines.next(&mut record.bytes)? {
@@ -178,13 +180,13 @@ impl<'f> Records<'f> {
     }
 }
 
-/// Where in a record its bytes have led to.
+/// The state of the parser, to know whether a quote is open at the end of a line.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum State {
     Start,
     Plain,
     Quoted,
-    /// Behind a quote inside quotes: it ends them, or it is one of two.
+    /// After a quote inside quotes. It closes them, unless another one follows.
     Quote,
 }
 

@@ -1,4 +1,4 @@
-//! The rows of a table, one after the other.
+//! A reader of the rows of a table.
 
 use super::dialect::Dialect;
 use super::header::{Header, Layout};
@@ -9,22 +9,22 @@ use crate::import::input::Input;
 use crate::import::lines::{Lines, beginning};
 use crate::import::number::Value;
 
-/// Where in a text the rows of a table are.
+/// How to find the rows of a table in a text.
 pub(super) struct Rows<'t> {
     pub input: &'t Input<'t>,
     pub dialect: &'t Dialect<'t>,
     pub layout: &'t Layout,
-    /// What begins a comment, if that is chosen.
+    /// The comment mark, if the user chose one.
     pub mark: Option<&'t str>,
-    /// What ends a line.
+    /// The byte that ends a line.
     pub end: u8,
     /// Lines before the table.
     pub before: u64,
-    /// Comments among these that are left out, and the line of the first.
+    /// Number of comments among those lines that are left out, and the line of the first.
     pub comments: (u64, u64),
 }
 
-/// Lines that are no rows, and the first of them.
+/// Counts of the lines that are not rows, and the line of the first of each kind.
 #[derive(Clone, Copy, Default)]
 pub(super) struct LeftOut {
     pub comments: u64,
@@ -34,7 +34,7 @@ pub(super) struct LeftOut {
 }
 
 impl Rows<'_> {
-    /// Shows all rows to `see`.
+    /// Calls `see` with every row.
     pub fn each(&self, see: &mut dyn FnMut(&Row<'_>) -> Result<()>) -> Result<LeftOut> {
         let mut lines = Lines::open(self.input, self.end)?;
         let mut record = Vec::new();
@@ -50,7 +50,7 @@ impl Rows<'_> {
         while records.next(&mut record)? {
             let is_blank = record.is_blank(self.dialect.delimiter);
             if is_header {
-                // Blank lines before it were not taken for it.
+                // Blank lines before the header are skipped, so the header is still to come.
                 is_header = is_blank;
             } else if is_blank && !self.takes_blanks() {
                 left_out.first_blank = if left_out.blanks == 0 { record.line } else { left_out.first_blank };
@@ -66,12 +66,13 @@ impl Rows<'_> {
         Ok(left_out)
     }
 
-    /// Whether an empty line is a row: that of a number that is missing, where there is one column.
+    /// Whether an empty line is a row. In a table of one column it is a missing number.
     fn takes_blanks(&self) -> bool {
         self.layout.width == 1
     }
 
-    /// Whether a line is a comment: one that is chosen, or one that begins like one and is no row.
+    /// Whether a line is a comment: it begins with the mark the user chose, or with a usual one and is not a
+    /// row.
     fn is_comment(&self, record: &Record) -> bool {
         if comment(record.bytes(), self.mark).is_none() {
             return false;
@@ -93,19 +94,19 @@ pub(super) struct Row<'r> {
 }
 
 impl Row<'_> {
-    /// Its line in the file.
+    /// Its line number in the file.
     pub fn line(&self) -> u64 {
         self.record.line
     }
 
-    /// Its name, where rows have names.
+    /// Its name, if rows have names.
     pub fn name(&self) -> Option<Cell<'_>> {
         let cell =
             self.rows.layout.has_row_names.then(|| self.record.cells(self.rows.dialect.delimiter).next());
         cell.flatten()
     }
 
-    /// Shows each cell of a column to `see`, with the column's place.
+    /// Calls `see` with each cell that belongs to a column, and the index of the column.
     pub fn each(&self, mut see: impl FnMut(usize, &Cell<'_>) -> Result<()>) -> Result<()> {
         let layout = self.rows.layout;
         let skip = usize::from(layout.has_row_names);
@@ -117,7 +118,7 @@ impl Row<'_> {
                 continue;
             }
             if column - skip < layout.columns() {
-                // A cell too many or too few is why others are not what they should be.
+                // A wrong number of cells explains any error in one of them, so it is reported instead.
                 see(column - skip, &cell).map_err(|error| self.ragged().unwrap_or(error))?;
             } else if !cell.text.is_empty() {
                 return Err(self.fault(
@@ -138,7 +139,7 @@ impl Row<'_> {
         (found != expected).then(|| self.rows.input.refused(why))
     }
 
-    /// Why the cell of a column is refused.
+    /// The error for a cell of this column.
     pub fn refused(&self, column: usize, why: impl std::fmt::Display) -> Error {
         let number = column + 1 + usize::from(self.rows.layout.has_row_names);
         self.rows.input.refused(format!("line {}, column {number}: {why}", self.record.line))

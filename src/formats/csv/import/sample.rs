@@ -1,4 +1,4 @@
-//! The first lines of a text, by which its dialect and its header are told.
+//! The first lines of a text, from which its dialect and its header are inferred.
 
 use super::record::{Cell, Record, Records};
 use crate::error::Result;
@@ -6,37 +6,38 @@ use crate::import::Delimiter;
 use crate::import::lines::{Lines, copied};
 use crate::import::number::{Numerals, Value};
 
-/// Lines and bytes of the table that are looked at, and lines that are however long they are.
+/// Limits on the lines and bytes of the sample, and the number of lines it has at least, however long they
+/// are.
 const MOST_LINES: u64 = 1000;
 const MOST_BYTES: usize = 1 << 20;
 const LEAST_LINES: u64 = 3;
-/// Bytes of the table beyond which two lines are enough, however long these are.
+/// With more bytes than this, two lines are enough.
 const MANY_BYTES: usize = 64 << 20;
 
-/// What begins a comment where nothing else is said: of most programs, and of GEO's series.
+/// The default comment marks: that of most programs, and that of GEO's series files.
 const MARKS: [&str; 2] = ["#", "!"];
 
-/// Text before the table, and the first lines of the table.
+/// The comments before the table, and the first lines of the table.
 #[derive(Debug, Default)]
 pub(super) struct Sample {
-    /// The table's first lines, all with the same end.
+    /// The table's first lines, each ended by a newline.
     text: Vec<u8>,
-    /// Lines of the file before them.
+    /// Number of lines in the file before them.
     pub before: u64,
-    /// The last comment before the table: its line, and what it says.
+    /// The last comment before the table: its line and its text.
     pub comment: Option<(u64, Vec<u8>)>,
-    /// Comments before the table, and the line of the first.
+    /// Number of comments before the table, and the line of the first.
     pub comments: (u64, u64),
-    /// Whether a byte of the file is left.
+    /// Whether the file has more lines than the sample.
     is_cut: bool,
-    /// What begins a comment, if that is chosen.
+    /// The comment mark, if the user chose one.
     mark: Option<String>,
-    /// Whether a line of the table begins like a comment.
+    /// Whether a line of the table begins with a comment mark.
     has_marks: bool,
 }
 
 impl Sample {
-    /// Skips so many lines, then those without anything and comments, and takes some.
+    /// Skips `skip` lines, then blank lines and comments, and takes the next lines.
     pub fn of(mut lines: Lines<'_>, mark: Option<&str>, skip: u64) -> Result<Self> {
         let mut sample = Self { mark: mark.map(str::to_owned), ..Self::default() };
         let mut line = Vec::new();
@@ -68,17 +69,17 @@ impl Sample {
         Ok(sample)
     }
 
-    /// Whether there is anything between cells, if this stands there.
+    /// Whether this delimiter occurs in the sample.
     pub fn has(&self, delimiter: Delimiter) -> bool {
         delimiter.find(&self.text) < self.text.len()
     }
 
-    /// Whether there is no line but comments and empty ones.
+    /// Whether the file has only comments and empty lines.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
-    /// Whether a record begins like a comment, and is no row of so many cells with a name first.
+    /// Whether a record begins with a comment mark and is not a row of `width` cells.
     pub fn is_comment(&self, record: &Record, width: usize, rows: &MarkedRows<'_>) -> bool {
         let cells = || record.cells(rows.delimiter);
         comment(record.bytes(), self.mark.as_deref()).is_some()
@@ -88,7 +89,8 @@ impl Sample {
                 || cells().skip(usize::from(width > 1)).any(|cell| rows.is_text(&cell)))
     }
 
-    /// Whether rows may begin like comments: where others begin with names that do not, and where all do that.
+    /// Whether rows may begin with a comment mark: if other lines begin with names, or if all lines have a
+    /// mark.
     pub fn marked_rows<'o>(&self, delimiter: Delimiter, numerals: Numerals<'o>) -> MarkedRows<'o> {
         let mut rows = MarkedRows { delimiter, numerals, are_there: true };
         if !self.has_marks && !self.is_cut {
@@ -109,19 +111,19 @@ impl Sample {
         rows
     }
 
-    /// The records of the table, as this delimiter makes them, but for empty ones.
+    /// The records of the sample with this delimiter, without blank ones.
     pub fn records(&self, delimiter: Delimiter) -> SampleRecords<'_> {
         let lines = Lines::of(std::path::Path::new(""), &self.text, b'\n');
         SampleRecords { records: Records::new(lines, delimiter), delimiter, before: self.before }
     }
 }
 
-/// How rows that begin like comments are told from comments.
+/// How to distinguish rows that begin with a comment mark from comments.
 #[derive(Clone, Copy)]
 pub(super) struct MarkedRows<'o> {
     delimiter: Delimiter,
     numerals: Numerals<'o>,
-    /// Whether there may be some.
+    /// Whether such rows are possible at all.
     pub are_there: bool,
 }
 
@@ -131,7 +133,7 @@ impl MarkedRows<'_> {
     }
 }
 
-/// The records of a sample.
+/// A reader of the records of a sample.
 pub(super) struct SampleRecords<'s> {
     records: Records<'s>,
     delimiter: Delimiter,
@@ -139,7 +141,8 @@ pub(super) struct SampleRecords<'s> {
 }
 
 impl SampleRecords<'_> {
-    /// The next record in the place of `record`; false at the end, and where the sample ends within one.
+    /// Reads the next record into `record`. Returns false at the end, also if the sample ends inside a
+    /// record.
     pub fn next(&mut self, record: &mut Record) -> bool {
         while self.records.next(record).unwrap_or(false) {
             record.line += self.before;
@@ -151,7 +154,7 @@ impl SampleRecords<'_> {
     }
 }
 
-/// What a line says behind the mark of a comment, if it is one.
+/// The text after the comment mark, if the line is a comment.
 pub(super) fn comment<'l>(line: &'l [u8], mark: Option<&str>) -> Option<&'l [u8]> {
     let line = line.trim_ascii_start();
     let says = match mark {
@@ -160,7 +163,7 @@ pub(super) fn comment<'l>(line: &'l [u8], mark: Option<&str>) -> Option<&'l [u8]
         None => MARKS.iter().find_map(|mark| line.strip_prefix(mark.as_bytes())),
     };
     let mut says = says?;
-    // `##` and `#!` are comments of a comment.
+    // Repeated marks, as in `##`, belong to the mark.
     while let Some(rest) = says.strip_prefix(b"#") {
         says = rest;
     }

@@ -1,4 +1,4 @@
-//! What all rows of a table are: how many, of which type, and with which names.
+//! The second pass over a table: the number of rows, the data type, and the names.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::import::input::no_memory;
 use crate::import::lines::beginning;
 use crate::import::number::Value;
 
-/// What is in a column.
+/// The kinds of values in a column, as bits.
 mod kinds {
     pub const MISSING: u8 = 1;
     pub const WORD: u8 = 2;
@@ -25,22 +25,22 @@ mod kinds {
     pub const NUMBER: u8 = INTEGER | DECIMAL;
 }
 
-/// What a pass over all rows has found.
+/// The result of the pass.
 pub(super) struct Survey {
     pub rows: u64,
     pub names: NameList,
-    /// What is in each column.
+    /// The kinds of values in each column.
     columns: Vec<u8>,
-    /// How many numbers are missing, and where the first is: its line and its column, counted from 1.
+    /// Number of missing numbers, and the line and column of the first, counted from 1.
     pub missing: u64,
     pub first_missing: (u64, usize),
-    /// The first text of each column that has some: its line, and what it is.
+    /// The first text in each of the first columns of text: its line and its content.
     pub texts: BTreeMap<usize, (u64, String)>,
     pub left_out: LeftOut,
 }
 
 impl Survey {
-    /// Looks at all rows; columns of text are left out, or refused.
+    /// Reads all rows. Columns of text are left out if `skips_text`, otherwise they are an error.
     pub fn of(rows: &Rows<'_>, skips_text: bool) -> Result<Self> {
         let mut columns = Vec::new();
         columns.try_reserve_exact(rows.layout.columns()).map_err(|_| no_memory(&rows.input.path))?;
@@ -120,12 +120,12 @@ impl Survey {
         kinds & kinds::TEXT != 0 || kinds & kinds::WORD != 0 && kinds & kinds::NUMBER != 0
     }
 
-    /// Columns that are not left out.
+    /// Number of columns that are imported.
     pub fn columns(&self) -> u64 {
         (0..self.columns.len()).filter(|column| !self.is_skipped(*column)).count() as u64
     }
 
-    /// The narrowest type that has all numbers: bool, int64, uint64, or float64.
+    /// The narrowest of bool, int64, uint64 and float64 that represents all numbers.
     pub fn dtype(&self) -> Dtype {
         let used = (0..self.columns.len()).filter(|column| !self.is_skipped(*column));
         let all = used.fold(0, |all, column| all | self.columns[column]);
@@ -143,7 +143,7 @@ impl Survey {
 }
 
 impl Survey {
-    /// What became of cells and lines that are no numbers.
+    /// Notes about cells and lines that are not numbers.
     pub fn notes(&self, dtype: Dtype, header: Option<&Record>, dialect: &Dialect<'_>) -> Vec<String> {
         let mut notes = Vec::new();
         let (line, column) = self.first_missing;
@@ -168,13 +168,13 @@ impl Survey {
         notes
     }
 
-    /// Which columns are left out.
+    /// A note about the columns that are left out.
     fn skipped(&self, header: Option<&Record>, dialect: &Dialect<'_>) -> Option<String> {
         let skipped = (0..self.columns.len()).filter(|column| self.is_skipped(*column)).count();
         let width = self.columns.len();
         let name = |column: usize| {
             let header = header?;
-            // Names of rows come first.
+            // The header may begin with a cell for the names of rows, which are not a column of the survey.
             let skip = header.cells(dialect.delimiter).count().saturating_sub(width);
             let cell = header.cells(dialect.delimiter).nth(column + skip)?;
             Some(format!("{:?} ", beginning(&cell.text, 40)))
@@ -193,7 +193,7 @@ fn counted(count: u64, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })
 }
 
-/// Columns of text whose first text is kept.
+/// Limit on the columns of text that the note names.
 const MOST_TEXTS: usize = 4;
 
 fn kind(value: Value) -> u8 {

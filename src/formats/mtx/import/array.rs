@@ -1,4 +1,4 @@
-//! `.mtx` of a dense matrix: its values column after column, one a line.
+//! Imports `.mtx` of a dense matrix: its values in column-major order, one per line.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -11,7 +11,7 @@ use crate::import::input::{Input, no_memory};
 use crate::import::number::{Number, Numerals, is_beyond_int64};
 use crate::import::{Fill, Found, dense};
 
-/// What the file holds.
+/// The array in the file.
 pub(super) fn found<'f>(
     input: &'f Input<'f>,
     dtype: Dtype,
@@ -35,7 +35,7 @@ pub(super) fn found<'f>(
     Ok(Found { metadata, fill: vec![fill], beside: Vec::new(), notes: Vec::new() })
 }
 
-/// The type of integers: uint64 where int64 does not have all of them and none is negative.
+/// The integer type: uint64 if some integers exceed int64 and none is negative, otherwise int64.
 pub(super) fn integers(input: &Input<'_>) -> Result<Dtype> {
     let (mut text, _) = Text::of_elements(input)?;
     let (mut has_beyond, mut has_negative) = (false, false);
@@ -46,11 +46,11 @@ pub(super) fn integers(input: &Input<'_>) -> Result<Dtype> {
     Ok(if has_beyond && !has_negative { Dtype::Uint64 } else { Dtype::Int64 })
 }
 
-/// The values of the file.
+/// A reader of the values in the file.
 struct Values<'f> {
     input: &'f Input<'f>,
     text: Text<'f>,
-    /// How many were read.
+    /// Number of values read.
     count: u64,
     dtype: Dtype,
     numerals: Numerals<'static>,
@@ -61,7 +61,7 @@ impl Values<'_> {
         usize::try_from(self.dtype.itemsize()).unwrap_or(8)
     }
 
-    /// Moves to the next one.
+    /// Moves to the next value.
     fn step(&mut self) -> Result<()> {
         if !self.text.next()? {
             let why = format!("it ends after {} values, before the last: was it cut?", self.count);
@@ -71,12 +71,12 @@ impl Values<'_> {
         Ok(())
     }
 
-    /// The one it stands at.
+    /// The text as an element.
     fn element(&self, text: &[u8]) -> Result<Number> {
         self.numerals.element(self.dtype, text).map_err(|why| self.text.unfit(why, self.dtype, text))
     }
 
-    /// Fills a buffer of whole elements.
+    /// Fills a buffer with the next elements.
     fn fill(&mut self, buffer: &mut [u8]) -> Result<()> {
         let width = self.width();
         for item in buffer.chunks_exact_mut(width) {
@@ -87,8 +87,10 @@ impl Values<'_> {
     }
 }
 
-/// Writes a matrix of which the file has the columns from the diagonal down, or from below it: what a column has
-/// there, a row has to the right.
+/// Writes the matrix from its lower triangle, which the file stores by columns. The part of a column below
+/// the diagonal is also the part of a row to the right of it.
+///
+/// The file is read once, in blocks of columns that fit in memory. Each block is written in both positions.
 fn triangle(
     input: &Input<'_>,
     values: &mut Values<'_>,
@@ -117,16 +119,17 @@ fn triangle(
         }
         start = block.end;
     }
+    // A skew-symmetric matrix has zeros on the diagonal, which nothing above writes. The hole reads as zeros.
     to.set_len(side * side * item).map_err(input.not_written())
 }
 
-/// Some columns: each value, and that on the other side of the diagonal.
+/// Some columns of the triangle: each value, and its counterpart across the diagonal.
 struct Block {
     start: u64,
     end: u64,
-    /// How far below the diagonal a column begins.
+    /// How far below the diagonal a column begins: 1 if the matrix is skew-symmetric, otherwise 0.
     skip: u64,
-    /// Where each column begins.
+    /// The index in `values` at which each column begins.
     starts: Vec<usize>,
     values: Vec<[Number; 2]>,
 }
@@ -163,7 +166,7 @@ impl Block {
         &self.values[self.starts[i]..self.starts[i + 1]]
     }
 
-    /// The value below the diagonal there.
+    /// The value at this position, which is below the diagonal.
     fn get(&self, row: u64, column: u64) -> &Number {
         let at = usize::try_from(row - column - self.skip).unwrap_or(usize::MAX);
         &self.column(column)[at][0]

@@ -1,4 +1,4 @@
-//! The members of a `.npz`: one array each.
+//! The members of a `.npz`, each with one array.
 
 use std::io::{BufReader, ErrorKind, Read};
 
@@ -50,7 +50,7 @@ pub(super) fn fill(input: &Input<'_>, member: &mut dyn Read, name: &str, buffer:
 fn broken(input: &Input<'_>, name: &str, error: std::io::Error) -> Error {
     match error.kind() {
         ErrorKind::UnexpectedEof => input.refused(format!("{name} ends before its last element")),
-        // A wrong checksum, or what cannot be unpacked.
+        // A wrong checksum, or invalid compressed data. An error of the system has an error number.
         ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Other
             if error.raw_os_error().is_none() =>
         {
@@ -60,7 +60,7 @@ fn broken(input: &Input<'_>, name: &str, error: std::io::Error) -> Error {
     }
 }
 
-/// Reads to the end of a member, which must be here: then its checksum is right.
+/// Reads to the end of a member, which must be at its last byte. `zip` verifies the checksum only there.
 pub(super) fn end(input: &Input<'_>, member: &mut dyn Read, name: &str) -> Result<()> {
     let mut more = [0; 1];
     loop {
@@ -73,33 +73,35 @@ pub(super) fn end(input: &Input<'_>, member: &mut dyn Read, name: &str) -> Resul
     }
 }
 
-/// The word that a member of text holds: bytes, or UTF-32.
+/// The word in a member that holds text, as bytes or UTF-32.
 pub(super) fn word(input: &Input<'_>, name: &str) -> Result<String> {
     let mut archive = open(input)?;
     let mut member = by_name(input, &mut archive, name)?;
     header_text(input, &mut member)?;
     let mut bytes = Vec::new();
     member.take(1 << 10).read_to_end(&mut bytes).map_err(|error| broken(input, name, error))?;
+    // For ASCII, the difference between bytes and UTF-32 is only the zeros.
     bytes.retain(|byte| *byte != 0);
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A member's elements, one after the other.
+/// A reader of the elements of a member.
 pub(super) struct Items<'i, 'z, 'f> {
     input: &'i Input<'i>,
     name: &'i str,
     member: Member<'z, 'f>,
     pub header: Header,
     width: usize,
-    /// Those that are still to come.
+    /// Number of elements not yet returned.
     left: u64,
-    /// Some that were read together: their bytes, their numbers if they are integers, and how many were given.
+    /// Elements that were read together: their bytes, their values if they are integers, and how many were
+    /// returned.
     piece: Vec<u8>,
     integers: Vec<u64>,
     given: usize,
 }
 
-/// Elements that are read together.
+/// Number of elements per read.
 const TOGETHER: usize = 8 << 10;
 
 impl<'i, 'z, 'f> Items<'i, 'z, 'f> {
@@ -114,24 +116,25 @@ impl<'i, 'z, 'f> Items<'i, 'z, 'f> {
         Ok(Self { input, name, member, header, width, left, piece, integers, given: 0 })
     }
 
-    /// Elements that are still to come.
+    /// Number of elements not yet returned.
     pub fn left(&self) -> u64 {
         self.left
     }
 
-    /// The next element, which is there.
+    /// The next element. Fails if there is none.
     pub fn next(&mut self) -> Result<&[u8]> {
         let at = self.step()? * self.width;
         Ok(&self.piece[at..at + self.width])
     }
 
-    /// The next element as an integer; what is none, or below zero, is larger than any number there can be.
+    /// The next element as an integer. A negative or non-integer one is `u64::MAX`, which every bounds check
+    /// rejects.
     pub fn next_integer(&mut self) -> Result<u64> {
         let at = self.step()?;
         Ok(self.integers.get(at).copied().unwrap_or(u64::MAX))
     }
 
-    /// The place in the piece of the next element.
+    /// The index of the next element in the piece.
     fn step(&mut self) -> Result<usize> {
         if self.given * self.width == self.piece.len() {
             self.read()?;
@@ -155,18 +158,18 @@ impl<'i, 'z, 'f> Items<'i, 'z, 'f> {
         Ok(())
     }
 
-    /// Holds the checksum against what was read.
+    /// Verifies the checksum, after the last element.
     pub fn end(mut self) -> Result<()> {
         end(self.input, &mut self.member, self.name)
     }
 }
 
-/// The few integers of a member.
+/// The integers of a member that has at most two.
 pub(super) fn integers(input: &Input<'_>, name: &str) -> Result<Vec<u64>> {
     all_integers(input, name, |count| count <= 2)
 }
 
-/// The integers of a member where there may be so many.
+/// The integers of a member, if `may_be` accepts their number. It is checked before memory is allocated.
 pub(super) fn all_integers(input: &Input<'_>, name: &str, may_be: impl Fn(u64) -> bool) -> Result<Vec<u64>> {
     let mut archive = open(input)?;
     let mut items = Items::of(input, &mut archive, name)?;

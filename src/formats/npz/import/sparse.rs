@@ -1,4 +1,5 @@
-//! Sparse matrices as SciPy saves them. One in rows that is sorted is copied part by part; all others are sorted.
+//! Imports sparse matrices that SciPy saved. A CSR matrix with sorted rows is copied component by component,
+//! all others are sorted in memory.
 
 use super::copy;
 use super::members::{Items, all_integers, integers, open, word};
@@ -8,7 +9,7 @@ use crate::import::Found;
 use crate::import::input::Input;
 use crate::import::sparse::{Elements, See, check_lines, check_rows, into_csr};
 
-/// A matrix that says in which format it is.
+/// A matrix whose member `format` names its format.
 pub(super) fn find<'f>(input: &'f Input<'f>, is_lossy: bool) -> Result<Found<'f>> {
     let shape = shape(input)?;
     match &word(input, "format")?[..] {
@@ -22,7 +23,7 @@ pub(super) fn find<'f>(input: &'f Input<'f>, is_lossy: bool) -> Result<Found<'f>
     }
 }
 
-/// A matrix of three vectors that does not say whether they are rows or columns.
+/// A matrix of data, indices and indptr that does not say whether it is CSR or CSC.
 pub(super) fn without_format<'f>(input: &'f Input<'f>, has_shape: bool, is_lossy: bool) -> Result<Found<'f>> {
     let bounds = bounds(input, None, "rows")?;
     let count = (bounds.len() as u64).saturating_sub(1);
@@ -44,7 +45,7 @@ pub(super) fn without_format<'f>(input: &'f Input<'f>, has_shape: bool, is_lossy
     Ok(found)
 }
 
-/// Where the rows or columns start, one more than there are.
+/// The offsets at which the rows or columns start: one more than there are rows or columns.
 fn bounds(input: &Input<'_>, count: Option<u64>, what: &str) -> Result<Vec<u64>> {
     check_lines(input, count.unwrap_or(0), what)?;
     all_integers(input, "indptr", |found| match count {
@@ -111,7 +112,7 @@ struct Compressed<'f> {
 }
 
 impl Compressed<'_> {
-    /// Refuses what is no matrix; the type of the elements, and whether all indices rise.
+    /// Checks that this is a valid matrix. Returns the type of the elements, and whether all indices ascend.
     fn check(&self) -> Result<(crate::dtype::Dtype, bool)> {
         let [major, minor] = if self.is_in_rows { self.shape } else { [self.shape[1], self.shape[0]] };
         check_rows(self.input, self.shape[0])?;
@@ -188,7 +189,7 @@ struct Coordinates<'f> {
 }
 
 impl Coordinates<'_> {
-    /// Refuses what is no matrix; the type of the elements.
+    /// Checks that this is a valid matrix. Returns the type of the elements.
     fn check(&self) -> Result<crate::dtype::Dtype> {
         let (mut of_data, mut of_rows, mut of_columns) =
             (open(self.input)?, open(self.input)?, open(self.input)?);
