@@ -86,7 +86,11 @@ impl Teller {
         let generations = self.tree.store().generations();
         match change {
             // What this moves on wakes us again.
-            Change::Opened(id) => generations.was_opened(id),
+            Change::Opened(id) => {
+                if !generations.was_opened(id) {
+                    self.tree.open_again(id);
+                }
+            }
             Change::Written(id) => generations.was_written(id),
             Change::Name(parent, name) => {
                 self.notifier.expire(parent, &name);

@@ -18,7 +18,7 @@ use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::store::generation::{FileId, Generation, is_written};
+use crate::store::generation::{FileId, Used, is_written};
 use crate::store::mmap::{GuardedMap, MmapBytes, Mode, Untouched, mmap_file};
 use crate::store::open_files::Closable;
 use crate::store::{FileKind, Identity, Rights, Stat, Store};
@@ -92,7 +92,7 @@ struct Held {
     is_used: AtomicBool,
     was_read: AtomicBool,
     /// Since it was first opened.
-    generation: OnceLock<Arc<Generation>>,
+    generation: OnceLock<Used>,
 }
 
 impl Closable for Held {

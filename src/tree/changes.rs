@@ -12,6 +12,7 @@ use super::directory::StoreDirectory;
 use super::numbers::block_of;
 use super::place::{Found, Kept, Place};
 use crate::error::Result;
+use crate::store::generation::FileId;
 use crate::store::source::Source;
 
 impl Tree {
@@ -78,6 +79,18 @@ impl Tree {
             Some((directory, target.file_name()?.to_owned()))
         };
         folder.selection.array().all_sources().filter_map(Source::link_target).filter_map(open).collect()
+    }
+
+    /// Opens a file of the store again that was closed for want of room, if it is in use: so that the system can be asked
+    /// whether anybody is writing in it.
+    pub fn open_again(&self, id: FileId) {
+        let is_opened =
+            |source: &Arc<Source>| source.id() == id && source.was_opened() && source.open().is_ok();
+        let _ = self.shared.places.all_in_use().iter().any(|place| match &place.what {
+            Content::Folder { folder, .. } => folder.selection.array().files.iter().any(is_opened),
+            Content::Plain { source, .. } => is_opened(source),
+            Content::Directory(_) | Content::Status | Content::Report(_) => false,
+        });
     }
 
     /// Whether something is held for a node of which the store shows another version by now, or none.
