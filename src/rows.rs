@@ -19,6 +19,11 @@ impl Rows {
         Self { start: 0, step: 1, count }
     }
 
+    /// Rows of which [`start`](Self::start), [`step`](Self::step) and [`count`](Self::count) are known.
+    pub const fn of_parts(start: u64, step: u64, count: u64) -> Self {
+        Self { start, step, count }
+    }
+
     /// The rows that a slice such as `100:200` selects of `count`; none if it is no slice, or an
     /// empty one.
     pub fn parse(text: &[u8], count: u64) -> Option<Self> {

@@ -154,6 +154,15 @@ impl StoredArray {
         hasher.finish()
     }
 
+    /// As [`version`](Self::version), but that it stays the same when the data files are written in place.
+    pub fn lasting(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.yaml.version().hash(&mut hasher);
+        self.files.iter().for_each(|source| source.lasting().hash(&mut hasher));
+        self.names.versions().hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// Facts of something that comes of all files: the latest times, the rights that all give.
     pub fn stat(&self) -> Stat {
         self.files.iter().fold(*self.yaml.stat(), |stat, source| stat.and(source.stat()))

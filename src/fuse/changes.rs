@@ -71,6 +71,10 @@ impl Teller {
                 self.look_at_writers();
             }
             if is_moved {
+                let dropped = self.tree.take_dropped();
+                if !dropped.is_empty() {
+                    self.forget_contents(dropped);
+                }
                 let moved = self.tree.take_moved();
                 self.tell_of_moves(&moved);
                 self.moved.extend(moved);

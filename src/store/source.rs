@@ -6,6 +6,7 @@
 //! the file's size first, since the rest of its last page reads as zeros through a map.
 
 use std::fs::File;
+use std::hash::Hash;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -227,6 +228,11 @@ impl Source {
     /// What tells this version from others: which bytes they are, and who may read them.
     pub fn version(&self) -> (Identity, Rights) {
         (self.stat.identity, self.stat.rights)
+    }
+
+    /// What of a version stays the same when the file is written in place.
+    pub fn lasting(&self) -> impl Hash {
+        self.stat.identity.lasting()
     }
 
     /// Whether the path still shows the file that was found, whatever its bytes.

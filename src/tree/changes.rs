@@ -59,6 +59,12 @@ impl Tree {
         self.shared.places.all_in_use().iter().filter(has_moved).map(|place| Ino(place.base)).collect()
     }
 
+    /// The nodes of which the kernel is to keep no content, since this was asked before: what they are of is not in use
+    /// any more, so that it is not heard of who writes in it.
+    pub fn take_dropped(&self) -> Vec<Ino> {
+        self.shared.places.take_dropped()
+    }
+
     /// The nodes that the kernel may know of what has this first number, and perhaps others.
     pub fn known_nodes(&self, origin: Ino) -> Vec<Ino> {
         let place = self.shared.places.in_use(origin);

@@ -10,6 +10,7 @@ mod known;
 mod leaf;
 mod listing;
 mod numbers;
+mod packed;
 mod path;
 mod place;
 mod read;
