@@ -155,6 +155,7 @@ impl Teller {
         for (parent, name) in std::mem::take(&mut self.changed) {
             self.tree.forget_outdated(parent, &name);
         }
+        self.tree.forget_outdated_arrays();
         // As long as there is anything: what was in use may have been told anew.
         self.due = self.take_back().then(|| Instant::now() + MOMENT);
     }

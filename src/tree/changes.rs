@@ -116,6 +116,11 @@ impl Tree {
         }
     }
 
+    /// Forgets the arrays that are known on without being in use, as far as they are not there any more.
+    pub fn forget_outdated_arrays(&self) {
+        self.shared.recent.forget_outdated();
+    }
+
     /// As [`forget_outdated`](Self::forget_outdated), of all names in all directories.
     pub fn forget_all_outdated(&self) {
         let directory = |recipe: &Recipe| match recipe {
