@@ -50,10 +50,6 @@ impl Chunks {
         self.of.len().div_ceil(self.length)
     }
 
-    fn nodes(&self) -> u64 {
-        self.count() * self.layout.nodes()
-    }
-
     fn file(&self, i: u64) -> Option<VirtualFile> {
         self.of.part(i * self.length, self.length).ok()
     }
@@ -76,13 +72,20 @@ impl From<VirtualFile> for Content {
 
 /// Files by their paths inside the folder, such as `c/0/0`; folders between are there by themselves.
 ///
-/// The nodes (files and the folders between) are numbered: the same array gives the same numbers.
+/// The nodes (files and the folders between) are numbered: the same array gives the same numbers. How many chunks there
+/// are may change when data are written in place, and a number that was told must never stand for another path: so the
+/// chunks of all folders take turns.
+///
+/// ```text
+/// 0 .. n           files and folders, by path
+/// n + 2 (i g + f)  chunk i of folder f of g, or the folder that it is alone in; its file is the next
+/// ```
 #[derive(Debug, Default)]
 pub struct Members {
     /// Sorted by path, a folder before what is in it; by their numbers.
     nodes: Vec<(String, Option<VirtualFile>)>,
-    /// The folders of chunks by their paths, with the number of the first of their nodes.
-    chunks: Vec<(String, u64, Chunks)>,
+    /// The folders of chunks by their paths.
+    chunks: Vec<(String, Chunks)>,
 }
 
 /// A file or a folder in the folder of a format.
@@ -119,18 +122,23 @@ impl Members {
             }
             match content {
                 Ok(file) => nodes.push((path, Some(file))),
-                Err(found) => chunks.push((path, 0, found)),
+                Err(found) => chunks.push((path, found)),
             }
         }
         nodes.sort_by(|(a, _), (b, _)| a.cmp(b));
-        chunks.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        chunks.sort_by(|(a, _), (b, _)| a.cmp(b));
         debug_assert!(nodes.len() <= Self::MOST, "a folder of more members than have numbers");
-        let mut next = nodes.len() as u64;
-        for (_, first, chunks) in &mut chunks {
-            *first = next;
-            next += chunks.nodes();
-        }
+        debug_assert!(chunks.len() as u64 <= Self::MOST_CHUNKED, "more folders of chunks than have numbers");
         Self { nodes, chunks }
+    }
+
+    /// The most folders of chunks there can be.
+    const MOST_CHUNKED: u64 = 5;
+
+    /// The number of the first node of a chunk of the folder at this place.
+    fn first_node(&self, folder: usize, i: u64) -> u64 {
+        let turn = i * self.chunks.len() as u64 + folder as u64;
+        self.nodes.len() as u64 + turn * Layout::Folders.nodes()
     }
 
     /// More numbers than any format that is a folder has for these rows: known without reading.
@@ -142,16 +150,18 @@ impl Members {
             Metadata::Dense(_) => 0,
             Metadata::Sparse(meta) => {
                 let [data, indptr] = [meta.nnz, selection.rows().count() + 1];
-                2 * chunks(data.saturating_mul(WIDEST)) + chunks(indptr.saturating_mul(WIDEST))
+                chunks(data.saturating_mul(WIDEST)).max(chunks(indptr.saturating_mul(WIDEST)))
             }
         };
         let dense = selection.shape().bytes(selection.array().metadata.dtype());
-        Self::MOST as u64 + stored.max(dense.map_or(0, chunks)) * Layout::Folders.nodes()
+        let most = stored.max(dense.map_or(0, chunks));
+        Self::MOST as u64 + most.saturating_mul(Self::MOST_CHUNKED * Layout::Folders.nodes())
     }
 
     /// The numbers of all nodes are below this.
     pub fn count(&self) -> u64 {
-        self.chunks.last().map_or(self.nodes.len() as u64, |(_, first, chunks)| first + chunks.nodes())
+        let most = self.chunks.iter().map(|(_, chunks)| chunks.count()).max().unwrap_or(0);
+        self.first_node(0, most)
     }
 
     /// The node of this number.
@@ -176,10 +186,13 @@ impl Members {
 
     /// Which chunk of which folder has this number, and whether as a file.
     fn chunk(&self, number: u64) -> Option<(&str, &Chunks, u64, bool)> {
-        let next = self.chunks.partition_point(|(_, first, _)| *first <= number);
-        let (folder, first, chunks) = self.chunks.get(next.checked_sub(1)?)?;
-        let (at, per) = (number - first, chunks.layout.nodes());
-        (at < chunks.nodes()).then_some((folder, chunks, at / per, at % per == per - 1))
+        let past = number.checked_sub(self.nodes.len() as u64)?;
+        let (turn, node) = (past / Layout::Folders.nodes(), past % Layout::Folders.nodes());
+        let folders = self.chunks.len() as u64;
+        let (i, folder) = (turn.checked_div(folders)?, turn.checked_rem(folders)?);
+        let (path, chunks) = self.chunks.get(usize::try_from(folder).ok()?)?;
+        let per = chunks.layout.nodes();
+        (i < chunks.count() && node < per).then_some((path, chunks, i, node == per - 1))
     }
 
     /// The path of a folder, none for what is none; without a number that of the outermost.
@@ -197,11 +210,12 @@ impl Members {
         let path = self.folder(folder)?;
         let known = self.named(path).find(|(_, other, _)| *other == name).map(|(number, ..)| number);
         known.or_else(|| {
-            let (_, first, chunks) = self.chunks.iter().find(|(other, ..)| other == path)?;
+            let folder = self.chunks.iter().position(|(other, _)| other == path)?;
+            let (_, chunks) = self.chunks.get(folder)?;
             let digits = name.strip_suffix(chunks.layout.suffix())?;
             let is_plain = digits == "0" || !digits.starts_with(['0', '+']);
             let i: u64 = digits.parse().ok().filter(|i| is_plain && *i < chunks.count())?;
-            Some(first + i * chunks.layout.nodes())
+            Some(self.first_node(folder, i))
         })
     }
 
@@ -236,10 +250,10 @@ impl Members {
             }
             next += 1;
         }
-        if let Some((_, number, chunks)) = self.chunks.iter().find(|(other, ..)| other == path) {
+        if let Some((folder, (_, chunks))) = (0..).zip(&self.chunks).find(|(_, (other, _))| other == path) {
             let (per, suffix) = (chunks.layout.nodes(), chunks.layout.suffix());
             for i in first.saturating_sub(next)..chunks.count() {
-                if !visit(next + i, number + i * per, &format!("{i}{suffix}"), per == 1) {
+                if !visit(next + i, self.first_node(folder, i), &format!("{i}{suffix}"), per == 1) {
                     return;
                 }
             }
@@ -307,7 +321,29 @@ mod tests {
             let walk = last.split('/').try_fold(None, |folder, name| members.child(folder, name).map(Some));
             assert_eq!(members.get(walk.unwrap().unwrap()).unwrap().path, last);
             let paths: std::collections::BTreeSet<_> = members.iter().map(|member| member.path).collect();
-            assert_eq!(paths.len() as u64, members.count());
+            assert_eq!(paths.len(), members.iter().count());
+        }
+    }
+
+    #[test]
+    fn a_number_stands_for_the_same_path_however_many_chunks_there_are() {
+        let members = |bytes: usize| {
+            let of = |count: usize| {
+                let text = VirtualFile::literal(vec![7; count]);
+                Content::Chunks(Chunks::new(text, Chunks::LEAST, Layout::Folders))
+            };
+            Members::new([("a".to_owned(), of(bytes)), ("b".to_owned(), of(9)), ("c".to_owned(), of(bytes))])
+        };
+        let chunk = usize::try_from(Chunks::LEAST).unwrap();
+        let most = members(5 * chunk);
+        for bytes in [0, 1, chunk, 2 * chunk] {
+            let members = members(bytes);
+            for number in 0..most.count() {
+                if let Some(member) = members.get(number) {
+                    assert_eq!(most.get(number).unwrap().path, member.path);
+                }
+            }
+            assert_eq!(members.get(members.count()).map(|member| member.path), None);
         }
     }
 
