@@ -279,6 +279,7 @@ fn look_into_all(mount: &Mount, count: usize) {
     }
 }
 
+// Promise: An array that was not used while 2,048 others were is let go of: who has something of it open reads on if it is still there or was written in place, and is given `EIO` if it was replaced meanwhile.
 #[test]
 fn what_was_let_go_of_is_made_anew_for_who_has_it_open() {
     const COUNT: usize = 3500;
@@ -310,6 +311,7 @@ fn what_was_let_go_of_is_made_anew_for_who_has_it_open() {
     }
 }
 
+// Promise: An array that was not used while 2,048 others were is let go of: who has something of it open reads on if it is still there or was written in place, and is given `EIO` if it was replaced meanwhile.
 #[test]
 fn what_was_let_go_of_and_replaced_never_gives_other_bytes() {
     const COUNT: usize = 3500;
