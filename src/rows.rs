@@ -19,6 +19,11 @@ impl Rows {
         Self { start: 0, step: 1, count }
     }
 
+    /// The rows with this [`start`](Self::start), [`step`](Self::step) and [`count`](Self::count).
+    pub const fn of_parts(start: u64, step: u64, count: u64) -> Self {
+        Self { start, step, count }
+    }
+
     /// The rows that a slice such as `100:200` selects from an array with `count` rows. `None` if it is
     /// invalid or selects nothing.
     pub fn parse(text: &[u8], count: u64) -> Option<Self> {

@@ -186,6 +186,15 @@ impl StoredArray {
         hasher.finish()
     }
 
+    /// Like [`version`](Self::version), but unchanged when the data files are written in place.
+    pub fn lasting(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.yaml.version().hash(&mut hasher);
+        self.files.iter().for_each(|source| source.lasting().hash(&mut hasher));
+        self.names.versions().hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// Attributes of a file that is derived from all files: the latest times, and the permissions that all
     /// grant.
     pub fn stat(&self) -> Stat {

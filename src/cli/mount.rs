@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use arrayfs::array::format_id::Formats;
 use arrayfs::array::names::{idle_axes, idle_words};
 use arrayfs::daf::memory_mapping::allow_maximal_open_files;
+use arrayfs::error::shown;
 use arrayfs::fuse::mountpoint::{self, Ground};
 use arrayfs::fuse::{self, Mounted, Options};
 use arrayfs::store::mmap::{map_large_buffers, spare_addresses};
@@ -68,6 +69,13 @@ const READY: &[u8] = b"ready\n";
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub fn run(args: &Args, verbose: u8) -> Result<ExitCode> {
+    // Before it is made: the directory has to be empty.
+    if let Some(log) = &args.log_file
+        && mountpoint::would_hide(&args.mountpoint, log)
+    {
+        let log = shown(log);
+        bail!("{log}: the log cannot be inside the mountpoint, which would hide it; put it somewhere else");
+    }
     if args.foreground || args.background_child { serve(args, verbose) } else { start(args, verbose) }
 }
 

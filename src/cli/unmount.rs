@@ -14,7 +14,8 @@ use super::say::say;
   arrayfs unmount /mnt/*
 
 It is done at once, whatever the server does, even if it is stopped or its disk does not answer. Programs that
-have files open go on reading them; where there are none, the store's own file system can be unmounted next.
+have files open go on reading them; where there are none, the store's own file system can be unmounted next, and a
+server of yours that is stopped is ended for that.
 Root's mounts have a second one inside, of which a plain umount says that it is busy: this takes away both.")]
 pub struct Args {
     /// Where they are mounted

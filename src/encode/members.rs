@@ -50,10 +50,6 @@ impl Chunks {
         self.of.len().div_ceil(self.length)
     }
 
-    fn nodes(&self) -> u64 {
-        self.count() * self.layout.nodes()
-    }
-
     fn file(&self, i: u64) -> Option<VirtualFile> {
         self.of.part(i * self.length, self.length).ok()
     }
@@ -77,13 +73,19 @@ impl From<VirtualFile> for Content {
 /// The files of a directory by their relative paths, such as `c/0/0`. Directories in between are added.
 ///
 /// Every node (file or directory) has a number, from which the mount derives its inode. The same array
-/// always gives the same numbers.
+/// always gives the same numbers. A write in place can change how many chunks there are, and a number that the
+/// kernel knows must never stand for another path, so the chunks of all directories take turns:
+///
+/// ```text
+/// 0 .. n           files and directories, by path
+/// n + 2 (i g + f)  chunk i of directory f of g, or the directory that it is alone in; its file comes next
+/// ```
 #[derive(Debug, Default)]
 pub struct Members {
     /// Indexed by node number. Sorted by path, so a directory comes before its content.
     nodes: Vec<(String, Option<VirtualFile>)>,
-    /// The directories of chunks: path, number of the first node, chunks. Sorted by path.
-    chunks: Vec<(String, u64, Chunks)>,
+    /// The directories of chunks: path, chunks. Sorted by path.
+    chunks: Vec<(String, Chunks)>,
 }
 
 /// A file or directory of the format.
@@ -122,18 +124,23 @@ impl Members {
             }
             match content {
                 Ok(file) => nodes.push((path, Some(file))),
-                Err(found) => chunks.push((path, 0, found)),
+                Err(found) => chunks.push((path, found)),
             }
         }
         nodes.sort_by(|(a, _), (b, _)| a.cmp(b));
-        chunks.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        chunks.sort_by(|(a, _), (b, _)| a.cmp(b));
         debug_assert!(nodes.len() <= Self::MOST, "a folder of more members than have numbers");
-        let mut next = nodes.len() as u64;
-        for (_, first, chunks) in &mut chunks {
-            *first = next;
-            next += chunks.nodes();
-        }
+        debug_assert!(chunks.len() as u64 <= Self::MOST_CHUNKED, "more folders of chunks than have numbers");
         Self { nodes, chunks }
+    }
+
+    /// The most directories of chunks that a format has.
+    const MOST_CHUNKED: u64 = 5;
+
+    /// The number of the first node of chunk `i` of the directory at this place.
+    fn first_node(&self, folder: usize, i: u64) -> u64 {
+        let turn = i * self.chunks.len() as u64 + folder as u64;
+        self.nodes.len() as u64 + turn * Layout::Folders.nodes()
     }
 
     /// An upper bound on the node numbers of any format for this selection. Known without reading data.
@@ -145,16 +152,18 @@ impl Members {
             Metadata::Dense(_) => 0,
             Metadata::Sparse(meta) => {
                 let [data, indptr] = [meta.nnz, selection.rows().count() + 1];
-                2 * chunks(data.saturating_mul(WIDEST)) + chunks(indptr.saturating_mul(WIDEST))
+                chunks(data.saturating_mul(WIDEST)).max(chunks(indptr.saturating_mul(WIDEST)))
             }
         };
         let dense = selection.shape().bytes(selection.array().metadata.dtype());
-        Self::MOST as u64 + stored.max(dense.map_or(0, chunks)) * Layout::Folders.nodes()
+        let most = stored.max(dense.map_or(0, chunks));
+        Self::MOST as u64 + most.saturating_mul(Self::MOST_CHUNKED * Layout::Folders.nodes())
     }
 
     /// The number of nodes; all node numbers are below it.
     pub fn count(&self) -> u64 {
-        self.chunks.last().map_or(self.nodes.len() as u64, |(_, first, chunks)| first + chunks.nodes())
+        let most = self.chunks.iter().map(|(_, chunks)| chunks.count()).max().unwrap_or(0);
+        self.first_node(0, most)
     }
 
     /// The node with this number.
@@ -179,10 +188,13 @@ impl Members {
 
     /// For the node of a chunk: directory, chunks, index of the chunk, and whether the node is its file.
     fn chunk(&self, number: u64) -> Option<(&str, &Chunks, u64, bool)> {
-        let next = self.chunks.partition_point(|(_, first, _)| *first <= number);
-        let (folder, first, chunks) = self.chunks.get(next.checked_sub(1)?)?;
-        let (at, per) = (number - first, chunks.layout.nodes());
-        (at < chunks.nodes()).then_some((folder, chunks, at / per, at % per == per - 1))
+        let past = number.checked_sub(self.nodes.len() as u64)?;
+        let (turn, node) = (past / Layout::Folders.nodes(), past % Layout::Folders.nodes());
+        let folders = self.chunks.len() as u64;
+        let (i, folder) = (turn.checked_div(folders)?, turn.checked_rem(folders)?);
+        let (path, chunks) = self.chunks.get(usize::try_from(folder).ok()?)?;
+        let per = chunks.layout.nodes();
+        (i < chunks.count() && node < per).then_some((path, chunks, i, node == per - 1))
     }
 
     /// The path of a directory, or `None` for a file. `folder` is `None` for the top directory.
@@ -200,12 +212,13 @@ impl Members {
         let path = self.folder(folder)?;
         let known = self.named(path).find(|(_, other, _)| *other == name).map(|(number, ..)| number);
         known.or_else(|| {
-            let (_, first, chunks) = self.chunks.iter().find(|(other, ..)| other == path)?;
+            let folder = self.chunks.iter().position(|(other, _)| other == path)?;
+            let (_, chunks) = self.chunks.get(folder)?;
             let digits = name.strip_suffix(chunks.layout.suffix())?;
             // Accept only the spelling that `list` shows: `parse` also takes `+1` and `00`.
             let is_plain = digits == "0" || !digits.starts_with(['0', '+']);
             let i: u64 = digits.parse().ok().filter(|i| is_plain && *i < chunks.count())?;
-            Some(first + i * chunks.layout.nodes())
+            Some(self.first_node(folder, i))
         })
     }
 
@@ -241,10 +254,10 @@ impl Members {
             }
             next += 1;
         }
-        if let Some((_, number, chunks)) = self.chunks.iter().find(|(other, ..)| other == path) {
+        if let Some((folder, (_, chunks))) = (0..).zip(&self.chunks).find(|(_, (other, _))| other == path) {
             let (per, suffix) = (chunks.layout.nodes(), chunks.layout.suffix());
             for i in first.saturating_sub(next)..chunks.count() {
-                if !visit(next + i, number + i * per, &format!("{i}{suffix}"), per == 1) {
+                if !visit(next + i, self.first_node(folder, i), &format!("{i}{suffix}"), per == 1) {
                     return;
                 }
             }
@@ -312,7 +325,29 @@ mod tests {
             let walk = last.split('/').try_fold(None, |folder, name| members.child(folder, name).map(Some));
             assert_eq!(members.get(walk.unwrap().unwrap()).unwrap().path, last);
             let paths: std::collections::BTreeSet<_> = members.iter().map(|member| member.path).collect();
-            assert_eq!(paths.len() as u64, members.count());
+            assert_eq!(paths.len(), members.iter().count());
+        }
+    }
+
+    #[test]
+    fn a_number_stands_for_the_same_path_however_many_chunks_there_are() {
+        let members = |bytes: usize| {
+            let of = |count: usize| {
+                let text = VirtualFile::literal(vec![7; count]);
+                Content::Chunks(Chunks::new(text, Chunks::LEAST, Layout::Folders))
+            };
+            Members::new([("a".to_owned(), of(bytes)), ("b".to_owned(), of(9)), ("c".to_owned(), of(bytes))])
+        };
+        let chunk = usize::try_from(Chunks::LEAST).unwrap();
+        let most = members(5 * chunk);
+        for bytes in [0, 1, chunk, 2 * chunk] {
+            let members = members(bytes);
+            for number in 0..most.count() {
+                if let Some(member) = members.get(number) {
+                    assert_eq!(most.get(number).unwrap().path, member.path);
+                }
+            }
+            assert_eq!(members.get(members.count()).map(|member| member.path), None);
         }
     }
 

@@ -71,6 +71,10 @@ impl Teller {
                 self.look_at_writers();
             }
             if is_moved {
+                let dropped = self.tree.take_dropped();
+                if !dropped.is_empty() {
+                    self.forget_contents(dropped);
+                }
                 let moved = self.tree.take_moved();
                 self.tell_of_moves(&moved);
                 self.moved.extend(moved);
@@ -86,7 +90,11 @@ impl Teller {
         let generations = self.tree.store().generations();
         match change {
             // What this moves on wakes us again.
-            Change::Opened(id) => generations.was_opened(id),
+            Change::Opened(id) => {
+                if !generations.was_opened(id) {
+                    self.tree.open_again(id);
+                }
+            }
             Change::Written(id) => generations.was_written(id),
             Change::Name(parent, name) => {
                 self.notifier.expire(parent, &name);
@@ -147,6 +155,7 @@ impl Teller {
         for (parent, name) in std::mem::take(&mut self.changed) {
             self.tree.forget_outdated(parent, &name);
         }
+        self.tree.forget_outdated_arrays();
         // As long as there is anything: what was in use may have been told anew.
         self.due = self.take_back().then(|| Instant::now() + MOMENT);
     }

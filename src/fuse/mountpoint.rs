@@ -16,7 +16,7 @@ use nix::mount::{MntFlags, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::{Error, Result};
-use place::locate;
+use place::{locate, locate_new};
 use server::Server;
 pub use server::Sign;
 pub use table::Device;
@@ -83,6 +83,14 @@ pub fn prepare(path: &Path, store: &Path) -> Result<Ground> {
         return refuse("not empty; a mount would hide what is there");
     }
     Ok(if dead { Ground::Cleared } else { Ground::Empty })
+}
+
+/// Whether a file that is there, or is to be made, is inside the directory that a tree is to be mounted on: the mount
+/// would hide it. Nobody who serves a mount is asked.
+pub fn would_hide(mountpoint: &Path, file: &Path) -> bool {
+    let inside =
+        || Some(locate_new(file, &Table::read().ok()?).ok()?.starts_with(absolute(mountpoint).ok()?));
+    inside().unwrap_or(false)
 }
 
 /// Whether nobody serves any more what is mounted there.

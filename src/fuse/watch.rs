@@ -65,15 +65,15 @@ enum Interest {
     File(FileId),
 }
 
-/// Something that has happened.
+/// Something that has happened. Writers come first: to be told of a name the kernel may take its time.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Change {
-    /// What this name stands for in a folder may be another.
-    Name(Ino, OsString),
     /// Somebody opened this file.
     Opened(FileId),
     /// Somebody who could write has closed this file.
     Written(FileId),
+    /// What this name stands for in a folder may be another.
+    Name(Ino, OsString),
     /// More has happened than the system could tell.
     Lost,
 }

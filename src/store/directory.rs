@@ -93,6 +93,16 @@ impl Identity {
         facts(self) == facts(other) && (is_known || self.has_bytes_of(other))
     }
 
+    /// What tells which file it is, at which size; and all else where that does not tell it from another that is given its
+    /// number later.
+    pub fn lasting(&self) -> Self {
+        let nothing = Time::default();
+        match self.born == nothing {
+            true => *self,
+            false => Self { modified: nothing, changed: nothing, generation: 0, ..*self },
+        }
+    }
+
     /// Which file it is, as long as it is there.
     pub fn file(&self) -> FileId {
         (self.device, self.inode)

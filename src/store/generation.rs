@@ -13,8 +13,9 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
+use std::ops::Deref;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 /// Device and inode number of a file.
@@ -25,7 +26,7 @@ pub trait Listener: Send + Sync {
     /// From here on hears of whoever opens or closes this file; false where that is not to be had.
     fn listen(&self, id: FileId, file: &File) -> bool;
 
-    /// Hears no more of this file.
+    /// Hears no more of this file. Called where nobody can begin to listen to it meanwhile.
     fn leave(&self, id: FileId);
 
     /// Some generation has moved on. May be called by any thread.
@@ -36,15 +37,43 @@ pub trait Listener: Send + Sync {
 pub struct Generation {
     id: FileId,
     number: AtomicU64,
-    /// The file, for as long as it is open here: a lease needs a descriptor.
-    file: Mutex<Weak<File>>,
+    /// The file, each time that it is open here: a lease needs a descriptor.
+    files: Mutex<Vec<Weak<File>>>,
     /// How often others were heard to open the file.
     opens: AtomicU64,
     /// The number of opens at which nobody was writing, and one more; zero before that.
     quiet_since: AtomicU64,
-    /// Who hears of openings, if somebody does.
-    listener: OnceLock<Weak<dyn Listener>>,
-    past: Arc<Past>,
+    /// Whether somebody hears of openings.
+    is_heard: AtomicBool,
+}
+
+/// The generation of a file, for as long as somebody uses the file.
+///
+/// When nobody does any more it is given up under the lock under which the next begins to. Were it not, the next could
+/// begin to listen and the last one then stop it: whoever writes from there on would not be heard.
+pub struct Used {
+    generation: Arc<Generation>,
+    all: Arc<All>,
+}
+
+impl Deref for Used {
+    type Target = Generation;
+
+    fn deref(&self) -> &Generation {
+        &self.generation
+    }
+}
+
+impl fmt::Debug for Used {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.generation.fmt(f)
+    }
+}
+
+impl Drop for Used {
+    fn drop(&mut self) {
+        self.all.leave(&self.generation);
+    }
 }
 
 /// The numbers of files that were written while they were in use, and are not in use any more: the kernel may know
@@ -77,28 +106,15 @@ impl fmt::Debug for Generation {
     }
 }
 
-impl Drop for Generation {
-    fn drop(&mut self) {
-        let number = self.number();
-        if number > 0 {
-            self.past.keep(self.id, number);
-        }
-        if let Some(listener) = self.listener.get().and_then(Weak::upgrade) {
-            listener.leave(self.id);
-        }
-    }
-}
-
 /// Whether somebody is writing in a file of this generation.
 pub const fn is_written(number: u64) -> bool {
     number % 2 == 1
 }
 
 impl Generation {
-    fn new(id: FileId, past: &Arc<Past>) -> Self {
-        let (number, past) = (past.number(id).into(), Arc::clone(past));
-        let (file, opens, quiet_since) = (Mutex::new(Weak::new()), AtomicU64::new(0), AtomicU64::new(0));
-        Self { id, number, file, opens, quiet_since, listener: OnceLock::new(), past }
+    fn new(id: FileId, number: u64) -> Self {
+        let (files, opens, quiet_since, is_heard) = Default::default();
+        Self { id, number: number.into(), files, opens, quiet_since, is_heard }
     }
 
     /// The number as it was last seen; nothing is looked at.
@@ -108,15 +124,15 @@ impl Generation {
 
     /// The number as it is now: asks the system whether anybody is writing, unless nobody can have begun to.
     pub fn look(&self) -> u64 {
-        let opens = self.opens.load(Ordering::Acquire);
-        if self.listener.get().is_some() && self.quiet_since.load(Ordering::Acquire) == opens + 1 {
+        if self.is_quiet() {
             return self.number();
         }
-        let answer = {
-            let asking = lock(&self.file);
-            asking.upgrade().and_then(|file| has_writer(&file))
-        };
-        match answer {
+        // One asks at a time, and what it is told holds before the next asks: else "nobody" could be heard after the
+        // "somebody" that came later.
+        let files = lock(&self.files);
+        let opens = self.opens.load(Ordering::Acquire);
+        let file = files.iter().find_map(Weak::upgrade);
+        match file.as_ref().and_then(|file| has_writer(file)) {
             Some(true) => self.set_written(true),
             Some(false) => {
                 self.set_written(false);
@@ -125,7 +141,28 @@ impl Generation {
             }
             None => {}
         }
+        drop(files);
+        // Where it was closed meanwhile this closes it, which others need not wait for.
+        drop(file);
         self.number()
+    }
+
+    /// Whether nobody was heard to open the file since nobody was writing in it.
+    fn is_quiet(&self) -> bool {
+        let opens = self.opens.load(Ordering::Acquire);
+        self.is_heard.load(Ordering::Acquire) && self.quiet_since.load(Ordering::Acquire) == opens + 1
+    }
+
+    /// Whether the system can be asked: the file is open here.
+    fn can_look(&self) -> bool {
+        lock(&self.files).iter().any(|file| file.strong_count() > 0)
+    }
+
+    /// The file is open here once more.
+    fn add(&self, file: &Arc<File>) {
+        let mut files = lock(&self.files);
+        files.retain(|file| file.strong_count() > 0);
+        files.push(Arc::downgrade(file));
     }
 
     /// Somebody opened the file, perhaps to write in it.
@@ -175,55 +212,110 @@ fn has_writer(file: &File) -> Option<bool> {
 
 /// The generations of the files of a store that are in use.
 #[derive(Default)]
-pub struct Generations {
-    known: Mutex<HashMap<FileId, Weak<Generation>>>,
+pub struct Generations(Arc<All>);
+
+#[derive(Default)]
+struct All {
+    known: Mutex<HashMap<FileId, Known>>,
     listener: OnceLock<Weak<dyn Listener>>,
-    past: Arc<Past>,
+    past: Past,
+}
+
+/// A generation, and how many use it.
+struct Known {
+    generation: Arc<Generation>,
+    users: usize,
+}
+
+impl All {
+    fn listener(&self) -> Option<Arc<dyn Listener>> {
+        self.listener.get().and_then(Weak::upgrade)
+    }
+
+    /// The generation of a file, with one more who uses it.
+    fn enter(self: &Arc<Self>, id: FileId) -> Used {
+        let mut known = lock(&self.known);
+        let entry = known.entry(id).or_insert_with(|| {
+            let generation = Arc::new(Generation::new(id, self.past.number(id)));
+            Known { generation, users: 0 }
+        });
+        entry.users += 1;
+        Used { generation: Arc::clone(&entry.generation), all: Arc::clone(self) }
+    }
+
+    /// One less uses it: after the last it is known no more, but for its number.
+    fn leave(&self, generation: &Generation) {
+        let mut known = lock(&self.known);
+        let Some(entry) = known.get_mut(&generation.id) else { return };
+        entry.users -= 1;
+        if entry.users > 0 {
+            return;
+        }
+        known.remove(&generation.id);
+        let number = generation.number();
+        if number > 0 {
+            self.past.keep(generation.id, number);
+        }
+        if generation.is_heard.load(Ordering::Acquire)
+            && let Some(listener) = self.listener()
+        {
+            listener.leave(generation.id);
+        }
+        // Of very many that were in use at once the room is given back.
+        if known.capacity() / 8 > known.len() {
+            let room = 2 * known.len();
+            known.shrink_to(room);
+        }
+    }
 }
 
 impl fmt::Debug for Generations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Generations({})", lock(&self.known).len())
+        write!(f, "Generations({})", lock(&self.0.known).len())
     }
 }
 
 impl Generations {
     /// The generation of a file that is in use, if it is.
-    pub fn get(&self, id: FileId) -> Option<Arc<Generation>> {
-        lock(&self.known).get(&id).and_then(Weak::upgrade)
+    fn get(&self, id: FileId) -> Option<Arc<Generation>> {
+        lock(&self.0.known).get(&id).map(|known| Arc::clone(&known.generation))
+    }
+
+    fn all(&self) -> Vec<Arc<Generation>> {
+        lock(&self.0.known).values().map(|known| Arc::clone(&known.generation)).collect()
     }
 
     /// The number of a file as it was last seen; zero of one that was never seen to be written.
     pub fn number(&self, id: FileId) -> u64 {
-        self.get(id).map_or_else(|| self.past.number(id), |generation| generation.number())
+        self.get(id).map_or_else(|| self.0.past.number(id), |generation| generation.number())
     }
 
     /// The number of a file as it is now; as it was last seen, if it is not in use.
     pub fn look(&self, id: FileId) -> u64 {
-        let Some(generation) = self.get(id) else { return self.past.number(id) };
+        let Some(generation) = self.get(id) else { return self.0.past.number(id) };
         self.watch(&generation, Generation::look)
     }
 
     /// The generation of a file that was just opened.
-    pub fn opened(&self, id: FileId, file: &Arc<File>) -> Arc<Generation> {
-        let generation = self.enter(id);
-        *lock(&generation.file) = Arc::downgrade(file);
+    pub fn opened(&self, id: FileId, file: &Arc<File>) -> Used {
+        let used = self.0.enter(id);
+        used.add(file);
         // Before the look: of who opens it from here on we hear.
-        if generation.listener.get().is_none()
-            && let Some(listener) = self.listener.get()
-            && listener.upgrade().is_some_and(|listener| listener.listen(id, file))
+        if !used.is_heard.load(Ordering::Acquire)
+            && self.0.listener().is_some_and(|listener| listener.listen(id, file))
         {
-            let _ = generation.listener.set(Weak::clone(listener));
+            used.is_heard.store(true, Ordering::Release);
         }
-        self.watch(&generation, Generation::look);
-        generation
+        self.watch(&used, Generation::look);
+        used
     }
 
-    /// Somebody opened a file, perhaps to write in it.
-    pub fn was_opened(&self, id: FileId) {
-        let Some(generation) = self.get(id) else { return };
+    /// Somebody opened a file, perhaps to write in it; false where the file has to be open here to find out.
+    pub fn was_opened(&self, id: FileId) -> bool {
+        let Some(generation) = self.get(id) else { return true };
         generation.was_opened();
         self.watch(&generation, Generation::look);
+        generation.can_look()
     }
 
     /// Somebody who could write has closed a file.
@@ -237,9 +329,8 @@ impl Generations {
 
     /// Looks at the files in which somebody was seen who writes, and tells whether there still are any.
     pub fn look_at_written(&self) -> bool {
-        let known: Vec<_> = lock(&self.known).values().filter_map(Weak::upgrade).collect();
         let mut is_any = false;
-        for generation in known.iter().filter(|generation| is_written(generation.number())) {
+        for generation in self.all().iter().filter(|generation| is_written(generation.number())) {
             is_any |= is_written(self.watch(generation, Generation::look));
         }
         is_any
@@ -247,23 +338,22 @@ impl Generations {
 
     /// What happened was not told: any file may have been written.
     pub fn were_lost(&self) {
-        let known: Vec<_> = lock(&self.known).values().filter_map(Weak::upgrade).collect();
-        for generation in known {
+        for generation in self.all() {
             generation.was_written();
             generation.look();
         }
-        self.moved();
+        self.wake_listener();
     }
 
     /// Has this listener hear of all files that are opened from here on. There can be one.
     pub fn set_listener(&self, listener: Weak<dyn Listener>) {
-        let _ = self.listener.set(listener);
+        let _ = self.0.listener.set(listener);
     }
 
-    fn moved(&self) {
-        if let Some(listener) = self.listener.get().and_then(Weak::upgrade) {
-            listener.moved();
-        }
+    /// Has the listener look at what the kernel is to be told; false where there is none.
+    pub fn wake_listener(&self) -> bool {
+        let listener = self.0.listener();
+        listener.inspect(|listener| listener.moved()).is_some()
     }
 
     /// Does something that may move a generation on, and tells if it did.
@@ -271,23 +361,9 @@ impl Generations {
         let before = generation.number();
         let done = act(generation);
         if generation.number() != before {
-            self.moved();
+            self.wake_listener();
         }
         done
-    }
-
-    fn enter(&self, id: FileId) -> Arc<Generation> {
-        let mut known = lock(&self.known);
-        if let Some(generation) = known.get(&id).and_then(Weak::upgrade) {
-            return generation;
-        }
-        // Before the map grows, what nobody uses any more goes.
-        if known.len() == known.capacity() {
-            known.retain(|_, generation| generation.strong_count() > 0);
-        }
-        let generation = Arc::new(Generation::new(id, &self.past));
-        known.insert(id, Arc::downgrade(&generation));
-        generation
     }
 }
 
@@ -301,7 +377,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
     use std::path::Path;
 
-    fn opened(generations: &Generations, path: &Path) -> (Arc<File>, FileId, Arc<Generation>) {
+    fn opened(generations: &Generations, path: &Path) -> (Arc<File>, FileId, Used) {
         let file = Arc::new(File::open(path).unwrap());
         let meta = file.metadata().unwrap();
         let id = (meta.dev(), meta.ino());
@@ -374,5 +450,60 @@ mod tests {
         assert_eq!(listener.left.load(Ordering::Relaxed), 1);
         assert_eq!(generations.look(id), 6, "no number comes again");
         assert_eq!(opened(&generations, &path).2.number(), 6);
+    }
+
+    #[test]
+    fn whichever_of_its_descriptors_is_closed_a_file_is_asked_about() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        std::fs::write(&path, [1]).unwrap();
+        for first in [true, false] {
+            let generations = Generations::default();
+            let (one, id, _used) = opened(&generations, &path);
+            let (other, _, _also) = opened(&generations, &path);
+            let (kept, closed) = if first { (one, other) } else { (other, one) };
+            drop(closed);
+            let writer = File::options().write(true).open(&path).unwrap();
+            assert_eq!(generations.look(id), 1);
+            assert!(generations.was_opened(id));
+            drop((writer, kept));
+            assert!(!generations.was_opened(id), "it is not open here");
+            assert_eq!(generations.look(id), 1, "nobody can be asked");
+        }
+    }
+
+    /// As the system has it: a file has one watch, however often it was asked for.
+    #[derive(Default)]
+    struct OneWatch(AtomicBool);
+
+    impl Listener for OneWatch {
+        fn listen(&self, _: FileId, _: &File) -> bool {
+            self.0.store(true, Ordering::Release);
+            true
+        }
+
+        fn leave(&self, _: FileId) {
+            self.0.store(false, Ordering::Release);
+        }
+
+        fn moved(&self) {}
+    }
+
+    #[test]
+    fn who_uses_a_file_hears_of_it_whoever_gives_it_up_just_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        std::fs::write(&path, [1]).unwrap();
+        let (generations, watch) = (Generations::default(), Arc::new(OneWatch::default()));
+        generations.set_listener(Arc::downgrade(&watch) as Weak<dyn Listener>);
+        let file = Arc::new(File::open(&path).unwrap());
+        let use_it = || {
+            for _ in 0..20_000 {
+                let _used = generations.opened((1, 1), &file);
+                assert!(watch.0.load(Ordering::Acquire), "who opens it now is not heard");
+            }
+        };
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(use_it))));
+        assert!(!watch.0.load(Ordering::Acquire));
     }
 }

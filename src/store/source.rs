@@ -6,6 +6,7 @@
 //! the file's size first, since the rest of its last page reads as zeros through a map.
 
 use std::fs::File;
+use std::hash::Hash;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::store::generation::{FileId, Generation, is_written};
+use crate::store::generation::{FileId, Used, is_written};
 use crate::store::mmap::{GuardedMap, MmapBytes, Mode, Untouched, mmap_file};
 use crate::store::open_files::Closable;
 use crate::store::{FileKind, Identity, Rights, Stat, Store};
@@ -92,7 +93,7 @@ struct Held {
     is_used: AtomicBool,
     was_read: AtomicBool,
     /// Since it was first opened.
-    generation: OnceLock<Arc<Generation>>,
+    generation: OnceLock<Used>,
 }
 
 impl Closable for Held {
@@ -227,6 +228,11 @@ impl Source {
     /// What tells this version from others: which bytes they are, and who may read them.
     pub fn version(&self) -> (Identity, Rights) {
         (self.stat.identity, self.stat.rights)
+    }
+
+    /// What of a version stays the same when the file is written in place.
+    pub fn lasting(&self) -> impl Hash {
+        self.stat.identity.lasting()
     }
 
     /// Whether the path still shows the file that was found, whatever its bytes.

@@ -12,6 +12,7 @@ use super::directory::StoreDirectory;
 use super::numbers::block_of;
 use super::place::{Found, Kept, Place};
 use crate::error::Result;
+use crate::store::generation::FileId;
 use crate::store::source::Source;
 
 impl Tree {
@@ -58,6 +59,12 @@ impl Tree {
         self.shared.places.all_in_use().iter().filter(has_moved).map(|place| Ino(place.base)).collect()
     }
 
+    /// The nodes of which the kernel is to keep no content, since this was asked before: what they are of is not in use
+    /// any more, so that it is not heard of who writes in it.
+    pub fn take_dropped(&self) -> Vec<Ino> {
+        self.shared.places.take_dropped()
+    }
+
     /// The nodes that the kernel may know of what has this first number, and perhaps others.
     pub fn known_nodes(&self, origin: Ino) -> Vec<Ino> {
         let place = self.shared.places.in_use(origin);
@@ -80,6 +87,18 @@ impl Tree {
         folder.selection.array().all_sources().filter_map(Source::link_target).filter_map(open).collect()
     }
 
+    /// Opens a file of the store again that was closed for want of room, if it is in use: so that the system can be asked
+    /// whether anybody is writing in it.
+    pub fn open_again(&self, id: FileId) {
+        let is_opened =
+            |source: &Arc<Source>| source.id() == id && source.was_opened() && source.open().is_ok();
+        let _ = self.shared.places.all_in_use().iter().any(|place| match &place.what {
+            Content::Folder { folder, .. } => folder.selection.array().files.iter().any(is_opened),
+            Content::Plain { source, .. } => is_opened(source),
+            Content::Directory(_) | Content::Status | Content::Report(_) => false,
+        });
+    }
+
     /// Whether something is held for a node of which the store shows another version by now, or none.
     pub fn is_outdated(&self, ino: Ino) -> bool {
         let Some(place) = self.shared.places.in_use(ino) else { return false };
@@ -95,6 +114,11 @@ impl Tree {
         if let Some(directory) = self.directory(directory) {
             directory.forget_outdated(name);
         }
+    }
+
+    /// Forgets the arrays that are known on without being in use, as far as they are not there any more.
+    pub fn forget_outdated_arrays(&self) {
+        self.shared.recent.forget_outdated();
     }
 
     /// As [`forget_outdated`](Self::forget_outdated), of all names in all directories.

@@ -1,6 +1,7 @@
 //! What the numbers of a place belong to, and how that is made anew.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use super::directory::{Found as FoundName, StoreDirectory};
 use super::folder::Folder;
 use super::known::KnownNodes;
 use super::numbers::Key;
+use super::packed::{Packable, pack_number, unpack_number};
 use super::place::{Found, Kept, Place, Renewable};
 use super::read::{File, Made};
 use super::status::Text;
@@ -69,24 +71,53 @@ impl Renewable for Content {
         }
     }
 
-    /// What was read stays, so that it is heard of when somebody writes in what the kernel keeps of it.
-    fn told(&self) -> Option<Box<[u32]>> {
+    fn read_nodes(&self) -> Option<Vec<u64>> {
         match self {
-            Self::Directory(_) | Self::Status | Self::Report(_) => Some([].into()),
-            Self::Plain { source, .. } => (!source.was_read()).then(|| [].into()),
-            Self::Folder { folder, told, .. } => {
-                let was_read = || folder.selection.array().was_read();
-                told.whole().filter(|told| told.is_empty() || !was_read())
-            }
+            Self::Plain { source, told, .. } if source.was_read() => told.few(),
+            Self::Folder { folder, told, .. } if folder.selection.array().was_read() => told.few(),
+            _ => Some(Vec::new()),
         }
     }
 }
 
+impl Packable for Recipe {
+    fn pack(&self, bytes: &mut Vec<u8>) -> bool {
+        match self {
+            Self::Named(name) => {
+                bytes.push(0);
+                bytes.extend_from_slice(name.as_bytes());
+            }
+            Self::Slice(rows) => {
+                bytes.push(1);
+                for number in [rows.start(), rows.step(), rows.count()] {
+                    pack_number(number, bytes);
+                }
+            }
+            Self::Row(row) => {
+                bytes.push(2);
+                pack_number(*row, bytes);
+            }
+            Self::Directory(_) | Self::Status | Self::Report(_) => return false,
+        }
+        true
+    }
+
+    fn unpack(bytes: &[u8]) -> Option<Self> {
+        let (kind, mut rest) = bytes.split_first()?;
+        let mut number = || unpack_number(&mut rest);
+        Some(match kind {
+            0 => Self::Named(OsStr::from_bytes(rest).into()),
+            1 => Self::Slice(Rows::of_parts(number()?, number()?, number()?)),
+            2 => Self::Row(number()?),
+            _ => return None,
+        })
+    }
+}
+
 impl Content {
-    /// The nodes of a folder from its number `first` on, of which the kernel was told of some before.
-    fn folder(folder: Arc<Folder>, first: u64, before: &[u32]) -> Self {
+    /// The nodes of a folder from its number `first` on.
+    fn folder(folder: Arc<Folder>, first: u64) -> Self {
         let told = KnownNodes::new(folder.selection.array().found_generation());
-        before.iter().for_each(|number| _ = told.add((*number).into()));
         Self::Folder { folder, first, made: Made::default(), told }
     }
 
@@ -106,8 +137,35 @@ impl Tree {
             Found::InUse(place) => Ok(place),
             Found::Kept(kept) => {
                 let content = self.make_anew(&kept)?;
-                self.shared.places.put_to_use(kept.base, kept.key, content).ok_or_else(stale)
+                self.use_place(kept.base, kept.key, content).ok_or_else(stale)
             }
+        }
+    }
+
+    /// Puts a place to use, and has the kernel told of what had to go for it.
+    fn use_place(&self, base: u64, key: Key, content: Content) -> Option<Arc<Place<Content>>> {
+        let place = self.shared.places.put_to_use(base, key, content);
+        self.tell_of_dropped();
+        place
+    }
+
+    /// Has the kernel told of the nodes of which it is to keep nothing.
+    fn tell_of_dropped(&self) {
+        let places = &self.shared.places;
+        if places.has_dropped() && !self.store().generations().wake_listener() {
+            // There is nobody who could tell it.
+            places.take_dropped();
+        }
+    }
+
+    /// Sees to it that the kernel is told when what it is told of this node here and now is not so any more.
+    pub(super) fn will_tell(&self, place: &Place<Content>, ino: Ino) {
+        if let Content::Folder { told, .. } = &place.what
+            && !told.add(ino.0 - place.base)
+        {
+            // There is no room for it.
+            self.shared.places.drop_content([ino]);
+            self.tell_of_dropped();
         }
     }
 
@@ -120,27 +178,27 @@ impl Tree {
             Recipe::Slice(rows) => {
                 let array = self.folder(kept.within)?;
                 let slice = Folder::slice(array.selection.of_rows(*rows));
-                Ok(Content::folder(Arc::new(slice), 0, &kept.told))
+                Ok(Content::folder(Arc::new(slice), 0))
             }
             Recipe::Row(row) => {
                 let folder = self.folder(kept.within)?;
                 let (first, _) = folder.extent.scope(Scope::Row(*row));
-                Ok(Content::folder(folder, first, &kept.told))
+                Ok(Content::folder(folder, first))
             }
         }
     }
 
-    /// What stands in the directory under this name, if it is what it was.
+    /// What stands in the directory under this name, if it is what it was, or was written in place since.
     fn make_named(&self, kept: &Kept<Recipe>, name: &OsStr) -> Result<Content> {
         let outer = self.place(Ino(kept.within))?;
         let Content::Directory(directory) = &outer.what else { return Err(Error::not_found(name)) };
         let path = directory.directory.join(name);
         match directory.find(self.store(), name)? {
-            Some(found) if key_of(&path, &found).0 == kept.key => match found {
+            Some(found) if key_of(&path, &found).0.is_of_files_of(kept.key) => match found {
                 FoundName::Plain(source) => Content::plain(source, &path),
                 FoundName::Array(array) => {
                     let folder = Arc::new(Folder::whole(array, self.formats, &path));
-                    Ok(Content::folder(folder, 0, &kept.told))
+                    Ok(Content::folder(folder, 0))
                 }
                 FoundName::Directory(_) => Err(Error::Stale { path }),
             },
@@ -187,7 +245,7 @@ impl Tree {
                 let attr = Attr::array(Ino(base), &array);
                 if !is_listed || array.has_links() {
                     let folder = || Arc::new(Folder::whole(array, self.formats, path));
-                    self.put_to_use(base, key, || Ok(Content::folder(folder(), 0, &[])));
+                    self.put_to_use(base, key, || Ok(Content::folder(folder(), 0)));
                 }
                 Ok(attr)
             }
@@ -213,7 +271,7 @@ impl Tree {
         if self.shared.places.in_use(Ino(base)).is_none()
             && let Ok(content) = content()
         {
-            self.shared.places.put_to_use(base, key, content);
+            self.use_place(base, key, content);
         }
     }
 }
@@ -224,10 +282,14 @@ pub(super) fn key_of(path: &Path, found: &FoundName) -> (Key, u64) {
         FoundName::Directory(directory) => {
             (Key::new(("directory", path.as_os_str(), directory.real.as_os_str(), &directory.behind)), 1)
         }
-        FoundName::Plain(file) => (Key::new(("file", path.as_os_str(), file.version())), 1),
+        FoundName::Plain(file) => {
+            let facts = ("file", path.as_os_str());
+            (Key::of_version((facts, file.version()), (facts, file.lasting())), 1)
+        }
         FoundName::Array(array) => {
             let count = Folder::extent_of(&Selection::whole(Arc::clone(array))).count();
-            (Key::new(("array", path.as_os_str(), array.version())), count)
+            let facts = ("array", path.as_os_str());
+            (Key::of_version((facts, array.version()), (facts, array.lasting())), count)
         }
     }
 }

@@ -35,6 +35,15 @@ impl RecentArrays {
     fn forget(&self, array: &Arc<StoredArray>) {
         lock(&self.0).retain(|kept| !Arc::ptr_eq(kept, array));
     }
+
+    /// Forgets those that are not there any more where they were found. A directory above may have been moved, of
+    /// which none of the names in it tells.
+    pub fn forget_outdated(&self) {
+        // Not while others wait: the store is looked at, and files are closed.
+        let arrays: Vec<_> = lock(&self.0).iter().cloned().collect();
+        let is_current = |array: &&Arc<StoredArray>| array.is_current() && array.names.is_current();
+        arrays.iter().filter(|array| !is_current(array)).for_each(|array| self.forget(array));
+    }
 }
 
 /// A directory, and what is known of it.

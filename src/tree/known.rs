@@ -14,6 +14,8 @@ const LOW_BITS: u32 = 10;
 #[derive(Debug, Default)]
 pub struct KnownNodes {
     parts: Mutex<Parts>,
+    /// The number that was added last, and one more: those who read one file on take no lock.
+    last: AtomicU64,
     /// The generation of what is shown, when the kernel was last told of a change.
     generation: AtomicU64,
 }
@@ -30,7 +32,8 @@ struct Parts {
 impl KnownNodes {
     /// Of what is shown at this generation, none.
     pub fn new(generation: u64) -> Self {
-        Self { parts: Mutex::default(), generation: AtomicU64::new(generation) }
+        let generation = AtomicU64::new(generation);
+        Self { generation, ..Self::default() }
     }
 
     /// As [`new`](Self::new), with the number zero.
@@ -50,6 +53,17 @@ impl KnownNodes {
 
     /// Adds a number; false where there is no room for it.
     pub fn add(&self, number: u64) -> bool {
+        if self.last.load(Ordering::Relaxed) == number.saturating_add(1) {
+            return true;
+        }
+        let is_added = self.insert(number);
+        if is_added {
+            self.last.store(number.saturating_add(1), Ordering::Relaxed);
+        }
+        is_added
+    }
+
+    fn insert(&self, number: u64) -> bool {
         let mut parts = self.lock();
         if number < SINGLE
             && let Ok(number) = u32::try_from(number)
@@ -66,11 +80,18 @@ impl KnownNodes {
         true
     }
 
-    /// The numbers, at this moment, if none is of a single row or column.
-    pub fn whole(&self) -> Option<Box<[u32]>> {
-        let parts = self.lock();
-        parts.high.is_empty().then(|| parts.whole.iter().copied().collect())
+    /// As [`numbers`](Self::numbers), if they are quickly told.
+    pub fn few(&self) -> Option<Vec<u64>> {
+        let are_few = {
+            let parts = self.lock();
+            let high: usize = parts.high.values().map(|bits| bits.count_ones() as usize).sum();
+            high.saturating_mul(parts.low.len()).saturating_add(parts.whole.len()) <= Self::FEW
+        };
+        are_few.then(|| self.numbers())
     }
+
+    /// Numbers that are few.
+    const FEW: usize = 4096;
 
     /// The numbers, at this moment.
     pub fn numbers(&self) -> Vec<u64> {
@@ -97,16 +118,17 @@ mod tests {
     fn no_number_is_missing() {
         let known = KnownNodes::default();
         assert!(known.numbers().is_empty());
-        assert_eq!(known.whole(), Some([].into()));
+        assert_eq!(known.few(), Some(vec![]));
         assert!([0, 3, SINGLE - 1].iter().all(|number| known.add(*number)));
         assert_eq!(known.numbers(), [0, 3, SINGLE - 1]);
-        assert_eq!(known.whole().unwrap().len(), 3);
         let added = [SINGLE, SINGLE + 1024 * 7 + 600, SINGLE + 1024 * 70_000 + 600, (1 << 60) + 5];
         assert!(added.iter().all(|number| known.add(*number)));
         let numbers = known.numbers();
         assert!(added.iter().all(|number| numbers.contains(number)));
         assert!(numbers.len() <= 3 + 4 * 3);
-        assert_eq!(known.whole(), None);
+        assert_eq!(known.few(), Some(numbers));
+        assert!((0..1000).all(|i| known.add(SINGLE + i * 2000)));
+        assert_eq!(known.few(), None);
     }
 
     #[test]

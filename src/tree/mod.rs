@@ -10,6 +10,7 @@ mod known;
 mod leaf;
 mod listing;
 mod numbers;
+mod packed;
 mod path;
 mod place;
 mod read;
@@ -235,7 +236,11 @@ impl Tree {
             Content::Plain { source, .. } => Ok(Attr::plain(ino, source)),
             Content::Folder { folder, first, made, .. } => {
                 let leaf = self.leaf(&place, folder, *first, ino)?;
-                self.attr_in(folder, made, leaf, ino)
+                self.will_tell(&place, ino);
+                match self.attr_in(folder, made, leaf, ino) {
+                    Err(Error::Stale { path }) => self.attr_as_told(folder, ino).ok_or(Error::Stale { path }),
+                    attr => attr,
+                }
             }
             Content::Status => {
                 Ok(Attr::directory(ino, &self.shared.status.stat(self.store()), Lasting::Version))
@@ -245,6 +250,14 @@ impl Tree {
                 Ok(Attr::file(ino, report.text.len() as u64, &stat, Lasting::No))
             }
         }
+    }
+
+    /// What `stat` told of a file that was written in place since, so that there is nothing any more that could be made
+    /// for it: who has it open may ask on, and reading it fails.
+    fn attr_as_told(&self, folder: &Folder, ino: Ino) -> Option<Attr> {
+        let size = self.shared.told.get(ino)?;
+        let array = folder.selection.array();
+        (!array.is_settled()).then(|| Attr::file(ino, size, &array.stat(), Lasting::No).of_now())
     }
 
     /// What `stat` tells of the root. Where the store is closed to who mounts, or gone, they and nobody else may

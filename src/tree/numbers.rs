@@ -70,20 +70,25 @@ pub fn block_of(ino: Ino) -> Option<u64> {
     Some(ino.0 & !(region.size - 1))
 }
 
-/// What a place is known by: made of its path and version.
+/// What a place is known by: made of its path and version. The first half of each version is its own, and gives the
+/// numbers; versions of the same files that were written in place have the second in common.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Key(u64, u64);
 
 impl Key {
     /// The key of what `facts` describe.
     pub fn new(facts: impl Hash) -> Self {
-        let half = |salt: u64| {
-            let mut hasher = DefaultHasher::new();
-            salt.hash(&mut hasher);
-            facts.hash(&mut hasher);
-            hasher.finish()
-        };
-        Self(half(0), half(1))
+        Self(half(0, &facts), half(1, &facts))
+    }
+
+    /// The key of what these facts describe, of which `lasting` stay the same when it is written in place.
+    pub fn of_version(facts: impl Hash, lasting: impl Hash) -> Self {
+        Self(half(0, &facts), half(1, &lasting))
+    }
+
+    /// Whether both are of the same files, perhaps written in place.
+    pub fn is_of_files_of(self, other: Self) -> bool {
+        self.1 == other.1
     }
 
     /// The key of what `facts` describe inside the place of this key.
@@ -105,6 +110,13 @@ impl Key {
         let count = (region.end - region.first) / region.size;
         region.first + point % count * region.size
     }
+}
+
+fn half(salt: u64, facts: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    salt.hash(&mut hasher);
+    facts.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]

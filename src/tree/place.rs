@@ -8,15 +8,19 @@
 //! The kernel may know hundreds of thousands of places: of each is kept, for as long as it knows one of its
 //! nodes, what it takes to make the place anew. Only those that were used lately are there, and those that
 //! could not be made again, such as a file that is open and was deleted.
+//!
+//! Of what goes nobody hears any more when it is written in place. So whatever the kernel may have kept of its content
+//! goes with it: those nodes are [listed](Places::take_dropped), for the kernel to be told.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 use arc_swap::ArcSwapWeak;
 
 use super::attr::Ino;
 use super::numbers::{Key, block_of};
+use super::packed::{Packable, Packed};
 use super::trim;
 
 /// A place that is in use.
@@ -39,14 +43,14 @@ pub struct Place<T> {
 /// What the numbers of a place belong to.
 pub trait Renewable {
     /// What it takes to make it anew, together with the place that it is within.
-    type Recipe: Clone + std::fmt::Debug;
+    type Recipe: Clone + Packable + std::fmt::Debug;
 
     /// Whether making it anew would give the same. May take a look at the store.
     fn can_be_made_anew(&self) -> bool;
 
-    /// The nodes that the kernel was told of, by their places among the numbers: they are kept when it goes. None where
-    /// it has to stay.
-    fn told(&self) -> Option<Box<[u32]>>;
+    /// The nodes of which the kernel may keep content, by their places among the numbers. None where there are so many
+    /// that it has to stay.
+    fn read_nodes(&self) -> Option<Vec<u64>>;
 }
 
 /// What is kept of a place.
@@ -60,8 +64,6 @@ pub struct Kept<R> {
     pub key: Key,
     /// What it takes to make it anew.
     pub recipe: R,
-    /// The nodes that the kernel was told of before, by their places among the numbers.
-    pub told: Box<[u32]>,
 }
 
 /// A place that the kernel knows.
@@ -77,18 +79,20 @@ pub enum Found<T: Renewable> {
 #[derive(Debug)]
 pub struct Places<T: Renewable> {
     all: RwLock<All<T>>,
+    /// Nodes of which the kernel is to keep no content, for what they are of has gone.
+    dropped: Mutex<Vec<Ino>>,
     /// The place that was found last, for each of so many threads: finding it again takes no lock.
     recent: [ArcSwapWeak<Place<T>>; THREADS],
 }
 
 #[derive(Debug)]
 struct All<T: Renewable> {
-    by_block: BTreeMap<u64, Known<T>>,
+    by_block: BTreeMap<u64, Known<T::Recipe>>,
+    /// Those that are in use, by their blocks.
+    places: HashMap<u64, Arc<Place<T>>>,
     /// Where those are that did not get the block of their first choice: when that is free again, they
     /// stay where they are.
     elsewhere: BTreeMap<Key, u64>,
-    /// The nodes that the kernel was told of, of those that are not in use and were.
-    told: BTreeMap<u64, Box<[u32]>>,
     /// The blocks of those in use that can go, the longest known first.
     in_use: VecDeque<u64>,
     /// Places that were forgotten since memory was given back.
@@ -97,13 +101,12 @@ struct All<T: Renewable> {
 
 /// One of very many: see to it that it stays small.
 #[derive(Debug)]
-struct Known<T: Renewable> {
+struct Known<R> {
     key: Key,
     within: u64,
     /// How often the kernel was told of one of the nodes, less what it forgot, and the number of places within.
     lookups: AtomicU64,
-    recipe: T::Recipe,
-    place: Option<Arc<Place<T>>>,
+    recipe: Packed<R>,
 }
 
 /// Places that are in use at the most, apart from those that could not be made again.
@@ -135,9 +138,9 @@ impl<T> Place<T> {
     }
 }
 
-impl<T: Renewable> Known<T> {
-    fn new(key: Key, within: u64, lookups: u64, recipe: T::Recipe) -> Self {
-        Self { key, within, lookups: AtomicU64::new(lookups), recipe, place: None }
+impl<R: Packable + Clone> Known<R> {
+    fn new(key: Key, within: u64, lookups: u64, recipe: R) -> Self {
+        Self { key, within, lookups: AtomicU64::new(lookups), recipe: Packed::new(recipe) }
     }
 
     fn is_forgotten(&self) -> bool {
@@ -163,21 +166,20 @@ impl<T: Renewable> All<T> {
         self.elsewhere.get(&key).copied().or_else(|| key.blocks(count).find(is_for))
     }
 
-    fn holder(&self, ino: Ino) -> Option<&Known<T>> {
+    fn holder(&self, ino: Ino) -> Option<&Known<T::Recipe>> {
         self.by_block.get(&block_of(ino)?)
     }
 
     /// Puts a place to use with this content, or leaves it as it is in use; none where it is not known.
     fn put_to_use(&mut self, base: u64, key: Key, what: T) -> Option<Arc<Place<T>>> {
-        let known = self.by_block.get_mut(&base).filter(|known| known.key == key)?;
-        if let Some(place) = &known.place {
+        let known = self.by_block.get(&base).filter(|known| known.key == key)?;
+        if let Some(place) = self.places.get(&base) {
             return Some(Arc::clone(place));
         }
         let (is_there, is_used) = (AtomicBool::new(true), AtomicBool::new(false));
         let place = Arc::new(Place { base, within: known.within, key, what, is_there, is_used });
-        known.place = Some(Arc::clone(&place));
+        self.places.insert(base, Arc::clone(&place));
         self.in_use.push_back(base);
-        self.told.remove(&base);
         Some(place)
     }
 
@@ -190,8 +192,7 @@ impl<T: Renewable> All<T> {
             }
             let Some(base) = self.in_use.pop_front() else { break };
             // None where it was forgotten meanwhile.
-            let place = self.by_block.get(&base).and_then(|known| known.place.as_ref());
-            match place {
+            match self.places.get(&base) {
                 Some(place) if place.is_used.swap(false, Ordering::Relaxed) => self.in_use.push_back(base),
                 Some(place) => unused.push(Arc::clone(place)),
                 None => {}
@@ -201,30 +202,27 @@ impl<T: Renewable> All<T> {
     }
 
     /// Lets go of a place that the caller holds, unless it has to stay, or somebody else uses it just now: then it is
-    /// thought of again.
-    fn let_go(&mut self, place: &Arc<Place<T>>) {
+    /// thought of again. Returns the nodes of which the kernel may keep content.
+    fn let_go(&mut self, place: &Arc<Place<T>>) -> Vec<Ino> {
         let base = place.base;
-        let known = self.by_block.get_mut(&base);
-        let Some(known) = known.filter(|known| known.place.as_ref().is_some_and(|it| Arc::ptr_eq(it, place)))
-        else {
-            return;
-        };
+        if !self.places.get(&base).is_some_and(|it| Arc::ptr_eq(it, place)) {
+            return Vec::new();
+        }
         // Whoever finds it from here on without a lock sees that it is gone, and whoever has found it is counted.
         place.is_there.store(false, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         let is_unused = Arc::strong_count(place) == 2;
-        match place.what.told().filter(|_| is_unused) {
-            Some(told) => {
-                known.place = None;
-                if !told.is_empty() {
-                    self.told.insert(base, told);
-                }
+        match place.what.read_nodes().filter(|_| is_unused) {
+            Some(nodes) => {
+                self.places.remove(&base);
+                nodes.into_iter().map(|node| Ino(base.saturating_add(node))).collect()
             }
             None => {
                 place.is_there.store(true, Ordering::SeqCst);
                 if !is_unused {
                     self.in_use.push_back(base);
                 }
+                Vec::new()
             }
         }
     }
@@ -234,11 +232,10 @@ impl<T: Renewable> All<T> {
     fn remove_forgotten(&mut self, mut base: u64) -> Vec<Arc<Place<T>>> {
         let mut gone = Vec::new();
         while self.by_block.get(&base).is_some_and(Known::is_forgotten) {
-            let Some(Known { key, within, place, .. }) = self.by_block.remove(&base) else { break };
+            let Some(Known { key, within, .. }) = self.by_block.remove(&base) else { break };
             self.elsewhere.remove(&key);
-            self.told.remove(&base);
             self.forgotten += 1;
-            if let Some(place) = place {
+            if let Some(place) = self.places.remove(&base) {
                 place.is_there.store(false, Ordering::SeqCst);
                 gone.push(place);
             }
@@ -256,9 +253,10 @@ impl<T: Renewable> Places<T> {
     pub fn new(fixed: impl IntoIterator<Item = (u64, Key, T::Recipe)>) -> Self {
         let known = |(base, key, recipe)| (base, Known::new(key, NOWHERE, 1 << 32, recipe));
         let by_block = fixed.into_iter().map(known).collect();
-        let (elsewhere, told, in_use, forgotten) = Default::default();
-        let all = All { by_block, elsewhere, told, in_use, forgotten };
-        Self { all: RwLock::new(all), recent: [const { Weak::new() }; THREADS].map(ArcSwapWeak::new) }
+        let (places, elsewhere, in_use, forgotten) = Default::default();
+        let all = RwLock::new(All { by_block, places, elsewhere, in_use, forgotten });
+        let recent = [const { Weak::new() }; THREADS].map(ArcSwapWeak::new);
+        Self { all, dropped: Mutex::default(), recent }
     }
 
     /// The place that a number belongs to.
@@ -277,33 +275,31 @@ impl<T: Renewable> Places<T> {
             }
         }
         let all = self.read();
-        let Known { key, within, recipe, place, .. } = all.by_block.get(&base)?;
-        Some(match place {
+        let Known { key, within, recipe, .. } = all.by_block.get(&base)?;
+        Some(match all.places.get(&base) {
             Some(place) => {
                 place.mark_used();
                 recent.store(Arc::downgrade(place));
                 Found::InUse(Arc::clone(place))
             }
-            None => {
-                let told = all.told.get(&base).cloned().unwrap_or_default();
-                Found::Kept(Kept { base, within: *within, key: *key, recipe: recipe.clone(), told })
-            }
+            None => Found::Kept(Kept { base, within: *within, key: *key, recipe: recipe.get() }),
         })
     }
 
     /// All places that are in use at this moment.
     pub fn all_in_use(&self) -> Vec<Arc<Place<T>>> {
-        self.read().by_block.values().filter_map(|known| known.place.clone()).collect()
+        self.read().places.values().cloned().collect()
     }
 
     /// What `choose` makes of what is kept, of all places that the kernel knows.
     pub fn choose<U>(&self, choose: impl FnMut(&T::Recipe) -> Option<U>) -> Vec<U> {
-        self.read().by_block.values().map(|known| &known.recipe).filter_map(choose).collect()
+        let mut choose = choose;
+        self.read().by_block.values().filter_map(|known| choose(&known.recipe.get())).collect()
     }
 
     /// The place that a number belongs to, if it is in use.
     pub fn in_use(&self, ino: Ino) -> Option<Arc<Place<T>>> {
-        self.read().holder(ino)?.place.clone()
+        self.read().places.get(&block_of(ino)?).cloned()
     }
 
     /// Puts a place to use with what was made of its recipe, or else was at hand; as it is, if it is in use
@@ -315,9 +311,29 @@ impl<T: Renewable> Places<T> {
         };
         // Not while all others wait: to look at the store and to close files takes its time.
         for unused in unused.iter().filter(|unused| unused.what.can_be_made_anew()) {
-            self.write().let_go(unused);
+            let nodes = self.write().let_go(unused);
+            self.drop_content(nodes);
         }
         Some(place)
+    }
+
+    /// Has the kernel told to keep no content of these nodes.
+    pub fn drop_content(&self, nodes: impl IntoIterator<Item = Ino>) {
+        self.dropped().extend(nodes);
+    }
+
+    /// Whether there are nodes of which the kernel has to be told.
+    pub fn has_dropped(&self) -> bool {
+        !self.dropped().is_empty()
+    }
+
+    /// The nodes of which the kernel is to keep no content, since this was asked before.
+    pub fn take_dropped(&self) -> Vec<Ino> {
+        std::mem::take(&mut *self.dropped())
+    }
+
+    fn dropped(&self) -> MutexGuard<'_, Vec<Ino>> {
+        self.dropped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The first number that a place has, or would have if it were entered now; none where there is no room.
@@ -397,8 +413,19 @@ mod tests {
             *self >= 0
         }
 
-        fn told(&self) -> Option<Box<[u32]>> {
-            (*self >= 0).then(|| if *self == 1 { [1].into() } else { [].into() })
+        fn read_nodes(&self) -> Option<Vec<u64>> {
+            (*self >= 0).then(|| if *self == 1 { vec![3] } else { Vec::new() })
+        }
+    }
+
+    impl Packable for i64 {
+        fn pack(&self, bytes: &mut Vec<u8>) -> bool {
+            bytes.extend(self.to_le_bytes());
+            self % 2 == 0
+        }
+
+        fn unpack(bytes: &[u8]) -> Option<Self> {
+            bytes.try_into().map(Self::from_le_bytes).ok()
         }
     }
 
@@ -514,11 +541,9 @@ mod tests {
         let in_use = bases.iter().filter(|base| places.in_use(Ino(**base)).is_some()).count();
         assert!(in_use <= MOST_IN_USE, "{in_use}");
         assert_eq!(found(&places, bases[0]), Some((1, false)));
-        let told = |base: u64| match places.find(Ino(base)) {
-            Some(Found::Kept(kept)) => kept.told.to_vec(),
-            _ => Vec::new(),
-        };
-        assert_eq!((told(bases[0]), told(bases[1])), (vec![1], vec![]));
+        assert!(places.has_dropped());
+        assert_eq!(places.take_dropped(), [Ino(bases[0] + 3)], "the others were not read");
+        assert!(!places.has_dropped());
         assert_eq!(found(&places, *bases.last().unwrap()), Some((3 * most - 1, true)));
         // What is given for one that is in use is not taken.
         assert_eq!(places.put_to_use(often, Key::new(0_i64), 7).unwrap().what, 0);
@@ -543,6 +568,6 @@ mod tests {
 
     #[test]
     fn a_place_is_small() {
-        assert!(std::mem::size_of::<Known<super::super::content::Content>>() <= 80);
+        assert!(std::mem::size_of::<Known<super::super::content::Recipe>>() <= 48);
     }
 }

@@ -204,6 +204,7 @@ impl Tree {
             Ok(place) => place,
             Err(error) => return reply(Err(error)),
         };
+        self.will_tell(&place, ino);
         if let Content::Folder { folder, first, .. } = &place.what
             && let Ok(leaf) = self.leaf(&place, folder, *first, ino)
             && let Some(run) = folder.run(leaf)

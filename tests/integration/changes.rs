@@ -63,6 +63,32 @@ fn directories_are_watched_whatever_their_names() {
     assert!(time < Duration::from_millis(500), "made anew: {time:?}");
 }
 
+// Promise: A version that is gone is let go of once nobody reads it any more, where the system tells of changes: its bytes are off the disk within seconds.
+#[test]
+fn what_was_moved_with_its_directory_and_replaced_is_let_go_of() {
+    for options in [&[][..], &["--no-passthrough"]] {
+        let store = tempdir().unwrap();
+        let at = |path: &str| store.path().join(path);
+        for (directory, name) in [("a", "x"), ("c", "y")] {
+            fs::create_dir(at(directory)).unwrap();
+            write(&at(directory).join(name), 1);
+        }
+        let mount = Mount::with(store.path(), options);
+        assert!(shows(&mount, "a/x/rows/3", 1) && shows(&mount, "c/y/rows/3", 1));
+        let [one, other] = ["a", "c"].map(at);
+        let flags = nix::fcntl::RenameFlags::RENAME_EXCHANGE;
+        let here = nix::fcntl::AT_FDCWD;
+        nix::fcntl::renameat2(here, &one, here, &other, flags).unwrap();
+        wait_until("they are exchanged", || shows(&mount, "a/y/rows/3", 1) && shows(&mount, "c/x/rows/3", 1));
+        // Nobody looks where they were.
+        write(&at("a/y"), 2);
+        write(&at("c/x"), 2);
+        let start = Instant::now();
+        wait_until("what was replaced is let go of", || deleted_but_open(mount.server()) == 0);
+        assert!(start.elapsed() < Duration::from_secs(4), "{options:?}: {:?}", start.elapsed());
+    }
+}
+
 /// Number of files that the server has open whose names are gone.
 fn deleted_but_open(server: u32) -> usize {
     let files = fs::read_dir(format!("/proc/{server}/fd")).unwrap();

@@ -177,6 +177,30 @@ fn whoever_has_a_file_open_never_gets_old_bytes_from_the_cache() {
 }
 
 #[test]
+fn a_writer_is_heard_of_though_the_file_was_closed_for_want_of_room() {
+    let store = tempdir().unwrap();
+    for i in 0..120 {
+        write_dense(&store.path().join(format!("x{i}")), "uint8", &[64, 128]);
+    }
+    let mount = Mount::limited(store.path(), &["--no-passthrough", "--threads=2"], "-n 80");
+    let file = File::open(mount.join("x0/array.npy")).unwrap();
+    let last = || {
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, file.metadata().unwrap().len() - 1).unwrap();
+        byte[0]
+    };
+    last();
+    (1..120).for_each(|i| assert!(fs::read(mount.join(format!("x{i}/array.npy"))).unwrap().len() > 8192));
+    let mut writer = Writer::new(&store.path().join("x0.array"));
+    for byte in [77, 78] {
+        // By its descriptor alone: the kernel has the page, and asks for nothing unless it is told to.
+        writer.fill(byte);
+        wait_until("the new bytes show", || last() == byte);
+    }
+    drop(writer);
+}
+
+#[test]
 fn a_program_in_the_folder_goes_on_with_the_new_bytes() {
     let store = tempdir().unwrap();
     write_dense(&store.path().join("x"), "uint8", &[64, 128]);

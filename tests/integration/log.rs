@@ -265,3 +265,24 @@ fn what_failed_is_told_once_with_its_path_and_its_cause() {
     assert_eq!(told.len(), 1, "{text}");
     assert!(told[0].contains("cannot read broken/rows/0/dense: broken.indices: column: expected"), "{text}");
 }
+
+// Promise: A log file inside the mountpoint is refused before it is made.
+#[test]
+fn a_log_inside_the_mountpoint_is_refused() {
+    let (store, _) = store();
+    let (dir, around) = (tempdir().unwrap(), tempdir().unwrap());
+    std::os::unix::fs::symlink(dir.path(), around.path().join("link")).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("a.log"), around.path().join("dangling")).unwrap();
+    for log in [dir.path().join("a.log"), around.path().join("link/./a.log"), around.path().join("dangling")]
+    {
+        for way in [&["--foreground"][..], &[]] {
+            let mut mount = arrayfs();
+            mount.arg("mount").args(way).arg("--log-file").arg(&log).args([store.path(), dir.path()]);
+            let output = mount.env_remove("RUST_LOG").output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            assert!(said.contains("inside the mountpoint") && said.lines().count() == 1, "{said}");
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is made");
+        }
+    }
+}

@@ -250,3 +250,28 @@ fn a_row_of_text_that_changes_its_length_is_an_error() {
     // What was made for a lookup may be read on as it was.
     println!("{failed} texts had another length");
 }
+
+// Promise: What is computed of a file that is written in place meanwhile is right for what it held or holds, or `EIO`: never another file's bytes, and never fewer than `stat` told.
+#[test]
+fn who_has_a_whole_matrix_open_is_told_what_it_was_told() {
+    for options in [&[][..], &["--no-passthrough"]] {
+        let store = tempdir().unwrap();
+        matrix().write(&store.path().join("x"));
+        let mount = Mount::with(store.path(), options);
+        let files = ["x/matrix.rds", "x/matrix.mat", "x/matrix.npz", "x/slices/2:/matrix.rds"]
+            .map(|path| (path, File::open(mount.join(path)).unwrap()));
+        let sizes = files.each_ref().map(|(_, file)| file.metadata().unwrap().len());
+        let indptr = store.path().join("x.indptr");
+        fs::write(&indptr, fs::read(&indptr).unwrap()).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let expected = files.each_ref().map(|(path, _)| fs::read(mount.join(path)).unwrap());
+        for (((path, file), size), expected) in files.iter().zip(sizes).zip(expected) {
+            let mut bytes = vec![0; size as usize];
+            match file.read_exact_at(&mut bytes, 0) {
+                Ok(()) => assert!(bytes == expected, "{path}, {options:?}"),
+                Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EIO), "{path}, {options:?}"),
+            }
+            assert_eq!(file.metadata().unwrap().len(), size, "{path}, {options:?}");
+        }
+    }
+}

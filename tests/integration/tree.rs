@@ -819,7 +819,7 @@ fn ten_thousand_arrays_are_mounted_in_little_memory() {
     }
     let mount = Mount::new(store.path());
     let listed = names(mount.path());
-    assert_eq!((listed.len(), &*listed[1], &*listed[10_000]), (10_001, "a00000", "a09999"));
+    assert_eq!((listed.len(), &*listed[0], &*listed[9_999]), (10_000, "a00000", "a09999"));
     assert_eq!(mount.read("a07777/array"), b"xy");
     assert_eq!(mount.faults().len(), 0);
     let memory = resident(mount.server());

@@ -159,7 +159,7 @@ fn a_mount_of_a_store_that_does_not_answer_is_unmounted_at_once() {
     }
 }
 
-// Promise: When `arrayfs unmount` returns the store's file system can be unmounted, unless somebody reads on.
+// Promise: When `arrayfs unmount` returns the store's file system can be unmounted, unless somebody reads on; a daemon of the same user that is stopped is ended for that.
 #[test]
 fn the_file_system_of_the_store_is_free_when_it_is_unmounted() {
     if !nix::unistd::geteuid().is_root() {
@@ -199,6 +199,43 @@ fn the_file_system_of_the_store_is_free_when_it_is_unmounted() {
     assert_eq!(read, bytes);
     drop(file);
     wait_until("the disk is free", || system("umount", &[]));
+}
+
+// Promise: When `arrayfs unmount` returns the store's file system can be unmounted, unless somebody reads on; a daemon of the same user that is stopped is ended for that.
+#[test]
+fn a_stopped_server_keeps_no_file_system_busy() {
+    if !nix::unistd::geteuid().is_root() {
+        crate::common::say_skipped("a file system of one's own needs root");
+        return;
+    }
+    let dir = tempdir().unwrap();
+    let disk = dir.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let system = |program: &str, args: &[&str]| {
+        Command::new(program).args(args).arg(&disk).output().unwrap().status.success()
+    };
+    for (options, is_read_on) in MODES.into_iter().flat_map(|mode| [(mode, false), (mode, true)]) {
+        assert!(system("mount", &["-t", "tmpfs", "tmpfs"]));
+        let bytes = write_dense(&disk.join("x"), "int16", &[20, 30]);
+        let mount = Mount::with(&disk, options);
+        assert_eq!(mount.read("x/array.npy").len(), 1200 + 128);
+        let reader = is_read_on.then(|| File::open(mount.join("x/array")).unwrap());
+        let stopped = Stopped::new(&mount);
+        let output = run_within("unmounting", arrayfs().arg("unmount").arg(mount.path()));
+        assert!(output.status.success() && !is_mounted(mount.path()), "{output:?}");
+        match reader {
+            None => assert!(system("umount", &[]), "{options:?}: it is busy"),
+            Some(mut reader) => {
+                assert!(is_running(stopped.0), "{options:?}: somebody reads on");
+                drop(stopped);
+                let mut read = Vec::new();
+                reader.read_to_end(&mut read).unwrap();
+                assert_eq!(read, bytes);
+                drop(reader);
+                wait_until("the disk is free", || system("umount", &[]));
+            }
+        }
+    }
 }
 
 #[test]

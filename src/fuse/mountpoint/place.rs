@@ -16,6 +16,15 @@ const MOST_LINKS: u32 = 40;
 
 /// The absolute path, free of links, of what `path` names.
 pub(super) fn locate(path: &Path, table: &Table) -> Result<PathBuf> {
+    walk(path, table, false)
+}
+
+/// As [`locate`], of something that may have to be made: its last name need not be there.
+pub(super) fn locate_new(path: &Path, table: &Table) -> Result<PathBuf> {
+    walk(path, table, true)
+}
+
+fn walk(path: &Path, table: &Table, is_new: bool) -> Result<PathBuf> {
     let fail = |error| Error::io(path, "find", error);
     let whole = std::path::absolute(path).map_err(fail)?;
     if table.is_ours(&whole) {
@@ -45,6 +54,9 @@ pub(super) fn locate(path: &Path, table: &Table) -> Result<PathBuf> {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => here = next,
+            Err(error) if is_new && ahead.is_empty() && error.kind() == io::ErrorKind::NotFound => {
+                here = next
+            }
             Err(error) => return Err(fail(error)),
         }
     }
@@ -78,6 +90,13 @@ mod tests {
         }
         for name in ["circle", "none/x", "circle/x"] {
             assert!(locate(&path(name), &table).is_err(), "{name}");
+            assert!(locate_new(&path(name), &table).is_err(), "{name}");
+        }
+        symlink("a/none", path("dangling")).unwrap();
+        for (name, expected) in [("none", "none"), ("link/none", "a/b/none"), ("dangling", "a/none")] {
+            assert!(locate(&path(name), &table).is_err(), "{name}");
+            let whole = fs::canonicalize(dir.path()).unwrap().join(expected);
+            assert_eq!(locate_new(&path(name), &table).unwrap(), whole, "{name}");
         }
     }
 }

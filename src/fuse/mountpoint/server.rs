@@ -7,8 +7,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
 
 use super::table::{Device, Mount};
 
@@ -39,12 +44,19 @@ impl Sign {
 
 /// A process that serves a mount.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Server(u32);
+pub(super) struct Server {
+    process: u32,
+    /// The inode number of the socket whose name said so.
+    socket: u64,
+}
 
 /// What a process is doing.
 enum State {
     Gone,
+    /// By a signal.
     Stopped,
+    /// By a debugger, who has plans for it.
+    Traced,
     /// Waiting for a disk, as far as that shows.
     Hanging,
     Running,
@@ -56,26 +68,33 @@ impl Server {
         // Elsewhere it may be that nobody can be found: then nobody is waited for.
         let table = fs::read("/proc/net/unix").unwrap_or_default();
         let table = String::from_utf8_lossy(&table);
-        let signs = table.lines().filter_map(|line| line.rsplit_once('@')?.1.strip_prefix(NAME));
-        let servers = signs.filter_map(|sign| {
-            let (device, process) = sign.rsplit_once('-')?;
+        let servers = table.lines().filter_map(|line| {
+            let (facts, name) = line.rsplit_once('@')?;
+            let (device, process) = name.strip_prefix(NAME)?.rsplit_once('-')?;
             mounts.iter().find(|mount| mount.device.to_string() == device)?;
-            process.parse().ok().map(Self)
+            let socket = facts.split_whitespace().last()?.parse().ok()?;
+            Some(Self { process: process.parse().ok()?, socket })
         });
         // Of two mounts, one inside the other, it is the same.
         servers.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Waits until the process has ended and has closed all that it had open, unless it looks as if it would not
-    /// end: because somebody still reads from these mounts, which are in no tree any more, or because it is stopped.
+    /// end: because somebody still reads from these mounts, which are in no tree any more. One that is stopped is ended
+    /// if nobody does: it would keep the store's file system busy, and nobody can hear of it any more.
     pub fn wait(self, mounts: &[Mount]) {
         let start = Instant::now();
         let mut since = start;
         while start.elapsed() < PATIENCE {
             match self.state() {
-                State::Gone | State::Stopped => return,
+                State::Gone | State::Traced => return,
                 State::Hanging => {}
-                State::Running if mounts.iter().any(|mount| mount.device.is_in_use()) => {}
+                State::Running | State::Stopped if mounts.iter().any(|mount| mount.device.is_in_use()) => {}
+                State::Stopped if self.is_ours() => {
+                    self.end();
+                    since = Instant::now();
+                }
+                State::Stopped => return,
                 State::Running => since = Instant::now(),
             }
             if since.elapsed() > DOUBT {
@@ -85,15 +104,37 @@ impl Server {
         }
     }
 
+    /// Whether it is who the sign says, and this user's: anybody can put up a sign that names another process.
+    fn is_ours(self) -> bool {
+        let process = format!("/proc/{}", self.process);
+        let is_of_us = fs::metadata(&process).is_ok_and(|meta| meta.uid() == geteuid().as_raw());
+        let wanted = format!("socket:[{}]", self.socket);
+        let is_sign = |entry: io::Result<fs::DirEntry>| {
+            entry.and_then(|entry| fs::read_link(entry.path())).is_ok_and(|open| open == Path::new(&wanted))
+        };
+        let Ok(mut open) = fs::read_dir(format!("{process}/fd")) else { return false };
+        is_of_us && open.any(is_sign)
+    }
+
+    /// Ends it, though it is stopped.
+    fn end(self) {
+        if let Ok(process) = i32::try_from(self.process)
+            && let Err(error) = kill(Pid::from_raw(process), Signal::SIGKILL)
+        {
+            log::debug!("the server cannot be ended: {error}");
+        }
+    }
+
     fn state(self) -> State {
-        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.0)) else { return State::Gone };
+        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.process)) else { return State::Gone };
         let states: Vec<_> = threads
             .filter_map(|thread| state(&fs::read_to_string(thread.ok()?.path().join("stat")).ok()?))
             .collect();
         // What is dead and not yet buried has nothing open.
         match &states[..] {
             states if states.iter().all(|state| matches!(state, 'Z' | 'X')) => State::Gone,
-            states if states.iter().any(|state| matches!(state, 'T' | 't')) => State::Stopped,
+            states if states.contains(&'t') => State::Traced,
+            states if states.contains(&'T') => State::Stopped,
             states if states.contains(&'D') => State::Hanging,
             _ => State::Running,
         }
@@ -116,7 +157,10 @@ mod tests {
         let (wanted, other) = (mount("98765:4321"), mount("98765:432"));
         assert_eq!(Server::of(&wanted), []);
         let sign = Sign::put_up(&device("98765:4321")).unwrap();
-        assert_eq!(Server::of(&wanted), [Server(std::process::id())]);
+        let [server] = Server::of(&wanted)[..] else { panic!("there is one sign") };
+        assert!(server.process == std::process::id() && server.is_ours());
+        let another = Server { process: std::os::unix::process::parent_id(), ..server };
+        assert!(!another.is_ours(), "it has not that socket");
         assert_eq!(Server::of(&other), []);
         drop(sign);
         assert_eq!(Server::of(&wanted), []);
@@ -132,7 +176,7 @@ mod tests {
     fn who_is_gone_is_not_waited_for() {
         let start = Instant::now();
         let mut child = std::process::Command::new("true").spawn().unwrap();
-        let server = Server(child.id());
+        let server = Server { process: child.id(), socket: 0 };
         // Not waited for: it is dead and not buried.
         server.wait(&[]);
         child.wait().unwrap();
