@@ -93,7 +93,7 @@ impl Tree {
         let is_opened =
             |source: &Arc<Source>| source.id() == id && source.was_opened() && source.open().is_ok();
         let _ = self.shared.places.all_in_use().iter().any(|place| match &place.what {
-            Content::Folder { folder, .. } => folder.selection.array().files.iter().any(is_opened),
+            Content::Folder { folder, .. } => folder.selection.array().files().iter().any(is_opened),
             Content::Plain { source, .. } => is_opened(source),
             Content::Directory(_) | Content::Status | Content::Report(_) => false,
         });
