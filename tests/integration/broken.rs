@@ -62,7 +62,7 @@ fn check_names(store: &Path, broken: &[String]) {
     assert!(text.lines().all(is_known), "{text}");
 }
 
-// Promise: What is not an array of the format is broken, and harms no other array.
+// Promise: An array that breaks the format is broken, and affects no other array.
 #[test]
 fn metadata_that_is_no_arrays_is_left_out_and_named() {
     let store = tempdir().unwrap();
@@ -135,7 +135,7 @@ fn metadata_that_is_no_arrays_is_left_out_and_named() {
     all_are_left_out_and_named(store.path(), &names);
 }
 
-// Promise: An array whose file is longer or shorter than its metadata says is broken until they agree.
+// Promise: An array whose data file is longer or shorter than its metadata says is broken until they agree.
 #[test]
 fn data_of_the_wrong_size_is_left_out_and_named() {
     let store = tempdir().unwrap();
@@ -168,7 +168,7 @@ fn data_of_the_wrong_size_is_left_out_and_named() {
     all_are_left_out_and_named(store.path(), &cases.map(|(name, ..)| name));
 }
 
-// Promise: A FIFO, a socket, a device or a directory in place of a file of an array is broken, and is never opened in a way that waits.
+// Promise: A FIFO, a socket, a device or a directory in place of an array's file makes the array broken, and is never opened in a way that blocks.
 #[test]
 fn what_is_no_regular_file_is_left_out_and_named_and_never_waited_for() {
     let store = tempdir().unwrap();
@@ -371,7 +371,7 @@ fn sparse_faults() -> Vec<SparseFault> {
     ]
 }
 
-// Promise: Sparse data that break the rules of CSR give `EIO` where they are needed, and only there.
+// Promise: Sparse data that break the rules of CSR cause `EIO` where they are needed, and only there.
 #[test]
 fn sparse_data_that_breaks_the_rules_is_an_error_where_it_is_needed() {
     for SparseFault { name, matrix, check, sound, broken } in sparse_faults() {
@@ -468,7 +468,7 @@ fn columns_out_of_order_are_noted_by_check_and_read_all_the_same() {
     }
 }
 
-// Promise: What is broken and then mended is there again within a second.
+// Promise: A broken array that is repaired appears again within a second.
 #[test]
 fn errors_come_and_go_with_what_is_wrong() {
     let store = tempdir().unwrap();

@@ -28,7 +28,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-// Promise: A directory that is linked, moved, or made anew under its name is watched like any other.
+// Promise: A directory that is linked, moved, or re-created under its name is watched like any other.
 #[test]
 fn directories_are_watched_whatever_their_names() {
     let store = tempdir().unwrap();
@@ -63,7 +63,7 @@ fn directories_are_watched_whatever_their_names() {
     assert!(time < Duration::from_millis(500), "made anew: {time:?}");
 }
 
-// Promise: A version that is gone is let go of once nobody reads it any more, where the system tells of changes: its bytes are off the disk within seconds.
+// Promise: A replaced or deleted version is released once no program reads it, where the system reports changes: its disk space is free within seconds.
 #[test]
 fn what_was_moved_with_its_directory_and_replaced_is_let_go_of() {
     for options in [&[][..], &["--no-passthrough"]] {
@@ -96,7 +96,7 @@ fn deleted_but_open(server: u32) -> usize {
     targets.filter(|target| target.to_string_lossy().ends_with(" (deleted)")).count()
 }
 
-// Promise: If more changes at once than the system tells of, all of it shows within seconds, and what is deleted is let go of.
+// Promise: If more changes at once than the system can report, all changes show within seconds, and deleted files are released.
 #[test]
 fn changes_that_were_lost_show_all_the_same() {
     let store = tempdir().unwrap();
@@ -123,7 +123,7 @@ fn changes_that_were_lost_show_all_the_same() {
     wait_until("what is deleted is let go of", || deleted_but_open(server) == 0);
 }
 
-// Promise: How many files are in a directory, and how many come and go beside it, does not matter to who opens one.
+// Promise: The time to open a file does not depend on how many files its directory has, or how many come and go there.
 #[test]
 fn a_lookup_costs_a_lookup() {
     let store = tempdir().unwrap();

@@ -155,7 +155,7 @@ fn info_tells_all_about_an_array() {
     assert!(fails(&[&"info", &store.path().join("m")], 1).contains("72 bytes"));
 }
 
-// Promise: The command `cat` gives the very bytes that the mount gives.
+// Promise: `arrayfs cat` writes the same bytes that the mount shows.
 #[test]
 fn cat_gives_what_a_mount_gives() {
     let store = store();

@@ -149,7 +149,7 @@ impl Drop for Setup {
 
 const MODES: [&[&str]; 2] = [&[], &["--no-passthrough"]];
 
-// Promise: Where the disk fails under a source, reading what is on the failing part gives `EIO`, and all else reads on.
+// Promise: If the disk fails under a source, reads of the failing part return `EIO`, and all other reads go on.
 #[test]
 fn a_disk_that_fails_is_an_error_where_it_fails() {
     for options in MODES {
@@ -174,7 +174,7 @@ fn a_disk_that_fails_is_an_error_where_it_fails() {
     }
 }
 
-// Promise: What is slow holds up nobody else, and a reader of it can be killed.
+// Promise: A slow read delays no other reader, and its reader can be killed.
 #[test]
 fn a_slow_disk_holds_up_only_who_reads_it() {
     for options in MODES {
@@ -209,7 +209,7 @@ fn a_slow_disk_holds_up_only_who_reads_it() {
     }
 }
 
-// Promise: What is slow holds up nobody else, and a reader of it can be killed.
+// Promise: A slow read delays no other reader, and its reader can be killed.
 #[test]
 fn rows_on_a_slow_disk_never_have_all_threads() {
     for options in MODES {

@@ -54,7 +54,7 @@ fn cut(write: &dyn Fn(&Path), suffix: &str, by: u64) -> (usize, usize) {
     (failed, same)
 }
 
-// Promise: A read inside a file gives the right bytes or the error `EIO`: never other bytes, never zeros in place of bytes, never fewer than there are.
+// Promise: A read within a file returns the right bytes or fails with `EIO`: never other bytes, never zeros in place of bytes, never fewer bytes than there are.
 #[test]
 fn every_file_of_every_format_gives_the_right_bytes_or_an_error() {
     let dense = |path: &Path| drop(write_dense(path, "float32", &[90, 70]));
@@ -107,7 +107,7 @@ fn replace(write: &dyn Fn(&Path, bool), options: &[&str]) {
     assert_eq!(mount.faults().len(), 0);
 }
 
-// Promise: A file that is open goes on with the version of its array that it was opened in, whatever takes its place.
+// Promise: An open file keeps the version of its array that it was opened in, whatever replaces the array.
 #[test]
 fn every_file_of_every_format_shows_one_version() {
     let dense = |path: &Path, is_new: bool| {

@@ -29,7 +29,7 @@ fn whole(mut file: &File) -> Vec<u8> {
     bytes
 }
 
-// Promise: However many arrays are read, as few files are open as the system allows, and no reader hears of it.
+// Promise: However many arrays are read, the number of open files stays within the system's limit, and no reader notices.
 #[test]
 fn more_arrays_are_read_than_files_can_be_open() {
     for options in MODES {
@@ -86,7 +86,7 @@ fn what_was_replaced_stays_open_for_its_readers_when_others_are_closed() {
     assert_eq!(mount.faults().len(), 0);
 }
 
-// Promise: Where that closed a file of the store whose bytes are then replaced, an open file goes on with `EIO`, not with other bytes.
+// Promise: If a source file was closed for that limit and is then replaced, reads of files that were open on it fail with `EIO`, and never return other bytes.
 #[test]
 fn what_was_closed_meanwhile_is_opened_again_if_it_is_the_same() {
     let store = tempdir().unwrap();

@@ -51,7 +51,7 @@ const SMALL: SparseInRows<'static, f32, i32, i64> =
 
 // ---------------------------------------------------------------------------- without --force
 
-// Promise: The commands `create` and `import` leave what is there as it is, unless told to replace it.
+// Promise: `create` and `import` never replace an existing array unless `--force` is given.
 #[test]
 fn what_is_there_stays() {
     let store = tempdir().unwrap();
@@ -87,7 +87,7 @@ fn snapshot(dir: &Path) -> Vec<(String, Vec<u8>)> {
     names(dir).into_iter().map(|name| (name.clone(), fs::read(dir.join(name)).unwrap())).collect()
 }
 
-// Promise: The commands `create` and `import` leave what is there as it is, unless told to replace it.
+// Promise: `create` and `import` never replace an existing array unless `--force` is given.
 #[test]
 fn of_many_that_create_one_array_at_once_one_does() {
     let store = tempdir().unwrap();
@@ -136,7 +136,7 @@ fn a_path_without_the_name_of_an_array_is_refused() {
 
 // ---------------------------------------------------------------------------- names
 
-// Promise: New numbers never stand under the names of the old ones: who replaces or removes an array takes its names away.
+// Promise: New numbers never appear under old names: replacing or removing an array removes its names.
 #[test]
 fn names_go_with_the_numbers() {
     let store = tempdir().unwrap();
@@ -193,7 +193,7 @@ mod import {
         files
     }
 
-    // Promise: New numbers never stand under the names of the old ones: who replaces or removes an array takes its names away.
+    // Promise: New numbers never appear under old names: replacing or removing an array removes its names.
     #[test]
     fn the_names_of_an_import_are_its_own() {
         let (dir, store) = (tempdir().unwrap(), tempdir().unwrap());
@@ -225,7 +225,7 @@ mod import {
         true
     }
 
-    // Promise: New numbers never stand under the names of the old ones: who replaces or removes an array takes its names away.
+    // Promise: New numbers never appear under old names: replacing or removing an array removes its names.
     #[test]
     fn whoever_looks_meanwhile_sees_no_new_numbers_under_old_names() {
         let (dir, store) = (tempdir().unwrap(), tempdir().unwrap());
@@ -255,7 +255,7 @@ mod import {
         assert!(seen > 10, "seen {seen} times");
     }
 
-    // Promise: New numbers never stand under the names of the old ones: who replaces or removes an array takes its names away.
+    // Promise: New numbers never appear under old names: replacing or removing an array removes its names.
     #[test]
     fn nor_does_who_looks_after_the_writer_was_killed() {
         let (dir, store) = (tempdir().unwrap(), tempdir().unwrap());

@@ -75,8 +75,8 @@ fn is_passthrough(mount: &Mount, view: &str) -> bool {
     is_on && ["array", "data", "indices", "indptr"].contains(&view)
 }
 
-// Promise: A read inside a file gives the right bytes or the error `EIO`: never other bytes, never zeros in place of bytes, never fewer than there are.
-// Promise: What is broken and then mended is there again within a second.
+// Promise: A read within a file returns the right bytes or fails with `EIO`: never other bytes, never zeros in place of bytes, never fewer bytes than there are.
+// Promise: A broken array that is repaired appears again within a second.
 #[test]
 fn a_truncated_source_is_an_error_through_every_view() {
     for options in MODES {
@@ -156,7 +156,7 @@ fn truncate_under_every_view(options: &[&str]) {
     }
 }
 
-// Promise: A read inside a file gives the right bytes or the error `EIO`: never other bytes, never zeros in place of bytes, never fewer than there are.
+// Promise: A read within a file returns the right bytes or fails with `EIO`: never other bytes, never zeros in place of bytes, never fewer bytes than there are.
 #[test]
 fn a_truncated_part_of_a_sparse_matrix_is_an_error_where_it_is_needed() {
     let views = [
@@ -194,7 +194,7 @@ fn a_truncated_part_of_a_sparse_matrix_is_an_error_where_it_is_needed() {
     }
 }
 
-// Promise: A source that is truncated in the middle of a read gives the right bytes or `EIO`.
+// Promise: If a source is truncated during a read, the read returns the right bytes or fails with `EIO`.
 #[test]
 fn a_source_truncated_while_it_is_read_gives_right_bytes_or_an_error() {
     const SIZE: usize = 4 << 20;
@@ -264,7 +264,7 @@ fn drain_errno(file: &File) -> i32 {
     }
 }
 
-// Promise: A file that is open goes on with the version of its array that it was opened in, whatever takes its place.
+// Promise: An open file keeps the version of its array that it was opened in, whatever replaces the array.
 // Promise: No file ever mixes two versions of an array.
 #[test]
 fn a_source_replaced_by_one_of_the_same_size_is_seen_whole() {
@@ -290,8 +290,8 @@ fn a_source_replaced_by_one_of_the_same_size_is_seen_whole() {
     assert_eq!(mount.faults().len(), 0, "a replacement is no fault");
 }
 
-// Promise: What is opened after a change is of the new version: within milliseconds where the system tells of changes, within a second where it does not.
-// Promise: Inode numbers are the same at every mount, and those of a replaced array are new.
+// Promise: A file opened after a change is of the new version: within milliseconds where the system reports changes, within a second where it does not.
+// Promise: Inode numbers are the same at every mount, and a replaced array gets new ones.
 #[test]
 fn changes_show_as_they_happen() {
     for options in MODES {
@@ -313,7 +313,7 @@ fn changes_show_as_they_happen() {
     }
 }
 
-// Promise: A file that is open goes on with the version of its array that it was opened in, whatever takes its place.
+// Promise: An open file keeps the version of its array that it was opened in, whatever replaces the array.
 #[test]
 fn a_plain_file_replaced_is_seen_whole_and_open_ones_go_on() {
     let (_dir, store) = new_store();
@@ -361,7 +361,7 @@ fn an_array_replaced_by_one_of_another_shape_is_never_mixed_with_it() {
     assert_eq!(drain(&rows, 100), (old[20..].to_vec(), 0));
 }
 
-// Promise: Metadata that is rewritten gives the old array or the new one, whole.
+// Promise: While metadata is rewritten, readers see the old array or the new one, whole.
 #[test]
 fn metadata_rewritten_gives_the_old_or_the_new_array() {
     // Twice: replaced by a careful writer, and written over in place.
@@ -398,7 +398,7 @@ fn metadata_rewritten_gives_the_old_or_the_new_array() {
     }
 }
 
-// Promise: What is deleted can be read by who has it open, and is not found by others within a second.
+// Promise: A deleted file can still be read by programs that have it open; others stop finding it within a second.
 #[test]
 fn a_deleted_source_goes_on_for_who_has_it_open() {
     let (_dir, store) = new_store();
@@ -430,7 +430,7 @@ fn a_deleted_source_goes_on_for_who_has_it_open() {
     assert_eq!(mount.faults().len(), 0);
 }
 
-// Promise: An array whose file is longer or shorter than its metadata says is broken until they agree.
+// Promise: An array whose data file is longer or shorter than its metadata says is broken until they agree.
 #[test]
 fn a_source_that_grows_is_broken_until_its_metadata_follows() {
     let (_dir, store) = new_store();
@@ -465,7 +465,7 @@ impl WriteAtEnd for File {
     }
 }
 
-// Promise: A server that saw any number of faults carries nothing of them.
+// Promise: Errors do not leak: memory, descriptors and threads return to their previous level.
 #[test]
 fn a_server_that_saw_a_hundred_faults_carries_nothing_of_them() {
     let (_dir, store) = new_store();
@@ -635,7 +635,7 @@ fn is_running(pid: u32) -> bool {
     status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
-// Promise: Whoever takes the mount away ends the daemon.
+// Promise: Unmounting by any means ends the daemon.
 #[test]
 fn the_server_ends_when_the_mount_is_taken_away() {
     let (_dir, store) = new_store();
@@ -777,7 +777,7 @@ fn held_after_death(pid: u32) -> Vec<String> {
     open.map(|path| path.to_string_lossy().into_owned()).filter(|path| path.ends_with("(deleted)")).collect()
 }
 
-// Promise: A version that is gone is let go of once nobody reads it any more, where the system tells of changes: its bytes are off the disk within seconds.
+// Promise: A replaced or deleted version is released once no program reads it, where the system reports changes: its disk space is free within seconds.
 #[test]
 fn what_is_gone_is_let_go_of_when_nobody_reads_it() {
     for options in MODES {
@@ -848,7 +848,7 @@ print(map[0], flush=True)
 sys.stdin.readline()
 print(map[-1])";
 
-// Promise: A program that maps a file of the mount gets `SIGBUS` where the source was cut off, as on any file system; nobody else notices.
+// Promise: A program that maps a file of the mount gets `SIGBUS` beyond the end of a truncated source, as on any file system; no other program is affected.
 #[test]
 fn a_map_of_a_source_that_is_cut_kills_its_reader_only() {
     for options in MODES {
@@ -890,7 +890,7 @@ fn a_map_of_a_source_that_is_cut_kills_its_reader_only() {
     }
 }
 
-// Promise: A daemon that is told to end leaves nobody waiting, whatever changes in the store meanwhile.
+// Promise: A daemon that is told to end leaves no reader waiting, whatever changes in the store meanwhile.
 #[test]
 fn a_server_that_ends_while_it_tells_of_changes_leaves_nobody_waiting() {
     let (_dir, store) = new_store();

@@ -255,7 +255,7 @@ fn what_is_written_under_another_name_shows() {
     }
 }
 
-// Promise: A file of the store that belongs to no array shows what is written in it like the files of arrays.
+// Promise: Files of the store that belong to no array follow writes in place like the files of arrays.
 #[test]
 fn plain_files_that_are_written_in_place_are_new() {
     for options in WAYS {
@@ -275,7 +275,7 @@ fn plain_files_that_are_written_in_place_are_new() {
     }
 }
 
-// Promise: Whoever writes in the store is neither slowed down nor ended by being looked at, but that opening without waiting may say `EWOULDBLOCK` in the very instant of a look.
+// Promise: Watching the store neither slows down nor ends its writers; only a non-blocking open for writing may fail with `EWOULDBLOCK` at the very moment of a check.
 #[test]
 fn writers_and_the_server_outlive_each_other() {
     let store = tempdir().unwrap();

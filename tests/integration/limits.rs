@@ -18,7 +18,7 @@ fn mounts(store: &Path) -> [Mount; 2] {
     [Mount::new(store), Mount::with(store, &["--no-passthrough"])]
 }
 
-// Promise: The only exception are raw files as root: the kernel reads them by itself, so a truncated one ends early, and one that grew shows what was added.
+// Promise: The only exception is raw files as root, which the kernel reads by itself: a truncated file ends early, and a file that grew shows what was added.
 #[test]
 fn a_truncated_source_is_an_error_but_in_raw_files_that_the_kernel_reads() {
     let store = tempdir().unwrap();
@@ -91,7 +91,7 @@ fn a_format_that_cannot_hold_an_array_is_left_out() {
     }
 }
 
-// Promise: A program that stays in the folder of a replaced array goes on with the old one, or gets `ESTALE` for whole files as root.
+// Promise: A program whose working directory is the folder of a replaced array keeps the old array, or gets `ESTALE` for whole files as root.
 #[test]
 fn a_program_in_the_folder_of_a_replaced_array_never_gets_a_mix() {
     for options in [&[][..], &["--no-passthrough"]] {
@@ -226,7 +226,7 @@ fn listed_files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
     }
 }
 
-// Promise: What a listing shows can be opened: formats that cannot hold an array of that shape are left out.
+// Promise: Every listed file can be opened: formats that cannot hold an array of that shape are left out.
 #[test]
 fn what_is_listed_of_extreme_arrays_can_be_read_from_end_to_end() {
     use std::os::unix::fs::FileExt;

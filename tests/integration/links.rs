@@ -52,7 +52,7 @@ impl<'m> Lookers<'m> {
     }
 }
 
-// Promise: A link that leads into the mount of its own store is broken like any that leads out of it, and holds up nobody.
+// Promise: A link into the mount of its own store is broken like any link that leads out of the store, and blocks nobody.
 #[test]
 fn links_into_their_own_mount_are_broken_and_hold_up_nobody() {
     for options in MODES {

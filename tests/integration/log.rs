@@ -73,7 +73,7 @@ fn store() -> (TempDir, Vec<u8>) {
     (store, bytes)
 }
 
-// Promise: A log that is full, closed or read by nobody stops nothing.
+// Promise: A log that is full, closed or unread stops nothing.
 #[test]
 fn a_log_that_is_full_or_gone_stops_nothing() {
     let (store, bytes) = store();
@@ -90,7 +90,7 @@ fn a_log_that_is_full_or_gone_stops_nothing() {
     Foreground::new(store.path(), &mut closed).serves_and_ends("no standard error", &bytes);
 }
 
-// Promise: A log that is full, closed or read by nobody stops nothing.
+// Promise: A log that is full, closed or unread stops nothing.
 #[test]
 fn a_log_that_nobody_reads_stops_nothing() {
     let (store, bytes) = store();
@@ -133,7 +133,7 @@ fn read_what_is_broken(mountpoint: &Path) {
     assert_eq!(error.raw_os_error(), Some(libc::EIO));
 }
 
-// Promise: What a mount in the background has to say is in the file that `--log-file` names, or in the system's log.
+// Promise: A mount in the background logs to the file given by `--log-file`, or to the system's log.
 #[test]
 fn a_mount_in_the_background_logs_to_a_file() {
     let (store, _) = store();
@@ -177,7 +177,7 @@ fn a_mount_in_the_background_logs_to_a_file() {
     assert_eq!(said.lines().count(), 1, "{said}");
 }
 
-// Promise: A log that is full, closed or read by nobody stops nothing.
+// Promise: A log that is full, closed or unread stops nothing.
 #[test]
 fn a_log_file_that_is_full_or_read_by_nobody_stops_nothing() {
     let (store, bytes) = store();
@@ -204,7 +204,7 @@ fn a_log_file_that_is_full_or_read_by_nobody_stops_nothing() {
     drop(keep_open);
 }
 
-// Promise: What a mount in the background has to say is in the file that `--log-file` names, or in the system's log.
+// Promise: A mount in the background logs to the file given by `--log-file`, or to the system's log.
 #[test]
 fn a_mount_in_the_background_logs_to_the_systems_log() {
     if !nix::unistd::geteuid().is_root() {

@@ -306,7 +306,7 @@ fn names_that_are_replaced_change_under_the_mount() {
     assert_eq!(mount.errors(), "{}\n");
 }
 
-// Promise: Names that are closed to others close what shows them.
+// Promise: A file that shows names has at most the permissions of the files that the names come from.
 #[test]
 fn names_closed_to_others_close_what_shows_them() {
     let store = daf();

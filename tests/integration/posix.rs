@@ -143,7 +143,7 @@ fn everything(path: &Path) -> Vec<Outcome> {
     found
 }
 
-// Promise: What programs do to read a file does what it does on a plain file of the same bytes.
+// Promise: Every way of reading a file behaves as on a plain file with the same bytes.
 #[test]
 fn files_are_read_in_every_way_as_plain_files_are() {
     for options in MODES {
@@ -246,7 +246,7 @@ fn write_with_holes(store: &Path) -> bool {
     array.metadata().unwrap().blocks() < 1000
 }
 
-// Promise: Holes of the store are holes in the mount, for `SEEK_HOLE` and in the blocks that `stat` tells, so that copies have them; what is computed has one block.
+// Promise: Holes in the store are holes in the mount, for `SEEK_HOLE` and in the blocks that `stat` reports, so that copies keep them; computed files have one block.
 #[test]
 fn holes_of_the_store_are_holes_in_the_mount() {
     let store = tempdir().unwrap();
@@ -326,7 +326,7 @@ fn a_directory_does_not_say_how_many_are_in_it() {
     }
 }
 
-// Promise: A directory that is read again from its start shows what is there then.
+// Promise: A directory that is rewound shows what is there at that time.
 #[test]
 fn a_directory_that_is_read_again_shows_what_is_there_then() {
     for options in MODES {

@@ -46,7 +46,7 @@ fn real_stores_are_the_same_through_the_mount() {
 }
 
 /// Stores whose arrays are opened in every format: what NumPy wrote of all dtypes, and the real ones.
-// Promise: Reading in any pieces, at any offsets, gives the same bytes as reading from the start to the end.
+// Promise: Reading in any pieces, at any offsets, returns the same bytes as reading from start to end.
 #[test]
 fn every_format_opens_in_its_readers() {
     let mut stores = real_stores();
@@ -124,7 +124,7 @@ fn unlisted(array: &Path, is_sparse: bool) -> Vec<PathBuf> {
     names.iter().map(|name| array.join(name)).collect()
 }
 
-// Promise: The command `cat` gives the very bytes that the mount gives.
+// Promise: `arrayfs cat` writes the same bytes that the mount shows.
 #[test]
 fn cat_gives_the_bytes_of_the_mount() {
     let store = written_by_numpy();

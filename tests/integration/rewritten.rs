@@ -194,7 +194,7 @@ fn rewrite_under_open_files(options: &[&str], cases: Vec<Case>) {
     assert!(good > 500 && failed > 50, "{good} pieces were read, {failed} were not");
 }
 
-// Promise: What is computed of a file that is written in place meanwhile is right for what it held or holds, or `EIO`: never another file's bytes, and never fewer than `stat` told.
+// Promise: Computed content of a file that is written in place meanwhile is right for what the file held or holds, or the read fails with `EIO`: never another file's bytes, and never fewer bytes than `stat` reported.
 #[test]
 fn what_is_computed_of_a_file_that_is_written_in_place_is_right_or_an_error() {
     let few = cases().into_iter().step_by(5).collect();
@@ -202,7 +202,7 @@ fn what_is_computed_of_a_file_that_is_written_in_place_is_right_or_an_error() {
     within(600, "reading what is written", || rewrite_under_open_files(&["--no-passthrough"], cases()));
 }
 
-// Promise: What is computed of a file that is written in place meanwhile is right for what it held or holds, or `EIO`: never another file's bytes, and never fewer than `stat` told.
+// Promise: Computed content of a file that is written in place meanwhile is right for what the file held or holds, or the read fails with `EIO`: never another file's bytes, and never fewer bytes than `stat` reported.
 #[test]
 fn a_row_of_text_that_changes_its_length_is_an_error() {
     const PATHS: [(&str, i32); 3] =
@@ -251,7 +251,7 @@ fn a_row_of_text_that_changes_its_length_is_an_error() {
     println!("{failed} texts had another length");
 }
 
-// Promise: What is computed of a file that is written in place meanwhile is right for what it held or holds, or `EIO`: never another file's bytes, and never fewer than `stat` told.
+// Promise: Computed content of a file that is written in place meanwhile is right for what the file held or holds, or the read fails with `EIO`: never another file's bytes, and never fewer bytes than `stat` reported.
 #[test]
 fn who_has_a_whole_matrix_open_is_told_what_it_was_told() {
     for options in [&[][..], &["--no-passthrough"]] {

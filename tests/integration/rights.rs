@@ -115,7 +115,7 @@ fn others_read_what_the_store_lets_them_read() {
     }
 }
 
-// Promise: Who may not read in the store may not read in the mount: by no format, by no way, and whoever else read it before.
+// Promise: A user who may not read a file of the store cannot read it through the mount: in no format, on no path, whoever read it before.
 #[test]
 fn others_read_nothing_of_what_the_store_keeps_from_them() {
     if !is_root() {
@@ -170,7 +170,7 @@ fn store_of_ways() -> TempDir {
     dir
 }
 
-// Promise: Where rights are taken away, of a file or of any directory on any way to it, also above the store and behind links, it is shut within a second.
+// Promise: When permissions are taken away, from a file or from any directory on any path to it, above the store and behind links too, the file is closed to others within a second.
 #[test]
 fn what_is_closed_after_it_was_read_is_shut() {
     if !is_root() {
@@ -237,7 +237,7 @@ fn readable_by_nobody(files: &[PathBuf]) -> BTreeSet<PathBuf> {
     String::from_utf8(output.stdout).unwrap().lines().map(PathBuf::from).collect()
 }
 
-// Promise: Who may not read in the store may not read in the mount: by no format, by no way, and whoever else read it before.
+// Promise: A user who may not read a file of the store cannot read it through the mount: in no format, on no path, whoever read it before.
 #[test]
 #[cfg(feature = "verify")]
 fn no_file_of_any_format_shows_what_the_store_keeps() {
@@ -347,7 +347,7 @@ fn the_threads_that_serve_are_confined() {
     }
 }
 
-// Promise: Who mounts may look into `.arrayfs` even when the store is closed to them, or gone.
+// Promise: The user who mounts can read `.arrayfs` even when the store is closed to them, or gone.
 #[test]
 fn the_reports_are_readable_when_the_store_is_gone() {
     let bottom = tempdir().unwrap();

@@ -52,7 +52,7 @@ impl Drop for Connections {
     }
 }
 
-// Promise: Where the second mount of root's is taken away, `.arrayfs/mount.yaml` says so, and it is made anew within seconds.
+// Promise: If root's inner mount is unmounted, `.arrayfs/mount.yaml` says so, and it is mounted again within seconds.
 #[test]
 fn the_inner_mount_is_made_anew() {
     let store = tempdir().unwrap();
@@ -93,7 +93,7 @@ fn the_inner_mount_is_made_anew() {
     wait_until("the row is new", || mount.read("x/rows/3") == [7; 100]);
 }
 
-// Promise: Whoever takes the mount away ends the daemon.
+// Promise: Unmounting by any means ends the daemon.
 #[test]
 fn both_mounts_go_and_stay_gone_when_both_are_unmounted() {
     let store = tempdir().unwrap();
@@ -158,7 +158,7 @@ fn overlay<'p>(lower: &Path, upper: &Path, path: &'p Path) -> Mounted<'p> {
     Mounted::new(&["-t", "overlay", "-o", &options, "overlay"], path)
 }
 
-// Promise: Another file system can be put on top of the mount, such as overlayfs, and the store may lie on one.
+// Promise: Another file system such as overlayfs can be mounted on top, and the store may lie on one.
 #[test]
 fn overlays_above_and_below() {
     let store = tempdir().unwrap();

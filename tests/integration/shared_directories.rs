@@ -181,7 +181,7 @@ fn write_under_attack(shared: &Path) -> (u32, u32) {
     (attacker.stop(), failed)
 }
 
-// Promise: Who writes where other users may write too writes and removes nothing but the array's own files, whatever those do meanwhile.
+// Promise: In a directory where other users may write too, a writer writes and removes only the array's own files, whatever those users do meanwhile.
 #[test]
 fn whoever_swaps_what_a_writer_makes_has_nothing_of_others_written() {
     if !is_root() {
@@ -242,7 +242,7 @@ fn give_all_away(left: &Path) {
     give_away(left);
 }
 
-// Promise: What a killed writer left is believed only where nobody else can have made or changed it.
+// Promise: Leftovers of a killed writer are trusted only where no other user can have made or changed them.
 #[test]
 fn what_another_user_left_is_not_believed() {
     if !is_root() {
@@ -285,7 +285,7 @@ fn what_another_user_left_is_not_believed() {
     }
 }
 
-// Promise: Who writes where other users may write too writes and removes nothing but the array's own files, whatever those do meanwhile.
+// Promise: In a directory where other users may write too, a writer writes and removes only the array's own files, whatever those users do meanwhile.
 #[test]
 fn a_link_in_the_place_of_a_file_is_replaced_or_removed_itself() {
     if !is_root() {
@@ -318,7 +318,7 @@ fn a_link_in_the_place_of_a_file_is_replaced_or_removed_itself() {
     }
 }
 
-// Promise: What a killed writer left is believed only where nobody else can have made or changed it.
+// Promise: Leftovers of a killed writer are trusted only where no other user can have made or changed them.
 #[test]
 fn who_is_not_root_leaves_what_root_left() {
     if !is_root() {

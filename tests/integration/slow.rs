@@ -104,8 +104,8 @@ fn write_empty(path: &Path, rows: u64) {
     File::options().write(true).open(path.with_extension("indptr")).unwrap().set_len(8 * (rows + 1)).unwrap();
 }
 
-// Promise: What is slow holds up nobody else, and a reader of it can be killed.
-// Promise: What nobody waits for any more is not done to its end.
+// Promise: A slow read delays no other reader, and its reader can be killed.
+// Promise: Work that no reader waits for any more is abandoned.
 #[test]
 fn ten_sizes_that_take_a_pass_each_hold_up_nobody() {
     for options in MODES {
@@ -129,7 +129,7 @@ fn ten_sizes_that_take_a_pass_each_hold_up_nobody() {
     }
 }
 
-// Promise: What nobody waits for any more is not done to its end.
+// Promise: Work that no reader waits for any more is abandoned.
 #[test]
 fn a_checksum_ends_with_the_last_who_waits_for_it() {
     for options in MODES {

@@ -73,7 +73,7 @@ fn words(line: &str) -> Vec<&str> {
     line.split(' ').collect()
 }
 
-// Promise: `.arrayfs` is found by its name in the mount's root, and listed nowhere: what copies or searches a mount meets data only.
+// Promise: `.arrayfs` is found by name in the mount's root and never listed, so that programs that copy or search a mount meet data only.
 #[test]
 fn a_dense_matrix_has_its_layout() {
     let (store, bytes) = matrix(&[120, 11]);
@@ -203,7 +203,7 @@ fn a_sparse_matrix_has_its_layout() {
     }
 }
 
-// Promise: The size that `stat` tells is the number of bytes that reading gives.
+// Promise: The size that `stat` reports is the number of bytes that a reader gets.
 #[test]
 fn every_listed_file_has_the_size_that_stat_tells() {
     let store = tempdir().unwrap();
@@ -522,7 +522,7 @@ fn awkward_names_are_listed_byte_for_byte_and_resolve() {
     assert_eq!(mount.faults().len(), 0);
 }
 
-// Promise: Owners, modes and times are those of the store, without the right to write; a file made of several has what all of them allow.
+// Promise: Owners, modes and times are those of the store, without write permission; a file made of several sources has the permissions that all of them give.
 #[test]
 fn modes_owners_and_times_are_those_of_the_store() {
     let (store, _) = matrix(&[4, 3]);
@@ -573,7 +573,7 @@ fn modes_owners_and_times_are_those_of_the_store() {
     }
 }
 
-// Promise: Inode numbers are the same at every mount, and those of a replaced array are new.
+// Promise: Inode numbers are the same at every mount, and a replaced array gets new ones.
 #[test]
 fn inode_numbers_are_the_same_at_every_mount_and_in_every_listing() {
     let (store, _) = matrix(&[12, 3]);
@@ -741,7 +741,7 @@ fn a_hundred_gigabytes_are_shown_without_being_read() {
     assert!(resident(mount.server()) < 64 << 10, "{} KiB", resident(mount.server()));
 }
 
-// Promise: The daemon's memory, descriptors and threads grow neither with rows nor with reads nor with hours.
+// Promise: The daemon's memory, descriptors and threads do not grow with the number of rows, the number of reads, or time.
 #[test]
 fn a_million_rows_are_listed_whole_in_little_memory() {
     const ROWS: usize = 1_000_000;
@@ -848,7 +848,7 @@ fn nothing_is_mapped_before_it_is_read() {
     assert!(maps().contains(&format!("{in_store}/m.array")), "what is read is mapped");
 }
 
-// Promise: Names and attributes of what is in the store's directories are taken for granted for a second at most.
+// Promise: Names and attributes of entries in the store's directories are cached for at most a second.
 #[test]
 fn a_listing_shows_what_came_and_went() {
     let (store, _) = matrix(&[2, 2]);
@@ -863,7 +863,7 @@ fn a_listing_shows_what_came_and_went() {
 }
 
 // Promise: The files of `.arrayfs` are never cached.
-// Promise: Only who mounts may look into `.arrayfs`.
+// Promise: Only the user who mounts may read `.arrayfs`.
 #[test]
 fn the_files_of_the_mount_s_own_folder_are_fresh_and_the_owners() {
     let (store, bytes) = matrix(&[2, 2]);

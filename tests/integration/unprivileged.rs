@@ -44,7 +44,7 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-// Promise: Who is not root mounts by `fusermount3`, without passthrough, and is told so once.
+// Promise: A user other than root mounts by `fusermount3`, without passthrough, and is told so once.
 #[test]
 fn who_is_not_root_mounts_without_passthrough() {
     let lines = "nobody $A mount $S $M
@@ -88,7 +88,7 @@ fn what_is_missing_is_told_in_a_line_with_what_to_do() {
     }
 }
 
-// Promise: Who mounts may look into `.arrayfs` even when the store is closed to them, or gone.
+// Promise: The user who mounts can read `.arrayfs` even when the store is closed to them, or gone.
 #[test]
 fn the_reports_are_readable_when_the_store_is_closed() {
     let lines = "mkdir $W/above; mv $S $W/above/store; S=$W/above/store; chown -R 65534:65534 $S

@@ -101,7 +101,7 @@ fn moment(round: u32, most: Duration) -> Duration {
 }
 
 // Promise: A half-made array is never visible, neither while it is written nor after its writer was killed.
-// Promise: Of writers at one path at the same time each comes whole, and the last one stays; what a killed one left goes with the same user's next write in that directory.
+// Promise: When several writers write one path at the same time, each array appears whole and the last one stays; leftovers of a killed writer are removed by the same user's next write in that directory.
 #[test]
 fn a_writer_that_is_killed_leaves_no_half_made_array() {
     let store = tempdir().unwrap();
@@ -181,7 +181,7 @@ fn a_create_that_is_killed_leaves_no_half_made_array() {
     all_is_whole(store.path(), &mount);
 }
 
-// Promise: Of writers at one path at the same time each comes whole, and the last one stays; what a killed one left goes with the same user's next write in that directory.
+// Promise: When several writers write one path at the same time, each array appears whole and the last one stays; leftovers of a killed writer are removed by the same user's next write in that directory.
 #[test]
 fn of_writers_on_one_path_each_comes_whole() {
     let store = tempdir().unwrap();
