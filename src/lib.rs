@@ -59,5 +59,6 @@ mod task;
 pub mod tree;
 #[cfg(feature = "verify")]
 pub mod verify;
+pub mod word;
 
 pub use error::{Error, Result};

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use crate::error::{Result, one_line};
+use crate::word::to_usize;
 pub use daf::{idle_axes, idle_words};
 pub use files::{COLUMN_NAMES, NameFiles, ROW_NAMES};
 use index::Index;
@@ -114,7 +115,7 @@ impl Labels {
 
     /// The name of this row or column of the array. It is empty if the index is out of range.
     pub fn get(&self, i: u64) -> &str {
-        let i = usize::try_from(i).unwrap_or(usize::MAX);
+        let i = to_usize(i);
         let Some(end) = self.ends.get(i) else { return "" };
         let start = if i == 0 { 0 } else { self.ends[i - 1] };
         &self.text[start as usize..*end as usize]
@@ -134,7 +135,7 @@ impl Labels {
 
     /// Length in bytes of all names before this one. An index out of range gives that of all names.
     pub fn start(&self, i: u64) -> u64 {
-        let i = usize::try_from(i).unwrap_or(usize::MAX).min(self.ends.len());
+        let i = to_usize(i).min(self.ends.len());
         if i == 0 { 0 } else { self.ends[i - 1].into() }
     }
 

@@ -11,6 +11,7 @@ use crate::bytes::virtual_file::{Extent, Fill, Generate, VirtualFile};
 use crate::dtype::{Bool, Dtype, Element};
 use crate::error::{Error, Result};
 use crate::store::source::Source;
+use crate::word::to_usize;
 
 /// Elements converted at a time.
 const CHUNK: u64 = 8 * 1024;
@@ -58,7 +59,7 @@ impl Generate for Cast {
         while !out.is_full() {
             let first = out.seek_item(wide);
             let count = CHUNK.min(out.missing(wide));
-            items.resize(usize::try_from(count * width).unwrap_or(usize::MAX), 0);
+            items.resize(to_usize(count * width), 0);
             self.bytes.read_exact_at(first * width, &mut items)?;
             made.clear();
             convert(self.from, self.to, &items, &mut made)

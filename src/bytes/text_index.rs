@@ -17,6 +17,7 @@ use std::thread;
 use crate::error::Result;
 use crate::rows::Rows;
 use crate::task::{self, Flight};
+use crate::word::to_usize;
 
 /// The fewest cells of a block.
 const LEAST_CELLS: u64 = 1024;
@@ -105,7 +106,7 @@ impl Offsets {
     /// Bytes of text before a block. For blocks beyond the last, the length of the whole text.
     pub fn before(&self, block: u64) -> u64 {
         let Some(last) = block.checked_sub(1) else { return 0 };
-        let last = usize::try_from(last).unwrap_or(usize::MAX).min(self.ends.len().saturating_sub(1));
+        let last = to_usize(last).min(self.ends.len().saturating_sub(1));
         self.ends.get(last).copied().unwrap_or(0)
     }
 
@@ -133,7 +134,7 @@ fn by_all_cores<T: Send>(count: u64, work: &(dyn Fn(u64) -> Result<T> + Sync)) -
     };
     let task = task::inherit();
     let cores = thread::available_parallelism().map_or(1, Into::into);
-    let others = cores.min(usize::try_from(count).unwrap_or(usize::MAX));
+    let others = cores.min(to_usize(count));
     let mut done = thread::scope(|scope| {
         // If the system refuses another thread, fewer threads do the work.
         let start =

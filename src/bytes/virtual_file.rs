@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::store::source::{Mapped, Run, Source, Whence};
+use crate::word::to_usize;
 
 pub use fill::{Fill, Make, read_at};
 pub use repeated::{Piece, Repeated};
@@ -82,7 +83,7 @@ impl Extent {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         match self {
             Self::Literal(bytes) => {
-                let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                let start = to_usize(offset);
                 buffer.copy_from_slice(&bytes[start..start + buffer.len()]);
                 Ok(())
             }
@@ -288,7 +289,7 @@ impl VirtualFile {
             let (extent, start) =
                 self.find(at).ok_or_else(|| self.short(offset.saturating_add(buffer.len() as u64)))?;
             let left = start + extent.len() - at;
-            let take = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len() - filled);
+            let take = to_usize(left).min(buffer.len() - filled);
             extent.read_at(at - start, &mut buffer[filled..filled + take])?;
             filled += take;
         }
@@ -304,7 +305,7 @@ impl VirtualFile {
     /// The number of bytes that a read of `length` bytes at `offset` returns.
     pub fn available(&self, offset: u64, length: usize) -> usize {
         let left = self.len().saturating_sub(offset);
-        usize::try_from(left).unwrap_or(usize::MAX).min(length)
+        to_usize(left).min(length)
     }
 
     /// The extent that contains the byte at `offset`, and the offset where it starts.

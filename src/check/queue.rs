@@ -14,6 +14,7 @@ use crate::daf::metadata::Metadata;
 use crate::dtype::{Dtype, decode_integers};
 use crate::error::{Error, Result};
 use crate::store::source::Source;
+use crate::word::to_usize;
 
 /// Size of a piece in bytes; a multiple of every item size.
 pub(super) const PIECE: u64 = 4 << 20;
@@ -228,7 +229,7 @@ impl Buffers {
     /// Reads elements of a file.
     pub fn read(&mut self, source: &Source, dtype: Dtype, items: Range<u64>) -> Result<&[u8]> {
         let length = (items.end - items.start) * dtype.itemsize();
-        self.bytes.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
+        self.bytes.resize(to_usize(length), 0);
         source.read_exact_at(&mut self.bytes, items.start * dtype.itemsize())?;
         Ok(&self.bytes)
     }

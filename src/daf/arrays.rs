@@ -20,6 +20,7 @@ use crate::dtype::{Dtype, Element, decode_integers, integer_text};
 use crate::error::{Error, Result};
 use crate::store::mmap::Mode;
 use crate::store::{FileKind, Stat, with_suffix};
+use crate::word::to_usize;
 pub use copied::{CsrMatrix, DenseArray, StoredRow};
 use data_file::DataFile;
 pub use mapped::{CsrRow, MappedArray, MappedCsr};
@@ -109,7 +110,7 @@ fn cast<T: Element>(bytes: &[u8]) -> std::result::Result<&[T], String> {
 }
 
 fn array_shape(axes: &[u64]) -> IxDyn {
-    IxDyn(&axes.iter().map(|axis| usize::try_from(*axis).unwrap_or(usize::MAX)).collect::<Vec<_>>())
+    IxDyn(&axes.iter().map(|axis| to_usize(*axis)).collect::<Vec<_>>())
 }
 
 /// Views `memory` as an ndarray of `T` with this shape (one or two axes), without a copy.

@@ -17,6 +17,7 @@ use crate::bytes::virtual_file::{Extent, Fill, Generate, VirtualFile};
 use crate::error::Result;
 use crate::store::source::Source;
 use crate::task;
+use crate::word::to_usize;
 
 /// Bytes that a thread reads at a time; also the memory it needs.
 const BUFFER: usize = 1 << 20;
@@ -75,7 +76,7 @@ impl Generate for Field {
 /// Errors from reading the file, and [`crate::Error::Unfinished`] when it stops early.
 pub fn crc32_of(file: &VirtualFile) -> Result<u32> {
     let piece = file.len().div_ceil(MOST_PIECES).max(PIECE);
-    let count = usize::try_from(file.len().div_ceil(piece)).unwrap_or(usize::MAX);
+    let count = to_usize(file.len().div_ceil(piece));
     let pass = Pass {
         file,
         piece,

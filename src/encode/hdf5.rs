@@ -25,6 +25,7 @@ mod lookup3;
 use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
+use crate::word::to_usize;
 use encode::{Header, Heap, NOWHERE, sealed};
 
 pub use content::{
@@ -141,7 +142,7 @@ pub fn file(root: &Node) -> Result<VirtualFile> {
     let (headers, heap) = encode(&objects, &places);
     let mut bytes = superblock(end);
     bytes.extend(headers.concat());
-    bytes.resize(usize::try_from(places.heap).unwrap_or(usize::MAX), 0);
+    bytes.resize(to_usize(places.heap), 0);
     bytes.extend(heap);
     VirtualFile::new([Extent::Literal(bytes.into())].into_iter().chain(elements(&objects, &places, metadata)))
 }

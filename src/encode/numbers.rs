@@ -7,6 +7,7 @@ use half::f16;
 use crate::bytes::virtual_file::{Extent, Fill, Generate, VirtualFile};
 use crate::error::Result;
 use crate::store::source::Source;
+use crate::word::to_usize;
 
 /// Numbers converted at a time.
 const BATCH: u64 = 16 * 1024;
@@ -27,7 +28,7 @@ impl Generate for Widened {
         while !out.is_full() {
             let first = out.seek_item(4);
             let count = out.missing(4).min(BATCH);
-            narrow.resize(usize::try_from(count * 2).unwrap_or(usize::MAX), 0);
+            narrow.resize(to_usize(count * 2), 0);
             self.numbers.read_exact_at(first * 2, &mut narrow)?;
             wide.clear();
             wide.extend(narrow.as_chunks().0.iter().flat_map(|item| widened(*item)));

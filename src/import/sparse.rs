@@ -17,6 +17,7 @@ use super::{Fill, Found};
 use crate::daf::metadata::{Metadata, SparseMeta};
 use crate::dtype::{Dtype, add, encode_integer};
 use crate::error::Result;
+use crate::word::to_usize;
 
 /// The limit on rows: a constant for any file, and a number per byte of the file. Each row takes memory even
 /// if it is empty, so a tiny file must not declare billions of them.
@@ -84,12 +85,12 @@ impl<C: Copy + Default + Ord + TryFrom<u64> + Into<u64> + 'static> Matrix<C> {
     ) -> Result<Self> {
         let no_memory = |_| no_memory(&input.path);
         let mut ends: Vec<u64> = Vec::new();
-        let rows = usize::try_from(shape[0]).unwrap_or(usize::MAX);
+        let rows = to_usize(shape[0]);
         ends.try_reserve_exact(rows).map_err(no_memory)?;
         ends.resize(rows, 0);
         let changed = || input.refused("it was changed while it was read");
         elements.rows(&mut |row| {
-            let count = ends.get_mut(usize::try_from(row).unwrap_or(usize::MAX)).ok_or_else(changed)?;
+            let count = ends.get_mut(to_usize(row)).ok_or_else(changed)?;
             *count += 1;
             Ok(())
         })?;
@@ -99,7 +100,7 @@ impl<C: Copy + Default + Ord + TryFrom<u64> + Into<u64> + 'static> Matrix<C> {
         for count in &mut ends {
             nnz += std::mem::replace(count, nnz);
         }
-        let count = usize::try_from(nnz).unwrap_or(usize::MAX);
+        let count = to_usize(nnz);
         let width = usize::try_from(dtype.itemsize()).unwrap_or(8);
         let (mut columns, mut data) = (Vec::new(), Vec::new());
         columns.try_reserve_exact(count).map_err(no_memory)?;
@@ -107,8 +108,8 @@ impl<C: Copy + Default + Ord + TryFrom<u64> + Into<u64> + 'static> Matrix<C> {
         data.try_reserve_exact(count.saturating_mul(width)).map_err(no_memory)?;
         data.resize(count * width, 0);
         elements.each(&mut |row, column, value| {
-            let next = ends.get_mut(usize::try_from(row).unwrap_or(usize::MAX)).ok_or_else(changed)?;
-            let at = usize::try_from(*next).unwrap_or(usize::MAX);
+            let next = ends.get_mut(to_usize(row)).ok_or_else(changed)?;
+            let at = to_usize(*next);
             *next += 1;
             *columns.get_mut(at).ok_or_else(changed)? = C::try_from(column).map_err(|_| changed())?;
             data[at * width..][..width].copy_from_slice(&value[..width]);
@@ -125,7 +126,7 @@ impl<C: Copy + Default + Ord + TryFrom<u64> + Into<u64> + 'static> Matrix<C> {
         let (mut start, mut kept) = (0, 0);
         let mut row = Row::default();
         for number in 0..self.ends.len() {
-            let end = usize::try_from(self.ends[number]).unwrap_or(usize::MAX);
+            let end = to_usize(self.ends[number]);
             let is_sorted = self.columns[start..end].is_sorted_by(|a, b| a < b);
             // The usual case, a matrix in order: nothing moves.
             if is_sorted && kept == start {

@@ -13,6 +13,7 @@ use crate::dtype::{Dtype, decode_integers, encode_integer};
 use crate::error::{Error, Result};
 use crate::rows::Rows;
 use crate::store::source::Source;
+use crate::word::to_usize;
 
 /// Bytes that are read at once; a multiple of every item size.
 const PIECE: u64 = 1 << 20;
@@ -227,13 +228,13 @@ impl<'s> Bounds<'s> {
         let known = self.numbers.len() as u64;
         if row < self.first || row + 1 >= self.first + known {
             let count = BATCH.min(self.rows - row) + 1;
-            let mut bytes = vec![0; usize::try_from(count * self.dtype.itemsize()).unwrap_or(usize::MAX)];
+            let mut bytes = vec![0; to_usize(count * self.dtype.itemsize())];
             self.source.read_exact_at(&mut bytes, row * self.dtype.itemsize())?;
             self.numbers.clear();
             decode_integers(self.dtype, &bytes, &mut self.numbers);
             self.first = row;
         }
-        let i = usize::try_from(row - self.first).unwrap_or(usize::MAX);
+        let i = to_usize(row - self.first);
         match (self.numbers[i], self.numbers[i + 1]) {
             (start, end) if start <= end && end <= self.nnz => Ok((start, end)),
             (start, end) => {
@@ -295,7 +296,7 @@ impl Iterator for Runs<'_> {
         if start == end {
             return self.fault.take().map(Err);
         }
-        let mut bytes = vec![0; usize::try_from(end - start).unwrap_or(usize::MAX)];
+        let mut bytes = vec![0; to_usize(end - start)];
         Some(self.source.read_exact_at(&mut bytes, start).map(|()| bytes))
     }
 }
@@ -323,7 +324,7 @@ impl<'s> Scatter<'s> {
     fn window(&mut self, row: u64, first: u64, last: u64) -> Result<Vec<u8>> {
         let dtype = self.meta.data_dtype;
         let width = usize::try_from(dtype.itemsize()).unwrap_or(8);
-        let mut window = vec![0; usize::try_from(last - first).unwrap_or(usize::MAX) * width];
+        let mut window = vec![0; to_usize(last - first) * width];
         let (start, end) = self.bounds.of(row)?;
         let ranges = |item: u64| Box::new(std::iter::once(Ok((start * item, (end - start) * item))));
         let elements = |dtype: Dtype, source| {
@@ -343,7 +344,7 @@ impl<'s> Scatter<'s> {
                 return Err(Error::invalid(self.indices.name(), "column", expected, found));
             }
             if (first..last).contains(&column) {
-                let at = usize::try_from(column - first).unwrap_or(usize::MAX) * width;
+                let at = to_usize(column - first) * width;
                 let total = sum(dtype, element(&window[at..at + width]), value?);
                 window[at..at + width].copy_from_slice(&total[..width]);
             }

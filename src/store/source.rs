@@ -24,6 +24,7 @@ use crate::store::mmap::{GuardedMap, MmapBytes, Mode, Untouched, mmap_file};
 use crate::store::open_files::Closable;
 use crate::store::{FileKind, Identity, Rights, Stat, Store};
 use crate::task;
+use crate::word::to_usize;
 
 /// Elements that are picked, and bytes of a whole file that are read, before it is asked again whether anybody
 /// waits for them: each of the first may be a read of its own from a disk.
@@ -53,7 +54,7 @@ impl Run<'_> {
     /// As [`Source::mapped`].
     pub fn mapped(&self, offset: u64, length: usize) -> Result<Option<Mapped>> {
         let left = self.length.saturating_sub(offset);
-        let length = usize::try_from(left).unwrap_or(usize::MAX).min(length);
+        let length = to_usize(left).min(length);
         self.source.mapped(self.offset + offset.min(self.length), length)
     }
 

@@ -20,6 +20,7 @@ use crate::formats;
 use crate::rows::{index_width, parse_index};
 use crate::store::source::Run;
 use crate::task;
+use crate::word::to_usize;
 
 pub(super) const ROWS: &str = "rows";
 pub(super) const BY_NAME: &str = "by-name";
@@ -370,7 +371,7 @@ impl Folder {
             }
             Node::Slices => self.list_slices(first..count, visit),
             Node::ByName => {
-                let skip = usize::try_from(first).unwrap_or(usize::MAX);
+                let skip = to_usize(first);
                 for (i, (name, node)) in (0..).zip(self.named_axes()).skip(skip) {
                     if !visit(i, name, NodeKind::Folder, Some(Leaf { of: folder.of, node })) {
                         return;
@@ -396,9 +397,7 @@ impl Folder {
             .into_iter()
             .map(|(thing, format)| (file_name(thing, format), file_kind(format), Node::File(thing, format)));
         let folders = self.listed_folders(of).map(|(name, node)| (name.to_owned(), NodeKind::Folder, node));
-        for (i, (name, kind, node)) in
-            (0..).zip(files.chain(folders)).skip(usize::try_from(first).unwrap_or(usize::MAX))
-        {
+        for (i, (name, kind, node)) in (0..).zip(files.chain(folders)).skip(to_usize(first)) {
             if !visit(i, &name, kind, Some(Leaf { of, node })) {
                 return;
             }

@@ -14,6 +14,7 @@ use super::{INNER, Ino, NodeKind, RESERVED, STATUS, Tree, report_key, shut, trim
 use crate::array::catalog::Names;
 use crate::error::{Error, Result};
 use crate::task;
+use crate::word::to_usize;
 
 /// The inode number in a listing for a child that has none.
 const UNKNOWN: Ino = Ino(0xFFFF_FFFF);
@@ -130,7 +131,7 @@ impl Listing {
     pub fn visit(&self, first: u64, visit: &mut dyn FnMut(u64, &OsStr, Ino, NodeKind) -> bool) {
         match &self.children {
             Children::Known(children) => {
-                let skip = usize::try_from(first).unwrap_or(usize::MAX);
+                let skip = to_usize(first);
                 for (i, (name, ino, kind)) in (0..).zip(children).skip(skip) {
                     if !visit(i, name, *ino, *kind) {
                         return;

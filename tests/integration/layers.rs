@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms of the library, in the order that data flows; the command line comes after them all.
 const ORDER: &[&str] = &[
-    "error", "dtype", "task", "rows", "store", "bytes", "daf", "array", "import", "check", "encode",
+    "error", "dtype", "word", "task", "rows", "store", "bytes", "daf", "array", "import", "check", "encode",
     "oracle", "formats", "verify", "tree", "fuse",
 ];
 

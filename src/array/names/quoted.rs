@@ -1,6 +1,7 @@
 //! Names as they appear in tables of text: quoted if necessary (RFC 4180, section 2).
 
 use super::Labels;
+use crate::word::to_usize;
 
 /// A name that needs quotes: its index, and the total bytes that quotes add up to and including it.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +14,7 @@ impl Labels {
     /// Length in bytes of the first `count` names with their quotes.
     pub fn quoted_before(&self, count: u64) -> u64 {
         let Some(last) = count.checked_sub(1) else { return 0 };
-        let last = usize::try_from(last).unwrap_or(usize::MAX).min(self.ends.len().saturating_sub(1));
+        let last = to_usize(last).min(self.ends.len().saturating_sub(1));
         let gains = self.gains.get_or_init(|| self.gains());
         let gained =
             gains.partition_point(|gain| gain.number < count).checked_sub(1).map_or(0, |i| gains[i].bytes);

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::{Labels, MANY};
 use crate::error::{Error, Result};
 use crate::task;
+use crate::word::to_usize;
 
 /// Limit on the length of a name, in bytes.
 pub const LONGEST_NAME: u64 = 4096;
@@ -42,7 +43,7 @@ pub(super) fn parse(source: &Path, bytes: Vec<u8>, count: u64, style: Style) -> 
         return Err(invalid("number of names", &count.to_string(), found.to_string()));
     }
     let mut ends = Vec::new();
-    ends.try_reserve_exact(usize::try_from(count).unwrap_or(usize::MAX)).map_err(|_| no_memory(source))?;
+    ends.try_reserve_exact(to_usize(count)).map_err(|_| no_memory(source))?;
     let (mut read, mut written) = (if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 }, 0);
     for line in 0..count + header {
         if line % MANY == 0 {

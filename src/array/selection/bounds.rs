@@ -10,6 +10,7 @@ use crate::daf::metadata::IndptrRule;
 use crate::dtype::{Dtype, decode_integers};
 use crate::error::{Error, Result};
 use crate::store::source::Source;
+use crate::word::to_usize;
 
 /// The `indptr` of the selected rows, starting at 0. It is validated while it is read.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ impl RowBounds {
     /// [`Error::Invalid`] if the bounds do not increase from 0 to nnz, and errors from reading them.
     pub fn read(&self, first: u64, count: u64, bounds: &mut Vec<u64>) -> Result<()> {
         let item = self.dtype.itemsize();
-        let mut bytes = vec![0; usize::try_from(count * item).unwrap_or(usize::MAX)];
+        let mut bytes = vec![0; to_usize(count * item)];
         self.indptr.read_exact_at(first * item, &mut bytes)?;
         let start = bounds.len();
         decode_integers(self.dtype, &bytes, bounds);

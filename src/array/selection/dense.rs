@@ -11,6 +11,7 @@ use crate::dtype::{Dtype, add, decode_integers, integer_text};
 use crate::error::{Error, Result};
 use crate::rows::Rows;
 use crate::store::source::Source;
+use crate::word::to_usize;
 
 /// Stored elements read at a time.
 const CHUNK: u64 = 16 * 1024;
@@ -57,14 +58,14 @@ impl Densified {
                 self.slide(&mut window, at, end.max(limit))?;
                 let stop = end.min(window.end());
                 for i in at - window.start..stop - window.start {
-                    let i = usize::try_from(i).unwrap_or(usize::MAX);
+                    let i = to_usize(i);
                     let column = window.indices[i];
                     if column >= self.columns {
                         return Err(self.no_column(row, column));
                     }
                     if columns.contains(&column) {
                         let width = usize::try_from(item).unwrap_or(8);
-                        let to = usize::try_from((origin + column - from) * item).unwrap_or(usize::MAX);
+                        let to = to_usize((origin + column - from) * item);
                         add(
                             self.data_dtype,
                             &mut out[to..to + width],
@@ -85,7 +86,7 @@ impl Densified {
         }
         let count = CHUNK.min(limit - at);
         let read = |source: &Source, item: u64, bytes: &mut Vec<u8>| {
-            bytes.resize(usize::try_from(count * item).unwrap_or(usize::MAX), 0);
+            bytes.resize(to_usize(count * item), 0);
             source.read_exact_at(bytes, at * item)
         };
         read(&self.indices, self.indices_dtype.itemsize(), &mut window.bytes)?;

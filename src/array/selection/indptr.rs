@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::rows::Rows;
 use crate::store::Identity;
 use crate::store::source::Source;
+use crate::word::to_usize;
 
 /// Bounds read at a time.
 const BATCH: u64 = 8192;
@@ -25,7 +26,7 @@ pub(super) struct Indptr {
 impl Indptr {
     /// The bounds of `count` consecutive rows from `first` on: `count + 1` validated numbers.
     pub fn bounds(&self, first: u64, count: u64) -> Result<Vec<u64>> {
-        let mut bytes = vec![0; usize::try_from((count + 1) * self.dtype.itemsize()).unwrap_or(usize::MAX)];
+        let mut bytes = vec![0; to_usize((count + 1) * self.dtype.itemsize())];
         self.source.read_exact_at(&mut bytes, first * self.dtype.itemsize())?;
         let mut bounds = Vec::with_capacity(bytes.len());
         decode_integers(self.dtype, &bytes, &mut bounds);
@@ -63,7 +64,7 @@ impl Indptr {
             let first = rows.row(next);
             let bounds = self.bounds(first, (count - 1) * rows.step() + 1)?;
             for i in 0..count {
-                let at = usize::try_from(i * rows.step()).unwrap_or(usize::MAX);
+                let at = to_usize(i * rows.step());
                 if !visit(next + i, bounds[at], bounds[at + 1])? {
                     return Ok(());
                 }
@@ -208,7 +209,7 @@ impl Rebased {
             true => self.indptr.bounds(self.rows.row(from - 1), 1)?.split_off(1),
             false => self.indptr.bounds(self.rows.row(from), (to - from - 1).max(1))?,
         };
-        bounds.truncate(usize::try_from(to - from).unwrap_or(usize::MAX));
+        bounds.truncate(to_usize(to - from));
         for (row, bound) in (self.rows.row(0) + from..).zip(&mut bounds) {
             *bound = bound.checked_sub(start).ok_or_else(|| self.indptr.fault(row, *bound))?;
         }

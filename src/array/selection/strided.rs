@@ -10,6 +10,7 @@ use bytemuck::Pod;
 use crate::bytes::virtual_file::{Extent, Fill, Generate};
 use crate::error::Result;
 use crate::store::source::Source;
+use crate::word::to_usize;
 
 /// Below this stride in bytes, one read of everything is cheaper than one read for each item.
 const NEAR: u64 = 2048;
@@ -72,12 +73,12 @@ impl Strided {
     fn read_along(&self, first: u64, room: &mut [u8]) -> Result<()> {
         let most = (WINDOW / self.stride).max(1);
         let (mut window, mut first) = (Vec::new(), first);
-        for items in room.chunks_mut(self.width() * usize::try_from(most).unwrap_or(usize::MAX)) {
+        for items in room.chunks_mut(self.width() * to_usize(most)) {
             let count = items.len() as u64 / self.item;
             let length = (count - 1) * self.stride + self.item;
-            window.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
+            window.resize(to_usize(length), 0);
             self.source.read_exact_at(&mut window, self.place(first))?;
-            let stride = usize::try_from(self.stride).unwrap_or(usize::MAX);
+            let stride = to_usize(self.stride);
             for (item, found) in items.chunks_exact_mut(self.width()).zip(window.chunks(stride)) {
                 item.copy_from_slice(&found[..item.len()]);
             }
@@ -92,7 +93,7 @@ impl Strided {
     }
 
     fn width(&self) -> usize {
-        usize::try_from(self.item).unwrap_or(usize::MAX)
+        to_usize(self.item)
     }
 }
 

@@ -6,6 +6,7 @@
 use super::{Generate, VirtualFile};
 use crate::error::{Error, Result};
 use crate::store::source::Source;
+use crate::word::to_usize;
 
 /// Writes whole items to a buffer, starting with the item of the given number. Returns how many it wrote;
 /// this may be fewer than fit.
@@ -94,7 +95,7 @@ impl Fill<'_> {
     /// Writes these bytes.
     pub fn put(&mut self, bytes: &[u8]) {
         let give = |skip: u64, room: &mut [u8]| {
-            let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+            let skip = to_usize(skip);
             room.copy_from_slice(&bytes[skip..skip + room.len()]);
             Ok(())
         };
@@ -231,7 +232,7 @@ impl Fill<'_> {
 
 /// A size in memory. Saturates, so that an impossible size fails in the allocator or in slice indexing.
 fn size(bytes: u64) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX)
+    to_usize(bytes)
 }
 
 #[cfg(test)]

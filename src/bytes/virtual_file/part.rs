@@ -2,6 +2,7 @@
 
 use super::{Extent, Piece, Repeated, VirtualFile};
 use crate::error::Result;
+use crate::word::to_usize;
 
 impl VirtualFile {
     /// The `length` bytes from `offset` on, padded with zeros beyond the end of the file.
@@ -33,8 +34,7 @@ impl Extent {
         Ok(match self {
             _ if start == 0 && length == self.len() => self.clone(),
             Self::Literal(bytes) => {
-                let [start, end] =
-                    [start, start + length].map(|at| usize::try_from(at).unwrap_or(usize::MAX));
+                let [start, end] = [start, start + length].map(to_usize);
                 Self::Literal(bytes[start..end].into())
             }
             Self::Slice { source, offset, .. } => {

@@ -21,6 +21,7 @@ use crate::daf::metadata::{DenseMeta, Kind, Metadata, Shape, SparseMeta};
 use crate::dtype::{Dtype, Element};
 use crate::error::{Error, Result};
 use crate::store::mmap::{MmapBytes, Mode};
+use crate::word::to_usize;
 
 /// A mapped dense vector or row-major matrix.
 #[derive(Debug)]
@@ -222,7 +223,7 @@ impl MappedCsr {
 
 /// Converts a range of mapped bytes or elements, which always fits `usize`.
 fn in_memory(range: &std::ops::Range<u64>) -> std::ops::Range<usize> {
-    let [start, end] = [range.start, range.end].map(|end| usize::try_from(end).unwrap_or(usize::MAX));
+    let [start, end] = [range.start, range.end].map(to_usize);
     start..end
 }
 

@@ -10,6 +10,7 @@ use crate::daf::metadata::IndptrRule;
 use crate::dtype::{Dtype, decode_integers, encode_integer, integer_text};
 use crate::error::{Error, Result};
 use crate::store::source::Source;
+use crate::word::to_usize;
 
 /// Elements read at a time.
 const CHUNK: u64 = 16 * 1024;
@@ -43,7 +44,7 @@ impl Cast {
     /// The original bytes of the elements `first..last`.
     fn read(&self, first: u64, last: u64) -> Result<Vec<u8>> {
         let item = self.from.itemsize();
-        let mut bytes = vec![0; usize::try_from((last - first) * item).unwrap_or(usize::MAX)];
+        let mut bytes = vec![0; to_usize((last - first) * item)];
         self.bytes.read_exact_at(first * item, &mut bytes)?;
         Ok(bytes)
     }

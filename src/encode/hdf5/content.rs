@@ -12,6 +12,7 @@ use crate::daf::metadata::Shape;
 use crate::dtype::{Dtype, encode_integer};
 use crate::error::Result;
 use crate::rows::Rows;
+use crate::word::to_usize;
 
 /// The most bytes of padding that cells of equal width may add to the names.
 const PADDING: u64 = 1 << 30;
@@ -176,7 +177,7 @@ pub fn counts(counts: &[u64]) -> Node {
 fn text(text: Text, rows: Rows, width: u64) -> Result<Node> {
     let length = rows.count().saturating_mul(width);
     let is_wide = matches!(text, Text::Wide(_));
-    let cells = Cells { rows, width: usize::try_from(width).unwrap_or(usize::MAX), text };
+    let cells = Cells { rows, width: to_usize(width), text };
     let extent = Extent::Generated { content: Arc::new(cells), length };
     let bytes = VirtualFile::new([extent])?;
     let width = u32::try_from(width).unwrap_or(u32::MAX);

@@ -24,6 +24,7 @@ use crate::dtype::{Dtype, decode_integers, integer_text};
 use crate::error::{Error, Result};
 use crate::rows::index_width;
 use crate::store::source::Source;
+use crate::word::to_usize;
 
 /// The most lines written at a time.
 const PIECE: usize = 4096;
@@ -247,7 +248,7 @@ impl Reader<'_> {
         let mut done = 0;
         while done < count {
             let items = self.data.items(first + done, count - done)?;
-            let from = usize::try_from(done).unwrap_or(usize::MAX);
+            let from = to_usize(done);
             let places = self.rows.iter().zip(&self.columns).skip(from);
             let mut newline = Separators::from(0, 1, separator);
             for ((row, column), item) in places.zip(items.chunks_exact(usize::try_from(item).unwrap_or(1))) {
@@ -304,7 +305,7 @@ impl Reader<'_> {
         while !rest.is_empty() {
             let items = self.data.items(first, (rest.len() / width) as u64)?;
             let count = items.len() as u64 / self.of.dtype.itemsize();
-            let (lines, after) = rest.split_at_mut(usize::try_from(count).unwrap_or(usize::MAX) * width);
+            let (lines, after) = rest.split_at_mut(to_usize(count) * width);
             cell::write(self.of.dtype, items, &mut lines[value..], width);
             (first, rest) = (first + count, after);
         }
@@ -417,7 +418,7 @@ impl<'s> Cursor<'s> {
     fn read(&mut self, first: u64, count: u64) -> Result<()> {
         let indptr = &self.stored.indptr;
         let item = indptr.dtype.itemsize();
-        let mut bytes = vec![0; usize::try_from(count * item).unwrap_or(usize::MAX)];
+        let mut bytes = vec![0; to_usize(count * item)];
         indptr.bytes.read_exact_at(first * item, &mut bytes)?;
         decode_integers(indptr.dtype, &bytes, &mut self.bounds);
         Ok(())

@@ -21,6 +21,7 @@ use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::rows::Rows;
 use crate::store::source::Source;
+use crate::word::to_usize;
 
 /// Bytes of numbers measured at a time.
 const PIECE: u64 = 1 << 20;
@@ -161,9 +162,9 @@ fn measure(block: &Block, cells: std::ops::Range<u64>, size: u64, lengths: &mut 
     let mut at = cells.start;
     while at < cells.end {
         let count = share.min(cells.end - at);
-        bytes.resize(usize::try_from(count * item).unwrap_or(usize::MAX), 0);
+        bytes.resize(to_usize(count * item), 0);
         block.bytes.read_exact_at(at * item, &mut bytes)?;
-        let blocks = bytes.chunks(usize::try_from(size * item).unwrap_or(usize::MAX));
+        let blocks = bytes.chunks(to_usize(size * item));
         lengths.extend(blocks.map(|items| length(block.dtype, items)));
         at += count;
     }

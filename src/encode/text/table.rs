@@ -19,6 +19,7 @@ use crate::bytes::virtual_file::{Fill, Generate, VirtualFile};
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::store::source::Source;
+use crate::word::to_usize;
 
 /// The elements of a block, in lines of `columns` cells.
 pub struct Table {
@@ -63,8 +64,8 @@ impl Table {
             return cells.chunks_exact_mut(width).for_each(|cell| cell[width - 1] = b'\n');
         }
         cells.chunks_exact_mut(width).for_each(|cell| cell[width - 1] = self.separator);
-        let last = usize::try_from(self.columns - 1 - first % self.columns).unwrap_or(usize::MAX);
-        let step = usize::try_from(self.columns).unwrap_or(usize::MAX);
+        let last = to_usize(self.columns - 1 - first % self.columns);
+        let step = to_usize(self.columns);
         cells.chunks_exact_mut(width).skip(last).step_by(step).for_each(|cell| cell[width - 1] = b'\n');
     }
 }
@@ -93,7 +94,7 @@ impl Cells<'_> {
         let (dtype, width) = (self.table.dtype, self.table.width());
         let items = self.window.items(first, (out.len() / width) as u64)?;
         let count = items.len() as u64 / dtype.itemsize();
-        let cells = &mut out[..usize::try_from(count).unwrap_or(usize::MAX) * width];
+        let cells = &mut out[..to_usize(count) * width];
         cell::write(dtype, items, cells, width);
         self.table.separate(first, cells);
         Ok(count)

@@ -2,6 +2,7 @@
 
 use crate::bytes::virtual_file::VirtualFile;
 use crate::error::{Error, Result};
+use crate::word::to_usize;
 
 /// Bytes read at a time.
 const PIECE: usize = 64 * 1024;
@@ -29,13 +30,13 @@ impl<'f> Window<'f> {
         if !at_hand.contains(&first) {
             let wanted = (self.limit.saturating_sub(first).max(1)).saturating_mul(self.item);
             self.bytes.clear();
-            self.bytes.resize(usize::try_from(wanted).unwrap_or(usize::MAX).min(PIECE), 0);
+            self.bytes.resize(to_usize(wanted).min(PIECE), 0);
             self.start = first;
             let filled = self.file.read_at(first * self.item, &mut self.bytes)?;
             self.bytes.truncate(filled);
         }
-        let from = usize::try_from((first - self.start) * self.item).unwrap_or(usize::MAX);
-        let most = usize::try_from(most.saturating_mul(self.item)).unwrap_or(usize::MAX);
+        let from = to_usize((first - self.start) * self.item);
+        let most = to_usize(most.saturating_mul(self.item));
         let bytes = self.bytes.get(from..).filter(|bytes| bytes.len() as u64 >= self.item);
         let bytes = bytes.ok_or_else(|| Error::refused("", "an element beyond the last"))?;
         Ok(&bytes[..bytes.len().min(most)])

@@ -6,6 +6,7 @@
 use flatbuffers::{FlatBufferBuilder, TableFinishedWIPOffset, UnionWIPOffset, VOffsetT, WIPOffset};
 
 use crate::dtype::Dtype;
+use crate::word::to_usize;
 
 /// Alignment of every message and body in bytes. Arrow recommends 64, so that the numbers are aligned for
 /// SIMD wherever the file is mapped.
@@ -115,7 +116,7 @@ fn framed(message: &[u8], before: u64) -> Vec<u8> {
     let rest = u32::try_from(length).unwrap_or(u32::MAX) - 8;
     bytes.extend_from_slice(&rest.to_le_bytes());
     bytes.extend_from_slice(message);
-    bytes.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
+    bytes.resize(to_usize(length), 0);
     bytes
 }
 

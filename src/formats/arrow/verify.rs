@@ -20,6 +20,7 @@ use crate::oracle::{Fault, Shown, Verified};
 use crate::oracle::{FileReader, expect_end, read_bytes, read_word};
 use crate::oracle::{Numbers, numbers, stored};
 use crate::oracle::{element, is_same, shown as in_words};
+use crate::word::to_usize;
 
 const MAGIC: &[u8; 8] = b"ARROW1\0\0";
 /// The continuation marker before each message. Followed by a zero length, it marks the end of the messages.
@@ -154,7 +155,7 @@ impl<'a> Batches<'a> {
         let start =
             (length - 10).checked_sub(footer_length).ok_or_else(|| Fault("a footer too long".into()))?;
         file.seek(SeekFrom::Start(start))?;
-        let mut bytes = vec![0; usize::try_from(footer_length).unwrap_or(usize::MAX)];
+        let mut bytes = vec![0; to_usize(footer_length)];
         file.read_exact(&mut bytes)?;
         let footer = root_as_footer(&bytes)?;
         let (Some(schema), Some(blocks)) = (footer.schema(), footer.recordBatches()) else {
@@ -182,7 +183,7 @@ impl<'a> Batches<'a> {
         expect("place of a batch", &u64::try_from(block.offset()).ok(), &Some(self.end))?;
         let end = end_of(&block).filter(|end| *end <= self.file.len());
         let end = end.ok_or_else(|| Fault("a batch beyond the end of the file".into()))?;
-        let mut bytes = vec![0; usize::try_from(end - self.end).unwrap_or(usize::MAX)];
+        let mut bytes = vec![0; to_usize(end - self.end)];
         self.file.seek(SeekFrom::Start(self.end))?;
         self.file.read_exact(&mut bytes)?;
         self.end = end;

@@ -39,6 +39,7 @@ use crate::error::{Error, Result};
 #[cfg(feature = "verify")]
 use crate::oracle::{Shown, Verified};
 use crate::rows::Rows;
+use crate::word::to_usize;
 
 /// The longest row that is rendered whole, in numbers.
 const LONGEST_ROW: u64 = 1 << 20;
@@ -143,7 +144,7 @@ impl Separated {
 
     /// One row, rendered whole instead of on read.
     fn row(&self, block: &Block, name: Option<Axis>) -> Result<Extent> {
-        let mut bytes = vec![0; usize::try_from(block.bytes.len()).unwrap_or(usize::MAX)];
+        let mut bytes = vec![0; to_usize(block.bytes.len())];
         block.bytes.read_exact_at(0, &mut bytes)?;
         let mut text = Text::default();
         if let Some(name) = name {

@@ -9,6 +9,7 @@ use crate::dtype::{Dtype, FIXED_DTYPES};
 use crate::error::Result;
 use crate::import::input::{Input, no_memory};
 use crate::import::{Fill, Found, Options, dense};
+use crate::word::to_usize;
 
 /// Limit on the length of the header, in bytes.
 const LONGEST: u32 = 1 << 20;
@@ -136,7 +137,7 @@ impl Header {
             let mut row = 0;
             while row < rows {
                 let down = high.min(rows - row);
-                let bytes = usize::try_from(down * across * item).unwrap_or(usize::MAX);
+                let bytes = to_usize(down * across * item);
                 block.clear();
                 block.try_reserve_exact(bytes).map_err(|_| no_memory(&input.path))?;
                 block.resize(bytes, 0);
@@ -162,7 +163,7 @@ impl Header {
         place: &dyn Fn(u64) -> u64,
     ) -> Result<()> {
         let width = self.width();
-        let column_bytes = usize::try_from(down).unwrap_or(usize::MAX).saturating_mul(width);
+        let column_bytes = to_usize(down).saturating_mul(width);
         let together = if across == columns { (PIECE / (across * self.dtype.itemsize())).max(1) } else { 1 };
         let mut lines = Vec::new();
         let mut first = 0;
@@ -202,7 +203,7 @@ pub(crate) fn header_text(input: &Input<'_>, from: &mut dyn Read) -> Result<(Str
     if length > LONGEST {
         return Err(input.refused(format!("a header of {length} bytes")));
     }
-    let mut text = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+    let mut text = vec![0; to_usize(length.into())];
     from.read_exact(&mut text).map_err(input.failed())?;
     Ok((String::from_utf8_lossy(&text).into_owned(), 8 + size as u64 + u64::from(length)))
 }

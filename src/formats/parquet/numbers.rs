@@ -6,6 +6,7 @@ use crate::array::selection::RowBounds;
 use crate::bytes::virtual_file::{Extent, Fill, Generate, VirtualFile};
 use crate::error::Result;
 use crate::store::source::Source;
+use crate::word::to_usize;
 
 /// Row bounds that are read at once.
 const ROWS: u64 = 8192;
@@ -51,7 +52,7 @@ impl Generate for Places {
             while !out.is_empty() {
                 let (row, column) = (element / self.columns, element % self.columns);
                 let count = (self.columns - column).min(out.len() as u64 / self.width);
-                let (run, rest) = out.split_at_mut(usize::try_from(count * self.width).unwrap_or(usize::MAX));
+                let (run, rest) = out.split_at_mut(to_usize(count * self.width));
                 match self.of_row {
                     true => put(run, self.width, std::iter::repeat(row)),
                     false => put(run, self.width, column..column + count),
@@ -100,7 +101,7 @@ impl Generate for RowNumbers {
                 let before = element;
                 for end in &bounds[1..] {
                     let count = end.saturating_sub(element).min(out.len() as u64 / self.width);
-                    let bytes = usize::try_from(count * self.width).unwrap_or(usize::MAX);
+                    let bytes = to_usize(count * self.width);
                     let (run, rest) = out.split_at_mut(bytes);
                     put(run, self.width, std::iter::repeat(row));
                     element += count;

@@ -11,6 +11,7 @@ use crate::oracle::expect;
 use crate::oracle::{Fault, Shown, Verified};
 use crate::oracle::{FileReader, expect_end, read_bytes};
 use crate::oracle::{Numbers, numbers};
+use crate::word::to_usize;
 
 pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let numbers = numbers(shown.selection, shown.part)?;
@@ -22,7 +23,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let decoder = Decoder::new(file)?;
     // Allow strips and tables of strips up to the size of the file; the default limits may be too small.
     let mut limits = Limits::default();
-    let most = usize::try_from(length).unwrap_or(usize::MAX);
+    let most = to_usize(length);
     (limits.decoding_buffer_size, limits.intermediate_buffer_size, limits.ifd_value_size) =
         (most, most, most);
     let mut decoder = decoder.with_limits(limits);

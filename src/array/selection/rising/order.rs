@@ -9,6 +9,7 @@ use crate::dtype::{Dtype, decode_integers, integer_text};
 use crate::error::{Error, Result};
 use crate::rows::Rows;
 use crate::store::source::Source;
+use crate::word::to_usize;
 
 /// The most elements, and the most rows, of a block. A longer row is a block of its own.
 const BLOCK: u64 = 16 * 1024;
@@ -77,7 +78,7 @@ impl Order {
             }
         };
         let cores = thread::available_parallelism().map_or(1, Into::into);
-        let others = cores.min(usize::try_from(shares).unwrap_or(usize::MAX));
+        let others = cores.min(to_usize(shares));
         let mut blocks = thread::scope(|scope| {
             // If the system refuses another thread, fewer threads do the work.
             let start = |_| thread::Builder::new().name("order".into()).spawn_scoped(scope, work).ok();
@@ -243,14 +244,14 @@ impl CsrParts {
 
 /// Number of elements in each range.
 pub(super) fn lengths(ranges: &[(u64, u64)]) -> impl Iterator<Item = usize> {
-    ranges.iter().map(|(start, end)| usize::try_from(end - start).unwrap_or(usize::MAX))
+    ranges.iter().map(|(start, end)| to_usize(end - start))
 }
 
 /// The elements in these ranges of a file. Adjacent ranges share one read.
 pub(super) fn read(source: &Source, dtype: Dtype, ranges: &[(u64, u64)]) -> Result<Vec<u8>> {
     let item = dtype.itemsize();
     let count: u64 = ranges.iter().map(|(start, end)| end - start).sum();
-    let mut bytes = vec![0; usize::try_from(count * item).unwrap_or(usize::MAX)];
+    let mut bytes = vec![0; to_usize(count * item)];
     let (mut filled, mut next) = (0, 0);
     while let Some((start, mut end)) = ranges.get(next).copied() {
         next += 1;
@@ -259,7 +260,7 @@ pub(super) fn read(source: &Source, dtype: Dtype, ranges: &[(u64, u64)]) -> Resu
             end = *further;
             next += 1;
         }
-        let length = usize::try_from((end - start) * item).unwrap_or(usize::MAX);
+        let length = to_usize((end - start) * item);
         source.read_exact_at(&mut bytes[filled..filled + length], start * item)?;
         filled += length;
     }

@@ -10,6 +10,7 @@ use crate::formats::npy::import::{BLOCK, Header};
 use crate::import::input::{Input, no_memory};
 use crate::import::number::{Number, Numerals, is_beyond_int64};
 use crate::import::{Fill, Found, dense};
+use crate::word::to_usize;
 
 /// The array in the file.
 pub(super) fn found<'f>(
@@ -144,7 +145,7 @@ impl Block {
     ) -> Result<Self> {
         let skip = u64::from(symmetry == Symmetry::Skew);
         let mut block = Self { start, end: start, skip, starts: Vec::new(), values: Vec::new() };
-        let most = usize::try_from(BLOCK).unwrap_or(usize::MAX) / size_of::<[Number; 2]>();
+        let most = to_usize(BLOCK) / size_of::<[Number; 2]>();
         while block.end < side && block.values.len() < most {
             block.starts.push(block.values.len());
             for _ in block.end + skip..side {
@@ -162,13 +163,13 @@ impl Block {
     }
 
     fn column(&self, column: u64) -> &[[Number; 2]] {
-        let i = usize::try_from(column - self.start).unwrap_or(usize::MAX);
+        let i = to_usize(column - self.start);
         &self.values[self.starts[i]..self.starts[i + 1]]
     }
 
     /// The value at this position, which is below the diagonal.
     fn get(&self, row: u64, column: u64) -> &Number {
-        let at = usize::try_from(row - column - self.skip).unwrap_or(usize::MAX);
+        let at = to_usize(row - column - self.skip);
         &self.column(column)[at][0]
     }
 }

@@ -10,6 +10,7 @@ use crate::dtype::decode_integers;
 use crate::error::{Error, Result};
 use crate::formats::npy::import::{Header, header_text};
 use crate::import::input::{Input, PIECE, Reader, no_memory};
+use crate::word::to_usize;
 
 pub(super) type Archive<'f> = ZipArchive<BufReader<Reader<'f>>>;
 pub(super) type Member<'z, 'f> = ZipFile<'z, BufReader<Reader<'f>>>;
@@ -148,7 +149,7 @@ impl<'i, 'z, 'f> Items<'i, 'z, 'f> {
         if self.left == 0 {
             return Err(self.input.refused(format!("{} ends before its last element", self.name)));
         }
-        let count = usize::try_from(self.left).unwrap_or(usize::MAX).min(TOGETHER);
+        let count = to_usize(self.left).min(TOGETHER);
         self.piece.resize(count * self.width, 0);
         fill(self.input, &mut self.member, self.name, &mut self.piece)?;
         self.header.swap(&mut self.piece);

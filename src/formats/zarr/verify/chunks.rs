@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use crate::oracle::expect;
 use crate::oracle::{Fault, Verified};
 use crate::oracle::{FileReader, expect_end};
+use crate::word::to_usize;
 
 /// Opens the chunk with this number.
 type Open<'a> = dyn Fn(u64) -> Result<FileReader<'a>, Fault> + 'a;
@@ -82,7 +83,7 @@ impl Read for Chunks<'_, '_> {
             }
             self.open_next().map_err(|Fault(why)| io::Error::other(why))?;
         }
-        let most = usize::try_from(self.here).unwrap_or(usize::MAX).min(buffer.len());
+        let most = to_usize(self.here).min(buffer.len());
         let filled = match &mut self.current {
             Some(file) => file.read(&mut buffer[..most])?,
             None => 0,
