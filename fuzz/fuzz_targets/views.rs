@@ -9,7 +9,7 @@ use std::path::Path;
 
 use arbitrary::Arbitrary;
 use arrayfs::dtype::{Dtype, FIXED_DTYPES};
-use arrayfs::tree::{Answer, Ino, NodeKind, Tree};
+use arrayfs::tree::{Answer, Ino, EntryKind, Tree};
 use arrayfs::formats;
 use libfuzzer_sys::fuzz_target;
 
@@ -201,8 +201,8 @@ fn walk(tree: &Tree, folder: Ino, pieces: &[u8], is_sound: bool, depth: u32) {
 fn look_up(tree: &Tree, folder: Ino, which: u8, pieces: &[u8], is_sound: bool) {
     let names: Vec<_> = formats::names().collect();
     let format = names[usize::from(which) % names.len()];
-    for thing in ["array", "transposed", "matrix", "dense", "data", "indices", "indptr", "10x"] {
-        visit(tree, folder, OsStr::new(&format!("{thing}.{format}")), pieces, is_sound, 1);
+    for component in ["array", "transposed", "matrix", "dense", "data", "indices", "indptr", "10x"] {
+        visit(tree, folder, OsStr::new(&format!("{component}.{format}")), pieces, is_sound, 1);
     }
 }
 
@@ -213,10 +213,10 @@ fn visit(tree: &Tree, folder: Ino, name: &OsStr, pieces: &[u8], is_sound: bool, 
         Err(error) => return assert_broken(is_sound, &error).map(drop).or(Some(())),
     };
     match attr.kind {
-        NodeKind::File => drop(check_file(tree, attr.ino, pieces, is_sound)),
-        NodeKind::Folder if depth > 0 => walk(tree, attr.ino, pieces, is_sound, depth - 1),
-        NodeKind::Folder => {}
-        NodeKind::Link => drop(tree.read_link(attr.ino)),
+        EntryKind::File => drop(check_file(tree, attr.ino, pieces, is_sound)),
+        EntryKind::Directory if depth > 0 => walk(tree, attr.ino, pieces, is_sound, depth - 1),
+        EntryKind::Directory => {}
+        EntryKind::Link => drop(tree.read_link(attr.ino)),
     }
     tree.forget(attr.ino, 1);
     Some(())

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::array::names::NameFiles;
-use crate::bytes::crc_cache::Memo;
+use crate::bytes::crc_cache::CrcCache;
 use crate::bytes::text_index::KnownOffsets;
 use crate::daf::metadata::{ARRAY, DATA, INDICES, INDPTR, Keys, Kind, MAX_YAML_BYTES, Metadata, YAML};
 use crate::daf::staging::is_unfinished;
@@ -46,7 +46,7 @@ pub struct StoredArray {
     /// The data files, in the order of [`Kind::suffixes`].
     files: Vec<Arc<Source>>,
     /// Results computed from the data that are worth keeping.
-    pub memo: Memo,
+    pub memo: CrcCache,
     /// Known offsets of numbers in the text formats.
     pub offsets: KnownOffsets,
     /// The files with the names of its rows and columns, if there are any.
@@ -111,7 +111,7 @@ impl StoredArray {
         });
         let files = files.collect::<Result<_>>()?;
         let names = NameFiles::find(store, path, metadata.shape());
-        let (path, memo, offsets) = (path.to_owned(), Memo::default(), KnownOffsets::default());
+        let (path, memo, offsets) = (path.to_owned(), CrcCache::default(), KnownOffsets::default());
         Ok(Self { path, metadata, yaml: Arc::clone(yaml), files, memo, offsets, names })
     }
 
@@ -187,10 +187,10 @@ impl StoredArray {
     }
 
     /// Like [`version`](Self::version), but unchanged when the data files are written in place.
-    pub fn lasting(&self) -> u64 {
+    pub fn ttl(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.yaml.version().hash(&mut hasher);
-        self.files.iter().for_each(|source| source.lasting().hash(&mut hasher));
+        self.files.iter().for_each(|source| source.ttl().hash(&mut hasher));
         self.names.versions().hash(&mut hasher);
         hasher.finish()
     }
@@ -250,7 +250,7 @@ pub enum Entry {
 
 /// The names in a directory of the store. Nothing is known yet about their files.
 #[derive(Debug)]
-pub struct Names {
+pub struct DirListing {
     kinds: Kinds,
     reserved: bool,
 }
@@ -288,7 +288,7 @@ impl Kinds {
 
 /// A name in the mount, and what it stands for in the store.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Shown {
+pub struct ListedName {
     /// The name in the mount.
     pub name: OsString,
     what: What,
@@ -317,25 +317,25 @@ impl Directory {
         }
         let mut stat = store.stat(&self.real)?;
         for directory in &self.behind {
-            stat.rights = stat.rights.behind(&store.stat(directory)?.rights);
+            stat.permissions = stat.permissions.behind(&store.stat(directory)?.permissions);
         }
         Ok(stat)
     }
 
     /// The names in the directory.
-    pub fn names(&self, store: &Store) -> Result<Names> {
+    pub fn names(&self, store: &Store) -> Result<DirListing> {
         let names = store.list(&self.real)?.into_iter();
         let finished = names.filter(|name| !is_unfinished(&name.name));
         let kinds = Kinds::Listed(Listed::new(finished));
-        Ok(Names { kinds, reserved: self.path.as_os_str().is_empty() })
+        Ok(DirListing { kinds, reserved: self.path.as_os_str().is_empty() })
     }
 
-    /// As [`names`](Self::names), but each name is looked up on request. [`Names::shown`] then yields
+    /// As [`names`](Self::names), but each name is looked up on request. [`DirListing::shown`] then yields
     /// nothing.
-    pub fn names_as_asked(&self, store: &Arc<Store>) -> Names {
+    pub fn names_as_asked(&self, store: &Arc<Store>) -> DirListing {
         let (store, directory, known) = (Arc::clone(store), self.real.clone(), Mutex::default());
         let kinds = Kinds::Asked { store, directory, known };
-        Names { kinds, reserved: self.path.as_os_str().is_empty() }
+        DirListing { kinds, reserved: self.path.as_os_str().is_empty() }
     }
 
     /// Path in the mount of `name` in this directory.
@@ -349,7 +349,7 @@ impl Directory {
     /// # Errors
     ///
     /// The reason why it is invalid and not shown in the mount.
-    pub fn entry(&self, store: &Arc<Store>, names: &Names, shown: &Shown) -> Result<Option<Entry>> {
+    pub fn entry(&self, store: &Arc<Store>, names: &DirListing, shown: &ListedName) -> Result<Option<Entry>> {
         match self.entry_as_listed(store, names, shown) {
             // It was removed after the listing.
             Err(error) if error.is_not_found() => Ok(None),
@@ -357,7 +357,12 @@ impl Directory {
         }
     }
 
-    fn entry_as_listed(&self, store: &Arc<Store>, names: &Names, shown: &Shown) -> Result<Option<Entry>> {
+    fn entry_as_listed(
+        &self,
+        store: &Arc<Store>,
+        names: &DirListing,
+        shown: &ListedName,
+    ) -> Result<Option<Entry>> {
         match &shown.what {
             What::LoneYaml(stem) if !claims_an_array(store, &with_suffix(&self.real.join(stem), YAML)) => {
                 Ok(None)
@@ -400,7 +405,7 @@ impl Directory {
     }
 
     /// Whether the file `name` is one of the files of an array, valid or not, and therefore not shown.
-    fn is_part_of_an_array(&self, store: &Arc<Store>, names: &Names, name: &OsStr) -> bool {
+    fn is_part_of_an_array(&self, store: &Arc<Store>, names: &DirListing, name: &OsStr) -> bool {
         if names.kinds.get(name) == Some(FileKind::Directory) {
             return false;
         }
@@ -436,7 +441,7 @@ fn claims_an_array(store: &Arc<Store>, yaml: &Path) -> bool {
     read_keys(store, yaml).is_some_and(|keys| keys.claim_an_array())
 }
 
-impl Names {
+impl DirListing {
     /// Number of listed names.
     pub fn len(&self) -> usize {
         if let Kinds::Listed(kinds) = &self.kinds { kinds.len() } else { 0 }
@@ -448,13 +453,13 @@ impl Names {
     }
 
     /// All names that the mount may show, in order. Some may turn out to be part of an array.
-    pub fn shown(&self) -> impl Iterator<Item = Shown> {
+    pub fn shown(&self) -> impl Iterator<Item = ListedName> {
         self.shown_from(0).map(|(_, shown)| shown)
     }
 
     /// As [`shown`](Self::shown), starting at a position. Yields each name with its position. Some positions
     /// have none.
-    pub fn shown_from(&self, place: u64) -> impl Iterator<Item = (u64, Shown)> {
+    pub fn shown_from(&self, place: u64) -> impl Iterator<Item = (u64, ListedName)> {
         // Each name has two positions: one for itself, and one for the array if it is a metadata file.
         let places = place..;
         let names =
@@ -469,7 +474,7 @@ impl Names {
     }
 
     /// The candidates for `name` in the mount, the most likely first.
-    pub fn find(&self, name: &OsStr) -> impl Iterator<Item = Shown> {
+    pub fn find(&self, name: &OsStr) -> impl Iterator<Item = ListedName> {
         let mut stems = vec![name];
         while let Some(shorter) = stems.last().and_then(|last| stem(last, CLASH)) {
             stems.push(shorter);
@@ -477,7 +482,7 @@ impl Names {
         let arrays = stems.into_iter().filter(|stem| self.has_file(stem, YAML)).map(|stem| self.array(stem));
         let plain = [name.to_owned()].into_iter().chain(stem(name, "@store").map(OsStr::to_owned));
         let plain = plain.filter(|name| self.kinds.get(name).is_some()).map(|name| self.plain(&name));
-        let found: Vec<Shown> = plain.chain(arrays).filter(|shown| shown.name == name).collect();
+        let found: Vec<ListedName> = plain.chain(arrays).filter(|shown| shown.name == name).collect();
         found.into_iter()
     }
 
@@ -490,21 +495,21 @@ impl Names {
         })
     }
 
-    fn plain(&self, name: &OsStr) -> Shown {
+    fn plain(&self, name: &OsStr) -> ListedName {
         let mut shown = name.to_owned();
         if self.reserved && name == RESERVED {
             shown.push("@store");
         }
-        Shown { name: shown, what: What::Other(name.to_owned()) }
+        ListedName { name: shown, what: What::Other(name.to_owned()) }
     }
 
-    fn array(&self, stem: &OsStr) -> Shown {
+    fn array(&self, stem: &OsStr) -> ListedName {
         let mut name = stem.to_owned();
         while self.is_taken(&name, stem) {
             name.push(CLASH);
         }
         let stem = stem.to_owned();
-        Shown { name, what: if self.has_data(&stem) { What::Array(stem) } else { What::LoneYaml(stem) } }
+        ListedName { name, what: if self.has_data(&stem) { What::Array(stem) } else { What::LoneYaml(stem) } }
     }
 
     fn is_taken(&self, name: &OsStr, stem: &OsStr) -> bool {
@@ -547,7 +552,7 @@ impl Names {
     }
 }
 
-impl Shown {
+impl ListedName {
     /// The name to use in messages: that of an array without a suffix, or the name of another file.
     pub fn subject(&self) -> &OsStr {
         match &self.what {

@@ -27,7 +27,7 @@ const MANY: u64 = 1 << 16;
 
 /// The names along one axis of an array, in order.
 #[derive(Debug, Default)]
-pub struct Labels {
+pub struct AxisNames {
     /// The file of the store that they come from.
     pub source: PathBuf,
     /// All names, concatenated.
@@ -41,16 +41,16 @@ pub struct Labels {
     gains: OnceLock<Vec<Gain>>,
 }
 
-impl Labels {
+impl AxisNames {
     /// The names that end at `ends` in `text`. `mended` of them were not valid UTF-8.
     ///
     /// # Errors
     ///
     /// [`crate::Error::Unfinished`] if nobody waits for the result any more.
     fn new(source: PathBuf, text: String, ends: Vec<u32>, mended: u64) -> Result<Self> {
-        let mut labels = Self { source, text, ends, mended, ..Self::default() };
-        labels.index = Index::new(&labels)?;
-        Ok(labels)
+        let mut axis_names = Self { source, text, ends, mended, ..Self::default() };
+        axis_names.index = Index::new(&axis_names)?;
+        Ok(axis_names)
     }
 
     /// Descriptions of anything unusual about the names.
@@ -151,14 +151,14 @@ impl Labels {
 }
 
 #[cfg(test)]
-impl<'n> FromIterator<&'n str> for Labels {
+impl<'n> FromIterator<&'n str> for AxisNames {
     fn from_iter<I: IntoIterator<Item = &'n str>>(names: I) -> Self {
-        let mut labels = Self::default();
+        let mut axis_names = Self::default();
         for name in names {
-            labels.text.push_str(name);
-            labels.ends.push(u32::try_from(labels.text.len()).unwrap());
+            axis_names.text.push_str(name);
+            axis_names.ends.push(u32::try_from(axis_names.text.len()).unwrap());
         }
-        labels
+        axis_names
     }
 }
 
@@ -170,15 +170,15 @@ pub(crate) fn oddities(lines: &[u8], count: u64) -> Vec<String> {
         return Vec::new();
     }
     copy.extend_from_slice(lines);
-    let labels = text::parse("".as_ref(), copy, count, text::Style::Lines);
-    labels.map(|labels| labels.oddities()).unwrap_or_default()
+    let axis_names = text::parse("".as_ref(), copy, count, text::Style::Lines);
+    axis_names.map(|axis_names| axis_names.oddities()).unwrap_or_default()
 }
 
 /// The names of an array's rows and columns, if they are known.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     /// A name for each row of the whole array.
-    pub rows: Option<Arc<Labels>>,
+    pub rows: Option<Arc<AxisNames>>,
     /// A name for each column.
-    pub columns: Option<Arc<Labels>>,
+    pub columns: Option<Arc<AxisNames>>,
 }

@@ -1,6 +1,6 @@
 //! The components of an array, or of some of its rows, as blocks of numbers. Formats encode these blocks.
 //!
-//! A [`Part`] names a component ([`Thing`]) and a region of it ([`Scope`]): the whole, a row or a column. A
+//! A [`Part`] names a component ([`Component`]) and a region of it ([`Region`]): the whole, a row or a column. A
 //! [`Selection`] returns it as a [`Block`]. Blocks refer to the files of the store wherever possible;
 //! otherwise they are computed when they are read.
 
@@ -22,12 +22,12 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::rows::Rows;
 use crate::store::Stat;
-use crate::store::source::{Run, Source};
+use crate::store::source::{ByteRange, Source};
 use crate::task::{self, Flight};
 pub use bounds::RowBounds;
-use dense::Densified;
-use gather::Gathered;
-use indptr::{Indptr, Rebased, RowSums, Stored};
+use dense::Densify;
+use gather::GatherRows;
+use indptr::{Indptr, RebasedIndptr, RowSums, Stored};
 use rising::{CsrParts, Order, Rising, Which};
 use strided::Strided;
 
@@ -36,7 +36,7 @@ const FEW_ROWS: u64 = 256;
 
 /// The component of an array that a file shows.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Thing {
+pub enum Component {
     /// The metadata.
     Meta,
     /// The elements of a dense array.
@@ -59,7 +59,7 @@ pub enum Thing {
     TenX,
 }
 
-impl Thing {
+impl Component {
     /// All components, ordered by number.
     pub const ALL: [Self; 10] = [
         Self::Meta,
@@ -98,9 +98,9 @@ impl Thing {
 
 /// The region of a component.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Scope {
+pub enum Region {
     /// The whole: all selected rows.
-    All,
+    Whole,
     /// The selected row with this index.
     Row(u64),
     /// The column with this index.
@@ -111,9 +111,9 @@ pub enum Scope {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Part {
     /// The component.
-    pub thing: Thing,
+    pub component: Component,
     /// The region.
-    pub of: Scope,
+    pub of: Region,
 }
 
 /// A vector or matrix of numbers of one dtype.
@@ -217,27 +217,29 @@ impl Selection {
         if self.needs_sums(part) && self.rows.count() > RowSums::MOST {
             return false;
         }
-        match (self.array.metadata.kind(), part.thing, part.of) {
-            (_, Thing::Meta | Thing::Readme, of) => of == Scope::All,
-            (_, Thing::TenX, of) => of == Scope::All && matrix,
-            (kind, Thing::Matrix, of) => of == Scope::All && kind == Kind::Sparse,
-            (kind, Thing::Transposed, of) => of == Scope::All && kind == Kind::Dense && matrix,
-            (Kind::Dense, Thing::Array, of) => matrix || of == Scope::All,
-            (Kind::Dense, ..) | (Kind::Sparse, Thing::Array, _) | (Kind::Sparse, _, Scope::Column(_)) => {
-                false
-            }
-            (Kind::Sparse, Thing::Data | Thing::Indices, _) => true,
-            (Kind::Sparse, Thing::Indptr, of) => of == Scope::All,
-            (Kind::Sparse, Thing::Dense, _) => self.shape().bytes(self.array.metadata.dtype()).is_some(),
+        match (self.array.metadata.kind(), part.component, part.of) {
+            (_, Component::Meta | Component::Readme, of) => of == Region::Whole,
+            (_, Component::TenX, of) => of == Region::Whole && matrix,
+            (kind, Component::Matrix, of) => of == Region::Whole && kind == Kind::Sparse,
+            (kind, Component::Transposed, of) => of == Region::Whole && kind == Kind::Dense && matrix,
+            (Kind::Dense, Component::Array, of) => matrix || of == Region::Whole,
+            (Kind::Dense, ..)
+            | (Kind::Sparse, Component::Array, _)
+            | (Kind::Sparse, _, Region::Column(_)) => false,
+            (Kind::Sparse, Component::Data | Component::Indices, _) => true,
+            (Kind::Sparse, Component::Indptr, of) => of == Region::Whole,
+            (Kind::Sparse, Component::Dense, _) => self.shape().bytes(self.array.metadata.dtype()).is_some(),
         }
     }
 
     /// Whether locating the elements of the part requires reading `indptr` for all selected rows.
     fn needs_sums(&self, part: Part) -> bool {
-        let is_stored =
-            matches!(part.thing, Thing::Data | Thing::Indices | Thing::Indptr | Thing::Matrix | Thing::TenX);
+        let is_stored = matches!(
+            part.component,
+            Component::Data | Component::Indices | Component::Indptr | Component::Matrix | Component::TenX
+        );
         let is_sparse = self.array.metadata.kind() == Kind::Sparse;
-        is_sparse && is_stored && part.of == Scope::All && !self.rows.is_contiguous()
+        is_sparse && is_stored && part.of == Region::Whole && !self.rows.is_contiguous()
     }
 
     /// The number of elements or rows that a format must handle for the part: for `indptr`, rows + 1; for
@@ -248,25 +250,34 @@ impl Selection {
             Metadata::Sparse(meta) => meta.nnz,
             Metadata::Dense(_) => 0,
         };
-        match (part.thing, part.of) {
-            (Thing::Meta | Thing::Readme, _) => 0,
-            (Thing::Data | Thing::Indices, _) => nnz,
-            (Thing::Indptr, _) => shape.rows() + 1,
-            (Thing::Matrix, _) => nnz.max(shape.rows() + 1),
-            (Thing::TenX, _) if self.array.metadata.kind() == Kind::Sparse => nnz.max(shape.rows() + 1),
-            (Thing::Array | Thing::Dense | Thing::Transposed | Thing::TenX, Scope::All) => shape.elements(),
-            (Thing::Array | Thing::Dense | Thing::Transposed | Thing::TenX, Scope::Row(_)) => shape.columns(),
-            (Thing::Array | Thing::Dense | Thing::Transposed | Thing::TenX, Scope::Column(_)) => shape.rows(),
+        match (part.component, part.of) {
+            (Component::Meta | Component::Readme, _) => 0,
+            (Component::Data | Component::Indices, _) => nnz,
+            (Component::Indptr, _) => shape.rows() + 1,
+            (Component::Matrix, _) => nnz.max(shape.rows() + 1),
+            (Component::TenX, _) if self.array.metadata.kind() == Kind::Sparse => nnz.max(shape.rows() + 1),
+            (
+                Component::Array | Component::Dense | Component::Transposed | Component::TenX,
+                Region::Whole,
+            ) => shape.elements(),
+            (
+                Component::Array | Component::Dense | Component::Transposed | Component::TenX,
+                Region::Row(_),
+            ) => shape.columns(),
+            (
+                Component::Array | Component::Dense | Component::Transposed | Component::TenX,
+                Region::Column(_),
+            ) => shape.rows(),
         }
     }
 
     /// The dtype of a part that is a single block, if it can be known from the metadata.
     pub fn dtype_of(&self, part: Part) -> Option<Dtype> {
-        match (&self.array.metadata, part.thing) {
-            (Metadata::Dense(meta), Thing::Array) => Some(meta.dtype),
-            (Metadata::Sparse(meta), Thing::Data | Thing::Dense) => Some(meta.data_dtype),
-            (Metadata::Sparse(meta), Thing::Indices) => Some(meta.indices_dtype),
-            (Metadata::Sparse(meta), Thing::Indptr) => Some(meta.indptr_dtype),
+        match (&self.array.metadata, part.component) {
+            (Metadata::Dense(meta), Component::Array) => Some(meta.dtype),
+            (Metadata::Sparse(meta), Component::Data | Component::Dense) => Some(meta.data_dtype),
+            (Metadata::Sparse(meta), Component::Indices) => Some(meta.indices_dtype),
+            (Metadata::Sparse(meta), Component::Indptr) => Some(meta.indptr_dtype),
             _ => None,
         }
     }
@@ -274,32 +285,32 @@ impl Selection {
     /// The source that contains the part as one run of bytes, if there is one.
     pub fn source_of(&self, part: Part) -> Option<&Arc<Source>> {
         let [first, rest @ ..] = self.array.files() else { return None };
-        match (part.thing, part.of) {
-            (Thing::Meta, _) => Some(&self.array.yaml),
-            (Thing::Array, _) => Some(first),
-            (Thing::Data, Scope::All) if self.is_whole() => Some(first),
-            (Thing::Indices, Scope::All) if self.is_whole() => rest.first(),
-            (Thing::Indptr, Scope::All) if self.is_whole() => rest.get(1),
+        match (part.component, part.of) {
+            (Component::Meta, _) => Some(&self.array.yaml),
+            (Component::Array, _) => Some(first),
+            (Component::Data, Region::Whole) if self.is_whole() => Some(first),
+            (Component::Indices, Region::Whole) if self.is_whole() => rest.first(),
+            (Component::Indptr, Region::Whole) if self.is_whole() => rest.get(1),
             _ => None,
         }
     }
 
     /// The run of bytes of a source that equals the part, if that is known without reading anything.
-    pub fn run(&self, part: Part) -> Option<Run<'_>> {
-        if !self.has(part) || !part.thing.is_block() {
+    pub fn run(&self, part: Part) -> Option<ByteRange<'_>> {
+        if !self.has(part) || !part.component.is_block() {
             return None;
         }
         let source = self.source_of(part)?;
         let Metadata::Dense(meta) = &self.array.metadata else {
-            return Some(Run { source, offset: 0, length: source.len() });
+            return Some(ByteRange { source, offset: 0, length: source.len() });
         };
         let row_bytes = meta.shape.columns() * meta.dtype.itemsize();
         let (first, count) = match part.of {
-            Scope::Row(i) => (self.rows.row(i), 1),
-            Scope::All if self.rows.is_contiguous() => (self.rows.start(), self.rows.count()),
+            Region::Row(i) => (self.rows.row(i), 1),
+            Region::Whole if self.rows.is_contiguous() => (self.rows.start(), self.rows.count()),
             _ => return None,
         };
-        Some(Run { source, offset: first * row_bytes, length: count * row_bytes })
+        Some(ByteRange { source, offset: first * row_bytes, length: count * row_bytes })
     }
 
     /// File attributes for the part: those of the source behind it if `is_raw`, otherwise those of the
@@ -319,7 +330,7 @@ impl Selection {
     /// [`Error::NotFound`] for any other part. For a sparse matrix, also errors from reading `indptr` to
     /// locate the rows.
     pub fn block(&self, part: Part) -> Result<Block> {
-        if !self.has(part) || !part.thing.is_block() {
+        if !self.has(part) || !part.component.is_block() {
             return Err(Error::not_found(&self.array.path));
         }
         match &self.array.metadata {
@@ -328,7 +339,7 @@ impl Selection {
         }
     }
 
-    fn dense_block(&self, meta: &DenseMeta, of: Scope) -> Result<Block> {
+    fn dense_block(&self, meta: &DenseMeta, of: Region) -> Result<Block> {
         let source = Arc::clone(self.array.elements());
         let (item, columns, rows) = (meta.dtype.itemsize(), meta.shape.columns(), self.rows);
         let row_bytes = columns * item;
@@ -343,27 +354,27 @@ impl Selection {
             .extent()
         };
         let shape = match of {
-            Scope::All => self.shape(),
-            Scope::Row(_) => Shape::Vector(columns),
-            Scope::Column(_) => Shape::Vector(rows.count()),
+            Region::Whole => self.shape(),
+            Region::Row(_) => Shape::Vector(columns),
+            Region::Column(_) => Shape::Vector(rows.count()),
         };
-        let extent = match (self.run(Part { thing: Thing::Array, of }), of) {
-            (Some(Run { offset, length, .. }), _) => Extent::Slice { source, offset, length },
-            (None, Scope::Column(j)) => strided(rows.start() * row_bytes + j * item, item),
+        let extent = match (self.run(Part { component: Component::Array, of }), of) {
+            (Some(ByteRange { offset, length, .. }), _) => Extent::Slice { source, offset, length },
+            (None, Region::Column(j)) => strided(rows.start() * row_bytes + j * item, item),
             (None, _) => strided(rows.start() * row_bytes, row_bytes),
         };
         Ok(Block { dtype: meta.dtype, shape, bytes: VirtualFile::new([extent])? })
     }
 
-    fn sparse_block(&self, meta: &SparseMeta, Part { thing, of }: Part) -> Result<Block> {
+    fn sparse_block(&self, meta: &SparseMeta, Part { component, of }: Part) -> Result<Block> {
         let rows = match of {
-            Scope::Row(i) => self.rows.only(i),
+            Region::Row(i) => self.rows.only(i),
             _ => self.rows,
         };
-        match thing {
-            Thing::Indptr => self.indptr_block(meta),
-            Thing::Dense => self.densified_block(meta, rows, of),
-            Thing::Indices => self.stored_block(meta.indices_dtype, self.array.indices(), rows),
+        match component {
+            Component::Indptr => self.indptr_block(meta),
+            Component::Dense => self.densified_block(meta, rows, of),
+            Component::Indices => self.stored_block(meta.indices_dtype, self.array.indices(), rows),
             _ => self.stored_block(meta.data_dtype, self.array.data(), rows),
         }
     }
@@ -381,7 +392,7 @@ impl Selection {
             let extent = match stored {
                 Stored::Run(run) => Extent::Slice { source, offset: run.start * item, length: count * item },
                 Stored::Apart(sums) => {
-                    let content = Arc::new(Gathered { source, item, indptr, rows, sums });
+                    let content = Arc::new(GatherRows { source, item, indptr, rows, sums });
                     Extent::Generated { content, length: count * item }
                 }
             };
@@ -397,19 +408,19 @@ impl Selection {
         let extent = if self.is_whole() {
             Extent::Slice { source: Arc::clone(self.array.indptr()), offset: 0, length }
         } else {
-            let content = Rebased { indptr: self.indptr(), rows: self.rows, stored: self.stored()? };
+            let content = RebasedIndptr { indptr: self.indptr(), rows: self.rows, stored: self.stored()? };
             Extent::Generated { content: Arc::new(content), length }
         };
         Ok(Block { dtype, shape: Shape::Vector(count), bytes: VirtualFile::new([extent])? })
     }
 
-    fn densified_block(&self, meta: &SparseMeta, rows: Rows, of: Scope) -> Result<Block> {
+    fn densified_block(&self, meta: &SparseMeta, rows: Rows, of: Region) -> Result<Block> {
         let columns = meta.shape[1];
         let shape = match of {
-            Scope::Row(_) => Shape::Vector(columns),
+            Region::Row(_) => Shape::Vector(columns),
             _ => Shape::Matrix(rows.count(), columns),
         };
-        let content = Densified {
+        let content = Densify {
             data: Arc::clone(self.array.data()),
             indices: Arc::clone(self.array.indices()),
             indptr: self.indptr(),
@@ -447,8 +458,8 @@ impl Selection {
         };
         let order = self.order(&stored)?;
         if order.is_rising() {
-            let block = |thing| self.block(Part { thing, of: Scope::All });
-            return Ok([block(Thing::Data)?, block(Thing::Indices)?, block(Thing::Indptr)?]);
+            let block = |component| self.block(Part { component, of: Region::Whole });
+            return Ok([block(Component::Data)?, block(Component::Indices)?, block(Component::Indptr)?]);
         }
         let block = |which, dtype: Dtype, count: u64| {
             let content = Rising { stored: stored.clone(), order: Arc::clone(&order), which };

@@ -18,7 +18,7 @@ pub struct Key {
 
 /// The cached numbers for one version of an array.
 #[derive(Debug, Default)]
-pub struct Memo {
+pub struct CrcCache {
     slots: Mutex<Slots>,
 }
 
@@ -36,7 +36,7 @@ struct Slot {
     flight: Flight,
 }
 
-impl Memo {
+impl CrcCache {
     /// The capacity. When it is full, the oldest number is evicted.
     const MOST: usize = 4096;
 
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn one_computes_and_the_others_wait() {
-        let (memo, runs) = (Memo::default(), AtomicU32::new(0));
+        let (memo, runs) = (CrcCache::default(), AtomicU32::new(0));
         let compute = || {
             std::thread::sleep(std::time::Duration::from_millis(20));
             Ok(40 + runs.fetch_add(1, Ordering::Relaxed))
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn an_error_is_not_remembered() {
-        let memo = Memo::default();
+        let memo = CrcCache::default();
         assert!(memo.get_or_compute(key(1), || Err(Error::not_found("x"))).is_err());
         assert_eq!(memo.get(key(1)), None);
         assert_eq!(memo.get_or_compute(key(1), || Ok(7)).unwrap(), 7);
@@ -108,11 +108,11 @@ mod tests {
 
     #[test]
     fn the_oldest_goes_when_there_are_too_many() {
-        let memo = Memo::default();
-        for i in (0..).take(Memo::MOST + 10) {
+        let memo = CrcCache::default();
+        for i in (0..).take(CrcCache::MOST + 10) {
             memo.get_or_compute(key(u64::from(i) + 1), || Ok(i)).unwrap();
         }
         assert_eq!((memo.get(key(10)), memo.get(key(11))), (None, Some(10)));
-        assert_eq!(memo.slots.lock().unwrap().by_key.len(), Memo::MOST);
+        assert_eq!(memo.slots.lock().unwrap().by_key.len(), CrcCache::MOST);
     }
 }

@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::store::source::{Mapped, Run, Source, Whence};
+use crate::store::source::{ByteRange, Mapped, Source, Whence};
 use crate::word::to_usize;
 
 pub use fill::{Fill, Make, read_at};
@@ -35,7 +35,7 @@ pub trait Generate: Send + Sync {
     ///
     /// Implement this for content that puts its own bytes around those of a source, so that the latter can
     /// be passed to the kernel without a copy.
-    fn run_at(&self, offset: u64) -> Option<Run<'_>> {
+    fn run_at(&self, offset: u64) -> Option<ByteRange<'_>> {
         let _ = offset;
         None
     }
@@ -96,10 +96,10 @@ impl Extent {
         }
     }
 
-    fn run_at(&self, offset: u64) -> Option<Run<'_>> {
+    fn run_at(&self, offset: u64) -> Option<ByteRange<'_>> {
         match self {
             Self::Slice { source, offset: first, length } => {
-                Some(Run { source, offset: first + offset, length: length - offset })
+                Some(ByteRange { source, offset: first + offset, length: length - offset })
             }
             Self::Generated { content, .. } => content.run_at(offset),
             Self::Literal(_) | Self::Zeros(_) => None,
@@ -231,7 +231,7 @@ impl VirtualFile {
     }
 
     /// The longest run of bytes from `offset` on that is stored contiguously in one source.
-    pub fn run_at(&self, offset: u64) -> Option<Run<'_>> {
+    pub fn run_at(&self, offset: u64) -> Option<ByteRange<'_>> {
         let (extent, start) = self.find(offset)?;
         extent.run_at(offset - start)
     }

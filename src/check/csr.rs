@@ -8,9 +8,9 @@
 
 use std::ops::Range;
 
-use super::breach::{Breach, Case};
 use super::queue::Buffers;
 use super::rows::{RowStarts, first_row};
+use super::violation::{Case, Violation};
 use crate::array::catalog::StoredArray;
 use crate::daf::metadata::{Metadata, SparseMeta};
 use crate::dtype::integer_text;
@@ -20,12 +20,12 @@ use crate::store::source::Source;
 /// Violations of each rule in some part of a matrix.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
-    ends: Breach,
-    falls: Breach,
-    beyond: Breach,
-    outside: Breach,
-    unsorted: Breach,
-    repeated: Breach,
+    ends: Violation,
+    falls: Violation,
+    beyond: Violation,
+    outside: Violation,
+    unsorted: Violation,
+    repeated: Violation,
 }
 
 impl Rules {
@@ -130,13 +130,13 @@ impl<'a> Csr<'a> {
         let mut starts = starts.iter().copied().peekable();
         for (element, pair) in (from + 1..).zip(columns.windows(2)) {
             while starts.next_if(|start| *start < element).is_some() {}
-            let breach = match pair[1].cmp(&pair[0]) {
+            let violation = match pair[1].cmp(&pair[0]) {
                 std::cmp::Ordering::Less => &mut rules.unsorted,
                 std::cmp::Ordering::Equal => &mut rules.repeated,
                 std::cmp::Ordering::Greater => continue,
             };
             if starts.peek() != Some(&element) && in_range(pair) {
-                breach.add(element, pair[1], pair[0]);
+                violation.add(element, pair[1], pair[0]);
             }
         }
         Ok(())
@@ -171,7 +171,7 @@ impl<'a> Csr<'a> {
             _ => format!("at {}", case.place),
         };
         let outside = rules.outside.found(|case| format!("{} {}", column(case.number), place(&case)));
-        let ordered = |rule: &Breach, describe: &dyn Fn(Case) -> String| {
+        let ordered = |rule: &Violation, describe: &dyn Fn(Case) -> String| {
             is_sound.then(|| rule.found(describe)).flatten()
         };
         let unsorted = ordered(&rules.unsorted, &|case| {

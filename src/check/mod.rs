@@ -3,11 +3,11 @@
 //! Files are split into pieces, which worker threads check independently of each other. Findings are merged
 //! in the order of the file. The outcome is therefore the same, whichever thread finishes first.
 
-mod breach;
 mod csr;
 mod queue;
 mod rows;
 mod values;
+mod violation;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

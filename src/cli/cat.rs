@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use arrayfs::tree::{NodeKind, Tree};
+use arrayfs::tree::{EntryKind, Tree};
 
 /// Write any file of the tree to standard output, without a mount
 #[derive(clap::Args)]
@@ -29,7 +29,7 @@ const BUFFER: usize = 1 << 20;
 pub fn run(args: &Args) -> Result<ExitCode> {
     let tree = Tree::open(&args.store)?;
     let attr = tree.resolve(&args.vpath).map_err(|error| super::why_missing(&tree, &args.vpath, error))?;
-    if attr.kind != NodeKind::File {
+    if attr.kind != EntryKind::File {
         bail!("{}: a folder, not a file; it holds {}", args.vpath.display(), contents(&tree, attr.ino)?);
     }
     let file = tree.open_file(attr.ino)?;
@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 fn contents(tree: &Tree, folder: arrayfs::tree::Ino) -> Result<String> {
     let mut names = Vec::new();
     tree.list(folder)?.visit(0, &mut |i, name, _, kind| {
-        let slash = if kind == NodeKind::Folder { "/" } else { "" };
+        let slash = if kind == EntryKind::Directory { "/" } else { "" };
         names.push(if i < 8 { format!("{}{slash}", arrayfs::error::one_line(name)) } else { "…".into() });
         i < 8
     });

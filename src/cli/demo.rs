@@ -12,7 +12,7 @@ use arrayfs::daf::memory_mapping::{SparseInRows, create_memory_mapped_array, wri
 use arrayfs::dtype::Dtype;
 use arrayfs::fuse::{Mounted, Options, Teller};
 use arrayfs::store::mmap::Mode;
-use arrayfs::tree::{Ino, NodeKind, Tree};
+use arrayfs::tree::{EntryKind, Ino, Tree};
 use ndarray::ArrayView1;
 use tempfile::TempDir;
 
@@ -190,7 +190,7 @@ fn print_folder(out: &mut impl Write, tree: &Tree, folder: Ino, depth: usize) ->
         return Ok(());
     }
     let (files, folders): (Vec<_>, Vec<_>) =
-        children.into_iter().partition(|(_, kind)| *kind == NodeKind::File);
+        children.into_iter().partition(|(_, kind)| *kind == EntryKind::File);
     if !files.is_empty() {
         let names: Vec<_> = files.iter().map(|(name, _)| name.to_string_lossy()).collect();
         writeln!(out, "{indent}{}", names.join("  "))?;

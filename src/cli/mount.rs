@@ -12,7 +12,7 @@ use arrayfs::array::format_id::Formats;
 use arrayfs::array::names::{idle_axes, idle_words};
 use arrayfs::daf::memory_mapping::allow_maximal_open_files;
 use arrayfs::error::shown;
-use arrayfs::fuse::mountpoint::{self, Ground};
+use arrayfs::fuse::mountpoint::{self, MountpointState};
 use arrayfs::fuse::{self, Mounted, Options};
 use arrayfs::store::mmap::{map_large_buffers, spare_addresses};
 use arrayfs::tree::Tree;
@@ -145,7 +145,7 @@ fn serve(args: &Args, verbose: u8) -> Result<ExitCode> {
 
 /// Mounts a tree. First runs all checks that are possible in advance.
 pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> Result<Mounted> {
-    if mountpoint::prepare(mountpoint, tree.store().path())? == Ground::Cleared {
+    if mountpoint::prepare(mountpoint, tree.store().path())? == MountpointState::Cleared {
         say(format_args!("arrayfs: {}: cleared a dead mount whose server was gone", mountpoint.display()));
     }
     for file in idle_axes(tree.store(), Path::new("")).unwrap_or_default() {

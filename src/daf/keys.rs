@@ -10,7 +10,7 @@ use serde::de::{
     Deserialize, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
-use super::metadata::{Flaw, Kind, MAX_YAML_BYTES, VERSION};
+use super::metadata::{Kind, MAX_YAML_BYTES, MetadataError, VERSION};
 use crate::dtype::Dtype;
 
 /// The raw values of the format's keys, not yet validated.
@@ -39,15 +39,15 @@ enum Value {
 
 impl Keys {
     /// Parses YAML text with a single document, which must be a mapping.
-    pub fn parse(yaml: &[u8]) -> Result<Self, Flaw> {
+    pub fn parse(yaml: &[u8]) -> Result<Self, MetadataError> {
         if yaml.len() as u64 > MAX_YAML_BYTES {
-            return Err(Flaw::new(
+            return Err(MetadataError::new(
                 "size",
                 format!("at most {MAX_YAML_BYTES} bytes"),
                 format!("{} bytes", yaml.len()),
             ));
         }
-        let refuse = |found: String| Flaw::new("YAML", "a mapping of the format's keys", found);
+        let refuse = |found: String| MetadataError::new("YAML", "a mapping of the format's keys", found);
         // Some editors write a byte-order mark.
         let yaml = yaml.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(yaml);
         let brackets = yaml.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
@@ -79,16 +79,16 @@ impl Keys {
         }
     }
 
-    pub(super) fn version(&self) -> Result<[u64; 2], Flaw> {
+    pub(super) fn version(&self) -> Result<[u64; 2], MetadataError> {
         let expected = "[1, minor]";
         let value = required("version", &self.version, expected)?;
         match value.integers().as_deref() {
             Some(&[major, minor]) if major == VERSION[0] => Ok([major, minor]),
-            _ => Err(Flaw::new("version", expected, value.to_string())),
+            _ => Err(MetadataError::new("version", expected, value.to_string())),
         }
     }
 
-    pub(super) fn dtype(&self, key: &'static str) -> Result<Dtype, Flaw> {
+    pub(super) fn dtype(&self, key: &'static str) -> Result<Dtype, MetadataError> {
         let value = match key {
             "data_dtype" => &self.data_dtype,
             "indices_dtype" => &self.indices_dtype,
@@ -98,25 +98,25 @@ impl Keys {
         let expected = || format!("one of {}", Dtype::names());
         match required(key, value, "the name of a type")? {
             Value::Text(name) => {
-                Dtype::from_name(name).ok_or_else(|| Flaw::new(key, expected(), clipped(name)))
+                Dtype::from_name(name).ok_or_else(|| MetadataError::new(key, expected(), clipped(name)))
             }
-            other => Err(Flaw::new(key, expected(), other.to_string())),
+            other => Err(MetadataError::new(key, expected(), other.to_string())),
         }
     }
 
-    pub(super) fn shape(&self) -> Result<Vec<u64>, Flaw> {
+    pub(super) fn shape(&self) -> Result<Vec<u64>, MetadataError> {
         let expected = "one or two integers above zero";
         let value = required("shape", &self.shape, expected)?;
         match value.integers() {
             Some(axes) => Ok(axes),
-            None => Err(Flaw::new("shape", expected, value.to_string())),
+            None => Err(MetadataError::new("shape", expected, value.to_string())),
         }
     }
 
-    pub(super) fn nnz(&self) -> Result<u64, Flaw> {
+    pub(super) fn nnz(&self) -> Result<u64, MetadataError> {
         let expected = "an integer, not negative";
         let value = required("nnz", &self.nnz, expected)?;
-        value.integer().ok_or_else(|| Flaw::new("nnz", expected, value.to_string()))
+        value.integer().ok_or_else(|| MetadataError::new("nnz", expected, value.to_string()))
     }
 
     fn slot(&mut self, key: &str) -> Option<&mut Option<Value>> {
@@ -136,8 +136,12 @@ impl Keys {
 /// The time of the parser grows quadratically with the number of brackets that are open at the same time.
 const MOST_BRACKETS: usize = 4096;
 
-fn required<'v>(what: &'static str, value: &'v Option<Value>, expected: &str) -> Result<&'v Value, Flaw> {
-    value.as_ref().ok_or_else(|| Flaw::new(what, expected, "no such key"))
+fn required<'v>(
+    what: &'static str,
+    value: &'v Option<Value>,
+    expected: &str,
+) -> Result<&'v Value, MetadataError> {
+    value.as_ref().ok_or_else(|| MetadataError::new(what, expected, "no such key"))
 }
 
 /// Shortens text from a file for a message.

@@ -20,7 +20,7 @@ pub const VERSION: [u64; 2] = [1, 0];
 
 /// Describes invalid metadata, for [`crate::Error::Invalid`].
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Flaw {
+pub struct MetadataError {
     /// The invalid key or property.
     pub what: &'static str,
     /// What the format requires.
@@ -29,7 +29,7 @@ pub struct Flaw {
     pub found: String,
 }
 
-impl Flaw {
+impl MetadataError {
     pub(super) fn new(what: &'static str, expected: impl Into<String>, found: impl Into<String>) -> Self {
         Self { what, expected: expected.into(), found: found.into() }
     }
@@ -51,8 +51,8 @@ pub enum Shape {
 
 impl Shape {
     /// A shape with these axes: one or two, each above zero, and the number of elements must fit `i64`.
-    pub fn new(axes: &[u64]) -> Result<Self, Flaw> {
-        let refuse = |expected: &str| Flaw::new("shape", expected, format!("{axes:?}"));
+    pub fn new(axes: &[u64]) -> Result<Self, MetadataError> {
+        let refuse = |expected: &str| MetadataError::new("shape", expected, format!("{axes:?}"));
         let shape = match *axes {
             [n] => Self::Vector(n),
             [rows, columns] => Self::Matrix(rows, columns),
@@ -206,23 +206,27 @@ pub const INDPTR: &str = ".indptr";
 
 impl DenseMeta {
     /// Metadata in the current [`VERSION`].
-    pub fn new(dtype: Dtype, shape: &[u64]) -> Result<Self, Flaw> {
+    pub fn new(dtype: Dtype, shape: &[u64]) -> Result<Self, MetadataError> {
         let meta = Self { version: VERSION, dtype, shape: Shape::new(shape)? };
         meta.bytes()?;
         Ok(meta)
     }
 
     /// Bytes of the elements.
-    fn bytes(&self) -> Result<u64, Flaw> {
+    fn bytes(&self) -> Result<u64, MetadataError> {
         self.shape.bytes(self.dtype).ok_or_else(|| {
-            Flaw::new("shape", "fewer than 2^63 bytes", format!("{} of {}", self.shape, self.dtype))
+            MetadataError::new("shape", "fewer than 2^63 bytes", format!("{} of {}", self.shape, self.dtype))
         })
     }
 }
 
 impl SparseMeta {
     /// Metadata in the current [`VERSION`].
-    pub fn new([data, indices, indptr]: [Dtype; 3], shape: [u64; 2], nnz: u64) -> Result<Self, Flaw> {
+    pub fn new(
+        [data, indices, indptr]: [Dtype; 3],
+        shape: [u64; 2],
+        nnz: u64,
+    ) -> Result<Self, MetadataError> {
         Self::of_version(VERSION, [data, indices, indptr], shape, nnz)
     }
 
@@ -231,17 +235,17 @@ impl SparseMeta {
         [data_dtype, indices_dtype, indptr_dtype]: [Dtype; 3],
         shape: [u64; 2],
         nnz: u64,
-    ) -> Result<Self, Flaw> {
+    ) -> Result<Self, MetadataError> {
         Shape::new(&shape)?;
         for (what, dtype) in [("indices_dtype", indices_dtype), ("indptr_dtype", indptr_dtype)] {
             if !dtype.is_integer() {
-                return Err(Flaw::new(what, "an integer type", dtype.name()));
+                return Err(MetadataError::new(what, "an integer type", dtype.name()));
             }
         }
         let meta = Self { version, data_dtype, indices_dtype, indptr_dtype, shape, nnz };
         match meta.sizes() {
             Some(_) => Ok(meta),
-            None => Err(Flaw::new("nnz", "fewer than 2^63 bytes in each file", nnz.to_string())),
+            None => Err(MetadataError::new("nnz", "fewer than 2^63 bytes in each file", nnz.to_string())),
         }
     }
 
@@ -268,13 +272,13 @@ impl fmt::Display for Metadata {
 
 impl Metadata {
     /// Reads a metadata text of at most [`MAX_YAML_BYTES`].
-    pub fn parse(yaml: &[u8]) -> Result<Self, Flaw> {
+    pub fn parse(yaml: &[u8]) -> Result<Self, MetadataError> {
         let keys = Keys::parse(yaml)?;
         Self::from_keys(&keys, keys.kind().unwrap_or(Kind::Dense))
     }
 
     /// The metadata of an array of this kind from parsed keys.
-    pub fn from_keys(keys: &Keys, kind: Kind) -> Result<Self, Flaw> {
+    pub fn from_keys(keys: &Keys, kind: Kind) -> Result<Self, MetadataError> {
         let version = keys.version()?;
         match kind {
             Kind::Dense => {
@@ -288,7 +292,7 @@ impl Metadata {
                     [keys.dtype("data_dtype")?, keys.dtype("indices_dtype")?, keys.dtype("indptr_dtype")?];
                 let axes = keys.shape()?;
                 let Ok(shape) = <[u64; 2]>::try_from(axes.as_slice()) else {
-                    return Err(Flaw::new("shape", "two integers", format!("{axes:?}")));
+                    return Err(MetadataError::new("shape", "two integers", format!("{axes:?}")));
                 };
                 SparseMeta::of_version(version, dtypes, shape, keys.nnz()?).map(Self::Sparse)
             }

@@ -11,7 +11,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::array::names::Labels;
+use crate::array::names::AxisNames;
 use crate::bytes::virtual_file::{Extent, Fill, Generate};
 use crate::error::Result;
 use crate::rows::Rows;
@@ -24,7 +24,7 @@ const EVERY: u64 = 1024;
 #[derive(Clone)]
 pub struct Strings {
     rows: Rows,
-    labels: Option<Arc<Labels>>,
+    axis_names: Option<Arc<AxisNames>>,
     /// For rows with a step: bytes of all names before every [`EVERY`]th. Contiguous rows need no sums,
     /// since the store knows where each name starts.
     sums: Arc<[u64]>,
@@ -38,16 +38,16 @@ impl fmt::Debug for Strings {
 
 impl Strings {
     /// The names of `rows`, or the row numbers in decimal if `labels` is `None`.
-    pub fn new(labels: Option<Arc<Labels>>, rows: Rows) -> Self {
-        let mut strings = Self { rows, labels, sums: Arc::new([]) };
-        if let (Some(labels), false) = (&strings.labels, rows.is_contiguous()) {
+    pub fn new(axis_names: Option<Arc<AxisNames>>, rows: Rows) -> Self {
+        let mut strings = Self { rows, axis_names, sums: Arc::new([]) };
+        if let (Some(axis_names), false) = (&strings.axis_names, rows.is_contiguous()) {
             let mut sum = 0;
             let mut sums = Vec::new();
             for i in 0..rows.count() {
                 if i % EVERY == 0 {
                     sums.push(sum);
                 }
-                sum += labels.get(rows.row(i)).len() as u64;
+                sum += axis_names.get(rows.row(i)).len() as u64;
             }
             strings.sums = sums.into();
         }
@@ -61,15 +61,15 @@ impl Strings {
 
     /// Bytes of the names before name `i`. `i` may be the number of names.
     fn before(&self, i: u64) -> u64 {
-        match &self.labels {
+        match &self.axis_names {
             None => digits(self.rows, i),
-            Some(labels) if self.rows.is_contiguous() => {
-                labels.start(self.rows.row(i)) - labels.start(self.rows.start())
+            Some(axis_names) if self.rows.is_contiguous() => {
+                axis_names.start(self.rows.row(i)) - axis_names.start(self.rows.start())
             }
-            Some(labels) => {
+            Some(axis_names) => {
                 let near = (i / EVERY).min((self.sums.len() as u64).saturating_sub(1));
                 let sum = usize::try_from(near).ok().and_then(|near| self.sums.get(near));
-                let names = (near * EVERY..i).map(|i| labels.get(self.rows.row(i)).len() as u64);
+                let names = (near * EVERY..i).map(|i| axis_names.get(self.rows.row(i)).len() as u64);
                 sum.copied().unwrap_or(0) + names.sum::<u64>()
             }
         }
@@ -77,8 +77,8 @@ impl Strings {
 
     fn push(&self, i: u64, out: &mut Vec<u8>) {
         let row = self.rows.row(i);
-        match &self.labels {
-            Some(labels) => out.extend_from_slice(labels.get(row).as_bytes()),
+        match &self.axis_names {
+            Some(axis_names) => out.extend_from_slice(axis_names.get(row).as_bytes()),
             None => out.extend_from_slice(row.to_string().as_bytes()),
         }
     }
@@ -176,8 +176,8 @@ mod tests {
         names.into_iter().flat_map(item).collect()
     }
 
-    fn check(labels: Option<Arc<Labels>>, rows: Rows, offset: u64, length: usize, names: Vec<String>) {
-        let file = VirtualFile::new([Strings::new(labels, rows).extent(4, header)]).unwrap();
+    fn check(axis_names: Option<Arc<AxisNames>>, rows: Rows, offset: u64, length: usize, names: Vec<String>) {
+        let file = VirtualFile::new([Strings::new(axis_names, rows).extent(4, header)]).unwrap();
         let expected = whole(names);
         assert_eq!(file.len(), expected.len() as u64);
         let mut buffer = vec![0xAA; length];
@@ -197,10 +197,10 @@ mod tests {
         #[test]
         fn names_are_the_labels(start in 0u64..20, step in 1u64..4, offset in 0u64..40_000, length in 0usize..900) {
             let names: Vec<String> = (0..4000).map(|i| "é".repeat(i % 7)).collect();
-            let labels = Arc::new(names.iter().map(String::as_str).collect::<Labels>());
+            let axis_names = Arc::new(names.iter().map(String::as_str).collect::<AxisNames>());
             let rows = Rows::parse(format!("{start}::{step}").as_bytes(), 4000).unwrap();
             let chosen = (0..rows.count()).map(|i| names[usize::try_from(rows.row(i)).unwrap()].clone());
-            check(Some(labels), rows, offset, length, chosen.collect());
+            check(Some(axis_names), rows, offset, length, chosen.collect());
         }
     }
 

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::array::catalog::StoredArray;
-use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::array::selection::{Component, Part, Region, Selection};
 use crate::bytes::virtual_file::VirtualFile;
 use crate::encode::Rendered;
 use crate::store::Store;
@@ -97,10 +97,10 @@ fn sparse() -> Vec<String> {
     all
 }
 
-fn scopes(selection: &Selection) -> Vec<Scope> {
+fn scopes(selection: &Selection) -> Vec<Region> {
     let (rows, columns) = (selection.shape().rows(), selection.shape().columns());
-    let of = [Scope::Row(0), Scope::Row(rows - 1), Scope::Column(0), Scope::Column(columns - 1)];
-    [Scope::All].into_iter().chain(of).collect()
+    let of = [Region::Row(0), Region::Row(rows - 1), Region::Column(0), Region::Column(columns - 1)];
+    [Region::Whole].into_iter().chain(of).collect()
 }
 
 /// Reads only the first and the last byte: a longer read at the end could hit a checksum over the whole file.
@@ -117,16 +117,16 @@ fn read_ends(what: &str, file: &VirtualFile) {
 /// Renders every offered part and reads its ends. Returns how many there were.
 fn read_all(about: &str, selection: &Selection, only_listed: bool) -> usize {
     let mut count = 0;
-    for thing in Thing::ALL {
-        for part in scopes(selection).into_iter().map(|of| Part { thing, of }) {
+    for component in Component::ALL {
+        for part in scopes(selection).into_iter().map(|of| Part { component, of }) {
             for (_, view) in offered(selection, part) {
                 if only_listed && !view.is_listed(part) {
                     continue;
                 }
                 // Column indices need not be sorted, so one dense element needs a read of all stored elements
                 // of its row.
-                if part.thing == Thing::Dense
-                    && selection.count(Part { thing: Thing::Data, of: Scope::All }) > 1 << 20
+                if part.component == Component::Dense
+                    && selection.count(Part { component: Component::Data, of: Region::Whole }) > 1 << 20
                 {
                     continue;
                 }
@@ -182,16 +182,16 @@ fn small_arrays_come_in_all_formats() {
     let yaml = |shape: &str| {
         format!("data_dtype: int8, indices_dtype: int8, indptr_dtype: int8, shape: {shape}, nnz: 1")
     };
-    let formats = |array: Arc<StoredArray>, thing| {
+    let formats = |array: Arc<StoredArray>, component| {
         let selection = Selection::whole(array);
-        let offered = offered(&selection, Part { thing, of: Scope::All });
+        let offered = offered(&selection, Part { component, of: Region::Whole });
         offered.map(|(_, view)| view.extension()).collect::<Vec<_>>()
     };
-    let all = formats(load(&small, &yaml("[2, 3]")).unwrap(), Thing::Matrix);
+    let all = formats(load(&small, &yaml("[2, 3]")).unwrap(), Component::Matrix);
     for format in ["npz", "mtx", "csv", "tsv", "h5", "h5ad", "zarr", "arrow", "parquet", "rds", "mat"] {
         assert!(all.contains(&format), "{format}: {all:?}");
     }
-    let some = formats(load(&large, &yaml(&format!("[1, {}]", 1u64 << 62))).unwrap(), Thing::Matrix);
+    let some = formats(load(&large, &yaml(&format!("[1, {}]", 1u64 << 62))).unwrap(), Component::Matrix);
     for format in ["npz", "mtx", "csv", "arrow", "parquet"] {
         assert!(some.contains(&format), "{format}: {some:?}");
     }

@@ -1,12 +1,12 @@
 //! The [`Format`] trait: which parts of an array a format offers, how it renders them, and how it verifies
 //! them.
 
-use crate::array::selection::{Part, Scope, Selection};
+use crate::array::selection::{Part, Region, Selection};
 use crate::encode::Rendered;
 use crate::error::Result;
 #[cfg(feature = "verify")]
 use crate::oracle::{Shown, Verified};
-use crate::store::source::Run;
+use crate::store::source::ByteRange;
 
 /// A file format in which parts of an array can be read.
 pub(crate) trait Format: Sync {
@@ -24,7 +24,7 @@ pub(crate) trait Format: Sync {
     /// Whether directory listings show the file. Unlisted files can still be opened by name, which keeps
     /// listings short.
     fn is_listed(&self, part: Part) -> bool {
-        matches!(part.of, Scope::All)
+        matches!(part.of, Region::Whole)
     }
 
     /// What the format is and which programs read it, as one line of Markdown for the `README.md` of an
@@ -63,7 +63,7 @@ pub(crate) trait Format: Sync {
 
     /// The byte range of a store file that equals the rendered file, if it is known without reading or
     /// rendering anything. The mount then serves reads directly from the store file.
-    fn run<'s>(&self, selection: &'s Selection, part: Part) -> Option<Run<'s>> {
+    fn byte_range<'s>(&self, selection: &'s Selection, part: Part) -> Option<ByteRange<'s>> {
         let _ = (selection, part);
         None
     }

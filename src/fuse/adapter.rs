@@ -23,8 +23,8 @@ use super::clients::{Clients, has_gone};
 use super::convert::ino;
 use super::entries::Entries;
 use super::failures::Failures;
-use super::gate::Gate;
 use super::passthrough::Backings;
+use super::ready_latch::ReadyLatch;
 use super::request::{self, Answer, Pooled, PooledRead, Reply, guarded};
 use super::serving::{LONGEST_NAME, LOOKUP, READ, SEEK, Serving};
 use super::slow_pool::{Key, SlowPool, Work};
@@ -101,9 +101,9 @@ impl ArrayFs {
     }
 
     /// The same file system, but replying to `readlink` only after this gate is open.
-    pub fn with_links_behind(mut self, gate: &Arc<Gate>) -> Self {
+    pub fn with_links_behind(mut self, ready_latch: &Arc<ReadyLatch>) -> Self {
         if let Some(serving) = Arc::get_mut(&mut self.serving) {
-            serving.links = Some(Arc::clone(gate));
+            serving.links = Some(Arc::clone(ready_latch));
         }
         self
     }

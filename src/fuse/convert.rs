@@ -6,7 +6,7 @@ use fuser::{Errno, FileAttr, FileType, INodeNo};
 
 use crate::error::Error;
 use crate::store::Time;
-use crate::tree::{Attr, Ino, Lasting, NodeKind};
+use crate::tree::{Attr, EntryKind, Ino, Ttl};
 
 /// Time to live of a name in a directory of the store, and of its attributes.
 pub const MOMENT: Duration = Duration::from_secs(1);
@@ -47,11 +47,11 @@ fn system_time(time: Time) -> SystemTime {
     }
 }
 
-pub(super) fn file_type(kind: NodeKind) -> FileType {
+pub(super) fn file_type(kind: EntryKind) -> FileType {
     match kind {
-        NodeKind::File => FileType::RegularFile,
-        NodeKind::Folder => FileType::Directory,
-        NodeKind::Link => FileType::Symlink,
+        EntryKind::File => FileType::RegularFile,
+        EntryKind::Directory => FileType::Directory,
+        EntryKind::Link => FileType::Symlink,
     }
 }
 
@@ -65,23 +65,23 @@ pub(super) fn file_attr(attr: &Attr) -> FileAttr {
         ctime: system_time(attr.changed),
         crtime: SystemTime::UNIX_EPOCH,
         kind: file_type(attr.kind),
-        perm: u16::try_from(attr.rights.mode & 0o7777).unwrap_or(0),
+        perm: u16::try_from(attr.permissions.mode & 0o7777).unwrap_or(0),
         // For a directory, 1 means that the number of subdirectories is unknown. 2 would mean none, and tools
         // like `find` would then skip them.
         nlink: 1,
-        uid: attr.rights.uid,
-        gid: attr.rights.gid,
+        uid: attr.permissions.uid,
+        gid: attr.permissions.gid,
         rdev: 0,
         blksize: 4096,
         flags: 0,
     }
 }
 
-pub(super) fn time_to_live(lasting: Lasting) -> Duration {
-    match lasting {
-        Lasting::No => Duration::ZERO,
-        Lasting::Moment => MOMENT,
-        Lasting::Version => FOR_LONG,
+pub(super) fn time_to_live(ttl: Ttl) -> Duration {
+    match ttl {
+        Ttl::No => Duration::ZERO,
+        Ttl::Moment => MOMENT,
+        Ttl::Version => FOR_LONG,
     }
 }
 
@@ -90,7 +90,7 @@ pub(super) fn ino(number: INodeNo) -> Ino {
 }
 
 /// Attributes with only inode and type, for an entry that is listed without a lookup.
-pub(super) fn bare_attr(number: Ino, kind: NodeKind) -> FileAttr {
+pub(super) fn bare_attr(number: Ino, kind: EntryKind) -> FileAttr {
     FileAttr {
         ino: INodeNo(number.0),
         size: 0,

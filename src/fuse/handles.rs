@@ -32,7 +32,7 @@ impl<T> Default for Handles<T> {
 
 impl<T> Handles<T> {
     /// Adds a value, and returns its number.
-    pub fn open(&self, thing: T) -> u64 {
+    pub fn open(&self, component: T) -> u64 {
         let number = {
             let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
             free.returned.pop().unwrap_or_else(|| {
@@ -45,7 +45,7 @@ impl<T> Handles<T> {
             let count = if chunk == 0 { FIRST } else { FIRST << (chunk - 1) };
             (0..count).map(|_| ArcSwapOption::empty()).collect()
         });
-        slots[slot].store(Some(Arc::new(thing)));
+        slots[slot].store(Some(Arc::new(component)));
         number as u64
     }
 

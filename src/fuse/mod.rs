@@ -14,12 +14,12 @@ mod confine;
 mod convert;
 mod entries;
 mod failures;
-mod gate;
 mod handles;
 mod mounted;
 pub mod mountpoint;
 mod notifier;
 mod passthrough;
+mod ready_latch;
 mod request;
 mod room;
 mod serving;
@@ -38,11 +38,11 @@ use crate::store::generation::Listener;
 use crate::tree::Tree;
 use adapter::ArrayFs;
 use confine::confine;
-use gate::Gate;
 use mounted::{Ending, Event, Inner, Served, Side};
 use mountpoint::Device;
 use notifier::Connection;
 use passthrough::Backings;
+use ready_latch::ReadyLatch;
 use watch::{Watch, Watching};
 
 pub use convert::MOMENT;
@@ -98,7 +98,7 @@ pub fn mount(tree: &Tree, mountpoint: &Path, options: Options) -> io::Result<Mou
     };
     let outer = ArrayFs::new(linked, Some(backings), watch.clone(), options.threads);
     // A program that comes early must not find links whose target is not mounted yet.
-    let links = Arc::new(Gate::default());
+    let links = Arc::new(ReadyLatch::default());
     let outer = outer.with_links_behind(&links);
     let outer = serve(outer, tree, mountpoint, options, Ending::new(&events.0, 0))?;
     match inner.mount(mountpoint, &events.0, 1) {

@@ -43,7 +43,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 
 /// What was found where a tree is to be mounted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Ground {
+pub enum MountpointState {
     /// An empty directory.
     Empty,
     /// A mount of this program whose server was gone; it was taken away.
@@ -56,7 +56,7 @@ pub enum Ground {
 /// # Errors
 ///
 /// [`Error::Refused`] says why not, and what to do.
-pub fn prepare(path: &Path, store: &Path) -> Result<Ground> {
+pub fn prepare(path: &Path, store: &Path) -> Result<MountpointState> {
     let target = absolute(path)?;
     let refuse = |why: &str| Err(Error::refused(path, why));
     let dead = Table::read()?.is_ours(&target) && is_dead(&target)?;
@@ -82,7 +82,7 @@ pub fn prepare(path: &Path, store: &Path) -> Result<Ground> {
     if entries.next().is_some() {
         return refuse("not empty; a mount would hide what is there");
     }
-    Ok(if dead { Ground::Cleared } else { Ground::Empty })
+    Ok(if dead { MountpointState::Cleared } else { MountpointState::Empty })
 }
 
 /// Whether a file that is there, or is to be made, is inside the directory that a tree is to be mounted on: the mount

@@ -189,7 +189,7 @@ mod tests {
             let attr = FileAttr {
                 kind: FileType::Directory,
                 perm: 0o555,
-                ..crate::fuse::convert::bare_attr(Ino(number.0), crate::tree::NodeKind::Folder)
+                ..crate::fuse::convert::bare_attr(Ino(number.0), crate::tree::EntryKind::Directory)
             };
             guarded("getattr", move || reply.attr(&Duration::ZERO, &attr));
         }

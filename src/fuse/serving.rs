@@ -19,14 +19,14 @@ use nix::sys::statvfs::{Statvfs, fstatvfs};
 use super::convert::{bare_attr, errno, file_attr, file_type, time_to_live};
 use super::entries::Entries;
 use super::failures::Failures;
-use super::gate::Gate;
 use super::passthrough::Backings;
+use super::ready_latch::ReadyLatch;
 use super::request::Request;
 use super::watch::Watching;
 use crate::error::{Error, Result};
 use crate::fuse::handles::Handles;
 use crate::task;
-use crate::tree::{Answer, Attr, File, Ino, Lasting, Listing, NodeKind, Tree};
+use crate::tree::{Answer, Attr, EntryKind, File, Ino, Listing, Tree, Ttl};
 
 /// The inode number of `..` in a listing. Nobody needs the real one.
 const UNKNOWN_INO: u64 = 0xFFFF_FFFF;
@@ -53,7 +53,7 @@ pub(super) struct Serving {
     /// The names that the kernel knows on this connection.
     pub entries: Arc<Entries>,
     /// Open once the targets of links are mounted. It is `None` if they always exist.
-    pub links: Option<Arc<Gate>>,
+    pub links: Option<Arc<ReadyLatch>>,
     pub failures: Failures,
 }
 
@@ -89,7 +89,7 @@ impl Serving {
 
     /// Makes sure that changes in a directory are reported to the kernel, before it learns the directory.
     fn watch(&self, attr: &Attr, parent: Ino, name: &OsStr) {
-        let may_change = attr.kind == NodeKind::Folder && attr.lasting != Lasting::Version;
+        let may_change = attr.kind == EntryKind::Directory && attr.ttl != Ttl::Version;
         let Some(Watching(watch)) = self.watch.as_deref().filter(|_| may_change) else { return };
         let is_watched =
             watch.add_directory(&self.tree, attr.ino) && watch.add_links(&self.tree, attr.ino, parent, name);
@@ -170,14 +170,14 @@ impl Serving {
 
     pub fn answer_lookup(&self, _: Request, reply: Option<ReplyEntry>, attr: Attr) {
         match reply {
-            Some(reply) => reply.entry(&time_to_live(attr.lasting), &file_attr(&attr), Generation(0)),
+            Some(reply) => reply.entry(&time_to_live(attr.ttl), &file_attr(&attr), Generation(0)),
             None => self.tree.forget(attr.ino, 1),
         }
     }
 
     pub fn answer_getattr(&self, _: Request, reply: Option<ReplyAttr>, attr: Attr) {
         if let Some(reply) = reply {
-            reply.attr(&time_to_live(attr.lasting), &file_attr(&attr));
+            reply.attr(&time_to_live(attr.ttl), &file_attr(&attr));
         }
     }
 
@@ -185,7 +185,7 @@ impl Serving {
         let Some(reply) = reply else { return };
         let answer = move || reply.data(target.as_os_str().as_bytes());
         match &self.links {
-            Some(gate) => gate.pass(answer),
+            Some(ready_latch) => ready_latch.pass(answer),
             None => answer(),
         }
     }
@@ -244,9 +244,8 @@ impl Serving {
             if i < MOST_KEPT {
                 self.entries.keep(folder, attr.ino, name);
             }
-            let lasting = time_to_live(attr.lasting);
-            let is_full =
-                reply.add(INodeNo(attr.ino.0), i + 1, name, &lasting, &file_attr(&attr), Generation(0));
+            let ttl = time_to_live(attr.ttl);
+            let is_full = reply.add(INodeNo(attr.ino.0), i + 1, name, &ttl, &file_attr(&attr), Generation(0));
             if is_full {
                 self.tree.forget(attr.ino, 1);
             }
@@ -285,11 +284,11 @@ fn visit(
     listing: &Listing,
     folder: Ino,
     first: u64,
-    visit: &mut dyn FnMut(u64, &OsStr, Ino, NodeKind) -> bool,
+    visit: &mut dyn FnMut(u64, &OsStr, Ino, EntryKind) -> bool,
 ) {
     let parent = if folder == Ino::ROOT { folder } else { Ino(UNKNOWN_INO) };
     for (i, name, number) in [(0, ".", folder), (1, "..", parent)] {
-        if first <= i && !visit(i, OsStr::new(name), number, NodeKind::Folder) {
+        if first <= i && !visit(i, OsStr::new(name), number, EntryKind::Directory) {
             return;
         }
     }

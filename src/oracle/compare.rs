@@ -5,8 +5,8 @@ use std::io::Read;
 use super::element::{element, fits_float64, is_same, shown};
 use super::rising::rising;
 use super::truth::{Numbers, numbers};
-use super::{Fault, Shown, Verified};
-use crate::array::selection::Thing;
+use super::{Mismatch, Shown, Verified};
+use crate::array::selection::Component;
 use crate::dtype::Dtype;
 
 /// Fails unless a property has the expected value.
@@ -17,7 +17,7 @@ pub(crate) fn expect<T: PartialEq + std::fmt::Debug + ?Sized>(
 ) -> Verified {
     match found == expected {
         true => Ok(()),
-        false => Err(Fault(format!("{what}: expected {expected:?}, found {found:?}"))),
+        false => Err(Mismatch(format!("{what}: expected {expected:?}, found {found:?}"))),
     }
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn compare(reader: &mut dyn Read, numbers: Numbers<'_>) -> Verified {
             let i = at / width;
             let text = |bytes: &[u8]| shown(dtype, element(&bytes[i * width..(i + 1) * width]));
             let (place, found, expected) = (before + i, text(&found), text(&piece));
-            return Err(Fault(format!("element {place}: expected {expected}, found {found}")));
+            return Err(Mismatch(format!("element {place}: expected {expected}, found {found}")));
         }
         before += piece.len() / width;
     }
@@ -59,7 +59,7 @@ pub(crate) fn compare_as(reader: &mut dyn Read, dtype: Dtype, numbers: Numbers<'
         for (i, (a, b)) in pairs.map(|(a, b)| (element(a), element(b))).enumerate() {
             if !is_same((dtype, a), (expected, b)) {
                 let (place, expected, found) = (before + i, shown(expected, b), shown(dtype, a));
-                return Err(Fault(format!("element {place}: expected {expected}, found {found}")));
+                return Err(Mismatch(format!("element {place}: expected {expected}, found {found}")));
             }
         }
         before += count;
@@ -72,8 +72,8 @@ pub(crate) fn compare_as(reader: &mut dyn Read, dtype: Dtype, numbers: Numbers<'
 /// format must never round a number.
 pub(crate) fn or_refused(shown: &Shown<'_>, verified: Verified) -> Verified {
     let Err(fault) = verified else { return verified };
-    let numbers = match shown.part.thing {
-        Thing::Matrix => {
+    let numbers = match shown.part.component {
+        Component::Matrix => {
             let [data, ..] = rising(shown.selection)?;
             data
         }

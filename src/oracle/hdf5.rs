@@ -16,7 +16,7 @@ use super::compare::expect;
 use super::element::{Element, element};
 use super::reader::expect_end;
 use super::truth::Numbers;
-use super::{Fault, Shown, Verified};
+use super::{Mismatch, Shown, Verified};
 use crate::bytes::virtual_file::VirtualFile;
 use crate::dtype::Dtype;
 use crate::encode::Rendered;
@@ -124,7 +124,7 @@ impl<'s> Node<'s> {
 /// Verifies that the file consists of this group.
 pub(crate) fn verify(shown: &Shown<'_>, root: Node<'_>) -> Verified {
     let Rendered::File(file) = &shown.content else {
-        return Err(Fault("a folder where there should be a file".into()));
+        return Err(Mismatch("a folder where there should be a file".into()));
     };
     let read = Arc::new(AtomicU64::new(0));
     // Data is read once, so a cache is useless. The limits keep an invalid file from exhausting memory.
@@ -152,7 +152,7 @@ fn storage(file: &VirtualFile, read: &Arc<AtomicU64>) -> RangeRequestStorage {
 
 fn expect_group(path: &str, group: &Group, node: Node<'_>, progress: &dyn Fn()) -> Verified {
     let Body::Group(children) = node.body else {
-        return Err(Fault(format!("{path}: a group")));
+        return Err(Mismatch(format!("{path}: a group")));
     };
     expect_attributes(path, &group.attributes()?, node.attributes)?;
     let (groups, datasets) = group.members()?;
@@ -169,9 +169,9 @@ fn expect_group(path: &str, group: &Group, node: Node<'_>, progress: &dyn Fn()) 
             (Some(group), _) => expect_group(&path, group, child, progress)?,
             (None, Some(dataset)) => {
                 let found = expect_dataset(dataset, child, progress);
-                found.map_err(|Fault(why)| Fault(format!("{path}: {why}")))?;
+                found.map_err(|Mismatch(why)| Mismatch(format!("{path}: {why}")))?;
             }
-            (None, None) => return Err(Fault(format!("{path} is not there"))),
+            (None, None) => return Err(Mismatch(format!("{path} is not there"))),
         }
     }
     Ok(())
@@ -182,12 +182,12 @@ fn expect_attributes(path: &str, found: &[Attribute], expected: Vec<(&'static st
     let found: BTreeMap<_, _> = found
         .iter()
         .map(|attribute| Ok((&attribute.name[..], value(attribute)?)))
-        .collect::<Result<_, Fault>>()?;
+        .collect::<Result<_, Mismatch>>()?;
     expect(&format!("attributes of {path}"), &found, &expected)
 }
 
 /// The value of an attribute. Fails for types that do not occur in our files.
-fn value(attribute: &Attribute) -> Result<Value, Fault> {
+fn value(attribute: &Attribute) -> Result<Value, Mismatch> {
     let text = attribute.decoded_strings.as_deref();
     match (&attribute.datatype, &attribute.shape[..], text) {
         (_, [], Some([text])) => Ok(Value::Text(text.clone())),
@@ -198,7 +198,7 @@ fn value(attribute: &Attribute) -> Result<Value, Fault> {
         (Datatype::FixedPoint { size: 8, signed: true, .. }, [_], None) => {
             Ok(Value::Integers(attribute.read_1d()?))
         }
-        _ => Err(Fault(format!("attribute {} of the type {:?}", attribute.name, attribute.datatype))),
+        _ => Err(Mismatch(format!("attribute {} of the type {:?}", attribute.name, attribute.datatype))),
     }
 }
 
@@ -206,11 +206,12 @@ fn expect_dataset(dataset: &Dataset, node: Node<'_>, progress: &dyn Fn()) -> Ver
     expect_attributes("it", &dataset.attributes(), node.attributes)?;
     let found = dataset.raw_datatype()?;
     match node.body {
-        Body::Group(_) => Err(Fault("a dataset".into())),
+        Body::Group(_) => Err(Mismatch("a dataset".into())),
         Body::Numbers(numbers, types) => {
             expect("shape", dataset.shape(), &numbers.shape[..])?;
             let dtype = types.into_iter().find(|dtype| is_type(*dtype, &found));
-            let dtype = dtype.ok_or_else(|| Fault(format!("numbers of the type {:?}", dataset.dtype())))?;
+            let dtype =
+                dtype.ok_or_else(|| Mismatch(format!("numbers of the type {:?}", dataset.dtype())))?;
             let elements =
                 |items: Vec<Item>| items.iter().flat_map(|item| item.0[..width(dtype)].to_vec()).collect();
             let mut reader = Reader::new(dataset, dtype.itemsize(), elements, progress);
@@ -245,7 +246,7 @@ fn expect_texts(
             if cell.0 != padded {
                 let [expected, found] =
                     [&padded, &cell.0].map(|text| String::from_utf8_lossy(text).into_owned());
-                return Err(Fault(format!("text {i}: expected {expected:?}, found {found:?}")));
+                return Err(Mismatch(format!("text {i}: expected {expected:?}, found {found:?}")));
             }
         }
     }
@@ -256,7 +257,7 @@ fn read<T: H5Type>(
     dataset: &Dataset,
     selections: Vec<SliceInfoElem>,
     progress: &dyn Fn(),
-) -> Result<Vec<T>, Fault> {
+) -> Result<Vec<T>, Mismatch> {
     let slice = dataset.read_slice::<T>(&SliceInfo { selections })?;
     progress();
     Ok(slice.into_iter().collect())
@@ -339,7 +340,8 @@ impl<F: Fn(Vec<Item>) -> Vec<u8>> Read for Reader<'_, F> {
             return Ok(filled);
         }
         let Some(slice) = self.slice() else { return Ok(0) };
-        let items = read(self.dataset, slice, self.progress).map_err(|Fault(why)| io::Error::other(why))?;
+        let items =
+            read(self.dataset, slice, self.progress).map_err(|Mismatch(why)| io::Error::other(why))?;
         self.ahead = Cursor::new((self.bytes)(items));
         self.ahead.read(buffer)
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::compare::expect;
 use super::reader::FileReader;
-use super::{Fault, Shown, Verified};
+use super::{Mismatch, Shown, Verified};
 use crate::bytes::virtual_file::VirtualFile;
 use crate::encode::Rendered;
 use crate::encode::members::Members;
@@ -18,9 +18,9 @@ pub(crate) struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    pub(crate) fn of(shown: &'a Shown<'_>) -> Result<Self, Fault> {
+    pub(crate) fn of(shown: &'a Shown<'_>) -> Result<Self, Mismatch> {
         let Rendered::Directory(members) = &shown.content else {
-            return Err(Fault("a file where there should be a folder".into()));
+            return Err(Mismatch("a file where there should be a folder".into()));
         };
         Ok(Self { members, seen: RefCell::default(), progress: shown.progress })
     }
@@ -37,22 +37,22 @@ impl<'a> Files<'a> {
     }
 
     /// The file, which is marked as verified.
-    pub(crate) fn get(&self, path: &str) -> Result<VirtualFile, Fault> {
-        let lost = || Fault(format!("there is no {path}"));
+    pub(crate) fn get(&self, path: &str) -> Result<VirtualFile, Mismatch> {
+        let lost = || Mismatch(format!("there is no {path}"));
         let number = self.find(path).ok_or_else(lost)?;
         self.seen.borrow_mut().insert(number);
         let member = self.members.get(number).ok_or_else(lost)?;
         expect("path", &member.path[..], path)?;
-        member.file.ok_or_else(|| Fault(format!("{path} is a folder")))
+        member.file.ok_or_else(|| Mismatch(format!("{path} is a folder")))
     }
 
     /// The file, open at its start.
-    pub(crate) fn open(&self, path: &str) -> Result<FileReader<'a>, Fault> {
+    pub(crate) fn open(&self, path: &str) -> Result<FileReader<'a>, Mismatch> {
         Ok(FileReader::new(self.get(path)?, self.progress))
     }
 
     /// The content of a file, which must be small.
-    pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, Fault> {
+    pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, Mismatch> {
         /// The most bytes of a metadata file.
         const MOST: u64 = 1 << 20;
         let file = self.get(path)?;
@@ -69,7 +69,7 @@ impl<'a> Files<'a> {
         let mut others = others.filter_map(|number| self.members.get(number));
         match others.find(|member| member.file.is_some()) {
             None => Ok(()),
-            Some(member) => Err(Fault(format!("{} should not be there", member.path))),
+            Some(member) => Err(Mismatch(format!("{} should not be there", member.path))),
         }
     }
 }

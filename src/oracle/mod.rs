@@ -20,16 +20,16 @@ pub(crate) use {compare::*, element::*, members::Files, names::*, reader::*, ris
 
 /// A mismatch: why the numbers in a file differ from those in the store, or why the file cannot be decoded.
 #[derive(Debug)]
-pub(crate) struct Fault(pub String);
+pub(crate) struct Mismatch(pub String);
 
-impl<E: std::error::Error> From<E> for Fault {
+impl<E: std::error::Error> From<E> for Mismatch {
     fn from(error: E) -> Self {
         Self(error.to_string())
     }
 }
 
 /// The result of a verifying function.
-pub(crate) type Verified = std::result::Result<(), Fault>;
+pub(crate) type Verified = std::result::Result<(), Mismatch>;
 
 /// A rendered part of an array, to be verified.
 pub(crate) struct Shown<'a> {
@@ -42,10 +42,10 @@ pub(crate) struct Shown<'a> {
 
 impl Shown<'_> {
     /// The content as a file. Fails if it is a directory.
-    pub(crate) fn file(&self) -> std::result::Result<FileReader<'_>, Fault> {
+    pub(crate) fn file(&self) -> std::result::Result<FileReader<'_>, Mismatch> {
         match &self.content {
             Rendered::File(file) => Ok(FileReader::new(file.clone(), self.progress)),
-            Rendered::Directory(_) => Err(Fault("a folder where there should be a file".into())),
+            Rendered::Directory(_) => Err(Mismatch("a folder where there should be a file".into())),
         }
     }
 }

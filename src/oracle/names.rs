@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use crate::array::names::Labels;
+use crate::array::names::AxisNames;
 use crate::array::selection::Selection;
 use crate::error::Result;
 
 /// The names of the rows and columns of a selection, in order.
-pub(crate) struct AxisNames {
+pub(crate) struct MatrixNames {
     pub rows: Called,
     pub columns: Called,
 }
 
 /// The names of one axis.
 pub(crate) struct Called {
-    labels: Option<Arc<Labels>>,
+    axis_names: Option<Arc<AxisNames>>,
     /// Maps a position in the selection to the number of the row or column in the array.
     numbers: Box<dyn Fn(u64) -> u64>,
     pub count: u64,
@@ -22,44 +22,49 @@ pub(crate) struct Called {
     all: u64,
 }
 
-impl AxisNames {
+impl MatrixNames {
     pub(crate) fn of(selection: &Selection) -> Result<Self> {
         let (names, rows, columns) = (selection.names()?, selection.rows(), selection.shape().columns());
         let all = selection.array().metadata.shape().rows();
         Ok(Self {
             rows: Called {
-                labels: names.rows,
+                axis_names: names.rows,
                 numbers: Box::new(move |i| rows.row(i)),
                 count: rows.count(),
                 all,
             },
-            columns: Called { labels: names.columns, numbers: Box::new(|j| j), count: columns, all: columns },
+            columns: Called {
+                axis_names: names.columns,
+                numbers: Box::new(|j| j),
+                count: columns,
+                all: columns,
+            },
         })
     }
 }
 
 impl Called {
     /// The names, if they can be cells of equal width with at most 1 GiB of padding.
-    pub(crate) fn in_cells(&self) -> Option<&Labels> {
-        let labels = self.labels.as_deref()?;
-        let cells = u128::from(labels.longest().max(1)) * u128::from(labels.len());
-        (cells <= u128::from(labels.bytes()) + (1 << 30)).then_some(labels)
+    pub(crate) fn in_cells(&self) -> Option<&AxisNames> {
+        let axis_names = self.axis_names.as_deref()?;
+        let cells = u128::from(axis_names.longest().max(1)) * u128::from(axis_names.len());
+        (cells <= u128::from(axis_names.bytes()) + (1 << 30)).then_some(axis_names)
     }
 
     /// Whether all names in cells are ASCII. The names of the whole array count, even for a slice.
     pub(crate) fn is_ascii(&self) -> bool {
-        self.in_cells().is_none_or(|labels| (0..labels.len()).all(|i| labels.get(i).is_ascii()))
+        self.in_cells().is_none_or(|axis_names| (0..axis_names.len()).all(|i| axis_names.get(i).is_ascii()))
     }
 
     /// The message that says why names are left out, if they are.
     pub(crate) fn left_out(&self) -> Option<String> {
-        let longest = self.labels.as_ref().filter(|_| self.in_cells().is_none())?.longest();
+        let longest = self.axis_names.as_ref().filter(|_| self.in_cells().is_none())?.longest();
         Some(format!("left out: one of them has {longest} bytes, and all cells would be as wide"))
     }
 
     /// The name at position `i`, if there are names.
     pub(crate) fn name(&self, i: u64) -> Option<&[u8]> {
-        Some(self.labels.as_ref()?.get((self.numbers)(i)).as_bytes())
+        Some(self.axis_names.as_ref()?.get((self.numbers)(i)).as_bytes())
     }
 
     /// The number of row or column `i` in the array, as text.
@@ -70,7 +75,7 @@ impl Called {
     /// The name at position `i` as it is in a cell. Its number if the names are left out or missing.
     pub(crate) fn cell(&self, i: u64) -> Vec<u8> {
         match self.in_cells() {
-            Some(labels) => labels.get((self.numbers)(i)).as_bytes().to_vec(),
+            Some(axis_names) => axis_names.get((self.numbers)(i)).as_bytes().to_vec(),
             None => self.number(i),
         }
     }

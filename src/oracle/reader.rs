@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::Fault;
+use super::Mismatch;
 use crate::bytes::virtual_file::VirtualFile;
 
 /// A virtual file with a position.
@@ -18,13 +18,13 @@ impl<'a> FileReader<'a> {
     }
 
     /// Fails unless the last line ends with a newline.
-    pub(crate) fn expect_lines(&self) -> Result<(), Fault> {
+    pub(crate) fn expect_lines(&self) -> Result<(), Mismatch> {
         let mut last = [0];
         self.file.read_at(self.file.len().saturating_sub(1), &mut last)?;
         if last == *b"\n" || self.file.is_empty() {
             Ok(())
         } else {
-            Err(Fault("no newline at the end".into()))
+            Err(Mismatch("no newline at the end".into()))
         }
     }
 
@@ -56,20 +56,20 @@ impl Seek for FileReader<'_> {
 }
 
 /// Fails if there are more bytes.
-pub(crate) fn expect_end(reader: &mut (impl Read + ?Sized)) -> Result<(), Fault> {
+pub(crate) fn expect_end(reader: &mut (impl Read + ?Sized)) -> Result<(), Mismatch> {
     match reader.read(&mut [0])? {
         0 => Ok(()),
-        _ => Err(Fault("more bytes than numbers".into())),
+        _ => Err(Mismatch("more bytes than numbers".into())),
     }
 }
 
 /// Fails unless zeros follow, `count` of them.
-pub(crate) fn expect_zeros(reader: &mut dyn Read, count: usize) -> Result<(), Fault> {
+pub(crate) fn expect_zeros(reader: &mut dyn Read, count: usize) -> Result<(), Mismatch> {
     let mut zeros = vec![0; count];
     reader.read_exact(&mut zeros)?;
     match zeros.iter().all(|byte| *byte == 0) {
         true => Ok(()),
-        false => Err(Fault("bytes where there should be zeros".into())),
+        false => Err(Mismatch("bytes where there should be zeros".into())),
     }
 }
 

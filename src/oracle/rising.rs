@@ -6,7 +6,7 @@ use std::iter::Peekable;
 
 use super::element::{Element, sum};
 use super::truth::{Numbers, Stored, stored};
-use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::array::selection::{Component, Part, Region, Selection};
 use crate::dtype::Dtype;
 use crate::error::Result;
 
@@ -48,7 +48,7 @@ struct Rows<'s> {
 
 impl<'s> Rows<'s> {
     fn of(selection: &'s Selection) -> Result<Self> {
-        let (_, elements) = stored(selection, Part { thing: Thing::Matrix, of: Scope::All })?;
+        let (_, elements) = stored(selection, Part { component: Component::Matrix, of: Region::Whole })?;
         let (dtype, count) = (selection.array().metadata.dtype(), selection.rows().count());
         Ok(Self { elements: elements.peekable(), dtype, next: 0, count })
     }

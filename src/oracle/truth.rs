@@ -7,7 +7,7 @@ use half::f16;
 
 use super::element::{Element, element, sum};
 use crate::array::catalog::StoredArray;
-use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::array::selection::{Component, Part, Region, Selection};
 use crate::daf::metadata::{DenseMeta, Metadata, SparseMeta};
 use crate::dtype::{Dtype, decode_integers, encode_integer};
 use crate::error::{Error, Result};
@@ -66,13 +66,13 @@ pub(crate) fn numbers(selection: &Selection, part: Part) -> Result<Numbers<'_>> 
     }
 }
 
-fn dense<'s>(array: &'s StoredArray, meta: &DenseMeta, rows: Rows, of: Scope) -> Numbers<'s> {
+fn dense<'s>(array: &'s StoredArray, meta: &DenseMeta, rows: Rows, of: Region) -> Numbers<'s> {
     let (dtype, columns) = (meta.dtype, meta.shape.columns());
     let item = dtype.itemsize();
     let (skip, length, shape) = match of {
-        Scope::All => (0, columns * item, meta.shape.with_rows(rows.count()).axes()),
-        Scope::Row(_) => (0, columns * item, vec![columns]),
-        Scope::Column(j) => (j * item, item, vec![rows.count()]),
+        Region::Whole => (0, columns * item, meta.shape.with_rows(rows.count()).axes()),
+        Region::Row(_) => (0, columns * item, vec![columns]),
+        Region::Column(j) => (j * item, item, vec![rows.count()]),
     };
     let ranges = rows_of(rows, of).map(move |row| Ok((row * columns * item + skip, length)));
     Numbers { dtype, shape, pieces: Box::new(Runs::new(&array.files()[0], Box::new(ranges))) }
@@ -96,9 +96,9 @@ pub(crate) fn known_to_scipy(numbers: Numbers<'_>) -> Numbers<'_> {
 }
 
 /// The rows of the stored array that a part shows.
-fn rows_of(rows: Rows, of: Scope) -> impl Iterator<Item = u64> {
+fn rows_of(rows: Rows, of: Region) -> impl Iterator<Item = u64> {
     let shown = match of {
-        Scope::Row(i) => i..i + 1,
+        Region::Row(i) => i..i + 1,
         _ => 0..rows.count(),
     };
     shown.map(move |i| rows.row(i))
@@ -108,15 +108,15 @@ fn sparse<'s>(
     array: &'s StoredArray,
     meta: &'s SparseMeta,
     rows: Rows,
-    Part { thing, of }: Part,
+    Part { component, of }: Part,
 ) -> Result<Numbers<'s>> {
     let mut bounds = Bounds::new(array, meta);
     let [data, indices, _] = array.files() else { unreachable!("a sparse matrix has three data files") };
-    match thing {
-        Thing::Indptr => Ok(indptr(bounds, meta, rows)),
-        Thing::Dense => {
+    match component {
+        Component::Indptr => Ok(indptr(bounds, meta, rows)),
+        Component::Dense => {
             let columns = meta.shape[1];
-            let shape = if of == Scope::All { vec![rows.count(), columns] } else { vec![columns] };
+            let shape = if of == Region::Whole { vec![rows.count(), columns] } else { vec![columns] };
             let scatter = Scatter { meta, data, indices, bounds };
             Ok(Numbers { dtype: meta.data_dtype, shape, pieces: scatter.pieces(rows, of) })
         }
@@ -126,8 +126,8 @@ fn sparse<'s>(
                 let (start, end) = bounds.of(row)?;
                 total += end - start;
             }
-            let (dtype, source) = match thing {
-                Thing::Indices => (meta.indices_dtype, indices),
+            let (dtype, source) = match component {
+                Component::Indices => (meta.indices_dtype, indices),
                 _ => (meta.data_dtype, data),
             };
             let range = move |row| {
@@ -173,11 +173,11 @@ pub(crate) fn stored(selection: &Selection, part: Part) -> Result<StoredElements
     let Metadata::Sparse(meta) = &selection.array().metadata else {
         return all(selection, part);
     };
-    if part.thing == Thing::Dense {
+    if part.component == Component::Dense {
         return all(selection, part);
     }
-    let block = |thing| numbers(selection, Part { thing, of: Scope::All });
-    let (data, indices) = (block(Thing::Data)?, block(Thing::Indices)?);
+    let block = |component| numbers(selection, Part { component, of: Region::Whole });
+    let (data, indices) = (block(Component::Data)?, block(Component::Indices)?);
     let count = data.shape[0];
     let (mut bounds, rows) = (Bounds::new(selection.array(), meta), selection.rows());
     let numbers = (0..rows.count()).flat_map(move |i| {
@@ -310,7 +310,7 @@ struct Scatter<'s> {
 }
 
 impl<'s> Scatter<'s> {
-    fn pieces(mut self, rows: Rows, of: Scope) -> Pieces<'s> {
+    fn pieces(mut self, rows: Rows, of: Region) -> Pieces<'s> {
         let columns = self.meta.shape[1];
         let windows =
             rows_of(rows, of).flat_map(move |row| (0..columns.div_ceil(WINDOW)).map(move |i| (row, i)));

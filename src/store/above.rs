@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, openat, statx};
 
 use super::directory::{FileKind, Stat, descriptor_path, narrowed};
-use super::permissions::Rights;
+use super::permissions::Permissions;
 
 /// The identity of a directory: the mount, the device, the inode.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -67,17 +67,21 @@ impl Above {
     /// # Errors
     ///
     /// If this program itself has no permission to pass.
-    pub fn rights(&self, root: BorrowedFd<'_>) -> io::Result<Vec<Rights>> {
-        let mut rights = Vec::new();
+    pub fn permissions(&self, root: BorrowedFd<'_>) -> io::Result<Vec<Permissions>> {
+        let mut permissions = Vec::new();
         climb(root, |directory, position| {
             let is_known = self.mounts.contains(&position.mount);
             if is_known {
                 let stat = Stat::of(&directory.metadata()?);
-                rights.push(narrowed(stat.rights, FileKind::Directory, &descriptor_path(directory)));
+                permissions.push(narrowed(
+                    stat.permissions,
+                    FileKind::Directory,
+                    &descriptor_path(directory),
+                ));
             }
             Ok(is_known)
         })?;
-        Ok(rights)
+        Ok(permissions)
     }
 }
 

@@ -20,7 +20,7 @@ use rustix::fs::{Dir, FileType};
 use rustix::io::Errno;
 
 use super::above::Above;
-use super::permissions::Rights;
+use super::permissions::Permissions;
 use crate::error::{Error, Result};
 use crate::store::generation::{FileId, Generations, is_written};
 use crate::store::open_files::OpenFiles;
@@ -95,7 +95,7 @@ impl Identity {
 
     /// What tells which file it is, at which size; and all else where that does not tell it from another that is given its
     /// number later.
-    pub fn lasting(&self) -> Self {
+    pub fn ttl(&self) -> Self {
         let nothing = Time::default();
         match self.born == nothing {
             true => *self,
@@ -181,7 +181,7 @@ pub struct Stat {
     /// Which version of it.
     pub identity: Identity,
     /// Who may do what with it.
-    pub rights: Rights,
+    pub permissions: Permissions,
     /// Last access.
     pub accessed: Time,
     /// Blocks of 512 bytes that it takes.
@@ -202,7 +202,7 @@ impl Stat {
                 changed: Time::new(meta.ctime(), meta.ctime_nsec()),
                 generation: 0,
             },
-            rights: Rights { mode: meta.mode() & 0o7777, uid: meta.uid(), gid: meta.gid() },
+            permissions: Permissions { mode: meta.mode() & 0o7777, uid: meta.uid(), gid: meta.gid() },
             accessed: Time::new(meta.atime(), meta.atime_nsec()),
             blocks: meta.blocks(),
         }
@@ -212,7 +212,7 @@ impl Stat {
     /// both give.
     #[must_use]
     pub fn and(mut self, other: &Self) -> Self {
-        self.rights = self.rights.and(&other.rights);
+        self.permissions = self.permissions.and(&other.permissions);
         self.identity.modified = self.identity.modified.max(other.identity.modified);
         self.identity.changed = self.identity.changed.max(other.identity.changed);
         self.accessed = self.accessed.max(other.accessed);
@@ -294,15 +294,15 @@ impl Store {
     /// which whoever reads the store has to pass, as they are now.
     pub fn stat_root(&self) -> Result<Stat> {
         let mut stat = self.stat(Path::new(""))?;
-        let Ok(above) = self.above.rights(self.root.as_fd()) else {
-            stat.rights.mode = 0;
+        let Ok(above) = self.above.permissions(self.root.as_fd()) else {
+            stat.permissions.mode = 0;
             return Ok(stat);
         };
-        let own = stat.rights;
-        stat.rights = above.iter().fold(own, |rights, above| rights.behind(above));
+        let own = stat.permissions;
+        stat.permissions = above.iter().fold(own, |permissions, above| permissions.behind(above));
         // Of who mounts it is known that all of them let them through, whichever class they are of there.
         if own.is_own() {
-            stat.rights.mode |= own.mode & 0o700;
+            stat.permissions.mode |= own.mode & 0o700;
         }
         Ok(stat)
     }
@@ -314,7 +314,7 @@ impl Store {
 
     /// Whether the way to the store is closed to this program's user: by its root, or by a directory above.
     pub fn is_shut(&self) -> bool {
-        let is_open = || self.stat_root().is_ok_and(|stat| stat.rights.let_us_in());
+        let is_open = || self.stat_root().is_ok_and(|stat| stat.permissions.let_us_in());
         // Nothing is closed to root.
         !nix::unistd::geteuid().is_root() && self.above.is_shut(|| !is_open())
     }
@@ -323,7 +323,7 @@ impl Store {
     /// access control list, if it has one.
     pub fn stat(&self, path: &Path) -> Result<Stat> {
         let (file, mut stat) = self.look_at(path)?;
-        stat.rights = narrowed(stat.rights, stat.kind, &descriptor_path(&file));
+        stat.permissions = narrowed(stat.permissions, stat.kind, &descriptor_path(&file));
         Ok(stat)
     }
 
@@ -440,18 +440,18 @@ impl Store {
 }
 
 /// These rights of the file at `path`, narrowed by the list that it may have.
-pub(super) fn narrowed(rights: Rights, kind: FileKind, path: &Path) -> Rights {
-    let is_closed = rights.mode & 0o077 == 0;
+pub(super) fn narrowed(permissions: Permissions, kind: FileKind, path: &Path) -> Permissions {
+    let is_closed = permissions.mode & 0o077 == 0;
     if is_closed || !matches!(kind, FileKind::File | FileKind::Directory) {
-        return rights;
+        return permissions;
     }
     let mut list = [0; 4096];
     match rustix::fs::getxattr(path, ACCESS_LIST, &mut list) {
-        Ok(length) => rights.with_acl(&list[..length]),
+        Ok(length) => permissions.with_acl(&list[..length]),
         // No list, and a file system that knows none.
-        Err(Errno::NODATA | Errno::OPNOTSUPP) => rights,
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => permissions,
         // One that is too long, or cannot be read: then only the owner surely may.
-        Err(_) => rights.with_acl(&[]),
+        Err(_) => permissions.with_acl(&[]),
     }
 }
 

@@ -22,4 +22,4 @@ pub mod source;
 
 pub use directory::*;
 pub use links::Way;
-pub use permissions::Rights;
+pub use permissions::Permissions;

@@ -14,7 +14,7 @@ const ACL_OTHER: u8 = 0x20;
 
 /// Owner and mode of a file, as in `stat`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Rights {
+pub struct Permissions {
     /// Permission bits.
     pub mode: u32,
     /// Owner.
@@ -23,7 +23,7 @@ pub struct Rights {
     pub gid: u32,
 }
 
-impl Rights {
+impl Permissions {
     /// The same permissions without write, set-ID and sticky bits.
     pub const fn read_only(self) -> Self {
         Self { mode: self.mode & 0o555, ..self }
@@ -107,22 +107,22 @@ impl Rights {
 mod tests {
     use super::*;
 
-    const fn rights(mode: u32, uid: u32, gid: u32) -> Rights {
-        Rights { mode, uid, gid }
+    const fn permissions(mode: u32, uid: u32, gid: u32) -> Permissions {
+        Permissions { mode, uid, gid }
     }
 
     #[test]
     fn writing_goes_and_reading_a_file_is_entering_its_folder() {
-        assert_eq!(rights(0o4764, 1, 1).read_only().mode, 0o544);
-        assert_eq!(rights(0o640, 1, 1).as_folder().mode, 0o550);
+        assert_eq!(permissions(0o4764, 1, 1).read_only().mode, 0o544);
+        assert_eq!(permissions(0o640, 1, 1).as_folder().mode, 0o550);
     }
 
     #[test]
     fn two_sources_give_what_both_give() {
-        assert_eq!(rights(0o644, 1, 1).and(&rights(0o600, 1, 1)).mode, 0o600);
-        assert_eq!(rights(0o644, 1, 1).and(&rights(0o600, 2, 1)).mode, 0);
-        assert_eq!(rights(0o444, 1, 1).and(&rights(0o644, 2, 2)).mode, 0o444);
-        assert_eq!(rights(0o444, 1, 1).and(&rights(0o604, 2, 2)).mode, 0);
+        assert_eq!(permissions(0o644, 1, 1).and(&permissions(0o600, 1, 1)).mode, 0o600);
+        assert_eq!(permissions(0o644, 1, 1).and(&permissions(0o600, 2, 1)).mode, 0);
+        assert_eq!(permissions(0o444, 1, 1).and(&permissions(0o644, 2, 2)).mode, 0o444);
+        assert_eq!(permissions(0o444, 1, 1).and(&permissions(0o604, 2, 2)).mode, 0);
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
             ACL_VERSION.into_iter().chain(entries).collect::<Vec<u8>>()
         };
         let owner = 0x01;
-        let mode = |acl: &[u8]| rights(0o644, 1, 1).with_acl(acl).mode;
+        let mode = |acl: &[u8]| permissions(0o644, 1, 1).with_acl(acl).mode;
         assert_eq!(mode(&acl(&[(owner, 6), (ACL_GROUP_OBJ, 4), (ACL_OTHER, 4)])), 0o644);
         // A denied user may be a member of the group, or one of the others.
         let denied = [(owner, 6), (ACL_USER, 0), (ACL_GROUP_OBJ, 4), (ACL_MASK, 4), (ACL_OTHER, 4)];
@@ -150,8 +150,8 @@ mod tests {
 
     #[test]
     fn a_closed_directory_closes_what_is_behind_it() {
-        assert_eq!(rights(0o755, 1, 1).behind(&rights(0o700, 1, 1)).mode, 0o700);
-        assert_eq!(rights(0o755, 1, 1).behind(&rights(0o711, 0, 0)).mode, 0o755);
-        assert_eq!(rights(0o755, 1, 1).behind(&rights(0o700, 0, 0)).mode, 0);
+        assert_eq!(permissions(0o755, 1, 1).behind(&permissions(0o700, 1, 1)).mode, 0o700);
+        assert_eq!(permissions(0o755, 1, 1).behind(&permissions(0o711, 0, 0)).mode, 0o755);
+        assert_eq!(permissions(0o755, 1, 1).behind(&permissions(0o700, 0, 0)).mode, 0);
     }
 }

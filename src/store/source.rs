@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::store::generation::{FileId, Used, is_written};
 use crate::store::mmap::{GuardedMap, MmapBytes, Mode, Untouched, mmap_file};
 use crate::store::open_files::Closable;
-use crate::store::{FileKind, Identity, Rights, Stat, Store};
+use crate::store::{FileKind, Identity, Permissions, Stat, Store};
 use crate::task;
 use crate::word::to_usize;
 
@@ -36,7 +36,7 @@ const PAUSES: [u64; 7] = [0, 0, 1, 2, 4, 8, 16];
 
 /// A run of bytes of a file of the store.
 #[derive(Clone, Copy, Debug)]
-pub struct Run<'s> {
+pub struct ByteRange<'s> {
     /// The file.
     pub source: &'s Arc<Source>,
     /// Where the run starts in it.
@@ -45,7 +45,7 @@ pub struct Run<'s> {
     pub length: u64,
 }
 
-impl Run<'_> {
+impl ByteRange<'_> {
     /// As [`Source::mapped`], for the bytes of the run from `offset` on: at most `length`, fewer at
     /// its end.
     ///
@@ -83,12 +83,12 @@ pub struct Source {
     /// Where it was found.
     name: PathBuf,
     stat: Stat,
-    held: Arc<Held>,
+    held: Arc<FileSlot>,
 }
 
 /// The open file of a source, as long as there is room for it.
 #[derive(Debug)]
-struct Held {
+struct FileSlot {
     identity: Identity,
     opened: ArcSwapOption<Opened>,
     is_used: AtomicBool,
@@ -97,7 +97,7 @@ struct Held {
     generation: OnceLock<Used>,
 }
 
-impl Closable for Held {
+impl Closable for FileSlot {
     fn was_used(&self) -> bool {
         self.is_used.swap(false, Ordering::Relaxed)
     }
@@ -152,7 +152,7 @@ impl Source {
             let way = store.resolve(path)?;
             stat = store.stat(&way.end)?;
             for directory in &way.passed {
-                stat.rights = stat.rights.behind(&store.stat(directory)?.rights);
+                stat.permissions = stat.permissions.behind(&store.stat(directory)?.permissions);
             }
             target = way.end;
         }
@@ -162,7 +162,7 @@ impl Source {
         let name = path.to_owned();
         let opened = ArcSwapOption::empty();
         let (is_used, was_read, generation) = Default::default();
-        let held = Arc::new(Held { identity: stat.identity, opened, is_used, was_read, generation });
+        let held = Arc::new(FileSlot { identity: stat.identity, opened, is_used, was_read, generation });
         Ok(Self { store: Arc::clone(store), path: target, name, stat, held })
     }
 
@@ -227,13 +227,13 @@ impl Source {
     }
 
     /// What tells this version from others: which bytes they are, and who may read them.
-    pub fn version(&self) -> (Identity, Rights) {
-        (self.stat.identity, self.stat.rights)
+    pub fn version(&self) -> (Identity, Permissions) {
+        (self.stat.identity, self.stat.permissions)
     }
 
     /// What of a version stays the same when the file is written in place.
-    pub fn lasting(&self) -> impl Hash {
-        self.stat.identity.lasting()
+    pub fn ttl(&self) -> impl Hash {
+        self.stat.identity.ttl()
     }
 
     /// Whether the path still shows the file that was found, whatever its bytes.

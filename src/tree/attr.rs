@@ -2,7 +2,7 @@
 
 use crate::array::catalog::StoredArray;
 use crate::store::source::Source;
-use crate::store::{Rights, Stat, Time};
+use crate::store::{Permissions, Stat, Time};
 
 /// The inode number of a node in the tree.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -15,18 +15,18 @@ impl Ino {
 
 /// The type of a node.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum NodeKind {
+pub enum EntryKind {
     /// A regular file.
     File,
     /// A directory.
-    Folder,
+    Directory,
     /// A symbolic link.
     Link,
 }
 
 /// How long a name or its attributes may be cached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Lasting {
+pub enum Ttl {
     /// Not at all: it changes without notice.
     No,
     /// For a moment: the store may change.
@@ -41,13 +41,13 @@ pub struct Attr {
     /// The node.
     pub ino: Ino,
     /// The type of the node.
-    pub kind: NodeKind,
+    pub kind: EntryKind,
     /// Exact size in bytes of a file or of a link's target.
     pub size: u64,
     /// Disk usage in blocks of 512 bytes.
     pub blocks: u64,
     /// Owner and mode, without permission to write.
-    pub rights: Rights,
+    pub permissions: Permissions,
     /// Last access.
     pub accessed: Time,
     /// Last change of the content.
@@ -55,10 +55,10 @@ pub struct Attr {
     /// Last change of content or permissions.
     pub changed: Time,
     /// How long the attributes may be cached.
-    pub lasting: Lasting,
+    pub ttl: Ttl,
 }
 
-impl Lasting {
+impl Ttl {
     /// The same, but at most a moment.
     pub fn at_most_a_moment(self) -> Self {
         if self == Self::No { self } else { Self::Moment }
@@ -69,58 +69,58 @@ impl Attr {
     /// The attributes while the file is being written: modified just now, and not to be cached.
     pub fn of_now(self) -> Self {
         let now = Time::now();
-        Self { modified: now, changed: now, lasting: Lasting::No, ..self }
+        Self { modified: now, changed: now, ttl: Ttl::No, ..self }
     }
 
     /// A file of `size` bytes that is derived from a file with these attributes.
-    pub fn file(ino: Ino, size: u64, stat: &Stat, lasting: Lasting) -> Self {
-        let Stat { identity, rights, accessed, .. } = stat;
+    pub fn file(ino: Ino, size: u64, stat: &Stat, ttl: Ttl) -> Self {
+        let Stat { identity, permissions, accessed, .. } = stat;
         Self {
             ino,
-            kind: NodeKind::File,
+            kind: EntryKind::File,
             size,
             blocks: u64::from(size > 0),
-            rights: rights.read_only(),
+            permissions: permissions.read_only(),
             accessed: *accessed,
             modified: identity.modified,
             changed: identity.changed,
-            lasting,
+            ttl,
         }
     }
 
     /// A file of the store that is not part of an array.
     pub fn plain(ino: Ino, source: &Source) -> Self {
         let stat = source.stat();
-        let attr = Self { blocks: stat.blocks, ..Self::file(ino, source.len(), stat, Lasting::Moment) };
+        let attr = Self { blocks: stat.blocks, ..Self::file(ino, source.len(), stat, Ttl::Moment) };
         if source.is_settled() { attr } else { attr.of_now() }
     }
 
     /// The directory of an array.
     pub fn array(ino: Ino, array: &StoredArray) -> Self {
-        let attr = Self { lasting: Lasting::Moment, ..Self::folder(ino, &array.stat()) };
+        let attr = Self { ttl: Ttl::Moment, ..Self::folder(ino, &array.stat()) };
         if array.is_settled() { attr } else { attr.of_now() }
     }
 
     /// A directory that represents one of the store, which has these attributes.
-    pub fn directory(ino: Ino, stat: &Stat, lasting: Lasting) -> Self {
-        Self { kind: NodeKind::Folder, ..Self::file(ino, 0, stat, lasting) }
+    pub fn directory(ino: Ino, stat: &Stat, ttl: Ttl) -> Self {
+        Self { kind: EntryKind::Directory, ..Self::file(ino, 0, stat, ttl) }
     }
 
     /// A directory that shows files with these attributes. Whoever may read them may enter it.
     pub fn folder(ino: Ino, stat: &Stat) -> Self {
-        let directory = Self::directory(ino, stat, Lasting::Version);
-        Self { rights: directory.rights.as_folder(), ..directory }
+        let directory = Self::directory(ino, stat, Ttl::Version);
+        Self { permissions: directory.permissions.as_folder(), ..directory }
     }
 
     /// A link to a path of `length` bytes, in a directory that shows files with these attributes.
     pub fn link(ino: Ino, length: usize, stat: &Stat) -> Self {
-        let rights = Rights { mode: 0o777, ..stat.rights };
+        let permissions = Permissions { mode: 0o777, ..stat.permissions };
         Self {
-            kind: NodeKind::Link,
+            kind: EntryKind::Link,
             size: length as u64,
             blocks: 0,
-            rights,
-            ..Self::directory(ino, stat, Lasting::Version)
+            permissions,
+            ..Self::directory(ino, stat, Ttl::Version)
         }
     }
 }

@@ -14,12 +14,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::attr::NodeKind;
+use super::attr::EntryKind;
 use super::folder::{Child, Folder, Visit};
-use super::leaf::{Leaf, Node};
+use super::node::{NodeId, NodeKind};
 use crate::array::format_id::FormatId;
-use crate::array::names::Labels;
-use crate::array::selection::{Part, Scope, Thing};
+use crate::array::names::AxisNames;
+use crate::array::selection::{Component, Part, Region};
 use crate::daf::metadata::Kind;
 use crate::error::Result;
 use crate::formats;
@@ -34,13 +34,13 @@ impl Folder {
     }
 
     /// The directories in `by-name/`.
-    pub fn named_axes(&self) -> impl Iterator<Item = (&'static str, Node)> {
+    pub fn named_axes(&self) -> impl Iterator<Item = (&'static str, NodeKind)> {
         let names = &self.selection.array().names;
         let rows = self.extent.rows > 0 && names.of_rows().is_some();
         let columns = self.extent.columns > 0 && names.of_columns().is_some();
         let axes = [
-            (rows, super::folder::ROWS, Node::NamedRows),
-            (columns, super::folder::COLUMNS, Node::NamedColumns),
+            (rows, super::folder::ROWS, NodeKind::NamedRows),
+            (columns, super::folder::COLUMNS, NodeKind::NamedColumns),
         ];
         axes.into_iter().filter_map(|(is_there, name, node)| is_there.then_some((name, node)))
     }
@@ -50,10 +50,10 @@ impl Folder {
     /// # Errors
     ///
     /// As [`Selection::names`](crate::array::selection::Selection::names).
-    pub fn names_in(&self, folder: Leaf) -> Result<Option<Arc<Labels>>> {
+    pub fn names_in(&self, folder: NodeId) -> Result<Option<Arc<AxisNames>>> {
         Ok(match folder.node {
-            Node::NamedRows => self.selection.names()?.rows,
-            Node::NamedColumns => self.selection.names()?.columns,
+            NodeKind::NamedRows => self.selection.names()?.rows,
+            NodeKind::NamedColumns => self.selection.names()?.columns,
             _ => None,
         })
     }
@@ -63,53 +63,55 @@ impl Folder {
     /// # Errors
     ///
     /// As [`names_in`](Self::names_in).
-    pub fn named(&self, folder: Leaf, text: &[u8]) -> Result<Option<Child>> {
-        Ok(self.names_in(folder)?.and_then(|labels| self.named_by(&labels, folder, text)))
+    pub fn named(&self, folder: NodeId, text: &[u8]) -> Result<Option<Child>> {
+        Ok(self.names_in(folder)?.and_then(|axis_names| self.named_by(&axis_names, folder, text)))
     }
 
-    fn named_by(&self, labels: &Labels, folder: Leaf, text: &[u8]) -> Option<Child> {
+    fn named_by(&self, axis_names: &AxisNames, folder: NodeId, text: &[u8]) -> Option<Child> {
         let dots = text.iter().enumerate().rev().filter(|(_, byte)| **byte == b'.').map(|(dot, _)| dot);
         let splits =
             dots.map(|dot| (&text[..dot], &text[dot + 1..])).filter(|(_, format)| !format.is_empty());
         std::iter::once((text, &b""[..])).chain(splits).find_map(|(name, format)| {
-            let of = self.first_of(folder.node, labels, place(labels, name)?)?;
+            let of = self.first_of(folder.node, axis_names, place(axis_names, name)?)?;
             let format = match format {
                 b"" => FormatId::RAW,
-                format => formats::find(&self.selection, Part { thing: self.named_thing(), of }, format)?,
+                format => {
+                    formats::find(&self.selection, Part { component: self.named_component(), of }, format)?
+                }
             };
-            Some(Child::Leaf(Leaf { of, node: Node::Link(format) }))
+            Some(Child::NodeId(NodeId { of, node: NodeKind::Link(format) }))
         })
     }
 
     /// The first row or column of the selection with a name. `first` is the first one of the array with that
     /// name.
-    fn first_of(&self, folder: Node, labels: &Labels, first: u64) -> Option<Scope> {
-        std::iter::once(first).chain(labels.further(first)).find_map(|place| self.scope_of(folder, place))
+    fn first_of(&self, folder: NodeKind, axis_names: &AxisNames, first: u64) -> Option<Region> {
+        std::iter::once(first).chain(axis_names.further(first)).find_map(|place| self.scope_of(folder, place))
     }
 
     /// The component to which a link with a format leads.
-    fn named_thing(&self) -> Thing {
+    fn named_component(&self) -> Component {
         match self.selection.array().metadata.kind() {
-            Kind::Dense => Thing::Array,
-            Kind::Sparse => Thing::Dense,
+            Kind::Dense => Component::Array,
+            Kind::Sparse => Component::Dense,
         }
     }
 
     /// The row or column of the selection that is number `place` in the whole array.
-    fn scope_of(&self, folder: Node, place: u64) -> Option<Scope> {
+    fn scope_of(&self, folder: NodeKind, place: u64) -> Option<Region> {
         match folder {
-            Node::NamedRows => self.selection.rows().position(place).map(Scope::Row),
-            _ => Some(Scope::Column(place)),
+            NodeKind::NamedRows => self.selection.rows().position(place).map(Region::Row),
+            _ => Some(Region::Column(place)),
         }
     }
 
     /// The target of a link in `by-name/`.
-    pub fn link_target(&self, leaf: Leaf) -> Option<PathBuf> {
-        let Node::Link(format) = leaf.node else { return None };
+    pub fn link_target(&self, leaf: NodeId) -> Option<PathBuf> {
+        let NodeKind::Link(format) = leaf.node else { return None };
         let (folder, number) = match leaf.of {
-            Scope::Row(i) => (super::folder::ROWS, self.row_name(i)),
-            Scope::Column(j) => (super::folder::COLUMNS, self.column_name(j)),
-            Scope::All => return None,
+            Region::Row(i) => (super::folder::ROWS, self.row_name(i)),
+            Region::Column(j) => (super::folder::COLUMNS, self.column_name(j)),
+            Region::Whole => return None,
         };
         let format = match formats::format(format)?.extension() {
             "" => String::new(),
@@ -119,28 +121,29 @@ impl Folder {
     }
 
     /// Number of positions in a directory of links.
-    pub fn count_named(&self, folder: Node) -> u64 {
-        if folder == Node::NamedRows { self.extent.rows } else { self.extent.columns }
+    pub fn count_named(&self, folder: NodeKind) -> u64 {
+        if folder == NodeKind::NamedRows { self.extent.rows } else { self.extent.columns }
     }
 
     /// Calls `visit` with the links of a directory, starting at position `first`, until it returns false.
-    pub fn list_named(&self, folder: Leaf, labels: &Labels, first: u64, visit: &mut Visit<'_>) {
+    pub fn list_named(&self, folder: NodeId, axis_names: &AxisNames, first: u64, visit: &mut Visit<'_>) {
         for i in first..self.count_named(folder.node) {
             let (of, place) = match folder.node {
-                Node::NamedRows => (Scope::Row(i), self.selection.rows().row(i)),
-                _ => (Scope::Column(i), i),
+                NodeKind::NamedRows => (Region::Row(i), self.selection.rows().row(i)),
+                _ => (Region::Column(i), i),
             };
-            let name = labels.get(place);
+            let name = axis_names.get(place);
             // A duplicate name is listed only once.
             let is_first = || {
-                let first = labels.find(name).and_then(|first| self.first_of(folder.node, labels, first));
+                let first =
+                    axis_names.find(name).and_then(|first| self.first_of(folder.node, axis_names, first));
                 first == Some(of)
             };
-            if name.is_empty() || labels.repeat() && !is_first() {
+            if name.is_empty() || axis_names.repeat() && !is_first() {
                 continue;
             }
             let Some(name) = encode(name) else { continue };
-            if !visit(i, &name, NodeKind::Link, Some(Leaf { of, node: Node::Link(FormatId::RAW) })) {
+            if !visit(i, &name, EntryKind::Link, Some(NodeId { of, node: NodeKind::Link(FormatId::RAW) })) {
                 return;
             }
         }
@@ -148,8 +151,8 @@ impl Folder {
 }
 
 /// The row or column of the whole array for a file name.
-fn place(labels: &Labels, text: &[u8]) -> Option<u64> {
-    let find = |name: &[u8]| labels.find(std::str::from_utf8(name).ok()?);
+fn place(axis_names: &AxisNames, text: &[u8]) -> Option<u64> {
+    let find = |name: &[u8]| axis_names.find(std::str::from_utf8(name).ok()?);
     find(&decode(text)).or_else(|| find(text))
 }
 

@@ -9,8 +9,8 @@ use super::Tree;
 use super::attr::Ino;
 use super::content::{Content, Recipe};
 use super::directory::StoreDirectory;
-use super::numbers::block_of;
-use super::place::{Found, Kept, Place};
+use super::inode_numbers::block_of;
+use super::inode_table::{Found, InodeRange, Kept};
 use crate::error::Result;
 use crate::store::generation::FileId;
 use crate::store::source::Source;
@@ -51,7 +51,7 @@ impl Tree {
 
     /// The first numbers of what has moved on to another generation since this was asked before.
     pub fn take_moved(&self) -> Vec<Ino> {
-        let has_moved = |place: &&Arc<Place<Content>>| match &place.what {
+        let has_moved = |place: &&Arc<InodeRange<Content>>| match &place.what {
             Content::Folder { folder, told, .. } => told.moves_to(folder.selection.array().generation()),
             Content::Plain { source, told, .. } => told.moves_to(source.generation()),
             Content::Directory(_) | Content::Status | Content::Report(_) => false,

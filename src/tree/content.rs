@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Tree;
-use super::attr::{Attr, Ino, Lasting};
+use super::attr::{Attr, Ino, Ttl};
 use super::directory::{Found as FoundName, StoreDirectory};
 use super::folder::Folder;
-use super::known::KnownNodes;
-use super::numbers::Key;
+use super::inode_numbers::Key;
+use super::inode_table::{Found, InodeRange, Kept, Renewable};
+use super::known_nodes::KnownNodes;
 use super::packed::{Packable, pack_number, unpack_number};
-use super::place::{Found, Kept, Place, Renewable};
-use super::read::{File, Made};
+use super::read::{File, RenderCache};
 use super::status::Text;
-use crate::array::selection::{Scope, Selection};
+use crate::array::selection::{Region, Selection};
 use crate::error::{Error, Result};
 use crate::rows::Rows;
 use crate::store::source::Source;
@@ -34,7 +34,7 @@ pub(super) enum Content {
     Folder {
         folder: Arc<Folder>,
         first: u64,
-        made: Made,
+        made: RenderCache,
         told: KnownNodes,
     },
     Status,
@@ -118,7 +118,7 @@ impl Content {
     /// The nodes of a folder from its number `first` on.
     fn folder(folder: Arc<Folder>, first: u64) -> Self {
         let told = KnownNodes::new(folder.selection.array().found_generation());
-        Self::Folder { folder, first, made: Made::default(), told }
+        Self::Folder { folder, first, made: RenderCache::default(), told }
     }
 
     fn plain(source: Source, path: &Path) -> Result<Self> {
@@ -131,7 +131,7 @@ impl Content {
 
 impl Tree {
     /// The place that a number belongs to, as it is in use or made anew.
-    pub(super) fn place(&self, ino: Ino) -> Result<Arc<Place<Content>>> {
+    pub(super) fn place(&self, ino: Ino) -> Result<Arc<InodeRange<Content>>> {
         let stale = || Error::Stale { path: format!("inode {}", ino.0).into() };
         match self.shared.places.find(ino).ok_or_else(stale)? {
             Found::InUse(place) => Ok(place),
@@ -143,7 +143,7 @@ impl Tree {
     }
 
     /// Puts a place to use, and has the kernel told of what had to go for it.
-    fn use_place(&self, base: u64, key: Key, content: Content) -> Option<Arc<Place<Content>>> {
+    fn use_place(&self, base: u64, key: Key, content: Content) -> Option<Arc<InodeRange<Content>>> {
         let place = self.shared.places.put_to_use(base, key, content);
         self.tell_of_dropped();
         place
@@ -159,7 +159,7 @@ impl Tree {
     }
 
     /// Sees to it that the kernel is told when what it is told of this node here and now is not so any more.
-    pub(super) fn will_tell(&self, place: &Place<Content>, ino: Ino) {
+    pub(super) fn will_tell(&self, place: &InodeRange<Content>, ino: Ino) {
         if let Content::Folder { told, .. } = &place.what
             && !told.add(ino.0 - place.base)
         {
@@ -182,7 +182,7 @@ impl Tree {
             }
             Recipe::Row(row) => {
                 let folder = self.folder(kept.within)?;
-                let (first, _) = folder.extent.scope(Scope::Row(*row));
+                let (first, _) = folder.extent.scope(Region::Row(*row));
                 Ok(Content::folder(folder, first))
             }
         }
@@ -217,7 +217,7 @@ impl Tree {
     /// Counts a lookup of what was found in a directory of the store.
     pub(super) fn enter(
         &self,
-        directory: &Place<Content>,
+        directory: &InodeRange<Content>,
         name: &OsStr,
         path: &Path,
         found: FoundName,
@@ -230,7 +230,7 @@ impl Tree {
                 let stat = found.stat(self.store())?;
                 let recipe = || Recipe::Directory(Arc::new(StoreDirectory::new(found, &self.shared.recent)));
                 let base = self.enter_place(path, directory.base, key, count, recipe)?;
-                Ok(Attr::directory(Ino(base), &stat, Lasting::Moment))
+                Ok(Attr::directory(Ino(base), &stat, Ttl::Moment))
             }
             FoundName::Plain(source) => {
                 let base = self.enter_place(path, directory.base, key, count, named)?;
@@ -284,12 +284,12 @@ pub(super) fn key_of(path: &Path, found: &FoundName) -> (Key, u64) {
         }
         FoundName::Plain(file) => {
             let facts = ("file", path.as_os_str());
-            (Key::of_version((facts, file.version()), (facts, file.lasting())), 1)
+            (Key::of_version((facts, file.version()), (facts, file.ttl())), 1)
         }
         FoundName::Array(array) => {
             let count = Folder::extent_of(&Selection::whole(Arc::clone(array))).count();
             let facts = ("array", path.as_os_str());
-            (Key::of_version((facts, array.version()), (facts, array.lasting())), count)
+            (Key::of_version((facts, array.version()), (facts, array.ttl())), count)
         }
     }
 }

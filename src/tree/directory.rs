@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
-use crate::array::catalog::{Directory, Entry, Names, Shown, StoredArray};
+use crate::array::catalog::{DirListing, Directory, Entry, ListedName, StoredArray};
 use crate::error::Result;
 use crate::store::source::Source;
 use crate::store::{Identity, Stat, Store};
@@ -52,7 +52,7 @@ pub struct StoreDirectory {
     /// The directory.
     pub directory: Directory,
     /// Its names when they were listed last, for as long as somebody goes through that listing.
-    names: Mutex<Option<(Identity, Weak<Names>)>>,
+    names: Mutex<Option<(Identity, Weak<DirListing>)>>,
     arrays: Mutex<HashMap<OsString, Weak<StoredArray>>>,
     recent: Arc<RecentArrays>,
 }
@@ -88,7 +88,7 @@ impl StoreDirectory {
     }
 
     /// The names of all that the directory may show, which are known on for as long as they are held.
-    pub fn list(&self, store: &Arc<Store>) -> Result<Arc<Names>> {
+    pub fn list(&self, store: &Arc<Store>) -> Result<Arc<DirListing>> {
         let now = store.identity(&self.directory.real)?;
         let names = Arc::new(self.directory.names(store)?);
         *lock(&self.names) = is_settled(&now).then(|| (now, Arc::downgrade(&names)));
@@ -125,14 +125,14 @@ impl StoreDirectory {
     }
 
     /// The names that are being listed, if the directory has not changed since.
-    fn listed(&self, store: &Store) -> Result<Option<Arc<Names>>> {
+    fn listed(&self, store: &Store) -> Result<Option<Arc<DirListing>>> {
         let known = lock(&self.names).as_ref().and_then(|(then, names)| Some((*then, names.upgrade()?)));
         let Some((then, names)) = known else { return Ok(None) };
         Ok((store.identity(&self.directory.real)? == then).then_some(names))
     }
 
     /// What one of the names stands for; none when that is not there any more, or broken.
-    pub fn look(&self, store: &Arc<Store>, names: &Names, shown: &Shown) -> Option<Found> {
+    pub fn look(&self, store: &Arc<Store>, names: &DirListing, shown: &ListedName) -> Option<Found> {
         let known = self.known(&shown.name);
         if let Some(array) = &known
             && array.is_current()

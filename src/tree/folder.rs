@@ -6,19 +6,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::attr::{Attr, Ino, Lasting, NodeKind};
-use super::leaf::{Extent, Leaf, Node};
+use super::attr::{Attr, EntryKind, Ino, Ttl};
+use super::node::{InodeLayout, NodeId, NodeKind};
 use crate::array::catalog::StoredArray;
 use crate::array::format_id::{FormatId, Formats};
-use crate::array::names::Labels;
-use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::array::names::AxisNames;
+use crate::array::selection::{Component, Part, Region, Selection};
 use crate::bytes::virtual_file::VirtualFile;
 use crate::daf::metadata::{Kind, Shape};
 use crate::encode::members::Members;
 use crate::error::{Error, Result};
 use crate::formats;
 use crate::rows::{index_width, parse_index};
-use crate::store::source::Run;
+use crate::store::source::ByteRange;
 use crate::task;
 use crate::word::to_usize;
 
@@ -28,8 +28,12 @@ pub(super) const COLUMNS: &str = "cols";
 pub(super) const SLICES: &str = "slices";
 
 /// The subdirectories of an array's directory. Each exists only where it makes sense.
-const FOLDERS: [(&str, Node); 4] =
-    [(ROWS, Node::Rows), (COLUMNS, Node::Columns), (SLICES, Node::Slices), (BY_NAME, Node::ByName)];
+const FOLDERS: [(&str, NodeKind); 4] = [
+    (ROWS, NodeKind::Rows),
+    (COLUMNS, NodeKind::Columns),
+    (SLICES, NodeKind::Slices),
+    (BY_NAME, NodeKind::ByName),
+];
 
 /// Size in bytes of the blocks into which `slices/` divides an array.
 const BLOCK: u64 = 64 << 20;
@@ -40,19 +44,19 @@ pub struct Folder {
     /// The rows.
     pub selection: Selection,
     /// Determines the inode numbers of the nodes.
-    pub extent: Extent,
+    pub extent: InodeLayout,
     /// The path in the mount of a whole array. Directories in `slices/` have none.
     path: Option<PathBuf>,
 }
 
 /// A callback with a child's position in a listing, its name, its type, and its node unless it is a slice,
 /// which has inode numbers of its own. It returns whether to continue.
-pub type Visit<'v> = dyn FnMut(u64, &str, NodeKind, Option<Leaf>) -> bool + 'v;
+pub type Visit<'v> = dyn FnMut(u64, &str, EntryKind, Option<NodeId>) -> bool + 'v;
 
 /// The meaning of a name in a directory.
 pub enum Child {
     /// A node of this directory.
-    Leaf(Leaf),
+    NodeId(NodeId),
     /// A different spelling of the directory of a row.
     Row(u64),
     /// The directory of a slice.
@@ -65,7 +69,7 @@ pub enum Listed {
     /// None: shape and formats determine the listing.
     Known,
     /// The names of rows or columns.
-    Names(Arc<Labels>),
+    Names(Arc<AxisNames>),
     /// The members of a format that is a directory.
     Members(Box<Members>),
 }
@@ -97,28 +101,29 @@ impl Folder {
     }
 
     /// The extent of inode numbers for the directory of a selection.
-    pub fn extent_of(selection: &Selection) -> Extent {
+    pub fn extent_of(selection: &Selection) -> InodeLayout {
         let (kind, members) = (selection.array().metadata.kind(), Members::room(selection));
         let (rows, columns) = match (selection.shape(), kind) {
             (Shape::Vector(_), _) => (0, 0),
             (Shape::Matrix(rows, columns), Kind::Dense) => (rows, columns),
             (Shape::Matrix(rows, _), Kind::Sparse) => (rows, 0),
         };
-        Extent::new(kind, rows, columns, members)
+        InodeLayout::new(kind, rows, columns, members)
     }
 
     /// The attributes of a node.
-    pub fn attr(&self, leaf: Leaf, ino: Ino) -> Result<Attr> {
-        let (Node::File(thing, format) | Node::Member(thing, format, _)) = leaf.node else {
+    pub fn attr(&self, leaf: NodeId, ino: Ino) -> Result<Attr> {
+        let (NodeKind::File(component, format) | NodeKind::Member(component, format, _)) = leaf.node else {
             let array = self.selection.array();
-            let is_named = matches!(leaf.node, Node::ByName | Node::NamedRows | Node::NamedColumns);
+            let is_named =
+                matches!(leaf.node, NodeKind::ByName | NodeKind::NamedRows | NodeKind::NamedColumns);
             return Ok(Attr::folder(ino, &if is_named { array.stat_with_names() } else { array.stat() }));
         };
-        let part = Part { thing, of: leaf.of };
+        let part = Part { component, of: leaf.of };
         let is_raw = matches!(extension(format), "" | "yaml");
-        if let Some(run) = self.run(leaf) {
+        if let Some(run) = self.byte_range(leaf) {
             let stat = self.selection.stat_of(part, is_raw);
-            let attr = Attr::file(ino, run.length, &stat, Lasting::Version);
+            let attr = Attr::file(ino, run.length, &stat, Ttl::Version);
             return Ok(Attr { blocks: run.blocks(), ..attr });
         }
         let content = self.content(leaf)?;
@@ -130,48 +135,52 @@ impl Folder {
         };
         match content {
             Some(file) => {
-                Ok(Attr { blocks: file.blocks(), ..Attr::file(ino, file.len(), &stat, Lasting::Version) })
+                Ok(Attr { blocks: file.blocks(), ..Attr::file(ino, file.len(), &stat, Ttl::Version) })
             }
             None => Ok(Attr::folder(ino, &stat)),
         }
     }
 
     /// Whether the size of a node can only be computed from the data.
-    pub fn size_needs_data(&self, leaf: Leaf) -> bool {
-        let (Node::File(thing, format) | Node::Member(thing, format, _)) = leaf.node else { return false };
-        let part = Part { thing, of: leaf.of };
+    pub fn size_needs_data(&self, leaf: NodeId) -> bool {
+        let (NodeKind::File(component, format) | NodeKind::Member(component, format, _)) = leaf.node else {
+            return false;
+        };
+        let part = Part { component, of: leaf.of };
         formats::format(format).is_some_and(|format| format.size_needs_data(&self.selection, part))
     }
 
     /// Whether the size of a file that is not cached depends on data.
-    pub fn is_sized_by_data(&self, leaf: Leaf) -> bool {
-        let is_stored = matches!(leaf.node, Node::File(Thing::Data | Thing::Indices, _));
-        is_stored && leaf.of != Scope::All || self.size_needs_data(leaf)
+    pub fn is_sized_by_data(&self, leaf: NodeId) -> bool {
+        let is_stored = matches!(leaf.node, NodeKind::File(Component::Data | Component::Indices, _));
+        is_stored && leaf.of != Region::Whole || self.size_needs_data(leaf)
     }
 
     /// Whether rendering a node needs names, and there are many.
-    fn has_many_names(&self, leaf: Leaf) -> bool {
+    fn has_many_names(&self, leaf: NodeId) -> bool {
         !self.selection.array().names.are_small() && self.shows_names(leaf)
     }
 
     /// Whether a node may show names of rows or columns.
-    pub fn shows_names(&self, leaf: Leaf) -> bool {
-        let (Node::File(thing, format) | Node::Member(thing, format, _)) = leaf.node else { return true };
-        formats::format(format).is_none_or(|format| format.shows_names(Part { thing, of: leaf.of }))
+    pub fn shows_names(&self, leaf: NodeId) -> bool {
+        let (NodeKind::File(component, format) | NodeKind::Member(component, format, _)) = leaf.node else {
+            return true;
+        };
+        formats::format(format).is_none_or(|format| format.shows_names(Part { component, of: leaf.of }))
     }
 
     /// The content of a file. None for a directory.
-    pub fn content(&self, leaf: Leaf) -> Result<Option<VirtualFile>> {
+    pub fn content(&self, leaf: NodeId) -> Result<Option<VirtualFile>> {
         match leaf.node {
-            Node::File(thing, format) if file_kind(format) == NodeKind::File => {
+            NodeKind::File(component, format) if file_kind(format) == EntryKind::File => {
                 if self.has_many_names(leaf) {
                     task::begin_long()?;
                 }
-                let part = Part { thing, of: leaf.of };
+                let part = Part { component, of: leaf.of };
                 Ok(self.view(part, format)?.render(&self.selection, part)?.file())
             }
-            Node::Member(thing, format, member) => {
-                let members = self.members(thing, format)?;
+            NodeKind::Member(component, format, member) => {
+                let members = self.members(component, format)?;
                 Ok(members.get(member).ok_or_else(|| self.not_found())?.file)
             }
             _ => Ok(None),
@@ -179,9 +188,9 @@ impl Folder {
     }
 
     /// The run of a file of the store that is the content of a node, if this is known without rendering it.
-    pub fn run(&self, leaf: Leaf) -> Option<Run<'_>> {
-        let Node::File(thing, format) = leaf.node else { return None };
-        formats::format(format)?.run(&self.selection, Part { thing, of: leaf.of })
+    pub fn byte_range(&self, leaf: NodeId) -> Option<ByteRange<'_>> {
+        let NodeKind::File(component, format) = leaf.node else { return None };
+        formats::format(format)?.byte_range(&self.selection, Part { component, of: leaf.of })
     }
 
     /// The members of a format that is a directory.
@@ -189,9 +198,9 @@ impl Folder {
     /// # Errors
     ///
     /// As [`formats::Format::render`].
-    fn members(&self, thing: Thing, format: FormatId) -> Result<Members> {
-        let part = Part { thing, of: Scope::All };
-        if self.has_many_names(Leaf { of: part.of, node: Node::File(thing, format) }) {
+    fn members(&self, component: Component, format: FormatId) -> Result<Members> {
+        let part = Part { component, of: Region::Whole };
+        if self.has_many_names(NodeId { of: part.of, node: NodeKind::File(component, format) }) {
             task::begin_long()?;
         }
         let rendered = self.view(part, format)?.render(&self.selection, part)?;
@@ -213,86 +222,90 @@ impl Folder {
     /// # Errors
     ///
     /// Any error from rendering a format that is a directory, and from reading names.
-    pub fn child(&self, folder: Leaf, name: &OsStr) -> Result<Option<Child>> {
+    pub fn child(&self, folder: NodeId, name: &OsStr) -> Result<Option<Child>> {
         let name = name.as_bytes();
         Ok(match folder.node {
-            Node::Folder => self.named_folder(folder.of, name).or_else(|| self.named_file(folder.of, name)),
-            Node::Rows => self.row(name),
-            Node::Columns => {
+            NodeKind::Directory => {
+                self.named_folder(folder.of, name).or_else(|| self.named_file(folder.of, name))
+            }
+            NodeKind::Rows => self.row(name),
+            NodeKind::Columns => {
                 let (index, format) = split_format(name);
                 let column = parse_index(index, self.extent.columns);
-                column.and_then(|column| self.leaf(Scope::Column(column), Thing::Array, format))
+                column.and_then(|column| self.leaf(Region::Column(column), Component::Array, format))
             }
-            Node::Slices => self.selection.slice(name).map(Child::Slice),
-            Node::ByName => {
+            NodeKind::Slices => self.selection.slice(name).map(Child::Slice),
+            NodeKind::ByName => {
                 let axis = self.named_axes().find(|(other, _)| other.as_bytes() == name);
-                axis.map(|(_, node)| Child::Leaf(Leaf { of: folder.of, node }))
+                axis.map(|(_, node)| Child::NodeId(NodeId { of: folder.of, node }))
             }
-            Node::NamedRows | Node::NamedColumns => self.named(folder, name)?,
-            Node::Link(_) => None,
-            Node::File(thing, format) => self.member(thing, format, None, name)?,
-            Node::Member(thing, format, member) => self.member(thing, format, Some(member), name)?,
+            NodeKind::NamedRows | NodeKind::NamedColumns => self.named(folder, name)?,
+            NodeKind::Link(_) => None,
+            NodeKind::File(component, format) => self.member(component, format, None, name)?,
+            NodeKind::Member(component, format, member) => {
+                self.member(component, format, Some(member), name)?
+            }
         })
     }
 
     /// `rows/`, `cols/`, `slices/` or `by-name/`.
-    fn named_folder(&self, of: Scope, name: &[u8]) -> Option<Child> {
+    fn named_folder(&self, of: Region, name: &[u8]) -> Option<Child> {
         let (_, node) = FOLDERS.into_iter().find(|(other, _)| other.as_bytes() == name)?;
-        let leaf = Leaf { of, node };
-        self.has_folder(leaf).then_some(Child::Leaf(leaf))
+        let leaf = NodeId { of, node };
+        self.has_folder(leaf).then_some(Child::NodeId(leaf))
     }
 
     /// The path in the mount of one of the directories with the parts of a whole array.
-    pub fn path_of_parts(&self, leaf: Leaf) -> Option<PathBuf> {
+    pub fn path_of_parts(&self, leaf: NodeId) -> Option<PathBuf> {
         let (name, _) = FOLDERS.into_iter().find(|(_, node)| *node == leaf.node)?;
         self.has_folder(leaf).then(|| Some(self.path.as_ref()?.join(name)))?
     }
 
-    fn has_folder(&self, leaf: Leaf) -> bool {
-        leaf.of == Scope::All
+    fn has_folder(&self, leaf: NodeId) -> bool {
+        leaf.of == Region::Whole
             && match leaf.node {
-                Node::Rows => self.extent.rows > 0,
-                Node::Columns => self.extent.columns > 0,
-                Node::ByName => self.has_names(),
+                NodeKind::Rows => self.extent.rows > 0,
+                NodeKind::Columns => self.extent.columns > 0,
+                NodeKind::ByName => self.has_names(),
                 _ => true,
             }
     }
 
-    fn folders(&self, of: Scope) -> impl Iterator<Item = (&'static str, Node)> {
-        FOLDERS.into_iter().filter(move |(_, node)| self.has_folder(Leaf { of, node: *node }))
+    fn folders(&self, of: Region) -> impl Iterator<Item = (&'static str, NodeKind)> {
+        FOLDERS.into_iter().filter(move |(_, node)| self.has_folder(NodeId { of, node: *node }))
     }
 
     /// The subdirectories that a listing shows. In the directory of a slice, `slices/` can be opened but is
     /// not listed, because otherwise a walk of the tree would never end.
-    fn listed_folders(&self, of: Scope) -> impl Iterator<Item = (&'static str, Node)> {
+    fn listed_folders(&self, of: Region) -> impl Iterator<Item = (&'static str, NodeKind)> {
         let endless = self.is_slice();
-        self.folders(of).filter(move |(_, node)| !(endless && *node == Node::Slices))
+        self.folders(of).filter(move |(_, node)| !(endless && *node == NodeKind::Slices))
     }
 
     /// A component, with or without an extension.
-    fn named_file(&self, of: Scope, name: &[u8]) -> Option<Child> {
-        let (thing, format) = split_format(name);
-        let thing = Thing::ALL.into_iter().find(|other| other.name().as_bytes() == thing)?;
-        self.leaf(of, thing, format)
+    fn named_file(&self, of: Region, name: &[u8]) -> Option<Child> {
+        let (component, format) = split_format(name);
+        let component = Component::ALL.into_iter().find(|other| other.name().as_bytes() == component)?;
+        self.leaf(of, component, format)
     }
 
-    fn leaf(&self, of: Scope, thing: Thing, format: &[u8]) -> Option<Child> {
-        let format = formats::find(&self.selection, Part { thing, of }, format)?;
-        Some(Child::Leaf(Leaf { of, node: Node::File(thing, format) }))
+    fn leaf(&self, of: Region, component: Component, format: &[u8]) -> Option<Child> {
+        let format = formats::find(&self.selection, Part { component, of }, format)?;
+        Some(Child::NodeId(NodeId { of, node: NodeKind::File(component, format) }))
     }
 
     /// A file or directory in a format that is a directory.
     fn member(
         &self,
-        thing: Thing,
+        component: Component,
         format: FormatId,
         folder: Option<u64>,
         name: &[u8],
     ) -> Result<Option<Child>> {
-        let members = self.members(thing, format)?;
+        let members = self.members(component, format)?;
         let member = std::str::from_utf8(name).ok().and_then(|name| members.child(folder, name));
-        let leaf = |member| Leaf { of: Scope::All, node: Node::Member(thing, format, member) };
-        Ok(member.map(|member| Child::Leaf(leaf(member))))
+        let leaf = |member| NodeId { of: Region::Whole, node: NodeKind::Member(component, format, member) };
+        Ok(member.map(|member| Child::NodeId(leaf(member))))
     }
 
     /// A row by its number: a file for a dense array, a directory for a sparse matrix. With an extension it
@@ -300,12 +313,12 @@ impl Folder {
     fn row(&self, name: &[u8]) -> Option<Child> {
         let (index, format) = split_format(name);
         let row = parse_index(index, self.extent.rows)?;
-        let of = Scope::Row(row);
+        let of = Region::Row(row);
         match self.selection.array().metadata.kind() {
-            Kind::Dense => self.leaf(of, Thing::Array, format),
-            Kind::Sparse if !format.is_empty() => self.leaf(of, Thing::Dense, format),
+            Kind::Dense => self.leaf(of, Component::Array, format),
+            Kind::Sparse if !format.is_empty() => self.leaf(of, Component::Dense, format),
             Kind::Sparse if index == self.row_name(row).as_bytes() => {
-                Some(Child::Leaf(Leaf { of, node: Node::Folder }))
+                Some(Child::NodeId(NodeId { of, node: NodeKind::Directory }))
             }
             Kind::Sparse => Some(Child::Row(row)),
         }
@@ -320,11 +333,11 @@ impl Folder {
     }
 
     /// Number of numbered children that a listing of the directory shows.
-    fn len(&self, folder: Leaf) -> u64 {
+    fn len(&self, folder: NodeId) -> u64 {
         match folder.node {
-            Node::Rows => self.extent.rows,
-            Node::Columns => self.extent.columns,
-            Node::Slices => self.blocks().1,
+            NodeKind::Rows => self.extent.rows,
+            NodeKind::Columns => self.extent.columns,
+            NodeKind::Slices => self.blocks().1,
             _ => 0,
         }
     }
@@ -335,12 +348,12 @@ impl Folder {
     ///
     /// Any error from rendering a format that is a directory, and from reading names. [`Error::NotFound`] if
     /// the members do not exist.
-    pub fn listed(&self, folder: Leaf) -> Result<Listed> {
+    pub fn listed(&self, folder: NodeId) -> Result<Listed> {
         match folder.node {
-            Node::File(thing, format) | Node::Member(thing, format, _) => {
-                self.members(thing, format).map(Box::new).map(Listed::Members)
+            NodeKind::File(component, format) | NodeKind::Member(component, format, _) => {
+                self.members(component, format).map(Box::new).map(Listed::Members)
             }
-            Node::NamedRows | Node::NamedColumns => {
+            NodeKind::NamedRows | NodeKind::NamedColumns => {
                 // Names that turned out not to fit are left out.
                 Ok(self.names_in(folder)?.map_or(Listed::Known, Listed::Names))
             }
@@ -349,56 +362,59 @@ impl Folder {
     }
 
     /// Calls `visit` with the children in order, starting at position `first`, until it returns false.
-    pub fn list(&self, folder: Leaf, listed: &Listed, first: u64, visit: &mut Visit<'_>) {
+    pub fn list(&self, folder: NodeId, listed: &Listed, first: u64, visit: &mut Visit<'_>) {
         let sparse = self.selection.array().metadata.kind() == Kind::Sparse;
         let count = self.len(folder);
         match folder.node {
-            Node::Folder => self.list_folder(folder.of, first, visit),
-            Node::Rows if sparse => {
-                let node = |row| Leaf { of: Scope::Row(row), node: Node::Folder };
-                self.list_numbers(first..count, self.extent.rows, NodeKind::Folder, &node, visit);
+            NodeKind::Directory => self.list_folder(folder.of, first, visit),
+            NodeKind::Rows if sparse => {
+                let node = |row| NodeId { of: Region::Row(row), node: NodeKind::Directory };
+                self.list_numbers(first..count, self.extent.rows, EntryKind::Directory, &node, visit);
             }
-            Node::Rows => {
-                let node = |row| Leaf { of: Scope::Row(row), node: Node::File(Thing::Array, FormatId::RAW) };
-                self.list_numbers(first..count, self.extent.rows, NodeKind::File, &node, visit);
-            }
-            Node::Columns => {
-                let node = |column| Leaf {
-                    of: Scope::Column(column),
-                    node: Node::File(Thing::Array, FormatId::RAW),
+            NodeKind::Rows => {
+                let node = |row| NodeId {
+                    of: Region::Row(row),
+                    node: NodeKind::File(Component::Array, FormatId::RAW),
                 };
-                self.list_numbers(first..count, self.extent.columns, NodeKind::File, &node, visit);
+                self.list_numbers(first..count, self.extent.rows, EntryKind::File, &node, visit);
             }
-            Node::Slices => self.list_slices(first..count, visit),
-            Node::ByName => {
+            NodeKind::Columns => {
+                let node = |column| NodeId {
+                    of: Region::Column(column),
+                    node: NodeKind::File(Component::Array, FormatId::RAW),
+                };
+                self.list_numbers(first..count, self.extent.columns, EntryKind::File, &node, visit);
+            }
+            NodeKind::Slices => self.list_slices(first..count, visit),
+            NodeKind::ByName => {
                 let skip = to_usize(first);
                 for (i, (name, node)) in (0..).zip(self.named_axes()).skip(skip) {
-                    if !visit(i, name, NodeKind::Folder, Some(Leaf { of: folder.of, node })) {
+                    if !visit(i, name, EntryKind::Directory, Some(NodeId { of: folder.of, node })) {
                         return;
                     }
                 }
             }
-            Node::NamedRows | Node::NamedColumns => {
-                if let Listed::Names(labels) = listed {
-                    self.list_named(folder, labels, first, visit);
+            NodeKind::NamedRows | NodeKind::NamedColumns => {
+                if let Listed::Names(axis_names) = listed {
+                    self.list_named(folder, axis_names, first, visit);
                 }
             }
-            Node::Link(_) => {}
-            Node::File(thing, format) => listed.list_members(thing, format, None, first, visit),
-            Node::Member(thing, format, member) => {
-                listed.list_members(thing, format, Some(member), first, visit);
+            NodeKind::Link(_) => {}
+            NodeKind::File(component, format) => listed.list_members(component, format, None, first, visit),
+            NodeKind::Member(component, format, member) => {
+                listed.list_members(component, format, Some(member), first, visit);
             }
         }
     }
 
-    fn list_folder(&self, of: Scope, first: u64, visit: &mut Visit<'_>) {
-        let files = self
-            .files(of)
-            .into_iter()
-            .map(|(thing, format)| (file_name(thing, format), file_kind(format), Node::File(thing, format)));
-        let folders = self.listed_folders(of).map(|(name, node)| (name.to_owned(), NodeKind::Folder, node));
+    fn list_folder(&self, of: Region, first: u64, visit: &mut Visit<'_>) {
+        let files = self.files(of).into_iter().map(|(component, format)| {
+            (file_name(component, format), file_kind(format), NodeKind::File(component, format))
+        });
+        let folders =
+            self.listed_folders(of).map(|(name, node)| (name.to_owned(), EntryKind::Directory, node));
         for (i, (name, kind, node)) in (0..).zip(files.chain(folders)).skip(to_usize(first)) {
-            if !visit(i, &name, kind, Some(Leaf { of, node })) {
+            if !visit(i, &name, kind, Some(NodeId { of, node })) {
                 return;
             }
         }
@@ -408,8 +424,8 @@ impl Folder {
         &self,
         range: std::ops::Range<u64>,
         count: u64,
-        kind: NodeKind,
-        node: &dyn Fn(u64) -> Leaf,
+        kind: EntryKind,
+        node: &dyn Fn(u64) -> NodeId,
         visit: &mut Visit<'_>,
     ) {
         use std::fmt::Write;
@@ -430,7 +446,7 @@ impl Folder {
         let width = index_width(count);
         for i in range {
             let (start, stop) = (i * rows, ((i + 1) * rows).min(count));
-            if !visit(i, &format!("{start:0width$}:{stop:0width$}"), NodeKind::Folder, None) {
+            if !visit(i, &format!("{start:0width$}:{stop:0width$}"), EntryKind::Directory, None) {
                 return;
             }
         }
@@ -447,20 +463,20 @@ impl Folder {
     }
 
     /// The files that a listing of this region's directory shows.
-    fn files(&self, of: Scope) -> Vec<(Thing, FormatId)> {
-        let formats = |thing| {
-            let part = Part { thing, of };
+    fn files(&self, of: Region) -> Vec<(Component, FormatId)> {
+        let formats = |component| {
+            let part = Part { component, of };
             let offered = formats::offered(&self.selection, part);
-            offered.filter(move |(_, view)| view.is_listed(part)).map(move |(format, _)| (thing, format))
+            offered.filter(move |(_, view)| view.is_listed(part)).map(move |(format, _)| (component, format))
         };
-        Thing::ALL.into_iter().flat_map(formats).collect()
+        Component::ALL.into_iter().flat_map(formats).collect()
     }
 }
 
 impl Listed {
     fn list_members(
         &self,
-        thing: Thing,
+        component: Component,
         format: FormatId,
         folder: Option<u64>,
         first: u64,
@@ -468,15 +484,20 @@ impl Listed {
     ) {
         let Self::Members(members) = self else { return };
         members.list(folder, first, &mut |i, member, name, is_file| {
-            let kind = if is_file { NodeKind::File } else { NodeKind::Folder };
-            visit(i, name, kind, Some(Leaf { of: Scope::All, node: Node::Member(thing, format, member) }))
+            let kind = if is_file { EntryKind::File } else { EntryKind::Directory };
+            visit(
+                i,
+                name,
+                kind,
+                Some(NodeId { of: Region::Whole, node: NodeKind::Member(component, format, member) }),
+            )
         });
     }
 }
 
-fn file_kind(format: FormatId) -> NodeKind {
+fn file_kind(format: FormatId) -> EntryKind {
     let is_directory = formats::format(format).is_some_and(|format| format.is_directory());
-    if is_directory { NodeKind::Folder } else { NodeKind::File }
+    if is_directory { EntryKind::Directory } else { EntryKind::File }
 }
 
 fn extension(format: FormatId) -> &'static str {
@@ -484,10 +505,10 @@ fn extension(format: FormatId) -> &'static str {
 }
 
 /// The file name of a component in this format.
-pub(super) fn file_name(thing: Thing, format: FormatId) -> String {
+pub(super) fn file_name(component: Component, format: FormatId) -> String {
     match extension(format) {
-        "" => thing.name().to_owned(),
-        format => format!("{}.{format}", thing.name()),
+        "" => component.name().to_owned(),
+        format => format!("{}.{format}", component.name()),
     }
 }
 

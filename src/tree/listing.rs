@@ -7,11 +7,11 @@ use std::sync::Arc;
 use super::content::{Content, key_of, slice_key};
 use super::directory::{Found, StoreDirectory};
 use super::folder::{Folder, Listed};
-use super::leaf::Leaf;
-use super::numbers::Key;
+use super::inode_numbers::Key;
+use super::node::NodeId;
 use super::status::Report;
-use super::{INNER, Ino, NodeKind, RESERVED, STATUS, Tree, report_key, shut, trim};
-use crate::array::catalog::Names;
+use super::{EntryKind, INNER, Ino, RESERVED, STATUS, Tree, report_key, shut, trim};
+use crate::array::catalog::DirListing;
 use crate::error::{Error, Result};
 use crate::task;
 use crate::word::to_usize;
@@ -32,7 +32,7 @@ pub struct Listing {
 
 #[derive(Debug)]
 enum Children {
-    Known(Vec<(OsString, Ino, NodeKind)>),
+    Known(Vec<(OsString, Ino, EntryKind)>),
     /// Each child is examined when the listing reaches it.
     Directory {
         tree: Tree,
@@ -42,7 +42,7 @@ enum Children {
     Folder {
         tree: Tree,
         folder: Arc<Folder>,
-        leaf: Leaf,
+        leaf: NodeId,
         listed: Listed,
         base: u64,
         first: u64,
@@ -53,7 +53,7 @@ enum Children {
 /// The names in a directory. Many of them take much memory, so it is returned to the system when they are
 /// dropped.
 #[derive(Debug)]
-struct ListedNames(Option<Arc<Names>>);
+struct ListedNames(Option<Arc<DirListing>>);
 
 impl Drop for ListedNames {
     fn drop(&mut self) {
@@ -103,7 +103,7 @@ impl Tree {
                     let last = self.shared.status.last(*report);
                     let known = |text| self.shared.places.number(report_key(*report, &text), 1);
                     let number = last.and_then(known).unwrap_or(Ino(number));
-                    (report.name().into(), number, NodeKind::File)
+                    (report.name().into(), number, EntryKind::File)
                 };
                 let children = (STATUS + 1..).zip(&Report::ALL).map(child).collect();
                 Ok(Listing { is_lasting: false, children: Children::Known(children) })
@@ -112,9 +112,9 @@ impl Tree {
     }
 
     /// The inode number that an entry of a store's directory has or will have, and its type.
-    fn listed(&self, path: &Path, found: &Found) -> (Ino, NodeKind) {
+    fn listed(&self, path: &Path, found: &Found) -> (Ino, EntryKind) {
         let (key, count) = key_of(path, found);
-        let kind = if matches!(found, Found::Plain(_)) { NodeKind::File } else { NodeKind::Folder };
+        let kind = if matches!(found, Found::Plain(_)) { EntryKind::File } else { EntryKind::Directory };
         (self.shared.places.number(key, count).unwrap_or(UNKNOWN), kind)
     }
 
@@ -128,7 +128,7 @@ impl Tree {
 impl Listing {
     /// Calls `visit` with the children in order, starting at position `first`, until it returns false. The
     /// arguments are the position in the listing, the name, the inode number and the type.
-    pub fn visit(&self, first: u64, visit: &mut dyn FnMut(u64, &OsStr, Ino, NodeKind) -> bool) {
+    pub fn visit(&self, first: u64, visit: &mut dyn FnMut(u64, &OsStr, Ino, EntryKind) -> bool) {
         match &self.children {
             Children::Known(children) => {
                 let skip = to_usize(first);
@@ -153,7 +153,7 @@ impl Listing {
                     let name = OsStr::new(name);
                     let is_link =
                         tree.is_linked && child.is_some_and(|child| folder.path_of_parts(child).is_some());
-                    let kind = if is_link { NodeKind::Link } else { kind };
+                    let kind = if is_link { EntryKind::Link } else { kind };
                     let ino = match child {
                         Some(child) => folder.extent.encode(child).map(|number| Ino(base + number - origin)),
                         None => tree.slice_ino(folder, *key, name),

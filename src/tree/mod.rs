@@ -6,16 +6,16 @@ mod changes;
 mod content;
 mod directory;
 mod folder;
-mod known;
-mod leaf;
+mod inode_numbers;
+mod inode_table;
+mod known_nodes;
 mod listing;
-mod numbers;
+mod node;
 mod packed;
 mod path;
-mod place;
 mod read;
 mod status;
-mod told;
+mod told_sizes;
 mod trim;
 
 use std::collections::VecDeque;
@@ -24,22 +24,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use attr::{Attr, Ino, Lasting, NodeKind};
+pub use attr::{Attr, EntryKind, Ino, Ttl};
 use content::{Content, Recipe, slice_key};
 use directory::{RecentArrays, StoreDirectory};
 use folder::{Child, Folder};
-use leaf::{Leaf, Node};
+use inode_numbers::Key;
+use inode_table::{InodeRange, InodeTable};
 pub use listing::Listing;
-use numbers::Key;
-use place::{Place, Places};
-use read::Made;
+use node::{NodeId, NodeKind};
+use read::RenderCache;
 pub use read::{Answer, File};
 use status::{Report, Status, Text};
-use told::Told;
+use told_sizes::ToldSizes;
 
 use crate::array::catalog::{Directory, RESERVED};
 use crate::array::format_id::Formats;
-use crate::array::selection::Scope;
+use crate::array::selection::Region;
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::task;
@@ -66,10 +66,10 @@ pub struct Tree {
 #[derive(Debug)]
 struct Shared {
     store: Arc<Store>,
-    places: Places<Content>,
+    places: InodeTable<Content>,
     status: Status,
     recent: Arc<RecentArrays>,
-    told: Told,
+    told: ToldSizes,
     /// Whether the kernel hears of changes as they happen, so that it may take things for granted for long.
     are_changes_told: AtomicBool,
 }
@@ -84,8 +84,10 @@ impl Tree {
         let store = Arc::new(Store::open(path)?);
         let recent = Arc::default();
         let root = Recipe::Directory(Arc::new(StoreDirectory::new(Directory::root(), &recent)));
-        let places =
-            Places::new([(BY_HAND, Key::new("root"), root), (STATUS, Key::new("status"), Recipe::Status)]);
+        let places = InodeTable::new([
+            (BY_HAND, Key::new("root"), root),
+            (STATUS, Key::new("status"), Recipe::Status),
+        ]);
         let (status, told, are_changes_told) = Default::default();
         let shared = Arc::new(Shared { store, places, status, recent, told, are_changes_told });
         Ok(Self { shared, formats: Formats::ALL, is_linked: false })
@@ -172,7 +174,7 @@ impl Tree {
 
     fn lookup_in(
         &self,
-        place: &Place<Content>,
+        place: &InodeRange<Content>,
         folder: &Arc<Folder>,
         first: u64,
         parent: Ino,
@@ -181,8 +183,8 @@ impl Tree {
         let not_found = || Error::not_found(folder.selection.array().path.join(name));
         let leaf = folder.extent.decode(parent.0 - place.base + first).ok_or_else(not_found)?;
         match folder.child(leaf, name)?.ok_or_else(not_found)? {
-            Child::Leaf(child) => {
-                if matches!(child.node, Node::File(..) | Node::Member(..)) {
+            Child::NodeId(child) => {
+                if matches!(child.node, NodeKind::File(..) | NodeKind::Member(..)) {
                     // It may be read without being opened: from here on this version can be.
                     folder.selection.array().open()?;
                 }
@@ -192,9 +194,9 @@ impl Tree {
                 Ok(attr)
             }
             Child::Row(row) => {
-                let (first, count) = folder.extent.scope(Scope::Row(row));
+                let (first, count) = folder.extent.scope(Region::Row(row));
                 let key = place.key.within((first, name));
-                let leaf = Leaf { of: Scope::Row(row), node: Node::Folder };
+                let leaf = NodeId { of: Region::Row(row), node: NodeKind::Directory };
                 let number = folder.extent.encode(leaf).ok_or_else(not_found)?;
                 let path = &folder.selection.array().path;
                 let base = self.enter_place(path, place.base, key, count, || Recipe::Row(row))?;
@@ -231,7 +233,7 @@ impl Tree {
         match &place.what {
             Content::Directory(_) if ino == Ino::ROOT => Ok(self.root_attr()),
             Content::Directory(directory) => {
-                Ok(Attr::directory(ino, &directory.stat(self.store())?, Lasting::Moment))
+                Ok(Attr::directory(ino, &directory.stat(self.store())?, Ttl::Moment))
             }
             Content::Plain { source, .. } => Ok(Attr::plain(ino, source)),
             Content::Folder { folder, first, made, .. } => {
@@ -242,12 +244,10 @@ impl Tree {
                     attr => attr,
                 }
             }
-            Content::Status => {
-                Ok(Attr::directory(ino, &self.shared.status.stat(self.store()), Lasting::Version))
-            }
+            Content::Status => Ok(Attr::directory(ino, &self.shared.status.stat(self.store()), Ttl::Version)),
             Content::Report(report) => {
                 let stat = self.shared.status.stat_of(self.store(), report);
-                Ok(Attr::file(ino, report.text.len() as u64, &stat, Lasting::No))
+                Ok(Attr::file(ino, report.text.len() as u64, &stat, Ttl::No))
             }
         }
     }
@@ -257,25 +257,31 @@ impl Tree {
     fn attr_as_told(&self, folder: &Folder, ino: Ino) -> Option<Attr> {
         let size = self.shared.told.get(ino)?;
         let array = folder.selection.array();
-        (!array.is_settled()).then(|| Attr::file(ino, size, &array.stat(), Lasting::No).of_now())
+        (!array.is_settled()).then(|| Attr::file(ino, size, &array.stat(), Ttl::No).of_now())
     }
 
     /// What `stat` tells of the root. Where the store is closed to who mounts, or gone, they and nobody else may
     /// enter it, on their way to what `.arrayfs` says about that.
     fn root_attr(&self) -> Attr {
         let stat = match self.store().stat_root() {
-            Ok(stat) if stat.rights.let_us_in() => stat,
+            Ok(stat) if stat.permissions.let_us_in() => stat,
             _ => {
                 let mut stat = self.shared.status.stat(self.store());
-                stat.rights.mode = 0o500;
+                stat.permissions.mode = 0o500;
                 stat
             }
         };
-        Attr::directory(Ino::ROOT, &stat, Lasting::Moment)
+        Attr::directory(Ino::ROOT, &stat, Ttl::Moment)
     }
 
     /// What `stat` tells of a node in the folder of an array that is looked up.
-    fn lookup_leaf(&self, place: &Place<Content>, folder: &Folder, leaf: Leaf, number: u64) -> Result<Attr> {
+    fn lookup_leaf(
+        &self,
+        place: &InodeRange<Content>,
+        folder: &Folder,
+        leaf: NodeId,
+        number: u64,
+    ) -> Result<Attr> {
         let Content::Folder { made, told, .. } = &place.what else {
             return Err(Error::not_found(&folder.selection.array().path));
         };
@@ -285,11 +291,11 @@ impl Tree {
             made.forget(leaf);
         }
         let attr = self.attr_in(folder, made, leaf, Ino(place.base + number))?;
-        Ok(if is_kept { attr } else { Attr { lasting: attr.lasting.at_most_a_moment(), ..attr } })
+        Ok(if is_kept { attr } else { Attr { ttl: attr.ttl.at_most_a_moment(), ..attr } })
     }
 
     /// What `stat` tells of a node in the folder of an array.
-    fn attr_in(&self, folder: &Folder, made: &Made, leaf: Leaf, ino: Ino) -> Result<Attr> {
+    fn attr_in(&self, folder: &Folder, made: &RenderCache, leaf: NodeId, ino: Ino) -> Result<Attr> {
         let array = folder.selection.array();
         let are_changes_told = self.shared.are_changes_told.load(Ordering::Relaxed);
         let is_settled = array.is_settled() && (are_changes_told || array.is_current());
@@ -300,19 +306,19 @@ impl Tree {
                 let attr = folder.anew().attr(leaf, ino)?;
                 let size = match attr.kind {
                     // As it will be read, until it is looked up again.
-                    NodeKind::File => self.made(folder, made, leaf)?.len(),
-                    NodeKind::Folder | NodeKind::Link => attr.size,
+                    EntryKind::File => self.made(folder, made, leaf)?.len(),
+                    EntryKind::Directory | EntryKind::Link => attr.size,
                 };
                 Attr { size, ..attr }
             }
         };
         Ok(match (is_settled, are_changes_told) {
             (true, true) => attr,
-            (true, false) => Attr { lasting: attr.lasting.at_most_a_moment(), ..attr },
+            (true, false) => Attr { ttl: attr.ttl.at_most_a_moment(), ..attr },
             (false, _) => attr.of_now(),
         })
         .inspect(|attr| {
-            if attr.kind == NodeKind::File && folder.run(leaf).is_none() {
+            if attr.kind == EntryKind::File && folder.byte_range(leaf).is_none() {
                 self.shared.told.keep(ino, attr.size);
             }
         })
@@ -331,7 +337,7 @@ impl Tree {
     }
 
     /// Where a node leads that is a link.
-    fn target(&self, folder: &Folder, leaf: Leaf) -> Option<PathBuf> {
+    fn target(&self, folder: &Folder, leaf: NodeId) -> Option<PathBuf> {
         if let Some(target) = folder.link_target(leaf) {
             return Some(target);
         }
@@ -378,7 +384,7 @@ impl Tree {
             let here = *way.last().ok_or_else(not_found)?;
             match name.as_encoded_bytes() {
                 b"." | b"/" => continue,
-                _ if here.kind != NodeKind::Folder => return Err(not_found()),
+                _ if here.kind != EntryKind::Directory => return Err(not_found()),
                 b".." if way.len() == 1 => {
                     return Err(Error::refused(path, "a path in the tree cannot lead out of it"));
                 }
@@ -392,7 +398,7 @@ impl Tree {
                 Error::NotFound { .. } => not_found(),
                 error => error,
             })?;
-            if attr.kind == NodeKind::Link {
+            if attr.kind == EntryKind::Link {
                 links += 1;
                 if links > MOST_LINKS {
                     return Err(not_found());
@@ -414,7 +420,7 @@ impl Tree {
         }
     }
 
-    fn leaf(&self, place: &Place<Content>, folder: &Folder, first: u64, ino: Ino) -> Result<Leaf> {
+    fn leaf(&self, place: &InodeRange<Content>, folder: &Folder, first: u64, ino: Ino) -> Result<NodeId> {
         let leaf = folder.extent.decode(ino.0 - place.base + first);
         leaf.ok_or_else(|| Error::Stale { path: folder.selection.array().path.clone() })
     }

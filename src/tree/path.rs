@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::folder::{BY_NAME, COLUMNS, Folder, ROWS, SLICES, file_name};
-use super::leaf::{Leaf, Node};
+use super::node::{NodeId, NodeKind};
 use super::{Content, Ino, RESERVED, Tree};
-use crate::array::selection::{Scope, Thing};
+use crate::array::selection::{Component, Region};
 
 impl Tree {
     /// The path of a node in the mount, or of the directory that contains it.
@@ -37,25 +37,25 @@ impl Folder {
         }
     }
 
-    fn path_of(&self, leaf: Leaf) -> PathBuf {
+    fn path_of(&self, leaf: NodeId) -> PathBuf {
         let scope = match leaf.of {
-            Scope::All => self.path(),
-            Scope::Row(row) => self.path().join(ROWS).join(self.row_name(row)),
-            Scope::Column(column) => self.path().join(COLUMNS).join(self.column_name(column)),
+            Region::Whole => self.path(),
+            Region::Row(row) => self.path().join(ROWS).join(self.row_name(row)),
+            Region::Column(column) => self.path().join(COLUMNS).join(self.column_name(column)),
         };
         match leaf.node {
-            Node::Folder | Node::Link(_) => scope,
-            Node::Rows => scope.join(ROWS),
-            Node::Columns => scope.join(COLUMNS),
-            Node::Slices => scope.join(SLICES),
-            Node::ByName => scope.join(BY_NAME),
-            Node::NamedRows => scope.join(BY_NAME).join(ROWS),
-            Node::NamedColumns => scope.join(BY_NAME).join(COLUMNS),
-            Node::File(Thing::Array, format) if leaf.of != Scope::All => {
-                with_format(&scope, &file_name(Thing::Array, format))
+            NodeKind::Directory | NodeKind::Link(_) => scope,
+            NodeKind::Rows => scope.join(ROWS),
+            NodeKind::Columns => scope.join(COLUMNS),
+            NodeKind::Slices => scope.join(SLICES),
+            NodeKind::ByName => scope.join(BY_NAME),
+            NodeKind::NamedRows => scope.join(BY_NAME).join(ROWS),
+            NodeKind::NamedColumns => scope.join(BY_NAME).join(COLUMNS),
+            NodeKind::File(Component::Array, format) if leaf.of != Region::Whole => {
+                with_format(&scope, &file_name(Component::Array, format))
             }
-            Node::File(thing, format) | Node::Member(thing, format, _) => {
-                scope.join(file_name(thing, format))
+            NodeKind::File(component, format) | NodeKind::Member(component, format, _) => {
+                scope.join(file_name(component, format))
             }
         }
     }

@@ -7,9 +7,9 @@ use arc_swap::ArcSwap;
 
 use super::content::Content;
 use super::folder::Folder;
-use super::leaf::Leaf;
+use super::node::NodeId;
 use super::{Ino, RESERVED, Tree};
-use crate::array::selection::Scope;
+use crate::array::selection::Region;
 use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::error::{Error, Result};
 use crate::store::mmap::Untouched;
@@ -55,25 +55,25 @@ impl File {
 /// The files of a folder that were read lately. Those of single rows and columns are quickly made, and
 /// not kept.
 #[derive(Debug, Default)]
-pub(super) struct Made(ArcSwap<Vec<(Leaf, Arc<File>)>>);
+pub(super) struct RenderCache(ArcSwap<Vec<(NodeId, Arc<File>)>>);
 
-impl Made {
+impl RenderCache {
     /// The most files that are kept.
     const MOST: usize = 16;
 
-    fn get(&self, leaf: Leaf) -> Option<Arc<File>> {
+    fn get(&self, leaf: NodeId) -> Option<Arc<File>> {
         let files = self.0.load();
         files.iter().find(|(other, _)| *other == leaf).map(|(_, file)| Arc::clone(file))
     }
 
     /// Has a file made anew when it is next needed.
-    pub(super) fn forget(&self, leaf: Leaf) {
+    pub(super) fn forget(&self, leaf: NodeId) {
         if self.get(leaf).is_some() {
             self.0.rcu(|files| files.iter().filter(|(other, _)| *other != leaf).cloned().collect::<Vec<_>>());
         }
     }
 
-    fn keep(&self, leaf: Leaf, file: &Arc<File>) {
+    fn keep(&self, leaf: NodeId, file: &Arc<File>) {
         self.0.rcu(|files| {
             let mut files: Vec<_> = files.iter().filter(|(other, _)| *other != leaf).cloned().collect();
             files.truncate(Self::MOST - 1);
@@ -153,7 +153,7 @@ impl Tree {
     }
 
     /// A file of a folder, as it was made before, or made now.
-    pub(super) fn made(&self, folder: &Folder, made: &Made, leaf: Leaf) -> Result<Arc<File>> {
+    pub(super) fn made(&self, folder: &Folder, made: &RenderCache, leaf: NodeId) -> Result<Arc<File>> {
         if let Some(file) = made.get(leaf) {
             return Ok(file);
         }
@@ -163,7 +163,7 @@ impl Tree {
         let file = Arc::new(file?);
         // It may have been made without what was left undone.
         task::finished()?;
-        if leaf.of == Scope::All || !is_settled || folder.size_needs_data(leaf) {
+        if leaf.of == Region::Whole || !is_settled || folder.size_needs_data(leaf) {
             made.keep(leaf, &file);
         }
         Ok(file)
@@ -171,7 +171,7 @@ impl Tree {
 
     /// Refuses content that is not as long as was told of it. Where that is not known any more and follows from data,
     /// files are refused that were written since they were found.
-    fn check_told(&self, folder: &Folder, leaf: Leaf, ino: Ino, found: u64) -> Result<()> {
+    fn check_told(&self, folder: &Folder, leaf: NodeId, ino: Ino, found: u64) -> Result<()> {
         let array = folder.selection.array();
         match self.shared.told.get(ino) {
             Some(expected) if expected != found => {
@@ -184,7 +184,7 @@ impl Tree {
         }
     }
 
-    fn make(&self, folder: &Folder, leaf: Leaf) -> Result<File> {
+    fn make(&self, folder: &Folder, leaf: NodeId) -> Result<File> {
         let content = folder.content(leaf).inspect_err(|error| self.note(folder, error))?;
         let array = folder.selection.array();
         let content = content.ok_or_else(|| Error::not_found(&array.path))?;
@@ -207,7 +207,7 @@ impl Tree {
         self.will_tell(&place, ino);
         if let Content::Folder { folder, first, .. } = &place.what
             && let Ok(leaf) = self.leaf(&place, folder, *first, ino)
-            && let Some(run) = folder.run(leaf)
+            && let Some(run) = folder.byte_range(leaf)
         {
             match run.mapped(offset, length) {
                 Ok(Some(bytes)) => return reply(Ok(Answer::Mapped(bytes.untouched()))),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::array::catalog::{Finding, StoredArray, walk};
 use crate::array::names::idle_words;
 use crate::error::{Error, Result, shown};
-use crate::store::{Rights, Stat, Store, Time};
+use crate::store::{Permissions, Stat, Store, Time};
 use crate::task::{self, Flight};
 
 /// The files of the directory.
@@ -110,14 +110,14 @@ impl Status {
     pub fn stat(&self, store: &Store) -> Stat {
         let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
         // Others may pass through it, because the inner mount is inside.
-        Stat { rights: Rights { mode: 0o511, uid, gid }, ..store.last_known_root() }
+        Stat { permissions: Permissions { mode: 0o511, uid, gid }, ..store.last_known_root() }
     }
 
     /// Attributes of a report. Its times are those of its own last change. Only the user who mounts may read
     /// it, because reports contain names from directories that are closed to others.
     pub fn stat_of(&self, store: &Store, report: &Text) -> Stat {
         let mut stat = self.stat(store);
-        stat.rights.mode = 0o400;
+        stat.permissions.mode = 0o400;
         stat.identity.modified = report.since;
         stat.identity.changed = report.since;
         stat

@@ -8,11 +8,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::array::catalog::StoredArray;
-use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::array::selection::{Component, Part, Region, Selection};
 use crate::encode::Rendered;
 use crate::error::Result;
 use crate::formats::{Format, offered};
-use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{Mismatch, Shown, Verified};
 
 /// A file, or a directory of a format, that can be verified.
 pub struct Case {
@@ -32,16 +32,21 @@ pub fn cases(array: &Arc<StoredArray>) -> Vec<Case> {
         .collect::<Vec<_>>();
     for slice in slices(whole.shape().rows()) {
         if let Some(selection) = whole.slice(slice.as_bytes()) {
-            cases.extend(cases_of(&Arc::new(selection), format!("slices/{slice}/"), Scope::All));
+            cases.extend(cases_of(&Arc::new(selection), format!("slices/{slice}/"), Region::Whole));
         }
     }
     cases
 }
 
-fn scopes(rows: u64, columns: u64) -> Vec<Scope> {
+fn scopes(rows: u64, columns: u64) -> Vec<Region> {
     // An array with a single row or column has it only once.
-    let mut scopes =
-        vec![Scope::All, Scope::Row(0), Scope::Row(rows - 1), Scope::Column(0), Scope::Column(columns - 1)];
+    let mut scopes = vec![
+        Region::Whole,
+        Region::Row(0),
+        Region::Row(rows - 1),
+        Region::Column(0),
+        Region::Column(columns - 1),
+    ];
     scopes.dedup();
     scopes
 }
@@ -60,10 +65,10 @@ fn slices(rows: u64) -> Vec<String> {
     ]
 }
 
-fn cases_of(selection: &Arc<Selection>, folder: String, of: Scope) -> impl Iterator<Item = Case> {
+fn cases_of(selection: &Arc<Selection>, folder: String, of: Region) -> impl Iterator<Item = Case> {
     let selection = Arc::clone(selection);
-    Thing::ALL.into_iter().flat_map(move |thing| {
-        let part = Part { thing, of };
+    Component::ALL.into_iter().flat_map(move |component| {
+        let part = Part { component, of };
         let views: Vec<_> = offered(&selection, part).map(|(_, view)| view).collect();
         let (selection, folder) = (Arc::clone(&selection), folder.clone());
         let case =
@@ -106,7 +111,7 @@ impl Case {
     pub fn verify(&self, progress: &dyn Fn(u64)) -> std::result::Result<(), String> {
         let content = self.content().map_err(|error| error.to_string())?;
         decode(self.format, &Shown { selection: &self.selection, part: self.part, content, progress })
-            .map_err(|Fault(why)| why)
+            .map_err(|Mismatch(why)| why)
     }
 }
 
@@ -114,21 +119,21 @@ impl Case {
 /// must not prevent the verification of the next file.
 fn decode(format: &dyn Format, shown: &Shown<'_>) -> Verified {
     let decoded = catch_unwind(AssertUnwindSafe(|| format.verify(shown)));
-    decoded.unwrap_or_else(|_| Err(Fault("the decoder could make nothing of it".into())))
+    decoded.unwrap_or_else(|_| Err(Mismatch("the decoder could make nothing of it".into())))
 }
 
 /// The path in the array's directory.
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.folder)?;
-        match (self.part.of, self.part.thing) {
-            (Scope::All, _) => {}
-            (Scope::Row(i), Thing::Array) => write!(f, "rows/{i}")?,
-            (Scope::Row(i), _) => write!(f, "rows/{i}/")?,
-            (Scope::Column(j), _) => write!(f, "cols/{j}")?,
+        match (self.part.of, self.part.component) {
+            (Region::Whole, _) => {}
+            (Region::Row(i), Component::Array) => write!(f, "rows/{i}")?,
+            (Region::Row(i), _) => write!(f, "rows/{i}/")?,
+            (Region::Column(j), _) => write!(f, "cols/{j}")?,
         }
-        if self.part.of == Scope::All || self.part.thing != Thing::Array {
-            f.write_str(self.part.thing.name())?;
+        if self.part.of == Region::Whole || self.part.component != Component::Array {
+            f.write_str(self.part.component.name())?;
         }
         match self.format.extension() {
             "" => Ok(()),

@@ -56,12 +56,12 @@ fn bytes_of(selection: &Selection, part: Part, view: &dyn Format) -> Vec<u8> {
 }
 
 /// The mismatch in a file with these bytes, if any.
-fn said(selection: &Selection, thing: Thing, format: &str, bytes: &[u8]) -> Option<String> {
+fn said(selection: &Selection, component: Component, format: &str, bytes: &[u8]) -> Option<String> {
     let content = Rendered::File(VirtualFile::literal(bytes));
-    let shown = Shown { selection, part: Part { thing, of: Scope::All }, content, progress: &|_| {} };
+    let shown = Shown { selection, part: Part { component, of: Region::Whole }, content, progress: &|_| {} };
     let part = shown.part;
     let (_, format) = offered(selection, part).find(|(_, other)| other.name() == format).unwrap();
-    decode(format, &shown).err().map(|Fault(why)| why)
+    decode(format, &shown).err().map(|Mismatch(why)| why)
 }
 
 #[test]
@@ -69,21 +69,21 @@ fn files_with_a_wrong_byte_are_found_out() {
     for (_dir, selection) in [dense(), sparse(), unordered()] {
         for case in cases(selection.array()) {
             assert_eq!(case.verify(&|_| {}), Ok(()), "{case}");
-            let (Rendered::File(file), Scope::All) = (case.content().unwrap(), case.part.of) else {
+            let (Rendered::File(file), Region::Whole) = (case.content().unwrap(), case.part.of) else {
                 continue;
             };
-            if !case.folder.is_empty() || case.part.thing == Thing::Meta {
+            if !case.folder.is_empty() || case.part.component == Component::Meta {
                 continue;
             }
             let mut bytes = vec![0; usize::try_from(file.len()).unwrap()];
             file.read_at(0, &mut bytes).unwrap();
-            assert_eq!(said(&selection, case.part.thing, case.format(), &bytes), None);
+            assert_eq!(said(&selection, case.part.component, case.format(), &bytes), None);
             // The last byte belongs to the last element, except in an archive, where byte 192 belongs to an
             // element.
             let last = bytes.len() - 1;
             bytes[if case.format() == "npz" { 192 } else { last }] ^= 1;
-            assert!(said(&selection, case.part.thing, case.format(), &bytes).is_some(), "{case}");
-            assert!(said(&selection, case.part.thing, case.format(), &bytes[..last]).is_some(), "{case}");
+            assert!(said(&selection, case.part.component, case.format(), &bytes).is_some(), "{case}");
+            assert!(said(&selection, case.part.component, case.format(), &bytes[..last]).is_some(), "{case}");
         }
     }
 }
@@ -133,7 +133,7 @@ fn whatever_byte_is_wrong_is_found_out() {
                 "xarray.zarr",
                 "10x",
             ];
-            if case.part.of == Scope::All && case.folder.is_empty() && is_whole.contains(&case.format()) {
+            if case.part.of == Region::Whole && case.folder.is_empty() && is_whole.contains(&case.format()) {
                 expect_all_bytes_to_matter(&case, &other);
             }
         }
@@ -164,7 +164,7 @@ fn said_of(case: &Case, files: &[(String, Vec<u8>)]) -> Option<String> {
         )),
     };
     let shown = Shown { selection: &case.selection, part: case.part, content, progress: &|_| {} };
-    decode(case.format, &shown).err().map(|Fault(why)| why)
+    decode(case.format, &shown).err().map(|Mismatch(why)| why)
 }
 
 fn expect_all_bytes_to_matter(case: &Case, other: &Arc<Selection>) {
@@ -219,14 +219,14 @@ fn what_a_readme_tells_is_held_against_the_array() {
         ("matrix.parquet", "matrix.paquet"),
     ];
     for ((_dir, selection), wrong) in [(dense(), &wrong_dense[..]), (sparse(), &wrong_sparse)] {
-        let part = Part { thing: Thing::Readme, of: Scope::All };
+        let part = Part { component: Component::Readme, of: Region::Whole };
         let case = cases(selection.array()).into_iter().find(|case| case.part == part).unwrap();
         let text = String::from_utf8(bytes_of(&selection, part, case.format)).unwrap();
-        assert_eq!(said(&selection, Thing::Readme, "md", text.as_bytes()), None);
+        assert_eq!(said(&selection, Component::Readme, "md", text.as_bytes()), None);
         for (right, wrong) in wrong {
             assert!(text.contains(right), "{right}: {text}");
             let changed = text.replace(right, wrong);
-            assert!(said(&selection, Thing::Readme, "md", changed.as_bytes()).is_some(), "{wrong}");
+            assert!(said(&selection, Component::Readme, "md", changed.as_bytes()).is_some(), "{wrong}");
         }
     }
 }
@@ -235,56 +235,59 @@ fn what_a_readme_tells_is_held_against_the_array() {
 fn numbers_that_a_format_has_not_are_refused() {
     let yaml = b"dtype: int64\nshape: [2]\nversion: [1, 0]\n";
     let (_dir, selection) = whole(&[("x.yaml", yaml), ("x.array", &[0x7F; 16])]);
-    let part = Part { thing: Thing::Array, of: Scope::All };
+    let part = Part { component: Component::Array, of: Region::Whole };
     let case = cases(selection.array()).into_iter().find(|case| case.format() == "rds").unwrap();
     assert_eq!((case.part, case.verify(&|_| {})), (part, Ok(())));
     // The nearest number that R has. The file must refuse to be read, rather than contain it.
     let rounded = f64::from_bits(0x43DF_DFDF_DFDF_DFE0).to_le_bytes().repeat(2);
     let bytes = [b"B\n\x02\0\0\0\0\x02\x04\0\0\x03\x02\0\x0E\0\0\0\x02\0\0\0", &rounded[..]].concat();
-    assert!(said(&selection, part.thing, "rds", &bytes).unwrap().contains("element 0: expected"));
+    assert!(said(&selection, part.component, "rds", &bytes).unwrap().contains("element 0: expected"));
 }
 
 #[test]
 fn elements_in_the_order_of_the_store_are_no_object_of_r() {
     let (_dir, selection) = unordered();
-    let part = Part { thing: Thing::Matrix, of: Scope::All };
+    let part = Part { component: Component::Matrix, of: Region::Whole };
     let rds = FORMATS.iter().find(|(_, view)| view.name() == "rds").unwrap();
     let right = bytes_of(&selection, part, rds.1);
     let at = right.windows(12).position(|bytes| bytes == b"\x01\0\0\0\0\0\0\0\x02\0\0\0").unwrap();
-    assert_eq!(said(&selection, part.thing, "rds", &right), None);
+    assert_eq!(said(&selection, part.component, "rds", &right), None);
     let mut swapped = right;
     swapped[at + 4..at + 12].rotate_left(4);
-    assert!(said(&selection, part.thing, "rds", &swapped).is_some());
+    assert!(said(&selection, part.component, "rds", &swapped).is_some());
 }
 
 #[test]
 fn text_is_held_against_the_store() {
     let (_dir, selection) = dense();
-    let csv = |text: &str| said(&selection, Thing::Array, "csv", text.as_bytes());
+    let csv = |text: &str| said(&selection, Component::Array, "csv", text.as_bytes());
     assert_eq!(csv("c0,c1,c2\n1,-1,3\n4,-32768,6\n"), None);
     assert_eq!(csv("c0,c1,c2\n1,-1,3\n4,-32768,7\n").unwrap(), "cell 1, 2: expected 6, found 7");
     let header = "c0,c1,c2\n1,-1,3\n4,-32768";
     assert!(csv(&format!("{header}\n")).is_some() && csv(&format!("{header},6\n1,2,3\n")).is_some());
     assert!(csv(&format!("{header}, 6\n")).is_some(), "a space in front");
     assert!(csv("1,-1,3\n4,-32768,6\n").unwrap().starts_with("header"));
-    assert_eq!(said(&selection, Thing::Array, "tsv", b"c0\tc1\tc2\n1\t-1\t3\n4\t-32768\t6\n"), None);
-    assert_eq!(said(&selection, Thing::Array, "txt", b"1 -1 3\n4 -32768 6\n"), None);
-    assert!(said(&selection, Thing::Array, "txt", b"1  -1 3\n4 -32768 6\n").is_some());
+    assert_eq!(said(&selection, Component::Array, "tsv", b"c0\tc1\tc2\n1\t-1\t3\n4\t-32768\t6\n"), None);
+    assert_eq!(said(&selection, Component::Array, "txt", b"1 -1 3\n4 -32768 6\n"), None);
+    assert!(said(&selection, Component::Array, "txt", b"1  -1 3\n4 -32768 6\n").is_some());
     let mtx =
         "%%MatrixMarket matrix coordinate integer general\n2 3 6\n1 1  1\n1 2 -1\n1 3 3\n2 1 4\n2 2 -32768\n";
-    assert_eq!(said(&selection, Thing::Array, "mtx", format!("{mtx}2 3 6\n").as_bytes()), None);
-    assert!(said(&selection, Thing::Array, "mtx", format!("{mtx}2 3 5\n").as_bytes()).is_some());
-    assert_eq!(said(&selection, Thing::Array, "mtx", mtx.as_bytes()).unwrap(), "fewer lines than elements");
+    assert_eq!(said(&selection, Component::Array, "mtx", format!("{mtx}2 3 6\n").as_bytes()), None);
+    assert!(said(&selection, Component::Array, "mtx", format!("{mtx}2 3 5\n").as_bytes()).is_some());
+    assert_eq!(
+        said(&selection, Component::Array, "mtx", mtx.as_bytes()).unwrap(),
+        "fewer lines than elements"
+    );
 }
 
 #[test]
 fn stored_elements_are_held_against_the_store() {
     let (_dir, selection) = sparse();
-    let csv = |text: &str| said(&selection, Thing::Matrix, "csv", text.as_bytes());
+    let csv = |text: &str| said(&selection, Component::Matrix, "csv", text.as_bytes());
     assert_eq!(csv("row,column,value\n0,2, 1.5\n2,0,-2.0e+00\n"), None);
     assert_eq!(csv("row,column,value\n0,2, 1.5\n2,0,2\n").unwrap().lines().count(), 1);
     let mtx = b"%%MatrixMarket matrix coordinate real general\n% words\n3 3 2\n1 3 1.5\n3 1 -2.0\n";
-    assert_eq!(said(&selection, Thing::Matrix, "mtx", mtx), None);
+    assert_eq!(said(&selection, Component::Matrix, "mtx", mtx), None);
     let integer = b"%%MatrixMarket matrix coordinate integer general\n3 3 2\n1 3 1.5\n3 1 -2.0\n";
-    assert!(said(&selection, Thing::Matrix, "mtx", integer).is_some());
+    assert!(said(&selection, Component::Matrix, "mtx", integer).is_some());
 }

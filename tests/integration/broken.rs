@@ -381,10 +381,10 @@ fn sparse_data_that_breaks_the_rules_is_an_error_where_it_is_needed() {
         let mount = Mount::new(store.path());
         assert!(mount.list("").contains(&"s".to_owned()), "{name}: no data is read to list it");
         assert_eq!(mount.faults().len(), 0, "{name}");
-        for thing in ["data", "indices", "indptr"] {
-            let raw = fs::read(store.path().join(format!("s.{thing}"))).unwrap();
-            assert_eq!(mount.read(format!("s/{thing}")), raw, "{name}: {thing}");
-            assert!(mount.read(format!("s/{thing}.npy")).ends_with(&raw), "{name}: {thing}");
+        for component in ["data", "indices", "indptr"] {
+            let raw = fs::read(store.path().join(format!("s.{component}"))).unwrap();
+            assert_eq!(mount.read(format!("s/{component}")), raw, "{name}: {component}");
+            assert!(mount.read(format!("s/{component}.npy")).ends_with(&raw), "{name}: {component}");
         }
         assert_eq!(mount.faults().len(), 0, "{name}: the raw parts need no rules");
         let dense = five_rows([0, 2, 4, 6, 8, 10]).dense();
@@ -420,10 +420,10 @@ fn sparse_data_that_breaks_the_rules_is_an_error_where_it_is_needed() {
         assert!(faults["s"].contains(check), "{name}: {faults:?}");
         // Whatever the rest of the folder gives, it is bytes or EIO, and the server lives.
         for path in ["::2", "::-1", "1:4", "-2:", "::3"].map(|rows| format!("s/slices/{rows}")) {
-            for thing in ["data", "indices", "indptr", "dense", "rows/0/data", "rows/-1.npy"] {
-                let error = fs::read(mount.join(format!("{path}/{thing}")))
+            for component in ["data", "indices", "indptr", "dense", "rows/0/data", "rows/-1.npy"] {
+                let error = fs::read(mount.join(format!("{path}/{component}")))
                     .map_or_else(|e| e.raw_os_error().unwrap(), |_| 0);
-                assert!([0, libc::EIO, libc::ENOENT].contains(&error), "{name}: {path}/{thing}: {error}");
+                assert!([0, libc::EIO, libc::ENOENT].contains(&error), "{name}: {path}/{component}: {error}");
             }
         }
         let _ = std::process::Command::new("ls").arg("-lR").arg(mount.join("s")).output().unwrap();

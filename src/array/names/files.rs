@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::daf::{axes, axis_name, idle_axes_of};
 use super::text::{Style, most_bytes, parse};
-use super::{Labels, Names};
+use super::{AxisNames, Names};
 use crate::daf::metadata::Shape;
 use crate::error::{Error, Result};
 use crate::store::source::Source;
-use crate::store::{Identity, Rights, Store, with_suffix};
+use crate::store::{Identity, Permissions, Store, with_suffix};
 use crate::task::{self, Flight};
 
 /// The suffix of the file with the names of the rows.
@@ -65,7 +65,7 @@ struct NameFile {
     /// The number of names that the file must have.
     count: u64,
     /// The names, while someone uses them.
-    labels: Mutex<Weak<Labels>>,
+    axis_names: Mutex<Weak<AxisNames>>,
     /// Makes concurrent readers wait for one read. It is shared by all arrays with the same file.
     flight: OnceLock<Arc<Flight>>,
 }
@@ -83,7 +83,7 @@ impl NameFiles {
                 source,
                 style,
                 count,
-                labels: Mutex::default(),
+                axis_names: Mutex::default(),
                 flight: OnceLock::new(),
             }))
         };
@@ -117,7 +117,7 @@ impl NameFiles {
     }
 
     /// The paths and versions of the files.
-    pub fn versions(&self) -> [Option<(&Path, (Identity, Rights))>; 2] {
+    pub fn versions(&self) -> [Option<(&Path, (Identity, Permissions))>; 2] {
         [&self.rows, &self.columns].map(|file| {
             let source = &file.as_ref()?.source;
             Some((source.name(), source.version()))
@@ -167,27 +167,29 @@ impl NameFiles {
     /// an error: they are reported by [`flaws`](Self::flaws) and left out.
     pub fn names(&self) -> Result<Names> {
         if let Some(verdict) = self.verdict.get() {
-            let labels = |file: &Option<Box<NameFile>>, fits: bool| {
-                file.as_deref().filter(|_| fits).map(NameFile::labels).transpose()
+            let axis_names = |file: &Option<Box<NameFile>>, fits: bool| {
+                file.as_deref().filter(|_| fits).map(NameFile::axis_names).transpose()
             };
             let (rows, columns) = (&self.rows, &self.columns);
-            let columns = labels(columns, verdict.columns_fit)?;
-            return Ok(Names { rows: labels(rows, verdict.rows_fit)?, columns });
+            let columns = axis_names(columns, verdict.columns_fit)?;
+            return Ok(Names { rows: axis_names(rows, verdict.rows_fit)?, columns });
         }
         let mut flaws = Vec::new();
-        let mut labels =
-            |file: &Option<Box<NameFile>>| match file.as_deref().map(NameFile::labels).transpose() {
+        let mut axis_names =
+            |file: &Option<Box<NameFile>>| match file.as_deref().map(NameFile::axis_names).transpose() {
                 Err(error) if is_flaw(&error) => {
                     flaws.push(error);
                     Ok(None)
                 }
-                labels => labels,
+                axis_names => axis_names,
             };
-        let names = Names { rows: labels(&self.rows)?, columns: labels(&self.columns)? };
+        let names = Names { rows: axis_names(&self.rows)?, columns: axis_names(&self.columns)? };
         let (rows_fit, columns_fit) = (names.rows.is_some(), names.columns.is_some());
-        let notes = [("rows", &names.rows), ("columns", &names.columns)].map(|(of, labels)| {
-            let oddities =
-                labels.as_ref().map(|labels| labels.oddities()).filter(|oddities| !oddities.is_empty());
+        let notes = [("rows", &names.rows), ("columns", &names.columns)].map(|(of, axis_names)| {
+            let oddities = axis_names
+                .as_ref()
+                .map(|axis_names| axis_names.oddities())
+                .filter(|oddities| !oddities.is_empty());
             Some(format!("names of {of}: {}", oddities?.join(", ")))
         });
         let notes = notes.into_iter().flatten().collect();
@@ -246,13 +248,13 @@ type Key = (PathBuf, Identity, u64, Style);
 struct Known {
     lists: HashMap<Key, List>,
     /// Names to keep for the next user, the most recent first.
-    recent: VecDeque<Arc<Labels>>,
+    recent: VecDeque<Arc<AxisNames>>,
 }
 
 /// The names of one file while someone uses them, and the flight that reads them.
 #[derive(Default)]
 struct List {
-    labels: Weak<Labels>,
+    axis_names: Weak<AxisNames>,
     flight: Weak<Flight>,
 }
 
@@ -263,15 +265,15 @@ impl Known {
     /// keeps more only within this many bytes.
     const MOST: (usize, usize) = (2, 64 << 20);
 
-    fn get(&self, key: &Key) -> Option<Arc<Labels>> {
-        self.lists.get(key).and_then(|list| list.labels.upgrade())
+    fn get(&self, key: &Key) -> Option<Arc<AxisNames>> {
+        self.lists.get(key).and_then(|list| list.axis_names.upgrade())
     }
 
     /// The flight that reads these names.
     fn flight(&mut self, key: Key) -> Arc<Flight> {
         // Drops unused entries before the map would grow, which keeps the cost per call constant on average.
         if self.lists.len() == self.lists.capacity() {
-            self.lists.retain(|_, list| list.labels.strong_count() > 0 || list.flight.strong_count() > 0);
+            self.lists.retain(|_, list| list.axis_names.strong_count() > 0 || list.flight.strong_count() > 0);
         }
         let list = self.lists.entry(key).or_default();
         list.flight.upgrade().unwrap_or_else(|| {
@@ -283,30 +285,30 @@ impl Known {
 
     /// Adds names to the cache. Returns those that it drops, so that the caller can free them after it
     /// releases the lock: freeing a gigabyte takes time.
-    fn keep(&mut self, key: Key, labels: &Arc<Labels>) -> Vec<Arc<Labels>> {
-        self.recent.push_front(Arc::clone(labels));
-        let mut bytes: usize = self.recent.iter().map(|labels| labels.memory()).sum();
+    fn keep(&mut self, key: Key, axis_names: &Arc<AxisNames>) -> Vec<Arc<AxisNames>> {
+        self.recent.push_front(Arc::clone(axis_names));
+        let mut bytes: usize = self.recent.iter().map(|axis_names| axis_names.memory()).sum();
         let mut gone = Vec::new();
         while self.recent.len() > Self::MOST.0 && bytes > Self::MOST.1 {
             let Some(last) = self.recent.pop_back() else { break };
             bytes -= last.memory();
             gone.push(last);
         }
-        self.lists.entry(key).or_default().labels = Arc::downgrade(labels);
+        self.lists.entry(key).or_default().axis_names = Arc::downgrade(axis_names);
         gone
     }
 }
 
 impl NameFile {
-    fn labels(&self) -> Result<Arc<Labels>> {
-        if let Some(labels) = lock(&self.labels).upgrade() {
-            return Ok(labels);
+    fn axis_names(&self) -> Result<Arc<AxisNames>> {
+        if let Some(axis_names) = lock(&self.axis_names).upgrade() {
+            return Ok(axis_names);
         }
         let flight = self.flight.get_or_init(|| lock(&KNOWN).get_or_insert_default().flight(self.key()));
         let known = || lock(&KNOWN).get_or_insert_default().get(&self.key());
-        let labels = flight.run(known, || self.read())?;
-        *lock(&self.labels) = Arc::downgrade(&labels);
-        Ok(labels)
+        let axis_names = flight.run(known, || self.read())?;
+        *lock(&self.axis_names) = Arc::downgrade(&axis_names);
+        Ok(axis_names)
     }
 
     fn key(&self) -> Key {
@@ -314,15 +316,15 @@ impl NameFile {
     }
 
     /// Reads the names and adds them to the cache.
-    fn read(&self) -> Result<Arc<Labels>> {
+    fn read(&self) -> Result<Arc<AxisNames>> {
         if self.source.len() > SMALL {
             task::begin_long()?;
         }
         let bytes = self.source.read_all(MOST_BYTES.min(most_bytes(self.count)))?;
-        let labels = Arc::new(parse(self.source.name(), bytes, self.count, self.style)?);
-        let gone = lock(&KNOWN).get_or_insert_default().keep(self.key(), &labels);
+        let axis_names = Arc::new(parse(self.source.name(), bytes, self.count, self.style)?);
+        let gone = lock(&KNOWN).get_or_insert_default().keep(self.key(), &axis_names);
         drop(gone);
-        Ok(labels)
+        Ok(axis_names)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use super::text::no_memory;
-use super::{Labels, MANY};
+use super::{AxisNames, MANY};
 use crate::error::Result;
 use crate::task;
 
@@ -26,20 +26,20 @@ impl Index {
     /// # Errors
     ///
     /// As [`task::check`], or if there is not enough memory.
-    pub fn new(labels: &Labels) -> Result<Self> {
-        let count = labels.ends.len();
-        let no_memory = |_| no_memory(&labels.source);
+    pub fn new(axis_names: &AxisNames) -> Result<Self> {
+        let count = axis_names.ends.len();
+        let no_memory = |_| no_memory(&axis_names.source);
         let (mut slots, places) = (Vec::new(), count + count / 2 + 1);
         slots.try_reserve_exact(places).map_err(no_memory)?;
         slots.resize(places, 0);
         let mut index = Self { hasher: RandomState::new(), slots, again: Vec::new() };
         for (place, number) in
-            (0..labels.len()).zip(1u32..).filter(|(place, _)| !labels.get(*place).is_empty())
+            (0..axis_names.len()).zip(1u32..).filter(|(place, _)| !axis_names.get(*place).is_empty())
         {
             if place % MANY == 0 {
                 task::check()?;
             }
-            match index.slot(labels, labels.get(place)) {
+            match index.slot(axis_names, axis_names.get(place)) {
                 (slot, None) => index.slots[slot] = number,
                 (_, Some(first)) => {
                     index.again.try_reserve(1).map_err(no_memory)?;
@@ -68,18 +68,18 @@ impl Index {
         self.slots.len() * 4 + self.again.len() * 8
     }
 
-    pub fn find(&self, labels: &Labels, name: &str) -> Option<u64> {
-        if self.slots.is_empty() || name.is_empty() { None } else { self.slot(labels, name).1 }
+    pub fn find(&self, axis_names: &AxisNames, name: &str) -> Option<u64> {
+        if self.slots.is_empty() || name.is_empty() { None } else { self.slot(axis_names, name).1 }
     }
 
     /// The slot of the name and its index, or the free slot for it.
-    fn slot(&self, labels: &Labels, name: &str) -> (usize, Option<u64>) {
+    fn slot(&self, axis_names: &AxisNames, name: &str) -> (usize, Option<u64>) {
         let count = self.slots.len();
         let hash = u128::from(self.hasher.hash_one(name));
         let mut slot = usize::try_from((hash * count as u128) >> 64).unwrap_or(0);
         loop {
             let Some(place) = self.slots[slot].checked_sub(1).map(u64::from) else { return (slot, None) };
-            if labels.get(place) == name {
+            if axis_names.get(place) == name {
                 return (slot, Some(place));
             }
             slot = if slot + 1 == count { 0 } else { slot + 1 };

@@ -1,6 +1,6 @@
 //! Names as they appear in tables of text: quoted if necessary (RFC 4180, section 2).
 
-use super::Labels;
+use super::AxisNames;
 use crate::word::to_usize;
 
 /// A name that needs quotes: its index, and the total bytes that quotes add up to and including it.
@@ -10,7 +10,7 @@ pub(super) struct Gain {
     bytes: u64,
 }
 
-impl Labels {
+impl AxisNames {
     /// Length in bytes of the first `count` names with their quotes.
     pub fn quoted_before(&self, count: u64) -> u64 {
         let Some(last) = count.checked_sub(1) else { return 0 };
@@ -82,15 +82,15 @@ mod tests {
     fn sums_count_the_quotes() {
         let names = ["plain", "a,b", "say \"hi\"", "", " x", "tab\there", "é"];
         let quoted = ["plain", "\"a,b\"", "\"say \"\"hi\"\"\"", "\"\"", "\" x\"", "\"tab\there\"", "é"];
-        let labels = Labels::of(&names);
+        let axis_names = AxisNames::of(&names);
         let mut bytes = 0;
         for (i, quoted) in (0..).zip(quoted) {
-            assert_eq!(labels.quoted_before(i), bytes);
+            assert_eq!(axis_names.quoted_before(i), bytes);
             let mut out = Vec::new();
-            labels.write_quoted(i, &mut out);
+            axis_names.write_quoted(i, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), quoted);
             bytes += quoted.len() as u64;
         }
-        assert_eq!(labels.quoted_before(7), bytes);
+        assert_eq!(axis_names.quoted_before(7), bytes);
     }
 }

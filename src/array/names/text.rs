@@ -4,7 +4,7 @@ use std::collections::TryReserveError;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::{Labels, MANY};
+use super::{AxisNames, MANY};
 use crate::error::{Error, Result};
 use crate::task;
 use crate::word::to_usize;
@@ -33,7 +33,7 @@ pub(super) fn most_bytes(count: u64) -> u64 {
 ///
 /// [`Error::Invalid`] for the file `source` if there are more or fewer names, or a name is too long.
 /// [`Error::Unfinished`] if nobody waits for the result any more.
-pub(super) fn parse(source: &Path, bytes: Vec<u8>, count: u64, style: Style) -> Result<Labels> {
+pub(super) fn parse(source: &Path, bytes: Vec<u8>, count: u64, style: Style) -> Result<AxisNames> {
     let invalid = |what, expected: &str, found: String| Error::invalid(source, what, expected, found);
     task::check()?;
     let (mut bytes, mended) = mend(bytes).map_err(|_| no_memory(source))?;
@@ -66,7 +66,7 @@ pub(super) fn parse(source: &Path, bytes: Vec<u8>, count: u64, style: Style) -> 
     bytes.truncate(written);
     bytes.shrink_to_fit();
     let text = String::from_utf8(bytes).map_err(|error| invalid("names", "UTF-8", error.to_string()))?;
-    Labels::new(source.to_owned(), text, ends, mended)
+    AxisNames::new(source.to_owned(), text, ends, mended)
 }
 
 /// The error for names that do not fit in memory.
@@ -134,12 +134,15 @@ mod tests {
     use super::*;
 
     fn names(text: &[u8], count: u64, style: Style) -> std::result::Result<Vec<String>, String> {
-        let labels = parse(Path::new("x"), text.to_vec(), count, style).map_err(|e| e.to_string())?;
-        let all: Vec<_> = (0..labels.len()).map(|i| labels.get(i).to_owned()).collect();
+        let axis_names = parse(Path::new("x"), text.to_vec(), count, style).map_err(|e| e.to_string())?;
+        let all: Vec<_> = (0..axis_names.len()).map(|i| axis_names.get(i).to_owned()).collect();
         for name in all.iter().filter(|name| !name.is_empty()) {
-            assert_eq!(labels.find(name), all.iter().position(|other| other == name).map(|i| i as u64));
+            assert_eq!(axis_names.find(name), all.iter().position(|other| other == name).map(|i| i as u64));
         }
-        assert_eq!((labels.find(""), labels.find("no such name"), labels.get(count)), (None, None, ""));
+        assert_eq!(
+            (axis_names.find(""), axis_names.find("no such name"), axis_names.get(count)),
+            (None, None, "")
+        );
         Ok(all)
     }
 
@@ -185,14 +188,15 @@ mod tests {
     #[test]
     fn what_is_odd_is_counted_and_the_places_of_a_name_are_known() {
         let text = b"a\nb\na\n\nb\na\n\xFF\n";
-        let labels = parse(Path::new("x"), text.to_vec(), 7, Style::Lines).unwrap();
-        let oddities = labels.oddities().join(", ");
+        let axis_names = parse(Path::new("x"), text.to_vec(), 7, Style::Lines).unwrap();
+        let oddities = axis_names.oddities().join(", ");
         assert_eq!(oddities, "3 repeat (first: a), 1 is empty, 1 is not UTF-8, and shown with \u{FFFD}");
-        let places = |name| labels.find(name).map(|first| (first, labels.further(first).collect::<Vec<_>>()));
+        let places =
+            |name| axis_names.find(name).map(|first| (first, axis_names.further(first).collect::<Vec<_>>()));
         assert_eq!(places("a"), Some((0, vec![2, 5])));
         assert_eq!(places("b"), Some((1, vec![4])));
         assert_eq!(places("\u{FFFD}"), Some((6, vec![])));
-        assert!(labels.repeat() && places("").is_none());
+        assert!(axis_names.repeat() && places("").is_none());
         let plain = parse(Path::new("x"), b"a\nb\n".to_vec(), 2, Style::Lines).unwrap();
         assert!(plain.oddities().is_empty() && !plain.repeat());
     }
@@ -200,10 +204,10 @@ mod tests {
     #[test]
     fn a_million_names_are_found() {
         let text: String = (0..1_000_000).map(|i| format!("Cell_{i}-1\n")).collect();
-        let labels = parse(Path::new("x"), text.into_bytes(), 1_000_000, Style::Lines).unwrap();
+        let axis_names = parse(Path::new("x"), text.into_bytes(), 1_000_000, Style::Lines).unwrap();
         for i in (0..1_000_000).step_by(9973) {
-            assert_eq!(labels.find(&format!("Cell_{i}-1")), Some(i));
+            assert_eq!(axis_names.find(&format!("Cell_{i}-1")), Some(i));
         }
-        assert_eq!(labels.find("Cell_1000000-1"), None);
+        assert_eq!(axis_names.find("Cell_1000000-1"), None);
     }
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Part, Scope, Selection, Thing};
+use super::{Component, Part, Region, Selection};
 use crate::bytes::virtual_file::VirtualFile;
 use crate::daf::metadata::IndptrRule;
 use crate::dtype::{Dtype, decode_integers};
@@ -29,9 +29,9 @@ impl RowBounds {
     ///
     /// Like [`Selection::block`].
     pub fn new(selection: &Selection) -> Result<Self> {
-        let part = |thing| Part { thing, of: Scope::All };
-        let indptr = selection.block(part(Thing::Indptr))?;
-        let nnz = selection.block(part(Thing::Indices))?.shape.elements();
+        let part = |component| Part { component, of: Region::Whole };
+        let indptr = selection.block(part(Component::Indptr))?;
+        let nnz = selection.block(part(Component::Indices))?.shape.elements();
         let source = selection.array().files().get(2);
         Ok(Self {
             indptr: indptr.bytes,

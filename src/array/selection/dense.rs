@@ -17,7 +17,7 @@ use crate::word::to_usize;
 const CHUNK: u64 = 16 * 1024;
 
 /// The elements of some rows of a sparse matrix, including zeros, row-major.
-pub(super) struct Densified {
+pub(super) struct Densify {
     pub data: Arc<Source>,
     pub indices: Arc<Source>,
     pub indptr: Indptr,
@@ -42,7 +42,7 @@ impl Window {
     }
 }
 
-impl Densified {
+impl Densify {
     /// Fills `out` with the elements `from..to` of the dense matrix.
     fn make(&self, from: u64, to: u64, out: &mut [u8]) -> Result<()> {
         out.fill(0);
@@ -103,7 +103,7 @@ impl Densified {
     }
 }
 
-impl Generate for Densified {
+impl Generate for Densify {
     fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
         let item = self.data_dtype.itemsize();
         // At once, because each call reads `indptr` and all elements of the rows that it touches.

@@ -9,7 +9,7 @@ use crate::rows::Rows;
 use crate::store::source::Source;
 
 /// `data` or `indices` of the selected rows.
-pub(super) struct Gathered {
+pub(super) struct GatherRows {
     pub source: Arc<Source>,
     /// Bytes of one element.
     pub item: u64,
@@ -18,7 +18,7 @@ pub(super) struct Gathered {
     pub sums: Arc<RowSums>,
 }
 
-impl Generate for Gathered {
+impl Generate for GatherRows {
     fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
         self.sums.check(&self.indptr, self.rows)?;
         while !out.is_full() {

@@ -166,7 +166,7 @@ impl RowSums {
 }
 
 /// The `indptr` of a selection, starting at 0.
-pub(super) struct Rebased {
+pub(super) struct RebasedIndptr {
     pub indptr: Indptr,
     pub rows: Rows,
     pub stored: Stored,
@@ -191,7 +191,7 @@ impl Stored {
     }
 }
 
-impl Rebased {
+impl RebasedIndptr {
     /// The numbers `from..to` of the new `indptr`.
     fn numbers(&self, from: u64, to: u64) -> Result<Vec<u64>> {
         let numbers = match &self.stored {
@@ -235,7 +235,7 @@ impl Rebased {
     }
 }
 
-impl Generate for Rebased {
+impl Generate for RebasedIndptr {
     fn fill(&self, out: &mut Fill<'_>) -> Result<()> {
         let item = self.indptr.dtype.itemsize();
         let mut bytes = Vec::new();

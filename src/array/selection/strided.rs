@@ -130,7 +130,7 @@ mod tests {
 
     use super::*;
     use crate::array::catalog::StoredArray;
-    use crate::array::selection::{Part, Scope, Selection, Thing};
+    use crate::array::selection::{Component, Part, Region, Selection};
     use crate::store::Store;
 
     /// Behind the end of a truncated file, the rest of the last mapped page reads as zeros, without a
@@ -150,7 +150,7 @@ mod tests {
         for _ in 0..40 {
             let store = Arc::new(Store::open(dir.path()).unwrap());
             let array = StoredArray::load(&store, Path::new("x")).unwrap();
-            let part = Part { thing: Thing::Array, of: Scope::Column(COLUMNS - 1) };
+            let part = Part { component: Component::Array, of: Region::Column(COLUMNS - 1) };
             let column = Selection::whole(Arc::new(array)).block(part).unwrap().bytes;
             column.open().unwrap();
             let is_over = AtomicBool::new(false);

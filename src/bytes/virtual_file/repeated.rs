@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Extent, Fill, Generate, VirtualFile};
 use crate::error::{Error, Result};
-use crate::store::source::Run;
+use crate::store::source::ByteRange;
 use crate::store::source::Source;
 
 /// One piece of the block layout.
@@ -99,11 +99,11 @@ impl Generate for Repeated {
         self.pieces.iter().flat_map(of).collect()
     }
 
-    fn run_at(&self, offset: u64) -> Option<Run<'_>> {
+    fn run_at(&self, offset: u64) -> Option<ByteRange<'_>> {
         match self.find(offset)? {
             (Piece::Dealt { of, first, length }, block, within) => {
                 let run = of.run_at(first + block * length + within)?;
-                Some(Run { length: run.length.min(length - within), ..run })
+                Some(ByteRange { length: run.length.min(length - within), ..run })
             }
             (Piece::Same(_), ..) => None,
         }

@@ -191,7 +191,7 @@ impl Directory {
         match stat.is_ours() {
             true => Ok(directory),
             false => {
-                let (uid, mode) = (stat.rights.uid, stat.rights.mode);
+                let (uid, mode) = (stat.permissions.uid, stat.permissions.mode);
                 let why = format!("a directory of user {uid} with mode {mode:03o} may be changed by others");
                 Err(io::Error::other(why))
             }
@@ -252,6 +252,6 @@ fn stat(fd: OwnedFd) -> io::Result<Stat> {
 impl Stat {
     /// Whether only this user and root may write it.
     pub(super) fn is_ours(&self) -> bool {
-        self.rights.uid == nix::unistd::geteuid().as_raw() && self.rights.mode & 0o022 == 0
+        self.permissions.uid == nix::unistd::geteuid().as_raw() && self.permissions.mode & 0o022 == 0
     }
 }

@@ -87,7 +87,7 @@ pub(super) fn remove_files(left: &Directory) -> io::Result<()> {
 }
 
 fn is_own_file(stat: &Stat) -> bool {
-    stat.kind == FileKind::File && stat.rights.uid == nix::unistd::geteuid().as_raw()
+    stat.kind == FileKind::File && stat.permissions.uid == nix::unistd::geteuid().as_raw()
 }
 
 /// Removes the files that the writer of `aside` put in place or was about to remove, unless a `.yaml` is in

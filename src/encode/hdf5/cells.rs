@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use crate::array::names::Labels;
+use crate::array::names::AxisNames;
 use crate::bytes::virtual_file::{Fill, Generate};
 use crate::error::Result;
 use crate::rows::Rows;
@@ -20,9 +20,9 @@ pub(super) struct Cells {
 /// The text of a row.
 pub(super) enum Text {
     /// Its name in UTF-8. These are the names of all rows of the array.
-    Names(Arc<Labels>),
+    Names(Arc<AxisNames>),
     /// Its name in UTF-32.
-    Wide(Arc<Labels>),
+    Wide(Arc<AxisNames>),
     /// Its number in the array, counted from 0.
     Numbers,
     /// The same word for all rows.
@@ -43,9 +43,9 @@ impl Generate for Cells {
             let mut digits = [0; DIGITS];
             let wide: Vec<u8>;
             let text = match &self.text {
-                Text::Names(labels) => labels.get(row).as_bytes(),
-                Text::Wide(labels) => {
-                    wide = labels.get(row).chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
+                Text::Names(axis_names) => axis_names.get(row).as_bytes(),
+                Text::Wide(axis_names) => {
+                    wide = axis_names.get(row).chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
                     &wide
                 }
                 Text::Word(word) => word.as_bytes(),
@@ -84,10 +84,10 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_rows() {
-        let labels: Labels = ["one", "zwei", "", "漢字", "five"].into_iter().collect();
-        assert_eq!((labels.longest(), labels.bytes()), (6, 17));
+        let axis_names: AxisNames = ["one", "zwei", "", "漢字", "five"].into_iter().collect();
+        assert_eq!((axis_names.longest(), axis_names.bytes()), (6, 17));
         let rows = Rows::parse(b"1:4", 5).unwrap();
-        let cells = Cells { rows, width: 6, text: Text::Names(Arc::new(labels)) };
+        let cells = Cells { rows, width: 6, text: Text::Names(Arc::new(axis_names)) };
         let mut bytes = [0xFF; 18];
         read_at(&cells, 0, &mut bytes).unwrap();
         assert_eq!(&bytes, b"zwei\0\0\0\0\0\0\0\0\xe6\xbc\xa2\xe5\xad\x97");
@@ -98,8 +98,8 @@ mod tests {
 
     #[test]
     fn wide_names_have_a_number_for_each_character() {
-        let labels: Labels = ["é1", "漢"].into_iter().collect();
-        let cells = Cells { rows: Rows::all(2), width: 8, text: Text::Wide(Arc::new(labels)) };
+        let axis_names: AxisNames = ["é1", "漢"].into_iter().collect();
+        let cells = Cells { rows: Rows::all(2), width: 8, text: Text::Wide(Arc::new(axis_names)) };
         let mut bytes = [0xFF; 16];
         read_at(&cells, 0, &mut bytes).unwrap();
         assert_eq!(&bytes, b"\xE9\0\0\x001\0\0\0\x22\x6F\0\0\0\0\0\0");

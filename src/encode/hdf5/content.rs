@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::cast::Cast;
 use super::cells::{Cells, Text};
 use super::{Dataset, Node, Type, Value};
-use crate::array::names::Labels;
-use crate::array::selection::{Block, Part, Scope, Selection, Thing};
+use crate::array::names::AxisNames;
+use crate::array::selection::{Block, Component, Part, Region, Selection};
 use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::daf::metadata::Shape;
 use crate::dtype::{Dtype, encode_integer};
@@ -48,7 +48,7 @@ pub fn csr(selection: &Selection) -> Result<Node> {
 ///
 /// Like [`csr_blocks`].
 pub fn parts(selection: &Selection) -> Result<[(&'static str, Node); 3]> {
-    Ok(csr_blocks(selection)?.map(|(thing, block)| (thing.name(), numbers(block))))
+    Ok(csr_blocks(selection)?.map(|(component, block)| (component.name(), numbers(block))))
 }
 
 /// `data`, `indices` and `indptr` of a sparse matrix, with the dtypes that SciPy supports.
@@ -60,9 +60,10 @@ pub fn parts(selection: &Selection) -> Result<[(&'static str, Node); 3]> {
 /// # Errors
 ///
 /// Like [`Selection::block`].
-pub fn csr_blocks(selection: &Selection) -> Result<[(Thing, Block); 3]> {
-    let block = |thing| selection.block(Part { thing, of: Scope::All });
-    let (data, indices, indptr) = (block(Thing::Data)?, block(Thing::Indices)?, block(Thing::Indptr)?);
+pub fn csr_blocks(selection: &Selection) -> Result<[(Component, Block); 3]> {
+    let block = |component| selection.block(Part { component, of: Region::Whole });
+    let (data, indices, indptr) =
+        (block(Component::Data)?, block(Component::Indices)?, block(Component::Indptr)?);
     let columns = selection.shape().columns();
     let nnz = indices.shape.rows();
     let index = match indices.dtype {
@@ -79,9 +80,9 @@ pub fn csr_blocks(selection: &Selection) -> Result<[(Thing, Block); 3]> {
         Ok(Block { dtype: to, shape: block.shape, bytes: cast.file()? })
     };
     Ok([
-        (Thing::Data, cast(0, data, value, 0)?),
-        (Thing::Indices, cast(1, indices, index, columns - 1)?),
-        (Thing::Indptr, cast(2, indptr, pointer, nnz)?),
+        (Component::Data, cast(0, data, value, 0)?),
+        (Component::Indices, cast(1, indices, index, columns - 1)?),
+        (Component::Indptr, cast(2, indptr, pointer, nnz)?),
     ])
 }
 
@@ -99,10 +100,10 @@ fn index_type(most: u64) -> Dtype {
 /// # Errors
 ///
 /// [`crate::Error::Refused`] when the result would exceed the largest size of a file.
-pub fn names(labels: &Arc<Labels>, rows: Rows) -> Result<Option<Node>> {
-    let width = labels.longest().max(1);
-    match fit_in_cells(labels, width) {
-        true => text(Text::Names(Arc::clone(labels)), rows, width).map(Some),
+pub fn names(axis_names: &Arc<AxisNames>, rows: Rows) -> Result<Option<Node>> {
+    let width = axis_names.longest().max(1);
+    match fit_in_cells(axis_names, width) {
+        true => text(Text::Names(Arc::clone(axis_names)), rows, width).map(Some),
         false => Ok(None),
     }
 }
@@ -112,16 +113,16 @@ pub fn names(labels: &Arc<Labels>, rows: Rows) -> Result<Option<Node>> {
 /// # Errors
 ///
 /// Like [`names`].
-pub fn names_or_numbers(labels: Option<&Arc<Labels>>, rows: Rows) -> Result<Node> {
-    if let Some(labels) = labels
-        && let Some(names) = names(labels, rows)?
+pub fn names_or_numbers(axis_names: Option<&Arc<AxisNames>>, rows: Rows) -> Result<Node> {
+    if let Some(axis_names) = axis_names
+        && let Some(names) = names(axis_names, rows)?
     {
         return Ok(names);
     }
     let last = rows.row(rows.count() - 1);
     let numbers = text(Text::Numbers, rows, u64::from(last.checked_ilog10().unwrap_or(0)) + 1)?;
-    Ok(match labels {
-        Some(labels) => numbers.with("names", Value::Text(left_out(labels))),
+    Ok(match axis_names {
+        Some(axis_names) => numbers.with("names", Value::Text(left_out(axis_names))),
         None => numbers,
     })
 }
@@ -132,27 +133,27 @@ pub fn names_or_numbers(labels: Option<&Arc<Labels>>, rows: Rows) -> Result<Node
 /// # Errors
 ///
 /// Like [`names`].
-pub fn wide_names(labels: &Arc<Labels>, rows: Rows) -> Result<Option<Node>> {
-    let all = || (0..labels.len()).map(|i| labels.get(i));
-    if all().all(str::is_ascii) || !fit_in_cells(labels, labels.longest()) {
+pub fn wide_names(axis_names: &Arc<AxisNames>, rows: Rows) -> Result<Option<Node>> {
+    let all = || (0..axis_names.len()).map(|i| axis_names.get(i));
+    if all().all(str::is_ascii) || !fit_in_cells(axis_names, axis_names.longest()) {
         return Ok(None);
     }
     let longest = all().map(|name| name.chars().count() as u64).max().unwrap_or(0);
-    if !fit_in_cells(labels, longest * 4) {
+    if !fit_in_cells(axis_names, longest * 4) {
         return Ok(None);
     }
-    text(Text::Wide(Arc::clone(labels)), rows, longest * 4).map(Some)
+    text(Text::Wide(Arc::clone(axis_names)), rows, longest * 4).map(Some)
 }
 
 /// Whether cells of this many bytes stay within the limit for padding.
-fn fit_in_cells(labels: &Labels, width: u64) -> bool {
-    let all = u128::from(width.max(1)) * u128::from(labels.len());
-    all.saturating_sub(labels.bytes().into()) <= PADDING.into()
+fn fit_in_cells(axis_names: &AxisNames, width: u64) -> bool {
+    let all = u128::from(width.max(1)) * u128::from(axis_names.len());
+    all.saturating_sub(axis_names.bytes().into()) <= PADDING.into()
 }
 
 /// The reason why a file has no names although the array has.
-pub fn left_out(labels: &Labels) -> String {
-    format!("left out: one of them has {} bytes, and all cells would be as wide", labels.longest())
+pub fn left_out(axis_names: &AxisNames) -> String {
+    format!("left out: one of them has {} bytes, and all cells would be as wide", axis_names.longest())
 }
 
 /// The same word (not empty) for each of these rows or columns.
@@ -194,7 +195,7 @@ mod tests {
         let long = "x".repeat(20_000);
         let of = |names: usize| {
             let short = std::iter::repeat_n("cell", names - 1);
-            Arc::new([long.as_str()].into_iter().chain(short).collect::<Labels>())
+            Arc::new([long.as_str()].into_iter().chain(short).collect::<AxisNames>())
         };
         assert!(names(&of(50_000), Rows::all(50_000)).unwrap().is_some());
         assert!(names(&of(60_000), Rows::all(60_000)).unwrap().is_none());

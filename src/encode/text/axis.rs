@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::short::Text;
-use crate::array::names::Labels;
+use crate::array::names::AxisNames;
 use crate::bytes::virtual_file::{Fill, Generate};
 use crate::error::Result;
 use crate::rows::{Rows, index_width};
@@ -23,7 +23,7 @@ pub struct Axis {
 #[derive(Clone)]
 enum Kind {
     /// Names from the store.
-    Known(Arc<Labels>),
+    Known(Arc<AxisNames>),
     /// A word and a number, zero-padded to this many digits.
     Numbered(&'static str, usize),
     /// A word and a number without padding.
@@ -34,10 +34,10 @@ enum Kind {
 
 impl Axis {
     /// The selected names from the store, quoted where necessary.
-    pub fn known(labels: Arc<Labels>, rows: Rows) -> Self {
-        let names = Kind::Known(labels);
+    pub fn known(axis_names: Arc<AxisNames>, rows: Rows) -> Self {
+        let names = Kind::Known(axis_names);
         let sums = match &names {
-            Kind::Known(labels) if !rows.is_contiguous() => Some(sums(labels, rows)),
+            Kind::Known(axis_names) if !rows.is_contiguous() => Some(sums(axis_names, rows)),
             _ => None,
         };
         Self { names, rows, sums }
@@ -85,9 +85,9 @@ impl Axis {
             (Kind::Known(_), Some(sums)) => {
                 usize::try_from(i).ok().and_then(|i| sums.get(i)).copied().unwrap_or(0)
             }
-            (Kind::Known(labels), None) => {
+            (Kind::Known(axis_names), None) => {
                 let start = self.rows.start();
-                labels.quoted_before(start + i) - labels.quoted_before(start)
+                axis_names.quoted_before(start + i) - axis_names.quoted_before(start)
             }
         }
     }
@@ -108,7 +108,7 @@ impl Axis {
     pub fn append(&self, i: u64, out: &mut Vec<u8>) {
         let row = self.rows.row(i);
         match &self.names {
-            Kind::Known(labels) => labels.write_quoted(row, out),
+            Kind::Known(axis_names) => axis_names.write_quoted(row, out),
             Kind::Counted(word) => out.extend_from_slice(format!("{word}{row}").as_bytes()),
             Kind::Only(name) => out.extend_from_slice(name),
             Kind::Numbered(word, digits) => out.extend_from_slice(format!("{word}{row:0digits$}").as_bytes()),
@@ -140,8 +140,8 @@ fn digits_before(number: u64) -> u64 {
     number + longer.sum::<u64>()
 }
 
-fn sums(labels: &Labels, rows: Rows) -> Arc<[u64]> {
-    let width = |i| labels.quoted_before(rows.row(i) + 1) - labels.quoted_before(rows.row(i));
+fn sums(axis_names: &AxisNames, rows: Rows) -> Arc<[u64]> {
+    let width = |i| axis_names.quoted_before(rows.row(i) + 1) - axis_names.quoted_before(rows.row(i));
     let mut sum = 0;
     let ends = (0..rows.count()).map(|i| {
         sum += width(i);
@@ -231,15 +231,15 @@ mod tests {
 
     #[test]
     fn lines_have_the_names_of_the_selected() {
-        let labels = Arc::new(Labels::of(&["a", "b\tc", "", "long", "e"]));
-        let known = |rows: &[u8]| lines(Axis::known(Arc::clone(&labels), Rows::parse(rows, 5).unwrap()));
+        let axis_names = Arc::new(AxisNames::of(&["a", "b\tc", "", "long", "e"]));
+        let known = |rows: &[u8]| lines(Axis::known(Arc::clone(&axis_names), Rows::parse(rows, 5).unwrap()));
         assert_eq!(known(b":"), "a\ta\n\"b\tc\"\t\"b\tc\"\n\"\"\t\"\"\nlong\tlong\ne\te\n");
         assert_eq!(known(b"1::3"), "\"b\tc\"\t\"b\tc\"\ne\te\n");
         assert_eq!(known(b"3:"), "long\tlong\ne\te\n");
         let counted = lines(Axis::counted("c", 1200));
         assert!(counted.starts_with("c0\tc0\n") && counted.contains("\nc10\tc10\nc11\t"), "{counted}");
         assert!(counted.ends_with("\nc999\tc999\n".replace("999", "1199").as_str()));
-        assert_eq!(lines(Axis::known(Arc::clone(&labels), Rows::all(5)).one(1)), "\"b\tc\"\t\"b\tc\"\n");
+        assert_eq!(lines(Axis::known(Arc::clone(&axis_names), Rows::all(5)).one(1)), "\"b\tc\"\t\"b\tc\"\n");
         let numbered = Axis::numbered("row_", 11, Rows::parse(b"8:", 11).unwrap());
         assert_eq!(lines(numbered), "row_08\trow_08\nrow_09\trow_09\nrow_10\trow_10\n");
     }

@@ -17,7 +17,7 @@ use super::cell;
 use super::lines::length_of;
 use super::short::{Separators, Text};
 use super::window::Window;
-use crate::array::selection::{Block, Part, Scope, Selection, Thing};
+use crate::array::selection::{Block, Component, Part, Region, Selection};
 use crate::bytes::virtual_file::{Fill, Generate, VirtualFile};
 use crate::daf::metadata::{IndptrRule, Kind, Metadata, Shape};
 use crate::dtype::{Dtype, decode_integers, integer_text};
@@ -105,14 +105,14 @@ impl Coordinates {
     pub fn new(selection: &Selection, layout: Layout) -> Result<Self> {
         let length = Self::length_of(selection, layout);
         let length = length.ok_or_else(|| Error::not_found(&selection.array().path))?;
-        let of_all = |thing| selection.block(Part { thing, of: Scope::All });
+        let of_all = |component| selection.block(Part { component, of: Region::Whole });
         let (data, place) = match selection.array().metadata.kind() {
-            Kind::Dense => (of_all(Thing::Array)?, Place::All),
+            Kind::Dense => (of_all(Component::Array)?, Place::All),
             Kind::Sparse => {
-                let (indptr, indices) = (of_all(Thing::Indptr)?, of_all(Thing::Indices)?);
+                let (indptr, indices) = (of_all(Component::Indptr)?, of_all(Component::Indices)?);
                 let file = |i: usize| selection.array().files()[i].name().to_owned();
                 let stored = Stored { indptr, indices, names: [file(2), file(1)], guess: AtomicU64::new(0) };
-                (of_all(Thing::Data)?, Place::Stored(Box::new(stored)))
+                (of_all(Component::Data)?, Place::Stored(Box::new(stored)))
             }
         };
         let shape = axes(selection);

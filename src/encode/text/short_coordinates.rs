@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::blocks;
 use super::coordinates::Coordinates;
 use super::short::Text;
-use crate::array::selection::{Selection, Thing};
+use crate::array::selection::{Component, Selection};
 use crate::bytes::text_index::{Key, Offsets};
 use crate::bytes::virtual_file::{Fill, Generate};
 use crate::error::Result;
@@ -32,7 +32,7 @@ impl ShortCoordinates {
         let offsets = match array.is_settled() {
             false => Arc::new(all()?),
             true => {
-                let key = Key { what: Thing::Matrix.name(), rows: selection.rows(), column: None };
+                let key = Key { what: Component::Matrix.name(), rows: selection.rows(), column: None };
                 array.offsets.get_or_measure(key, || {
                     let offsets = all()?;
                     // Otherwise the offsets might mix two versions.

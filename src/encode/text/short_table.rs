@@ -14,7 +14,7 @@ use super::axis::Axis;
 use super::blocks;
 use super::short::{Separators, Text, length};
 use super::window::Window;
-use crate::array::selection::{Block, Part, Scope, Selection, Thing};
+use crate::array::selection::{Block, Component, Part, Region, Selection};
 use crate::bytes::text_index::{Key, Offsets};
 use crate::bytes::virtual_file::{Fill, Generate, VirtualFile};
 use crate::dtype::Dtype;
@@ -132,11 +132,11 @@ fn offsets(selection: &Selection, part: Part, block: &Block) -> Result<Arc<Offse
 
 fn key(selection: &Selection, part: Part) -> Key {
     let (rows, column) = match part.of {
-        Scope::All => (selection.rows(), None),
-        Scope::Row(i) => (selection.rows().only(i), None),
-        Scope::Column(j) => (selection.rows(), Some(j)),
+        Region::Whole => (selection.rows(), None),
+        Region::Row(i) => (selection.rows().only(i), None),
+        Region::Column(j) => (selection.rows(), Some(j)),
     };
-    Key { what: part.thing.name(), rows, column }
+    Key { what: part.component.name(), rows, column }
 }
 
 /// If the selected rows are contiguous and the offsets of the whole array are cached: those offsets, and
@@ -144,7 +144,7 @@ fn key(selection: &Selection, part: Part) -> Key {
 fn whole(selection: &Selection, key: Key) -> Option<(Arc<Offsets>, std::ops::Range<u64>)> {
     let shape = selection.array().metadata.shape();
     let all = Key { rows: Rows::all(shape.rows()), ..key };
-    let is_run = [Thing::Array, Thing::Dense].iter().any(|thing| thing.name() == key.what)
+    let is_run = [Component::Array, Component::Dense].iter().any(|component| component.name() == key.what)
         && key.rows.is_contiguous()
         && key != all
         && selection.array().is_settled();

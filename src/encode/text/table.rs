@@ -164,15 +164,15 @@ impl Generate for NamedTable {
 mod tests {
     use super::super::testing::{dense, text};
     use super::*;
-    use crate::array::names::Labels;
-    use crate::array::selection::{Part, Scope, Selection, Thing};
+    use crate::array::names::AxisNames;
+    use crate::array::selection::{Component, Part, Region, Selection};
     use crate::bytes::virtual_file::Extent;
 
-    const PART: Part = Part { thing: Thing::Array, of: Scope::All };
+    const PART: Part = Part { component: Component::Array, of: Region::Whole };
 
     fn named(selection: &Selection, names: &[&str]) -> String {
         let table = Table::new(selection.block(PART).unwrap(), selection.shape().columns(), b',').unwrap();
-        let table = NamedTable::new(Axis::known(Arc::new(Labels::of(names)), selection.rows()), table);
+        let table = NamedTable::new(Axis::known(Arc::new(AxisNames::of(names)), selection.rows()), table);
         let length = table.length();
         text(&VirtualFile::new([Extent::Generated { content: Arc::new(table), length }]).unwrap())
     }

@@ -28,7 +28,7 @@ mod sparse;
 use std::sync::Arc;
 
 use super::Format;
-use crate::array::selection::{Block, Part, Scope, Selection, Thing};
+use crate::array::selection::{Block, Component, Part, Region, Selection};
 use crate::bytes::virtual_file::{Extent, Fill, Generate, Piece, Repeated, VirtualFile};
 use crate::daf::metadata::Shape;
 use crate::encode::Rendered;
@@ -61,8 +61,8 @@ impl Arrow {
         if !self.offers(selection, part) {
             return Err(Error::not_found(&selection.array().path));
         }
-        match part.thing {
-            Thing::Matrix => sparse::file(selection, BATCH),
+        match part.component {
+            Component::Matrix => sparse::file(selection, BATCH),
             _ => dense(&selection.block(part)?, BATCH),
         }
     }
@@ -85,9 +85,9 @@ impl Format for Arrow {
         // The length of a fixed-size list is an int32 in Arrow's schema.
         let is_list = matches!(selection.shape(), Shape::Matrix(_, columns) if columns > i32::MAX as u64);
         match part {
-            Part { thing: Thing::Matrix, of: Scope::All } => true,
-            Part { thing: Thing::Array | Thing::Dense, of: Scope::All } => !is_list,
-            Part { thing, .. } => thing.is_block(),
+            Part { component: Component::Matrix, of: Region::Whole } => true,
+            Part { component: Component::Array | Component::Dense, of: Region::Whole } => !is_list,
+            Part { component, .. } => component.is_block(),
         }
     }
 

@@ -13,17 +13,17 @@ use std::sync::Arc;
 
 use super::message::{self, ALIGN, Field, Kind, aligned};
 use super::{Batches, ELEMENTS, ENTRY, rows_of_batch};
-use crate::array::selection::{Block, Part, RowBounds, Scope, Selection, Thing};
+use crate::array::selection::{Block, Component, Part, Region, RowBounds, Selection};
 use crate::bytes::virtual_file::{Extent, Fill, Generate, VirtualFile};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::store::source::Run;
+use crate::store::source::ByteRange;
 use crate::store::source::Source;
 
 /// Renders a selection of a sparse matrix, in batches of about `batch` bytes.
 pub(super) fn file(selection: &Selection, batch: u64) -> Result<VirtualFile> {
-    let block = |thing| selection.block(Part { thing, of: Scope::All });
-    let (indices, data) = (block(Thing::Indices)?, block(Thing::Data)?);
+    let block = |component| selection.block(Part { component, of: Region::Whole });
+    let (indices, data) = (block(Component::Indices)?, block(Component::Data)?);
     let number = |name, dtype| Field { name, kind: Kind::Number(dtype) };
     let item = vec![number("column", indices.dtype), number("value", data.dtype)];
     let item = Field { name: "item", kind: Kind::Struct(item) };
@@ -168,8 +168,8 @@ impl Lists {
         let pieces = [
             (Piece::Message, 0, self.message),
             (Piece::Offsets, self.message, offsets),
-            (Piece::Run(&self.indices, columns_from), columns_at, columns),
-            (Piece::Run(&self.data, values_from), values_at, values),
+            (Piece::ByteRange(&self.indices, columns_from), columns_at, columns),
+            (Piece::ByteRange(&self.data, values_from), values_at, values),
         ];
         let mut end = batch.next - batch.place;
         for (piece, start, length) in pieces.into_iter().rev() {
@@ -195,7 +195,7 @@ impl Lists {
             match piece {
                 Piece::Message => out.put(&self.message(batch)),
                 Piece::Offsets => self.put_offsets(batch, out)?,
-                Piece::Run(file, from) => out.put_file(file, from, skip + left)?,
+                Piece::ByteRange(file, from) => out.put_file(file, from, skip + left)?,
                 Piece::Zeros => out.put_zeros(left),
             }
             within += left;
@@ -229,7 +229,7 @@ enum Piece<'a> {
     Message,
     Offsets,
     /// The bytes of the file from this offset on.
-    Run(&'a VirtualFile, u64),
+    ByteRange(&'a VirtualFile, u64),
     Zeros,
 }
 
@@ -246,13 +246,13 @@ impl Generate for Lists {
         [self.bounds.sources(), self.indices.sources(), self.data.sources()].concat()
     }
 
-    fn run_at(&self, offset: u64) -> Option<Run<'_>> {
+    fn run_at(&self, offset: u64) -> Option<ByteRange<'_>> {
         // An error here is not lost: reading the bytes reports it again.
         let batch = self.find(offset).ok()?;
         match self.piece(&batch, offset - batch.place) {
-            (Piece::Run(file, from), within, left) => {
+            (Piece::ByteRange(file, from), within, left) => {
                 let run = file.run_at(from + within)?;
-                Some(Run { length: run.length.min(left), ..run })
+                Some(ByteRange { length: run.length.min(left), ..run })
             }
             _ => None,
         }

@@ -12,12 +12,12 @@ use arrow_ipc::{
 };
 use arrow_schema::{DataType, Field, Schema};
 
-use crate::array::selection::{Part, Thing};
+use crate::array::selection::{Component, Part};
 use crate::dtype::Dtype;
 use crate::oracle::compare;
 use crate::oracle::expect;
-use crate::oracle::{Fault, Shown, Verified};
 use crate::oracle::{FileReader, expect_end, read_bytes, read_word};
+use crate::oracle::{Mismatch, Shown, Verified};
 use crate::oracle::{Numbers, numbers, stored};
 use crate::oracle::{element, is_same, shown as in_words};
 use crate::word::to_usize;
@@ -28,7 +28,7 @@ const CONTINUED: u32 = u32::MAX;
 
 pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let mut batches = Batches::open(shown.file()?)?;
-    if shown.part.thing == Thing::Matrix {
+    if shown.part.component == Component::Matrix {
         return verify_lists(shown, batches);
     }
     let numbers = numbers(shown.selection, shown.part)?;
@@ -77,9 +77,9 @@ fn number(name: &str, dtype: Dtype) -> Field {
 
 /// Verifies a sparse matrix: one list of (column, value) per row.
 fn verify_lists(shown: &Shown<'_>, mut batches: Batches<'_>) -> Verified {
-    let of = |thing| shown.selection.dtype_of(Part { thing, ..shown.part });
-    let (Some(indices), Some(data)) = (of(Thing::Indices), of(Thing::Data)) else {
-        return Err(Fault("no sparse matrix".into()));
+    let of = |component| shown.selection.dtype_of(Part { component, ..shown.part });
+    let (Some(indices), Some(data)) = (of(Component::Indices), of(Component::Data)) else {
+        return Err(Mismatch("no sparse matrix".into()));
     };
     let item = DataType::Struct(vec![number("column", indices), number("value", data)].into());
     let lists = DataType::LargeList(Arc::new(Field::new("item", item, false)));
@@ -88,7 +88,7 @@ fn verify_lists(shown: &Shown<'_>, mut batches: Batches<'_>) -> Verified {
     let mut row = 0;
     while let Some(batch) = batches.next_batch()? {
         let lists = batch.as_any().downcast_ref::<LargeListArray>();
-        let lists = lists.ok_or_else(|| Fault("a column that is no lists".into()))?;
+        let lists = lists.ok_or_else(|| Mismatch("a column that is no lists".into()))?;
         let items = lists.values().to_data();
         let columns = bytes_of(&make_array(items.child_data()[0].clone()))?;
         let values = bytes_of(&make_array(items.child_data()[1].clone()))?;
@@ -98,12 +98,12 @@ fn verify_lists(shown: &Shown<'_>, mut batches: Batches<'_>) -> Verified {
         for bounds in lists.value_offsets().windows(2) {
             for _ in bounds[0]..bounds[1] {
                 let (Some((at, value)), Some(wanted)) = (found.next(), stored.next().transpose()?) else {
-                    return Err(Fault(format!("row {row} has too many elements")));
+                    return Err(Mismatch(format!("row {row} has too many elements")));
                 };
                 let place = (Dtype::Uint64, wanted.1.to_le_bytes());
                 if wanted.0 != row || !is_same((indices, at), place) || value != wanted.2 {
                     let expected = in_words(data, wanted.2);
-                    return Err(Fault(format!(
+                    return Err(Mismatch(format!(
                         "expected {expected} at {}, {}, found {} at {row}, {}",
                         wanted.0,
                         wanted.1,
@@ -125,12 +125,12 @@ fn width(dtype: Dtype) -> usize {
 }
 
 /// The bytes of a column of numbers, none of which may be null.
-fn bytes_of(numbers: &ArrayRef) -> Result<Vec<u8>, Fault> {
+fn bytes_of(numbers: &ArrayRef) -> Result<Vec<u8>, Mismatch> {
     expect("missing elements", &numbers.null_count(), &0)?;
     let (data, width) = (numbers.to_data(), numbers.data_type().primitive_width().unwrap_or(1));
     let range = data.offset() * width..(data.offset() + data.len()) * width;
     let bytes = data.buffers().first().and_then(|buffer| buffer.get(range));
-    Ok(bytes.ok_or_else(|| Fault("a column of no numbers".into()))?.to_vec())
+    Ok(bytes.ok_or_else(|| Mismatch("a column of no numbers".into()))?.to_vec())
 }
 
 /// The batches that the footer lists. They must follow one another without gaps.
@@ -145,7 +145,7 @@ struct Batches<'a> {
 }
 
 impl<'a> Batches<'a> {
-    fn open(mut file: FileReader<'a>) -> Result<Self, Fault> {
+    fn open(mut file: FileReader<'a>) -> Result<Self, Mismatch> {
         let length = file.len();
         expect("magic string", &read_bytes(&mut file)?, MAGIC)?;
         let (first, end) = read_schema(&mut file)?;
@@ -153,13 +153,13 @@ impl<'a> Batches<'a> {
         let footer_length = read_footer_length(read_bytes(&mut file)?)? as u64;
         // The file ends with the footer, its length (4 bytes) and the magic string (6 bytes).
         let start =
-            (length - 10).checked_sub(footer_length).ok_or_else(|| Fault("a footer too long".into()))?;
+            (length - 10).checked_sub(footer_length).ok_or_else(|| Mismatch("a footer too long".into()))?;
         file.seek(SeekFrom::Start(start))?;
         let mut bytes = vec![0; to_usize(footer_length)];
         file.read_exact(&mut bytes)?;
         let footer = root_as_footer(&bytes)?;
         let (Some(schema), Some(blocks)) = (footer.schema(), footer.recordBatches()) else {
-            return Err(Fault("a footer without schema or batches".into()));
+            return Err(Mismatch("a footer without schema or batches".into()));
         };
         let schema = Arc::new(try_fb_to_schema(schema)?);
         expect("first schema", &first, &*schema)?;
@@ -173,28 +173,28 @@ impl<'a> Batches<'a> {
     }
 
     /// The only column.
-    fn field(&self) -> Result<&Field, Fault> {
+    fn field(&self) -> Result<&Field, Mismatch> {
         expect("number of columns", &self.schema.fields().len(), &1)?;
         Ok(self.schema.field(0))
     }
 
-    fn next_batch(&mut self) -> Result<Option<ArrayRef>, Fault> {
+    fn next_batch(&mut self) -> Result<Option<ArrayRef>, Mismatch> {
         let Some(block) = self.blocks.next() else { return Ok(None) };
         expect("place of a batch", &u64::try_from(block.offset()).ok(), &Some(self.end))?;
         let end = end_of(&block).filter(|end| *end <= self.file.len());
-        let end = end.ok_or_else(|| Fault("a batch beyond the end of the file".into()))?;
+        let end = end.ok_or_else(|| Mismatch("a batch beyond the end of the file".into()))?;
         let mut bytes = vec![0; to_usize(end - self.end)];
         self.file.seek(SeekFrom::Start(self.end))?;
         self.file.read_exact(&mut bytes)?;
         self.end = end;
         expect_buffers(&bytes, &block)?;
         let batch = self.decoder.read_record_batch(&block, &Buffer::from_vec(bytes))?;
-        let batch = batch.ok_or_else(|| Fault("a message that is no batch".into()))?;
+        let batch = batch.ok_or_else(|| Mismatch("a message that is no batch".into()))?;
         Ok(Some(Arc::clone(batch.column(0))))
     }
 
     /// The numbers of the next batch, row after row.
-    fn next_numbers(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+    fn next_numbers(&mut self) -> Result<Option<Vec<u8>>, Mismatch> {
         let Some(batch) = self.next_batch()? else { return Ok(None) };
         expect("missing rows", &batch.null_count(), &0)?;
         let numbers = match batch.data_type() {
@@ -209,7 +209,8 @@ impl<'a> Batches<'a> {
 /// elements than bytes. `arrow-ipc` relies on this without checking.
 fn expect_buffers(bytes: &[u8], block: &Block) -> Verified {
     let message = root_as_message(bytes.get(8..).unwrap_or_default())?;
-    let batch = message.header_as_record_batch().ok_or_else(|| Fault("a message that is no batch".into()))?;
+    let batch =
+        message.header_as_record_batch().ok_or_else(|| Mismatch("a message that is no batch".into()))?;
     expect("bytes of the body", &message.bodyLength(), &block.bodyLength())?;
     expect("compression", &batch.compression().is_some(), &false)?;
     let is_inside = |buffer: &arrow_ipc::Buffer| {
@@ -235,17 +236,17 @@ fn end_of(block: &Block) -> Option<u64> {
 }
 
 /// Reads the schema message. Returns the schema and the offset at which the message ends.
-fn read_schema(file: &mut FileReader<'_>) -> Result<(Schema, u64), Fault> {
+fn read_schema(file: &mut FileReader<'_>) -> Result<(Schema, u64), Mismatch> {
     expect("mark of a message", &read_word(file)?, &CONTINUED)?;
     let length = u64::from(read_word(file)?);
     if length > file.len() {
-        return Err(Fault(format!("a message of {length} bytes")));
+        return Err(Mismatch(format!("a message of {length} bytes")));
     }
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
     file.read_exact(&mut bytes)?;
     let message = root_as_message(&bytes)?;
     expect("first message", &message.header_type(), &MessageHeader::Schema)?;
-    let schema = message.header_as_schema().ok_or_else(|| Fault("no schema".into()))?;
+    let schema = message.header_as_schema().ok_or_else(|| Mismatch("no schema".into()))?;
     Ok((try_fb_to_schema(schema)?, 16 + length))
 }
 
@@ -256,7 +257,7 @@ impl Read for Batches<'_> {
             if filled > 0 || buffer.is_empty() {
                 return Ok(filled);
             }
-            match self.next_numbers().map_err(|Fault(why)| io::Error::other(why))? {
+            match self.next_numbers().map_err(|Mismatch(why)| io::Error::other(why))? {
                 Some(numbers) => self.ahead = io::Cursor::new(numbers),
                 None => return Ok(0),
             }

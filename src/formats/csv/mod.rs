@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use super::Format;
 use crate::array::names::write_quoted;
-use crate::array::selection::{Block, Part, Scope, Selection, Thing};
+use crate::array::selection::{Block, Component, Part, Region, Selection};
 use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::daf::metadata::{Metadata, Shape};
 use crate::encode::Rendered;
@@ -165,7 +165,7 @@ impl Separated {
         let names = selection.names()?;
         let files = &selection.array().names;
         let rows = names.rows.map(|rows| match part.of {
-            Scope::Row(i) => Axis::known(rows, selection.rows().only(i)).one(0),
+            Region::Row(i) => Axis::known(rows, selection.rows().only(i)).one(0),
             _ => Axis::known(rows, selection.rows()),
         });
         let columns = match selection.shape() {
@@ -178,7 +178,7 @@ impl Separated {
                     Some(names) => Axis::known(names, Rows::all(columns)),
                     None => Axis::counted("c", columns),
                 };
-                if let Scope::Column(j) = part.of { all.one(j) } else { all }
+                if let Region::Column(j) = part.of { all.one(j) } else { all }
             }
         };
         let corner = rows.is_some().then(|| quoted(files.row_axis().unwrap_or("row")));
@@ -231,27 +231,29 @@ fn quoted(name: &str) -> Vec<u8> {
 
 /// How many numbers are on one line.
 fn columns(selection: &Selection, part: Part) -> u64 {
-    match (part.thing, part.of, selection.shape()) {
-        (Thing::Array | Thing::Dense, Scope::All | Scope::Row(_), Shape::Matrix(_, columns)) => columns,
+    match (part.component, part.of, selection.shape()) {
+        (Component::Array | Component::Dense, Region::Whole | Region::Row(_), Shape::Matrix(_, columns)) => {
+            columns
+        }
         _ => 1,
     }
 }
 
 /// Whether a table of this part shows names if there are any.
 fn may_have_names(part: Part) -> bool {
-    matches!(part.thing, Thing::Array | Thing::Dense)
+    matches!(part.component, Component::Array | Component::Dense)
 }
 
 fn is_whole_row(selection: &Selection, part: Part) -> bool {
-    matches!((part.of, part.thing), (Scope::Row(_), Thing::Array | Thing::Dense))
+    matches!((part.of, part.component), (Region::Row(_), Component::Array | Component::Dense))
         && selection.shape().columns() <= LONGEST_ROW
 }
 
 impl Separated {
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        match (part.thing, &self.header) {
+        match (part.component, &self.header) {
             _ if !self.offers(selection, part) => Err(Error::not_found(&selection.array().path)),
-            (Thing::Matrix, Some(header)) => self.elements(selection, header),
+            (Component::Matrix, Some(header)) => self.elements(selection, header),
             _ => self.table(selection, part),
         }
     }
@@ -265,19 +267,19 @@ impl Format for Separated {
     fn offers(&self, selection: &Selection, part: Part) -> bool {
         let dtype = selection.array().metadata.dtype();
         let elements = selection.shape().elements();
-        match part.thing {
-            Thing::Matrix => {
+        match part.component {
+            Component::Matrix => {
                 let length = || Coordinates::length_of(selection, Layout::table(self.separator));
                 self.header.is_some() && length().is_some()
             }
-            Thing::Array | Thing::Dense => Table::length_of(dtype, elements).is_some(),
-            Thing::Data | Thing::Indices | Thing::Indptr => true,
+            Component::Array | Component::Dense => Table::length_of(dtype, elements).is_some(),
+            Component::Data | Component::Indices | Component::Indptr => true,
             _ => false,
         }
     }
 
     fn is_listed(&self, part: Part) -> bool {
-        self.is_listed && part.of == Scope::All && may_have_names(part)
+        self.is_listed && part.of == Region::Whole && may_have_names(part)
     }
 
     fn about(&self) -> &'static str {
@@ -289,12 +291,12 @@ impl Format for Separated {
     }
 
     fn size_needs_data(&self, selection: &Selection, part: Part) -> bool {
-        let cells = match (&selection.array().metadata, part.thing, part.of) {
-            (_, Thing::Array | Thing::Dense, Scope::All) => selection.shape().elements(),
-            (_, _, Scope::Column(_)) => selection.rows().count(),
+        let cells = match (&selection.array().metadata, part.component, part.of) {
+            (_, Component::Array | Component::Dense, Region::Whole) => selection.shape().elements(),
+            (_, _, Region::Column(_)) => selection.rows().count(),
             // The number of elements in some rows is unknown without a read; that of all rows is an upper
             // bound.
-            (Metadata::Sparse(meta), Thing::Matrix | Thing::Data | Thing::Indices, _) => meta.nnz,
+            (Metadata::Sparse(meta), Component::Matrix | Component::Data | Component::Indices, _) => meta.nnz,
             _ => 0,
         };
         is_short(selection.dtype_of(part).unwrap_or(selection.array().metadata.dtype()), cells)
@@ -319,43 +321,46 @@ mod tests {
     use super::*;
     use crate::encode::text::testing::{dense, sparse, text};
 
-    fn read(view: &Separated, selection: &Selection, thing: Thing, of: Scope) -> String {
-        text(&view.file(selection, Part { thing, of }).unwrap())
+    fn read(view: &Separated, selection: &Selection, component: Component, of: Region) -> String {
+        text(&view.file(selection, Part { component, of }).unwrap())
     }
 
     #[test]
     fn tables_are_exact() {
         let (_dir, selection) = dense("int16", "[2, 3]", &[1, 0, 0xFF, 0xFF, 3, 0, 4, 0, 0, 0x80, 6, 0]);
-        let csv = |of| read(&Separated::CSV, &selection, Thing::Array, of);
-        assert_eq!(csv(Scope::All), "c0,c1,c2\n1,-1,3\n4,-32768,6\n");
-        assert_eq!(csv(Scope::Row(1)), "c0,c1,c2\n4,-32768,6\n");
-        assert_eq!(csv(Scope::Column(0)), "c0\n1\n4\n");
-        assert_eq!(csv(Scope::Column(2)), "c2\n3\n6\n");
-        let of_all = |view| read(view, &selection, Thing::Array, Scope::All);
-        assert_eq!(of_all(&Separated::TSV), csv(Scope::All).replace(',', "\t"));
+        let csv = |of| read(&Separated::CSV, &selection, Component::Array, of);
+        assert_eq!(csv(Region::Whole), "c0,c1,c2\n1,-1,3\n4,-32768,6\n");
+        assert_eq!(csv(Region::Row(1)), "c0,c1,c2\n4,-32768,6\n");
+        assert_eq!(csv(Region::Column(0)), "c0\n1\n4\n");
+        assert_eq!(csv(Region::Column(2)), "c2\n3\n6\n");
+        let of_all = |view| read(view, &selection, Component::Array, Region::Whole);
+        assert_eq!(of_all(&Separated::TSV), csv(Region::Whole).replace(',', "\t"));
         assert_eq!(of_all(&Separated::TXT), "1 -1 3\n4 -32768 6\n");
-        assert_eq!(read(&Separated::TXT, &selection, Thing::Array, Scope::Row(0)), "1 -1 3\n");
+        assert_eq!(read(&Separated::TXT, &selection, Component::Array, Region::Row(0)), "1 -1 3\n");
         let last = selection.slice(b"1:").unwrap();
-        assert_eq!(read(&Separated::CSV, &last, Thing::Array, Scope::All), "c0,c1,c2\n4,-32768,6\n");
+        assert_eq!(read(&Separated::CSV, &last, Component::Array, Region::Whole), "c0,c1,c2\n4,-32768,6\n");
         let (_dir, vector) = dense("float32", "[2]", &[0, 0, 0xC0, 0x3F, 0, 0, 0xC0, 0x7F]);
-        assert_eq!(read(&Separated::CSV, &vector, Thing::Array, Scope::All), "value\n1.5\nNaN\n");
-        assert_eq!(read(&Separated::TXT, &vector, Thing::Array, Scope::All), "1.5\nNaN\n");
+        assert_eq!(read(&Separated::CSV, &vector, Component::Array, Region::Whole), "value\n1.5\nNaN\n");
+        assert_eq!(read(&Separated::TXT, &vector, Component::Array, Region::Whole), "1.5\nNaN\n");
     }
 
     #[test]
     fn sparse_tables_are_exact() {
         let (_dir, selection) = sparse([2, 3], &[1.5, f32::NAN], &[2, 0], &[0, 1, 2]);
-        let csv = |thing, of| read(&Separated::CSV, &selection, thing, of);
-        assert_eq!(csv(Thing::Matrix, Scope::All), "row,column,value\n0,2,1.5\n1,0,NaN\n");
-        assert_eq!(csv(Thing::Dense, Scope::All), "c0,c1,c2\n0.0,0.0,1.5\nNaN,0.0,0.0\n");
-        assert_eq!(csv(Thing::Dense, Scope::Row(1)), "c0,c1,c2\nNaN,0.0,0.0\n");
-        assert_eq!(csv(Thing::Indices, Scope::All), "value\n2\n0\n");
-        assert_eq!(csv(Thing::Indices, Scope::Row(1)), "value\n0\n");
-        assert_eq!(read(&Separated::TXT, &selection, Thing::Dense, Scope::All), "0.0 0.0 1.5\nNaN 0.0 0.0\n");
-        assert!(!Separated::TXT.offers(&selection, Part { thing: Thing::Matrix, of: Scope::All }));
+        let csv = |component, of| read(&Separated::CSV, &selection, component, of);
+        assert_eq!(csv(Component::Matrix, Region::Whole), "row,column,value\n0,2,1.5\n1,0,NaN\n");
+        assert_eq!(csv(Component::Dense, Region::Whole), "c0,c1,c2\n0.0,0.0,1.5\nNaN,0.0,0.0\n");
+        assert_eq!(csv(Component::Dense, Region::Row(1)), "c0,c1,c2\nNaN,0.0,0.0\n");
+        assert_eq!(csv(Component::Indices, Region::Whole), "value\n2\n0\n");
+        assert_eq!(csv(Component::Indices, Region::Row(1)), "value\n0\n");
+        assert_eq!(
+            read(&Separated::TXT, &selection, Component::Dense, Region::Whole),
+            "0.0 0.0 1.5\nNaN 0.0 0.0\n"
+        );
+        assert!(!Separated::TXT.offers(&selection, Part { component: Component::Matrix, of: Region::Whole }));
         let (_dir, none) = sparse([2, 3], &[], &[], &[0, 0, 0]);
-        assert_eq!(read(&Separated::CSV, &none, Thing::Matrix, Scope::All), "row,column,value\n");
-        assert_eq!(read(&Separated::CSV, &none, Thing::Data, Scope::All), "value\n");
+        assert_eq!(read(&Separated::CSV, &none, Component::Matrix, Region::Whole), "row,column,value\n");
+        assert_eq!(read(&Separated::CSV, &none, Component::Data, Region::Whole), "value\n");
     }
 
     #[test]
@@ -367,19 +372,22 @@ mod tests {
                 crate::array::catalog::StoredArray::load(&store, selection.array().path.as_path()).unwrap();
             Selection::whole(Arc::new(array))
         };
-        let csv = |of| read(&Separated::CSV, &again(), Thing::Array, of);
+        let csv = |of| read(&Separated::CSV, &again(), Component::Array, of);
         std::fs::write(dir.path().join("x.cols.txt"), "a,b\nc\n").unwrap();
-        assert_eq!(csv(Scope::All), "\"a,b\",c\n1,2\n3,4\n");
-        assert_eq!(csv(Scope::Column(0)), "\"a,b\"\n1\n3\n");
+        assert_eq!(csv(Region::Whole), "\"a,b\",c\n1,2\n3,4\n");
+        assert_eq!(csv(Region::Column(0)), "\"a,b\"\n1\n3\n");
         std::fs::write(dir.path().join("x.rows.txt"), "r\ns t\n").unwrap();
-        assert_eq!(csv(Scope::All), "row,\"a,b\",c\nr,1,2\ns t,3,4\n");
-        assert_eq!(csv(Scope::Row(1)), "row,\"a,b\",c\ns t,3,4\n");
-        assert_eq!(csv(Scope::Column(1)), "row,c\nr,2\ns t,4\n");
+        assert_eq!(csv(Region::Whole), "row,\"a,b\",c\nr,1,2\ns t,3,4\n");
+        assert_eq!(csv(Region::Row(1)), "row,\"a,b\",c\ns t,3,4\n");
+        assert_eq!(csv(Region::Column(1)), "row,c\nr,2\ns t,4\n");
         let last = again().slice(b"1:").unwrap();
-        assert_eq!(read(&Separated::TSV, &last, Thing::Array, Scope::All), "row\t\"a,b\"\tc\ns t\t3\t4\n");
-        assert_eq!(read(&Separated::TXT, &last, Thing::Array, Scope::All), "3 4\n");
+        assert_eq!(
+            read(&Separated::TSV, &last, Component::Array, Region::Whole),
+            "row\t\"a,b\"\tc\ns t\t3\t4\n"
+        );
+        assert_eq!(read(&Separated::TXT, &last, Component::Array, Region::Whole), "3 4\n");
         std::fs::remove_file(dir.path().join("x.cols.txt")).unwrap();
-        assert_eq!(csv(Scope::All), "row,c0,c1\nr,1,2\ns t,3,4\n");
+        assert_eq!(csv(Region::Whole), "row,c0,c1\nr,1,2\ns t,3,4\n");
     }
 
     #[test]
@@ -395,16 +403,16 @@ mod tests {
         let csv = |name: &str, of| {
             let store = Arc::new(crate::store::Store::open(dir.path()).unwrap());
             let array = crate::array::catalog::StoredArray::load(&store, std::path::Path::new(name)).unwrap();
-            read(&Separated::CSV, &Selection::whole(Arc::new(array)), Thing::Array, of)
+            read(&Separated::CSV, &Selection::whole(Arc::new(array)), Component::Array, of)
         };
-        assert_eq!(csv("cell,gene#X", Scope::All), "cell,c0,c1\nA,1,2\nB,3,4\n");
-        assert_eq!(csv("cell,gene#X", Scope::Row(0)), "cell,c0,c1\nA,1,2\n");
-        assert_eq!(csv("cell,gene#X", Scope::Column(1)), "cell,c1\nA,2\nB,4\n");
-        assert_eq!(csv("cell#age", Scope::All), "cell,age\nA,7\nB,8\n");
+        assert_eq!(csv("cell,gene#X", Region::Whole), "cell,c0,c1\nA,1,2\nB,3,4\n");
+        assert_eq!(csv("cell,gene#X", Region::Row(0)), "cell,c0,c1\nA,1,2\n");
+        assert_eq!(csv("cell,gene#X", Region::Column(1)), "cell,c1\nA,2\nB,4\n");
+        assert_eq!(csv("cell#age", Region::Whole), "cell,age\nA,7\nB,8\n");
         std::fs::write(at("gene#.csv"), "gene\nx\ny\n").unwrap();
-        assert_eq!(csv("cell,gene#X", Scope::All), "cell,x,y\nA,1,2\nB,3,4\n");
+        assert_eq!(csv("cell,gene#X", Region::Whole), "cell,x,y\nA,1,2\nB,3,4\n");
         std::fs::remove_file(at("cell#.csv")).unwrap();
-        assert_eq!(csv("cell#age", Scope::All), "value\n7\n8\n");
+        assert_eq!(csv("cell#age", Region::Whole), "value\n7\n8\n");
     }
 
     #[test]
@@ -412,7 +420,7 @@ mod tests {
         let values: Vec<f32> = (0..30_000u16).map(|i| (f32::from(i) - 5e3).powi(5) * 0.37e-9).collect();
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let (_dir, selection) = dense("float32", "[10000, 3]", &bytes);
-        let all = read(&Separated::TXT, &selection, Thing::Array, Scope::All);
+        let all = read(&Separated::TXT, &selection, Component::Array, Region::Whole);
         let found: Vec<f32> = all.split_whitespace().map(|cell| cell.parse().unwrap()).collect();
         assert!(found == values && all.lines().count() == 10_000);
         let lines: Vec<_> = all.lines().collect();
@@ -422,18 +430,19 @@ mod tests {
             // With the layout known from the whole table, and with a layout that is measured again.
             for selection in [&selection, &selection.anew()] {
                 let part = selection.slice(slice.as_bytes()).unwrap();
-                let found = read(&Separated::TXT, &part, Thing::Array, Scope::All);
+                let found = read(&Separated::TXT, &part, Component::Array, Region::Whole);
                 assert!(found.lines().eq(lines[first..last].iter().step_by(step).copied()), "{slice}");
             }
         }
-        let column = read(&Separated::CSV, &selection, Thing::Array, Scope::Column(1));
+        let column = read(&Separated::CSV, &selection, Component::Array, Region::Column(1));
         assert!(column.lines().skip(1).eq(lines.iter().map(|line| line.split(' ').nth(1).unwrap())));
     }
 
     #[test]
     fn what_has_another_length_by_now_is_an_error() {
         let (dir, selection) = dense("int32", "[4000]", &7i32.to_le_bytes().repeat(4000));
-        let file = Separated::CSV.file(&selection, Part { thing: Thing::Array, of: Scope::All }).unwrap();
+        let file =
+            Separated::CSV.file(&selection, Part { component: Component::Array, of: Region::Whole }).unwrap();
         file.open().unwrap();
         assert_eq!(file.len(), 6 + 2 * 4000);
         let written = std::fs::File::options().write(true).open(dir.path().join("x.array")).unwrap();
@@ -461,7 +470,7 @@ mod tests {
             let store = Arc::new(crate::store::Store::open(dir.path()).unwrap());
             let array = crate::array::catalog::StoredArray::load(&store, std::path::Path::new("x")).unwrap();
             let selection = Selection::whole(Arc::new(array));
-            let part = Part { thing: Thing::Array, of: Scope::All };
+            let part = Part { component: Component::Array, of: Region::Whole };
             assert_eq!(Separated::CSV.size_needs_data(&selection, part), count <= 64 << 20);
             (selection, part)
         };

@@ -3,13 +3,13 @@
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
-use crate::array::selection::{Part, Scope, Thing};
+use crate::array::selection::{Component, Part, Region};
 use crate::daf::metadata::Shape;
 use crate::dtype::Dtype;
 use crate::oracle::FileReader;
 use crate::oracle::expect;
 use crate::oracle::{Element, is_text, shown as in_words};
-use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{Mismatch, Shown, Verified};
 use crate::oracle::{Stored, numbers, stored};
 
 pub(crate) fn verify_csv(shown: &Shown<'_>) -> Verified {
@@ -31,13 +31,13 @@ fn verify(shown: &Shown<'_>, separator: u8) -> Verified {
     let mut builder = ReaderBuilder::new();
     builder.has_headers(false).flexible(true).delimiter(separator).buffer_capacity(1 << 20);
     let mut table = builder.from_reader(file);
-    match shown.part.thing {
-        Thing::Matrix => verify_stored(shown, &mut table)?,
+    match shown.part.component {
+        Component::Matrix => verify_stored(shown, &mut table)?,
         _ => verify_cells(shown, &mut table, separator != b' ')?,
     }
     match table.read_byte_record(&mut ByteRecord::new())? {
         false => Ok(()),
-        true => Err(Fault("more lines than rows".into())),
+        true => Err(Mismatch("more lines than rows".into())),
     }
 }
 
@@ -55,7 +55,7 @@ fn verify_stored(shown: &Shown<'_>, table: &mut Reader<FileReader<'_>>) -> Verif
             && is_text(Dtype::Uint64, column.to_le_bytes(), &line[1])
             && is_text(dtype, value, &line[2]);
         if !is_same {
-            return Err(Fault(format!(
+            return Err(Mismatch(format!(
                 "expected {} at {row}, {column}, found {line:?}",
                 in_words(dtype, value)
             )));
@@ -67,12 +67,12 @@ fn verify_stored(shown: &Shown<'_>, table: &mut Reader<FileReader<'_>>) -> Verif
 /// Lines of numbers. If there is a header, it holds the names of columns, and names of rows may precede the
 /// numbers.
 fn verify_cells(shown: &Shown<'_>, table: &mut Reader<FileReader<'_>>, has_header: bool) -> Verified {
-    let Part { thing, of } = shown.part;
+    let Part { component, of } = shown.part;
     let numbers = numbers(shown.selection, shown.part)?;
-    let is_table = matches!(thing, Thing::Array | Thing::Dense);
+    let is_table = matches!(component, Component::Array | Component::Dense);
     let (lines, width) = match (is_table, of, &numbers.shape[..]) {
-        (true, Scope::Row(_), [columns]) => (1, *columns),
-        (true, Scope::All, [rows, columns]) => (*rows, *columns),
+        (true, Region::Row(_), [columns]) => (1, *columns),
+        (true, Region::Whole, [rows, columns]) => (*rows, *columns),
         (_, _, shape) => (shape.iter().product(), 1),
     };
     let mut line = ByteRecord::new();
@@ -82,7 +82,7 @@ fn verify_cells(shown: &Shown<'_>, table: &mut Reader<FileReader<'_>>, has_heade
         verify_header(shown, &line, is_table)?;
     }
     let (rows, dtype) = (shown.selection.rows(), numbers.dtype);
-    let row = |i| rows.row(if let Scope::Row(row) = of { row } else { i });
+    let row = |i| rows.row(if let Region::Row(row) = of { row } else { i });
     let is_padded = numbers.count() > most_short(dtype);
     let mut elements = numbers.elements();
     for i in 0..lines {
@@ -122,7 +122,7 @@ fn verify_header(shown: &Shown<'_>, line: &ByteRecord, is_table: bool) -> Verifi
         None => format!("c{j}").into_bytes(),
     };
     match (array.metadata.shape(), shown.part.of) {
-        (Shape::Matrix(..), Scope::Column(j)) if is_table => wanted.push(column(j)),
+        (Shape::Matrix(..), Region::Column(j)) if is_table => wanted.push(column(j)),
         (Shape::Matrix(_, columns), _) if is_table => wanted.extend((0..columns).map(column)),
         _ => {
             let property = axes.filter(|_| is_table && names.rows.is_some()).map(|(_, property)| property);
@@ -137,5 +137,5 @@ fn expect_number(dtype: Dtype, wanted: Element, cell: &[u8], row: u64, column: u
         return Ok(());
     }
     let (expected, found) = (in_words(dtype, wanted), String::from_utf8_lossy(cell));
-    Err(Fault(format!("cell {row}, {column}: expected {expected}, found {found}")))
+    Err(Mismatch(format!("cell {row}, {column}: expected {expected}, found {found}")))
 }

@@ -23,7 +23,7 @@
 pub(super) mod verify;
 
 use super::Format;
-use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::array::selection::{Component, Part, Region, Selection};
 use crate::bytes::virtual_file::VirtualFile;
 use crate::daf::metadata::Shape;
 use crate::dtype::Dtype;
@@ -39,7 +39,7 @@ impl Envi {
     fn members(&self, selection: &Selection, part: Part) -> Result<Members> {
         let dtype = selection.dtype_of(part).filter(|_| self.offers(selection, part));
         let code = dtype.and_then(code).ok_or_else(|| Error::not_found(&selection.array().path))?;
-        let (name, header) = (part.thing.name(), header(code, selection.shape()));
+        let (name, header) = (part.component.name(), header(code, selection.shape()));
         Ok(Members::new([
             (name.to_owned(), selection.block(part)?.bytes),
             (format!("{name}.hdr"), VirtualFile::literal(header.into_bytes())),
@@ -57,7 +57,8 @@ impl Format for Envi {
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
-        let is_image = matches!(part.thing, Thing::Array | Thing::Dense) && part.of == Scope::All;
+        let is_image =
+            matches!(part.component, Component::Array | Component::Dense) && part.of == Region::Whole;
         is_image && selection.dtype_of(part).is_some_and(|dtype| code(dtype).is_some())
     }
 

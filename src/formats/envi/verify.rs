@@ -9,12 +9,12 @@ use crate::oracle::compare;
 use crate::oracle::expect;
 use crate::oracle::expect_end;
 use crate::oracle::numbers;
-use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{Mismatch, Shown, Verified};
 
 pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let mut text = String::new();
     let files = Files::of(shown)?;
-    let name = shown.part.thing.name();
+    let name = shown.part.component.name();
     let mut file = files.open(&format!("{name}.hdr"))?;
     file.expect_lines()?;
     file.read_to_string(&mut text)?;
@@ -23,10 +23,10 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let mut keys = BTreeMap::new();
     for line in lines {
         let (key, value) =
-            line.split_once(" = ").ok_or_else(|| Fault(format!("a line that is no key: {line}")))?;
+            line.split_once(" = ").ok_or_else(|| Mismatch(format!("a line that is no key: {line}")))?;
         // The meaning of a repeated key is ambiguous.
         if keys.insert(key, value.to_owned()).is_some() {
-            return Err(Fault(format!("{key} is there twice")));
+            return Err(Mismatch(format!("{key} is there twice")));
         }
     }
     let numbers = numbers(shown.selection, shown.part)?;

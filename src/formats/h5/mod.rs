@@ -17,7 +17,7 @@
 pub(super) mod verify;
 
 use super::Format;
-use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::array::selection::{Component, Part, Region, Selection};
 use crate::bytes::virtual_file::VirtualFile;
 use crate::encode::Rendered;
 use crate::encode::hdf5::{self, Node, Value};
@@ -30,20 +30,20 @@ pub(super) struct H5;
 
 impl H5 {
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        let content = match part.thing {
-            Thing::Array | Thing::Dense => ("array", hdf5::array(selection, part)?),
-            Thing::Matrix => ("matrix", hdf5::csr(selection)?),
+        let content = match part.component {
+            Component::Array | Component::Dense => ("array", hdf5::array(selection, part)?),
+            Component::Matrix => ("matrix", hdf5::csr(selection)?),
             _ => return Err(Error::not_found(&selection.array().path)),
         };
         let (names, columns) = (selection.names()?, Rows::all(selection.shape().columns()));
         let axes = [("row_names", names.rows, selection.rows()), ("column_names", names.columns, columns)];
         let mut children = vec![content];
         let mut left_out = Vec::new();
-        for (name, labels, rows) in axes {
-            let Some(labels) = labels else { continue };
-            match hdf5::names(&labels, rows)? {
+        for (name, axis_names, rows) in axes {
+            let Some(axis_names) = axis_names else { continue };
+            match hdf5::names(&axis_names, rows)? {
                 Some(names) => children.push((name, names)),
-                None => left_out.push((name, Value::Text(hdf5::left_out(&labels)))),
+                None => left_out.push((name, Value::Text(hdf5::left_out(&axis_names)))),
             }
         }
         let root = facts(selection, Node::group(children));
@@ -61,7 +61,8 @@ impl Format for H5 {
     }
 
     fn offers(&self, _: &Selection, part: Part) -> bool {
-        part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
+        part.of == Region::Whole
+            && matches!(part.component, Component::Array | Component::Dense | Component::Matrix)
     }
 
     fn is_listed(&self, _: Part) -> bool {

@@ -1,19 +1,19 @@
 //! Verifies `.h5`: the expected HDF5 tree of an array, of a sparse matrix, and of Cell Ranger's matrix.
 
-use crate::array::selection::{Part, Selection, Thing};
+use crate::array::selection::{Component, Part, Selection};
 use crate::dtype::Dtype;
 use crate::error::shown as in_words;
 use crate::oracle::hdf5::{self, Body, Node, Value};
-use crate::oracle::{AxisNames, Called};
-use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{Called, MatrixNames};
+use crate::oracle::{Mismatch, Shown, Verified};
 use crate::oracle::{Numbers, known_to_scipy, numbers};
 
 pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
-    let names = AxisNames::of(shown.selection)?;
-    let root = match shown.part.thing {
-        Thing::TenX => Node::group([("matrix", cell_ranger(shown.selection, &names)?)]),
-        thing => {
-            let content = if thing == Thing::Matrix { "matrix" } else { "array" };
+    let names = MatrixNames::of(shown.selection)?;
+    let root = match shown.part.component {
+        Component::TenX => Node::group([("matrix", cell_ranger(shown.selection, &names)?)]),
+        component => {
+            let content = if component == Component::Matrix { "matrix" } else { "array" };
             let root = Node::group([(content, matrix(shown)?)]);
             with_names(facts(shown.selection, root), &names)
         }
@@ -22,8 +22,8 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
 }
 
 /// The numbers as AnnData stores them: one dataset, or a group of three.
-pub(crate) fn matrix<'s>(shown: &Shown<'s>) -> Result<Node<'s>, Fault> {
-    if shown.part.thing != Thing::Matrix {
+pub(crate) fn matrix<'s>(shown: &Shown<'s>) -> Result<Node<'s>, Mismatch> {
+    if shown.part.component != Component::Matrix {
         return Ok(Node::numbers(numbers(shown.selection, shown.part)?).encoded("array", "0.2.0"));
     }
     let shape = shown.selection.shape().axes().into_iter().map(i64::try_from).collect::<Result<_, _>>()?;
@@ -31,12 +31,12 @@ pub(crate) fn matrix<'s>(shown: &Shown<'s>) -> Result<Node<'s>, Fault> {
     Ok(group.with("shape", Value::Integers(shape)))
 }
 
-fn csr(selection: &Selection) -> Result<[(&'static str, Node<'_>); 3], Fault> {
-    let of = |thing| numbers(selection, Part { thing, of: crate::array::selection::Scope::All });
+fn csr(selection: &Selection) -> Result<[(&'static str, Node<'_>); 3], Mismatch> {
+    let of = |component| numbers(selection, Part { component, of: crate::array::selection::Region::Whole });
     Ok([
-        ("data", Node::numbers(known_to_scipy(of(Thing::Data)?))),
-        ("indices", Node::counts(of(Thing::Indices)?)),
-        ("indptr", Node::counts(of(Thing::Indptr)?)),
+        ("data", Node::numbers(known_to_scipy(of(Component::Data)?))),
+        ("indices", Node::counts(of(Component::Indices)?)),
+        ("indptr", Node::counts(of(Component::Indptr)?)),
     ])
 }
 
@@ -56,7 +56,7 @@ fn facts<'s>(selection: &Selection, root: Node<'s>) -> Node<'s> {
     facts.into_iter().fold(root, |root, (name, number)| root.with(name, integer(number)))
 }
 
-fn with_names<'s>(mut root: Node<'s>, names: &'s AxisNames) -> Node<'s> {
+fn with_names<'s>(mut root: Node<'s>, names: &'s MatrixNames) -> Node<'s> {
     for (name, axis) in [("row_names", &names.rows), ("column_names", &names.columns)] {
         if axis.in_cells().is_some()
             && let Body::Group(children) = &mut root.body
@@ -82,7 +82,7 @@ pub(crate) fn names_or_numbers(axis: &Called) -> Node<'_> {
     }
 }
 
-fn cell_ranger<'s>(selection: &'s Selection, names: &'s AxisNames) -> Result<Node<'s>, Fault> {
+fn cell_ranger<'s>(selection: &'s Selection, names: &'s MatrixNames) -> Result<Node<'s>, Mismatch> {
     let columns = names.columns.count;
     let word = |word: &'static str| {
         Node::text(columns, move |_| word.as_bytes().to_vec()).encoded("string-array", "0.2.0")

@@ -17,7 +17,7 @@
 pub(super) mod verify;
 
 use super::Format;
-use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::array::selection::{Component, Part, Region, Selection};
 use crate::bytes::virtual_file::VirtualFile;
 use crate::daf::metadata::Shape;
 use crate::encode::Rendered;
@@ -31,9 +31,9 @@ pub(super) struct H5ad;
 
 impl H5ad {
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        let x = match part.thing {
+        let x = match part.component {
             _ if !self.offers(selection, part) => return Err(Error::not_found(&selection.array().path)),
-            Thing::Matrix => hdf5::csr(selection)?,
+            Component::Matrix => hdf5::csr(selection)?,
             _ => hdf5::array(selection, part)?,
         };
         let names = selection.names()?;
@@ -62,14 +62,14 @@ impl Format for H5ad {
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
-        part.of == Scope::All
-            && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
+        part.of == Region::Whole
+            && matches!(part.component, Component::Array | Component::Dense | Component::Matrix)
             && matches!(selection.shape(), Shape::Matrix(..))
             && super::has_countable_axes(selection)
     }
 
     fn is_listed(&self, part: Part) -> bool {
-        matches!(part.thing, Thing::Array | Thing::Matrix)
+        matches!(part.component, Component::Array | Component::Matrix)
     }
 
     fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {

@@ -2,11 +2,11 @@
 
 use crate::formats::h5::verify::{matrix, names_or_numbers};
 use crate::oracle::hdf5::{self, Node, Value};
-use crate::oracle::{AxisNames, Called};
+use crate::oracle::{Called, MatrixNames};
 use crate::oracle::{Shown, Verified};
 
 pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
-    let names = AxisNames::of(shown.selection)?;
+    let names = MatrixNames::of(shown.selection)?;
     let empty = ["layers", "obsm", "obsp", "uns", "varm", "varp"]
         .map(|name| (name, Node::group([]).encoded("dict", "0.1.0")));
     let tables = [("obs", table(&names.rows)), ("var", table(&names.columns))];

@@ -15,7 +15,7 @@
 //! is NumPy's own. Readers that open names by their full path, such as Seurat, get the UTF-8 version.
 
 use super::Format;
-use crate::array::selection::{Part, Selection, Thing};
+use crate::array::selection::{Component, Part, Selection};
 use crate::bytes::virtual_file::VirtualFile;
 use crate::daf::metadata::Kind;
 use crate::encode::Rendered;
@@ -52,8 +52,9 @@ impl H5TenX {
             ("id", &names.columns, columns),
             ("name", &names.columns, columns),
         ];
-        for (name, labels, rows) in axes {
-            let names = labels.as_ref().map(|labels| hdf5::wide_names(labels, rows)).transpose()?;
+        for (name, axis_names, rows) in axes {
+            let names =
+                axis_names.as_ref().map(|axis_names| hdf5::wide_names(axis_names, rows)).transpose()?;
             wide.extend(names.flatten().map(|names| (name, names)));
         }
         let wide = (!wide.is_empty()).then(|| ("wide", Node::group(wide)));
@@ -73,7 +74,7 @@ impl Format for H5TenX {
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
         let is_sparse = selection.array().metadata.kind() == Kind::Sparse;
-        part.thing == Thing::TenX && is_sparse && super::has_countable_axes(selection)
+        part.component == Component::TenX && is_sparse && super::has_countable_axes(selection)
     }
 
     fn is_listed(&self, _: Part) -> bool {

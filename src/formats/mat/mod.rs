@@ -22,7 +22,7 @@
 pub(super) mod verify;
 
 use super::Format;
-use crate::array::selection::{Block, Part, Scope, Selection, Thing};
+use crate::array::selection::{Block, Component, Part, Region, Selection};
 use crate::bytes::cast::cast;
 use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::daf::metadata::{Metadata, Shape};
@@ -53,7 +53,7 @@ impl Mat {
         if !self.offers(selection, part) {
             return Err(refuse());
         }
-        if part.thing == Thing::Matrix {
+        if part.component == Component::Matrix {
             // Programs need sorted rows, so a sparse matrix cannot use the stored blocks as they are.
             return sparse(selection);
         }
@@ -65,7 +65,7 @@ impl Mat {
             Shape::Matrix(rows, columns) => [columns, rows],
         };
         let elements = cast(&block.bytes, block.dtype, dtype)?;
-        variable(part.thing.name(), [class | flags, 0], dimensions, &[(kind, elements)])
+        variable(part.component.name(), [class | flags, 0], dimensions, &[(kind, elements)])
     }
 }
 
@@ -81,21 +81,21 @@ impl Format for Mat {
     fn offers(&self, selection: &Selection, part: Part) -> bool {
         let shape = selection.shape();
         let part_shape = match part.of {
-            Scope::All => shape,
-            Scope::Row(_) => Shape::Vector(shape.columns()),
-            Scope::Column(_) => Shape::Vector(shape.rows()),
+            Region::Whole => shape,
+            Region::Row(_) => Shape::Vector(shape.columns()),
+            Region::Column(_) => Shape::Vector(shape.rows()),
         };
-        match (&selection.array().metadata, part.thing) {
-            (Metadata::Sparse(meta), Thing::Matrix) => {
+        match (&selection.array().metadata, part.component) {
+            (Metadata::Sparse(meta), Component::Matrix) => {
                 // The number of elements in some rows is unknown until `indptr` is read. If there are too
                 // many, rendering refuses.
                 let nnz = if selection.is_whole() { meta.nnz } else { 0 };
                 shape.columns() < LIMIT && sparse_bytes(nnz, shape.rows()).is_some()
             }
-            (Metadata::Dense(meta), Thing::Array) => is_small(part_shape, meta.dtype),
-            (Metadata::Sparse(meta), Thing::Dense) => is_small(part_shape, meta.data_dtype),
+            (Metadata::Dense(meta), Component::Array) => is_small(part_shape, meta.dtype),
+            (Metadata::Sparse(meta), Component::Dense) => is_small(part_shape, meta.data_dtype),
             (Metadata::Sparse(meta), _) => {
-                part.thing.is_block() && meta.nnz.max(shape.rows() + 1) < LIMIT / 8
+                part.component.is_block() && meta.nnz.max(shape.rows() + 1) < LIMIT / 8
             }
             _ => false,
         }
@@ -172,7 +172,7 @@ fn sparse(selection: &Selection) -> Result<VirtualFile> {
     ];
     // MATLAB's `nzmax` is at least 1, even without elements.
     let nzmax = u32::try_from(nnz.max(1)).unwrap_or(u32::MAX);
-    variable(Thing::Matrix.name(), [SPARSE, nzmax], [shape.columns(), shape.rows()], &parts)
+    variable(Component::Matrix.name(), [SPARSE, nzmax], [shape.columns(), shape.rows()], &parts)
 }
 
 /// Renders the file with its one variable, of fewer than 2^31 bytes.

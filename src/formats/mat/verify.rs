@@ -3,12 +3,12 @@
 
 use std::io::Read;
 
-use crate::array::selection::Thing;
+use crate::array::selection::Component;
 use crate::dtype::Dtype;
 use crate::oracle::expect;
 use crate::oracle::rising;
-use crate::oracle::{Fault, Shown, Verified};
 use crate::oracle::{FileReader, expect_end, expect_zeros, read_bytes, read_word};
+use crate::oracle::{Mismatch, Shown, Verified};
 use crate::oracle::{Numbers, numbers};
 use crate::oracle::{compare, compare_as, or_refused};
 
@@ -26,8 +26,8 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
 fn verify_file(shown: &Shown<'_>) -> Verified {
     let mut file = shown.file()?;
     read_header(&mut file)?;
-    match shown.part.thing {
-        Thing::Matrix => verify_sparse(shown, &mut file, rising(shown.selection)?)?,
+    match shown.part.component {
+        Component::Matrix => verify_sparse(shown, &mut file, rising(shown.selection)?)?,
         _ => verify_dense(shown, &mut file, numbers(shown.selection, shown.part)?)?,
     }
     expect_end(&mut file)
@@ -80,7 +80,7 @@ fn expect_description(
 ) -> Verified {
     expect("flags", &words(&small(file, UINT32)?), &flags.map(u64::from).to_vec())?;
     expect("dimensions", &words(&small(file, INT32)?), &dimensions.to_vec())?;
-    expect("name", &small(file, INT8)?[..], shown.part.thing.name().as_bytes())
+    expect("name", &small(file, INT8)?[..], shown.part.component.name().as_bytes())
 }
 
 fn words(bytes: &[u8]) -> Vec<u64> {
@@ -88,13 +88,13 @@ fn words(bytes: &[u8]) -> Vec<u64> {
 }
 
 /// A short data element. Up to four bytes may be in the tag itself (the compressed form).
-fn small(file: &mut FileReader<'_>, kind: u32) -> Result<Vec<u8>, Fault> {
+fn small(file: &mut FileReader<'_>, kind: u32) -> Result<Vec<u8>, Mismatch> {
     let first = read_word(file)?;
     let (found, length) = (first & 0xFFFF, first >> 16);
     expect("type", &found, &kind)?;
     let (length, room) = if length > 0 { (length, 4) } else { (read_word(file)?, 64) };
     if length > room {
-        return Err(Fault(format!("{length} bytes where there should be a few")));
+        return Err(Mismatch(format!("{length} bytes where there should be a few")));
     }
     let length = usize::try_from(length).unwrap_or(0);
     let mut bytes = vec![0; length];

@@ -6,7 +6,7 @@ pub(super) mod verify;
 use serde::Serialize;
 
 use super::Format;
-use crate::array::selection::{Part, Selection, Thing};
+use crate::array::selection::{Component, Part, Selection};
 use crate::bytes::virtual_file::VirtualFile;
 use crate::daf::metadata::{Kind, Metadata, Shape};
 use crate::encode::Rendered;
@@ -19,7 +19,7 @@ pub(super) struct Meta;
 impl Meta {
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
         let path = &selection.array().path;
-        if part.thing != Thing::Meta {
+        if part.component != Component::Meta {
             return Err(Error::not_found(path));
         }
         let text =
@@ -34,7 +34,7 @@ impl Format for Meta {
     }
 
     fn offers(&self, _: &Selection, part: Part) -> bool {
-        part.thing == Thing::Meta
+        part.component == Component::Meta
     }
 
     fn about(&self) -> &'static str {

@@ -7,7 +7,7 @@ use serde_yaml::{Mapping, Value};
 use crate::array::selection::Selection;
 use crate::daf::metadata::{Metadata, Shape};
 use crate::error::shown as in_words;
-use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{Mismatch, Shown, Verified};
 
 /// The most bytes that are read.
 const MOST: u64 = 1 << 20;
@@ -18,7 +18,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let facts: Value = serde_yaml::from_str(&text)?;
     match expected(shown.selection).into_iter().find(|(key, value)| facts.get(*key) != Some(value)) {
         None => Ok(()),
-        Some((key, value)) => Err(Fault(format!("{key}: expected {value:?}, found {:?}", facts.get(key)))),
+        Some((key, value)) => Err(Mismatch(format!("{key}: expected {value:?}, found {:?}", facts.get(key)))),
     }
 }
 

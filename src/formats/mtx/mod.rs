@@ -20,7 +20,7 @@ pub(super) mod import;
 pub(super) mod verify;
 
 use super::Format;
-use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::array::selection::{Component, Part, Region, Selection};
 use crate::bytes::virtual_file::VirtualFile;
 use crate::encode::Rendered;
 use crate::encode::text::{Layout, market_length_of, matrix_market};
@@ -45,7 +45,8 @@ impl Format for Mtx {
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
-        let is_whole = part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Matrix);
+        let is_whole =
+            part.of == Region::Whole && matches!(part.component, Component::Array | Component::Matrix);
         is_whole && market_length_of(selection).is_some()
     }
 
@@ -58,7 +59,7 @@ impl Format for Mtx {
     }
 
     fn is_listed(&self, part: Part) -> bool {
-        part.of == Scope::All && part.thing == Thing::Matrix
+        part.of == Region::Whole && part.component == Component::Matrix
     }
 
     fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
@@ -79,11 +80,11 @@ mod tests {
     #[test]
     fn files_are_exact() {
         let (_dir, selection) = sparse([2, 3], &[1.5, -0.0], &[2, 0], &[0, 1, 2]);
-        let part = Part { thing: Thing::Matrix, of: Scope::All };
+        let part = Part { component: Component::Matrix, of: Region::Whole };
         let wanted = "%%MatrixMarket matrix coordinate real general\n2 3 2\n1 3 1.500000000e+00\n2 1 -0.00000000e+00\n";
         assert_eq!(text(&Mtx.file(&selection, part).unwrap()), wanted);
         let (_dir, selection) = dense("int8", "[2]", &[7, 0xFF]);
-        let part = Part { thing: Thing::Array, of: Scope::All };
+        let part = Part { component: Component::Array, of: Region::Whole };
         let wanted = "%%MatrixMarket matrix coordinate integer general\n2 1 2\n1 1    7\n2 1   -1\n";
         assert_eq!(text(&Mtx.file(&selection, part).unwrap()), wanted);
     }

@@ -6,7 +6,7 @@ use crate::dtype::Dtype;
 use crate::oracle::expect;
 use crate::oracle::expect_end;
 use crate::oracle::stored;
-use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{Mismatch, Shown, Verified};
 use crate::oracle::{is_text, shown as in_words};
 
 pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
@@ -54,7 +54,7 @@ fn next(file: &mut dyn BufRead, line: &mut Vec<u8>) -> Verified {
     const LONGEST: u64 = 1 << 16;
     line.clear();
     match file.take(LONGEST).read_until(b'\n', line)? {
-        0 => Err(Fault("fewer lines than elements".into())),
+        0 => Err(Mismatch("fewer lines than elements".into())),
         _ => Ok(()),
     }
 }
@@ -71,5 +71,5 @@ fn expect_words(line: &[u8], expected: [(Dtype, [u8; 8]); 3]) -> Verified {
         return Ok(());
     }
     let [a, b, c] = expected.map(|(dtype, n)| in_words(dtype, n));
-    Err(Fault(format!("expected {a} {b} {c}, found {}", String::from_utf8_lossy(line.trim_ascii()))))
+    Err(Mismatch(format!("expected {a} {b} {c}, found {}", String::from_utf8_lossy(line.trim_ascii()))))
 }

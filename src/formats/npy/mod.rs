@@ -10,7 +10,7 @@ pub(super) mod import;
 pub(super) mod verify;
 
 use super::Format;
-use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::array::selection::{Component, Part, Region, Selection};
 use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::daf::metadata::Shape;
 use crate::encode::Rendered;
@@ -23,8 +23,8 @@ pub(super) struct Npy;
 
 impl Npy {
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        let (order, stored) = match part.thing {
-            Thing::Transposed => (Order::Fortran, Part { thing: Thing::Array, ..part }),
+        let (order, stored) = match part.component {
+            Component::Transposed => (Order::Fortran, Part { component: Component::Array, ..part }),
             _ => (Order::C, part),
         };
         let block = selection.block(stored)?;
@@ -43,11 +43,11 @@ impl Format for Npy {
     }
 
     fn offers(&self, _: &Selection, part: Part) -> bool {
-        part.thing.is_block() || part.thing == Thing::Transposed
+        part.component.is_block() || part.component == Component::Transposed
     }
 
     fn is_listed(&self, part: Part) -> bool {
-        part.of == Scope::All && part.thing.is_block()
+        part.of == Region::Whole && part.component.is_block()
     }
 
     fn about(&self) -> &'static str {

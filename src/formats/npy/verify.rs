@@ -2,17 +2,17 @@
 
 use std::io::Read;
 
-use crate::array::selection::{Part, Thing};
+use crate::array::selection::{Component, Part};
 use crate::oracle::expect_end;
-use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{Mismatch, Shown, Verified};
 use crate::oracle::{Numbers, numbers};
 use crate::oracle::{compare, expect};
 
 pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let mut file = shown.file()?;
-    match shown.part.thing {
-        Thing::Transposed => {
-            let stored = Part { thing: Thing::Array, ..shown.part };
+    match shown.part.component {
+        Component::Transposed => {
+            let stored = Part { component: Component::Array, ..shown.part };
             let mut numbers = numbers(shown.selection, stored)?;
             numbers.shape.reverse();
             verify_array(&mut file, numbers, true)
@@ -43,7 +43,7 @@ pub(crate) struct Header {
 
 impl Header {
     /// Reads exactly the header.
-    pub fn read(file: &mut dyn Read) -> Result<Self, Fault> {
+    pub fn read(file: &mut dyn Read) -> Result<Self, Mismatch> {
         let mut start = [0; 10];
         file.read_exact(&mut start)?;
         let [magic @ .., low, high] = start;
@@ -54,7 +54,7 @@ impl Header {
         let mut text = vec![0; length];
         file.read_exact(&mut text)?;
         let text = String::from_utf8(text)?;
-        Self::parse(&text).ok_or_else(|| Fault(format!("a header that is none: {}", text.trim())))
+        Self::parse(&text).ok_or_else(|| Mismatch(format!("a header that is none: {}", text.trim())))
     }
 
     /// Parses a Python dictionary literal with three keys in NumPy's order, followed by a newline.

@@ -20,7 +20,7 @@ mod zip;
 
 use self::zip::{Member, archive};
 use super::Format;
-use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::array::selection::{Component, Part, Region, Selection};
 use crate::bytes::crc_cache::Key;
 use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::daf::metadata::Shape;
@@ -37,16 +37,16 @@ pub(super) struct Npz;
 
 impl Npz {
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        let member = |thing| stored(selection, thing, part.thing);
-        match part.thing {
-            Thing::Matrix => archive(&[
-                member(Thing::Indices)?,
-                member(Thing::Indptr)?,
+        let member = |component| stored(selection, component, part.component);
+        match part.component {
+            Component::Matrix => archive(&[
+                member(Component::Indices)?,
+                member(Component::Indptr)?,
                 made(selection, "format", "npz/format", npy_scalar_header("|S3"), b"csr".to_vec()),
                 shape(selection),
-                member(Thing::Data)?,
+                member(Component::Data)?,
             ]),
-            thing => archive(&[member(thing)?]),
+            component => archive(&[member(component)?]),
         }
     }
 }
@@ -65,11 +65,12 @@ impl Format for Npz {
     }
 
     fn offers(&self, _: &Selection, part: Part) -> bool {
-        part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
+        part.of == Region::Whole
+            && matches!(part.component, Component::Array | Component::Dense | Component::Matrix)
     }
 
     fn is_listed(&self, part: Part) -> bool {
-        part.thing == Thing::Matrix
+        part.component == Component::Matrix
     }
 
     fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
@@ -83,23 +84,23 @@ impl Format for Npz {
 }
 
 /// A component of the array as a member of the archive for `whole`.
-fn stored(selection: &Selection, thing: Thing, whole: Thing) -> Result<Member> {
-    let block = selection.block(Part { thing, of: Scope::All })?;
-    let is_widened = whole == Thing::Matrix && block.dtype == Dtype::Float16;
+fn stored(selection: &Selection, component: Component, whole: Component) -> Result<Member> {
+    let block = selection.block(Part { component, of: Region::Whole })?;
+    let is_widened = whole == Component::Matrix && block.dtype == Dtype::Float16;
     let (dtype, elements) = match is_widened {
         true => (Dtype::Float32, vec![float16_as_float32(block.bytes)]),
         false => (block.dtype, block.bytes.extents().to_vec()),
     };
     let header = Extent::Literal(npy_header(dtype.descr(), Order::C, block.shape).into());
     let content = VirtualFile::new([header].into_iter().chain(elements))?;
-    let what = match thing {
-        Thing::Data => "npz/data",
-        Thing::Indices => "npz/indices",
-        Thing::Indptr => "npz/indptr",
-        Thing::Dense => "npz/dense",
+    let what = match component {
+        Component::Data => "npz/data",
+        Component::Indices => "npz/indices",
+        Component::Indptr => "npz/indptr",
+        Component::Dense => "npz/dense",
         _ => "npz/array",
     };
-    Ok(member(selection, thing.name(), what, content))
+    Ok(member(selection, component.name(), what, content))
 }
 
 /// A member with a given header and elements.
@@ -149,7 +150,7 @@ mod tests {
     }
 
     fn file(selection: &Selection) -> VirtualFile {
-        Npz.file(selection, Part { thing: Thing::Matrix, of: Scope::All }).unwrap()
+        Npz.file(selection, Part { component: Component::Matrix, of: Region::Whole }).unwrap()
     }
 
     fn read(file: &VirtualFile) -> Vec<u8> {

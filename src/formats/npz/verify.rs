@@ -5,11 +5,11 @@ use std::io::{Read, Seek, SeekFrom};
 use zip::ZipArchive;
 use zip::read::ZipFile;
 
-use crate::array::selection::{Part, Thing};
+use crate::array::selection::{Component, Part};
 use crate::formats::npy::verify::{Header, verify_array};
 use crate::oracle::expect;
-use crate::oracle::{Fault, Shown, Verified};
 use crate::oracle::{FileReader, expect_end, read_bytes, read_word};
+use crate::oracle::{Mismatch, Shown, Verified};
 use crate::oracle::{known_to_scipy, numbers};
 
 type Archive<'a> = ZipArchive<FileReader<'a>>;
@@ -19,20 +19,24 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let names = archive.file_names().map(|name| name.map(|name| name.into_owned()));
     let mut names = names.collect::<Result<Vec<_>, _>>()?;
     names.sort();
-    let block = |thing| numbers(shown.selection, Part { thing, ..shown.part });
-    if shown.part.thing != Thing::Matrix {
-        let name = format!("{}.npy", shown.part.thing.name());
+    let block = |component| numbers(shown.selection, Part { component, ..shown.part });
+    if shown.part.component != Component::Matrix {
+        let name = format!("{}.npy", shown.part.component.name());
         expect("members", &names[..], std::slice::from_ref(&name))?;
-        return verify_array(&mut member(shown, &mut archive, &name)?, block(shown.part.thing)?, false);
+        return verify_array(&mut member(shown, &mut archive, &name)?, block(shown.part.component)?, false);
     }
     expect(
         "members",
         &names[..],
         &["data", "format", "indices", "indptr", "shape"].map(|name| format!("{name}.npy")),
     )?;
-    verify_array(&mut member(shown, &mut archive, "data.npy")?, known_to_scipy(block(Thing::Data)?), false)?;
-    verify_array(&mut member(shown, &mut archive, "indices.npy")?, block(Thing::Indices)?, false)?;
-    verify_array(&mut member(shown, &mut archive, "indptr.npy")?, block(Thing::Indptr)?, false)?;
+    verify_array(
+        &mut member(shown, &mut archive, "data.npy")?,
+        known_to_scipy(block(Component::Data)?),
+        false,
+    )?;
+    verify_array(&mut member(shown, &mut archive, "indices.npy")?, block(Component::Indices)?, false)?;
+    verify_array(&mut member(shown, &mut archive, "indptr.npy")?, block(Component::Indptr)?, false)?;
     verify_small(shown, &mut archive, "format.npy", "|S3", b"csr")?;
     let axes = shown.selection.shape().axes();
     let shape: Vec<u8> = axes.iter().flat_map(|axis| axis.to_le_bytes()).collect();
@@ -45,7 +49,7 @@ fn member<'z, 'a>(
     shown: &'a Shown<'_>,
     archive: &'z mut Archive<'a>,
     name: &str,
-) -> Result<ZipFile<'z, FileReader<'a>>, Fault> {
+) -> Result<ZipFile<'z, FileReader<'a>>, Mismatch> {
     let member = archive.by_name(name)?;
     let mut file = shown.file()?;
     file.seek(SeekFrom::Start(member.header_start() + 14))?;

@@ -18,7 +18,7 @@
 pub(super) mod verify;
 
 use super::Format;
-use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::array::selection::{Component, Part, Region, Selection};
 use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::daf::metadata::Shape;
 use crate::dtype::Dtype;
@@ -57,8 +57,8 @@ impl Format for Nrrd {
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
-        let is_image = part.of == Scope::All
-            && matches!(part.thing, Thing::Array | Thing::Dense)
+        let is_image = part.of == Region::Whole
+            && matches!(part.component, Component::Array | Component::Dense)
             && matches!(selection.shape(), Shape::Matrix(..));
         is_image && selection.dtype_of(part).is_some_and(|dtype| name(dtype).is_some())
     }
@@ -86,7 +86,7 @@ impl Nhdr {
         let block = selection.block(part)?;
         let name = name(block.dtype).filter(|_| self.offers(selection, part));
         let name = name.ok_or_else(|| Error::not_found(&selection.array().path))?;
-        let text = header(name, block.shape) + &format!("data file: {}\n", part.thing.name());
+        let text = header(name, block.shape) + &format!("data file: {}\n", part.component.name());
         Ok(VirtualFile::literal(text.into_bytes()))
     }
 }

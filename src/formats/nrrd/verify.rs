@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 
-use crate::array::selection::{Part, Thing};
+use crate::array::selection::{Component, Part};
 use crate::dtype::Dtype;
 use crate::formats;
 use crate::oracle::compare;
 use crate::oracle::expect;
 use crate::oracle::expect_end;
-use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{Mismatch, Shown, Verified};
 use crate::oracle::{Numbers, numbers};
 
 pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
@@ -27,21 +27,21 @@ pub(crate) fn verify_header(shown: &Shown<'_>) -> Verified {
     file.expect_lines()?;
     let numbers = numbers(shown.selection, shown.part)?;
     let mut fields = read_fields(&mut BufReader::new(file))?;
-    let name = fields.remove("data file").ok_or_else(|| Fault("no data file is named".into()))?;
+    let name = fields.remove("data file").ok_or_else(|| Mismatch("no data file is named".into()))?;
     expect("fields", &fields, &expected(&numbers))?;
     expect_data_file(shown, &name, numbers.count() * numbers.dtype.itemsize())
 }
 
 /// Checks that the data file exists in the same directory, holds the raw bytes, and has the right size.
 fn expect_data_file(shown: &Shown<'_>, name: &str, bytes: u64) -> Verified {
-    let thing = Thing::ALL.into_iter().find(|thing| thing.name() == name);
-    let part = thing.map(|thing| Part { thing, ..shown.part });
+    let component = Component::ALL.into_iter().find(|component| component.name() == name);
+    let part = component.map(|component| Part { component, ..shown.part });
     // The bytes of another component would be other numbers.
     let part = part.filter(|part| *part == shown.part);
     let view = part.and_then(|part| formats::find(shown.selection, part, b""));
-    let view = view.ok_or_else(|| Fault(format!("the data file {name} is not that of the numbers")))?;
+    let view = view.ok_or_else(|| Mismatch(format!("the data file {name} is not that of the numbers")))?;
     let file = formats::format(view)
-        .ok_or_else(|| Fault("no format".into()))?
+        .ok_or_else(|| Mismatch("no format".into()))?
         .render(shown.selection, shown.part)?
         .file();
     expect("bytes of the data file", &file.map_or(0, |file| file.len()), &bytes)
@@ -50,11 +50,11 @@ fn expect_data_file(shown: &Shown<'_>, name: &str, bytes: u64) -> Verified {
 type Fields = BTreeMap<String, String>;
 
 /// Reads fields up to an empty line or the end of the file.
-fn read_fields(file: &mut dyn BufRead) -> Result<Fields, Fault> {
+fn read_fields(file: &mut dyn BufRead) -> Result<Fields, Mismatch> {
     /// The longest header that is accepted, in bytes.
     const LONGEST: u64 = 1 << 16;
     let mut file = file.take(LONGEST);
-    let mut next = || -> Result<String, Fault> {
+    let mut next = || -> Result<String, Mismatch> {
         let mut line = String::new();
         file.read_line(&mut line)?;
         Ok(line.trim_end_matches('\n').to_owned())
@@ -69,9 +69,9 @@ fn read_fields(file: &mut dyn BufRead) -> Result<Fields, Fault> {
             _ if line.starts_with('#') => expect("comment", line[1..].trim_matches(' '), "")?,
             Some((field, value)) => match fields.insert(field.to_owned(), value.to_owned()) {
                 None => {}
-                Some(_) => return Err(Fault(format!("{field} is there twice"))),
+                Some(_) => return Err(Mismatch(format!("{field} is there twice"))),
             },
-            None => return Err(Fault(format!("a line that is no field: {line}"))),
+            None => return Err(Mismatch(format!("a line that is no field: {line}"))),
         }
     }
 }

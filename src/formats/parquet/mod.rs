@@ -30,7 +30,7 @@ mod thrift;
 use std::sync::Arc;
 
 use super::Format;
-use crate::array::selection::{Part, RowBounds, Scope, Selection, Thing};
+use crate::array::selection::{Component, Part, Region, RowBounds, Selection};
 use crate::bytes::virtual_file::{Extent, Piece, Repeated, VirtualFile};
 use crate::daf::metadata::Shape;
 use crate::encode::Rendered;
@@ -59,8 +59,8 @@ impl Parquet {
         if !self.offers(selection, part) {
             return Err(Error::not_found(&selection.array().path));
         }
-        let (columns, elements) = match part.thing {
-            Thing::Matrix => sparse(selection)?,
+        let (columns, elements) = match part.component {
+            Component::Matrix => sparse(selection)?,
             _ => dense(selection, part)?,
         };
         framed(columns.into(), elements, GROUP)
@@ -81,11 +81,11 @@ impl Format for Parquet {
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
-        (part.thing.is_block() || part.thing == Thing::Matrix) && selection.count(part) <= MOST
+        (part.component.is_block() || part.component == Component::Matrix) && selection.count(part) <= MOST
     }
 
     fn is_listed(&self, part: Part) -> bool {
-        matches!(part, Part { thing: Thing::Array | Thing::Matrix, of: Scope::All })
+        matches!(part, Part { component: Component::Array | Component::Matrix, of: Region::Whole })
     }
 
     fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
@@ -115,15 +115,15 @@ fn dense(selection: &Selection, part: Part) -> Result<(Vec<Column>, u64)> {
 
 /// The columns of a sparse matrix, and the number of its stored elements.
 fn sparse(selection: &Selection) -> Result<(Vec<Column>, u64)> {
-    let block = |thing| selection.block(Part { thing, of: Scope::All });
+    let block = |component| selection.block(Part { component, of: Region::Whole });
     let bounds = Arc::new(RowBounds::new(selection)?);
     let elements = bounds.nnz();
     let width = width(bounds.rows());
     let rows = RowNumbers { bounds: Arc::clone(&bounds), width }.file()?;
     let columns = vec![
         Column::of_numbers("row", width, rows, Rows::Sparse(bounds)),
-        Column::of("column", block(Thing::Indices)?)?,
-        Column::of("value", block(Thing::Data)?)?,
+        Column::of("column", block(Component::Indices)?)?,
+        Column::of("value", block(Component::Data)?)?,
     ];
     Ok((columns, elements))
 }

@@ -13,14 +13,14 @@ use parquet::file::reader::{ChunkReader, FileReader as _, Length, SerializedFile
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescriptor;
 
-use crate::array::selection::{Part, Scope, Thing};
+use crate::array::selection::{Component, Part, Region};
 use crate::bytes::virtual_file::VirtualFile;
 use crate::dtype::Dtype;
 use crate::encode::Rendered;
 use crate::error::Result as OwnResult;
 use crate::oracle::expect;
 use crate::oracle::{Element, element, is_same, shown as in_words};
-use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{Mismatch, Shown, Verified};
 use crate::oracle::{Stored, numbers, stored};
 
 /// Elements of a column that are decoded at once.
@@ -28,7 +28,7 @@ const BATCH: u64 = 8192;
 
 pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let Rendered::File(file) = &shown.content else {
-        return Err(Fault("a folder where there should be a file".into()));
+        return Err(Mismatch("a folder where there should be a file".into()));
     };
     let source = Pages { file: file.clone(), read: Arc::default() };
     expect("magic string", &source.get_bytes(0, 4)?[..], b"PAR1")?;
@@ -57,7 +57,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     }
     match wanted.elements.next() {
         None => Ok(()),
-        Some(_) => Err(Fault("fewer elements than in the store".into())),
+        Some(_) => Err(Mismatch("fewer elements than in the store".into())),
     }
 }
 
@@ -71,17 +71,18 @@ struct Wanted<'s> {
 }
 
 impl<'s> Wanted<'s> {
-    fn new(shown: &'s Shown<'_>) -> Result<Self, Fault> {
-        let Part { thing, of } = shown.part;
+    fn new(shown: &'s Shown<'_>) -> Result<Self, Mismatch> {
+        let Part { component, of } = shown.part;
         let (selection, is_matrix) = (shown.selection, shown.selection.shape().axes().len() == 2);
-        let type_of = |thing| selection.dtype_of(Part { thing, of });
-        if thing == Thing::Matrix {
+        let type_of = |component| selection.dtype_of(Part { component, of });
+        if component == Component::Matrix {
             let (count, elements) = stored(selection, shown.part)?;
-            let dtypes = [type_of(Thing::Indices), type_of(Thing::Data)];
+            let dtypes = [type_of(Component::Indices), type_of(Component::Data)];
             return Ok(Self { count, has_places: true, dtypes, elements });
         }
-        let has_places = is_matrix && of == Scope::All && matches!(thing, Thing::Array | Thing::Dense);
-        let dtypes = [None, type_of(thing)];
+        let has_places =
+            is_matrix && of == Region::Whole && matches!(component, Component::Array | Component::Dense);
+        let dtypes = [None, type_of(component)];
         if has_places {
             let (count, elements) = stored(selection, shown.part)?;
             return Ok(Self { count, has_places, dtypes, elements });
@@ -103,7 +104,7 @@ impl<'s> Wanted<'s> {
 }
 
 /// The array type that the type of a column stands for.
-fn dtype_of(column: &ColumnDescriptor) -> Result<Dtype, Fault> {
+fn dtype_of(column: &ColumnDescriptor) -> Result<Dtype, Mismatch> {
     let integer = |bits, is_signed| column.logical_type_ref() == Some(&LogicalType::integer(bits, is_signed));
     let is_plain = column.logical_type_ref().is_none();
     let is_half = column.logical_type_ref() == Some(&LogicalType::Float16);
@@ -125,7 +126,7 @@ fn dtype_of(column: &ColumnDescriptor) -> Result<Dtype, Fault> {
         Type::INT32 if integer(32, false) => Ok(Dtype::Uint32),
         Type::INT64 if is_plain => Ok(Dtype::Int64),
         Type::INT64 if integer(64, false) => Ok(Dtype::Uint64),
-        physical => Err(Fault(format!("a column of {physical} that is {:?}", column.logical_type_ref()))),
+        physical => Err(Mismatch(format!("a column of {physical} that is {:?}", column.logical_type_ref()))),
     }
 }
 
@@ -151,7 +152,8 @@ fn verify_group(
         let columns = readers.iter_mut().map(|reader| read(reader, count)).collect::<Result<Vec<_>, _>>()?;
         for i in 0..usize::try_from(count).unwrap_or(0) {
             let next = wanted.elements.next().transpose()?;
-            let (row, column, value) = next.ok_or_else(|| Fault("more elements than in the store".into()))?;
+            let (row, column, value) =
+                next.ok_or_else(|| Mismatch("more elements than in the store".into()))?;
             let found = columns.iter().zip(dtypes).map(|(column, dtype)| (decoded(*dtype), column[i]));
             expect_element(found.rev(), row, column, (wanted.dtypes[1].unwrap_or(Dtype::Int64), value))?;
             range = Some((range.map_or(row, |(low, _)| low), row));
@@ -176,18 +178,18 @@ fn expect_element(
     if same_value && found.all(|found| place.next().is_some_and(|place| is_same(found, place))) {
         return Ok(());
     }
-    Err(Fault(format!("expected {} at {row}, {column}, found another", in_words(value.0, value.1))))
+    Err(Mismatch(format!("expected {} at {row}, {column}, found another", in_words(value.0, value.1))))
 }
 
 /// Reads the next elements of a column.
-fn read(reader: &mut ColumnReader, count: u64) -> Result<Vec<Element>, Fault> {
+fn read(reader: &mut ColumnReader, count: u64) -> Result<Vec<Element>, Mismatch> {
     let count = usize::try_from(count).unwrap_or(0);
     macro_rules! read {
         ($reader:expr, $bytes:expr) => {{
             let mut values = Vec::with_capacity(count);
             while values.len() < count {
                 if $reader.read_records(count - values.len(), None, None, &mut values)?.0 == 0 {
-                    return Err(Fault("fewer elements than the row group has".into()));
+                    return Err(Mismatch("fewer elements than the row group has".into()));
                 }
             }
             Ok(values.iter().map($bytes).collect())
@@ -202,7 +204,7 @@ fn read(reader: &mut ColumnReader, count: u64) -> Result<Vec<Element>, Fault> {
         ColumnReader::FixedLenByteArrayColumnReader(reader) => {
             read!(reader, |value: &parquet::data_type::FixedLenByteArray| element(value.data()))
         }
-        _ => Err(Fault("a column of a type that no array has".into())),
+        _ => Err(Mismatch("a column of a type that no array has".into())),
     }
 }
 
@@ -210,7 +212,7 @@ fn read(reader: &mut ColumnReader, count: u64) -> Result<Vec<Element>, Fault> {
 /// groups based on them.
 fn expect_statistics(group: &RowGroupMetaData, range: Option<(u64, u64)>) -> Verified {
     for (i, column) in group.columns().iter().enumerate() {
-        let told = column.statistics().ok_or_else(|| Fault("a column without statistics".into()))?;
+        let told = column.statistics().ok_or_else(|| Mismatch("a column without statistics".into()))?;
         expect("missing elements", &told.null_count_opt(), &Some(0))?;
         let number = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
         let told_range = match told {
@@ -228,7 +230,7 @@ fn expect_statistics(group: &RowGroupMetaData, range: Option<(u64, u64)>) -> Ver
 
 /// Checks that the pages of a group start where the previous group ended, and have the sizes that the footer
 /// claims. Returns the offset at which they end.
-fn expect_places(group: &RowGroupMetaData, start: i64) -> Result<i64, Fault> {
+fn expect_places(group: &RowGroupMetaData, start: i64) -> Result<i64, Mismatch> {
     let mut end = start;
     for column in group.columns() {
         expect("elements of a column", &column.num_values(), &group.num_rows())?;

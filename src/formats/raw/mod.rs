@@ -4,13 +4,13 @@
 pub(super) mod verify;
 
 use super::Format;
-use crate::array::selection::{Part, Scope, Selection};
+use crate::array::selection::{Part, Region, Selection};
 use crate::bytes::virtual_file::VirtualFile;
 use crate::encode::Rendered;
 use crate::error::Result;
 #[cfg(feature = "verify")]
 use crate::oracle::{Shown, Verified};
-use crate::store::source::Run;
+use crate::store::source::ByteRange;
 
 pub(super) struct Raw;
 
@@ -26,7 +26,7 @@ impl Format for Raw {
     }
 
     fn offers(&self, _: &Selection, part: Part) -> bool {
-        part.thing.is_block()
+        part.component.is_block()
     }
 
     fn about(&self) -> &'static str {
@@ -39,14 +39,14 @@ impl Format for Raw {
 
     fn is_listed(&self, part: Part) -> bool {
         // Only the raw rows are listed in `rows/`, so that `cat rows/*` yields the array.
-        matches!(part.of, Scope::All | Scope::Row(_) | Scope::Column(_))
+        matches!(part.of, Region::Whole | Region::Row(_) | Region::Column(_))
     }
 
     fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
         self.file(selection, part).map(Rendered::File)
     }
 
-    fn run<'s>(&self, selection: &'s Selection, part: Part) -> Option<Run<'s>> {
+    fn byte_range<'s>(&self, selection: &'s Selection, part: Part) -> Option<ByteRange<'s>> {
         // `None` for parts that have gaps, or whose place is known only after a read. Those are assembled.
         selection.run(part)
     }

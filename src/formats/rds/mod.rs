@@ -24,7 +24,7 @@ mod writer;
 
 use super::Format;
 use crate::array::names::Names;
-use crate::array::selection::{Block, Part, Scope, Selection, Thing};
+use crate::array::selection::{Block, Component, Part, Region, Selection};
 use crate::bytes::cast::cast;
 use crate::bytes::virtual_file::VirtualFile;
 use crate::daf::metadata::{Metadata, Shape};
@@ -46,10 +46,10 @@ impl Rds {
         }
         let names = if has_names(part) { selection.names()? } else { Names::default() };
         let columns = Rows::all(selection.shape().columns());
-        let rows = names.rows.map(|labels| Strings::new(Some(labels), selection.rows()));
-        let columns = names.columns.map(|labels| Strings::new(Some(labels), columns));
-        match part.thing {
-            Thing::Matrix => sparse(selection, &[columns, rows]),
+        let rows = names.rows.map(|axis_names| Strings::new(Some(axis_names), selection.rows()));
+        let columns = names.columns.map(|axis_names| Strings::new(Some(axis_names), columns));
+        match part.component {
+            Component::Matrix => sparse(selection, &[columns, rows]),
             _ => dense(&selection.block(part)?, &[columns, rows]),
         }
     }
@@ -65,13 +65,13 @@ impl Format for Rds {
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
-        match (&selection.array().metadata, part.thing) {
-            (Metadata::Sparse(meta), Thing::Matrix) => {
+        match (&selection.array().metadata, part.component) {
+            (Metadata::Sparse(meta), Component::Matrix) => {
                 // The number of elements in some rows is unknown until `indptr` is read. If there are too
                 // many, rendering refuses.
                 fits(selection.shape()) && (!selection.is_whole() || is_i32(meta.nnz))
             }
-            _ => part.thing.is_block() && (part.of != Scope::All || fits(selection.shape())),
+            _ => part.component.is_block() && (part.of != Region::Whole || fits(selection.shape())),
         }
     }
 
@@ -94,7 +94,8 @@ impl Format for Rds {
 }
 
 fn has_names(part: Part) -> bool {
-    part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
+    part.of == Region::Whole
+        && matches!(part.component, Component::Array | Component::Dense | Component::Matrix)
 }
 
 fn is_i32(n: u64) -> bool {

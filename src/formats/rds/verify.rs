@@ -4,13 +4,13 @@
 use std::io::{BufReader, Read};
 use std::sync::Arc;
 
-use crate::array::names::Labels;
-use crate::array::selection::{Scope, Thing};
+use crate::array::names::AxisNames;
+use crate::array::selection::{Component, Region};
 use crate::dtype::Dtype;
 use crate::oracle::expect;
 use crate::oracle::rising;
-use crate::oracle::{Fault, Shown, Verified};
 use crate::oracle::{FileReader, expect_end, read_bytes, read_word};
+use crate::oracle::{Mismatch, Shown, Verified};
 use crate::oracle::{Numbers, numbers};
 use crate::oracle::{compare_as, or_refused};
 use crate::rows::Rows;
@@ -18,7 +18,7 @@ use crate::rows::Rows;
 type File<'a> = BufReader<FileReader<'a>>;
 
 /// The names of an axis, and the rows or columns whose names are shown.
-type Names = Option<(Arc<Labels>, Rows)>;
+type Names = Option<(Arc<AxisNames>, Rows)>;
 
 /// Types of items. The bits above 255 are flags.
 const SYMBOL: u32 = 1;
@@ -48,8 +48,8 @@ fn verify_file(shown: &Shown<'_>) -> Verified {
     let versions = [read_word(&mut file)?, read_word(&mut file)?, read_word(&mut file)?];
     // Versions of the format, of the R that wrote it, and of the oldest R that reads it.
     expect("versions", &versions, &[2, 0x0004_0200, 0x0002_0300])?;
-    match shown.part.thing {
-        Thing::Matrix => verify_sparse(shown, &mut file)?,
+    match shown.part.component {
+        Component::Matrix => verify_sparse(shown, &mut file)?,
         _ => verify_dense(shown, &mut file)?,
     }
     expect_end(&mut file)
@@ -59,7 +59,8 @@ fn verify_file(shown: &Shown<'_>) -> Verified {
 fn verify_dense(shown: &Shown<'_>, file: &mut File<'_>) -> Verified {
     let numbers = numbers(shown.selection, shown.part)?;
     let shape = numbers.shape.clone();
-    let is_named = matches!(shown.part.thing, Thing::Array | Thing::Dense) && shown.part.of == Scope::All;
+    let is_named =
+        matches!(shown.part.component, Component::Array | Component::Dense) && shown.part.of == Region::Whole;
     let names = if is_named { names(shown)? } else { [None, None] };
     let mut wanted = match (&shape[..], &names) {
         ([_, _], [None, None]) => vec!["dim"],
@@ -90,7 +91,7 @@ fn verify_sparse(shown: &Shown<'_>, file: &mut File<'_>) -> Verified {
             "p" => &mut indptr,
             _ => &mut data,
         };
-        numbers.take().ok_or_else(|| Fault(format!("{name} is there twice")))
+        numbers.take().ok_or_else(|| Mismatch(format!("{name} is there twice")))
     };
     let shape = shown.selection.shape();
     let is_bool = shown.selection.array().metadata.dtype() == Dtype::Bool;
@@ -110,7 +111,7 @@ fn verify_sparse(shown: &Shown<'_>, file: &mut File<'_>) -> Verified {
 }
 
 /// The names of both axes, in R's order: columns of the array first.
-fn names(shown: &Shown<'_>) -> Result<[Names; 2], Fault> {
+fn names(shown: &Shown<'_>) -> Result<[Names; 2], Mismatch> {
     let names = shown.selection.names()?;
     let columns = Rows::all(shown.selection.shape().columns());
     let rows = shown.selection.rows();
@@ -142,7 +143,7 @@ fn verify_as(file: &mut File<'_>, flags: u32, dtype: Dtype, numbers: Numbers<'_>
 }
 
 /// Reads a length: one word, or -1 and two words.
-fn length(file: &mut File<'_>) -> Result<u64, Fault> {
+fn length(file: &mut File<'_>) -> Result<u64, Mismatch> {
     match read_word(file)? {
         u32::MAX => Ok(u64::from(read_word(file)?) << 32 | u64::from(read_word(file)?)),
         length => Ok(length.into()),
@@ -163,17 +164,17 @@ fn verify_attributes(
         expect("type of a name", &read_word(file)?, &SYMBOL)?;
         let name = characters(file, LONGEST)?;
         let place = wanted.iter().position(|wanted| *wanted == name);
-        let place = place.ok_or_else(|| Fault(format!("an attribute {name}, or that twice")))?;
+        let place = place.ok_or_else(|| Mismatch(format!("an attribute {name}, or that twice")))?;
         verify(file, wanted.swap_remove(place))?;
     }
     expect("attributes that are missing", &wanted[..], &[])
 }
 
-fn characters(file: &mut File<'_>, longest: u64) -> Result<String, Fault> {
+fn characters(file: &mut File<'_>, longest: u64) -> Result<String, Mismatch> {
     let flags = read_word(file)?;
     let length = length(file)?;
     if length > longest {
-        return Err(Fault(format!("a name of {length} bytes")));
+        return Err(Mismatch(format!("a name of {length} bytes")));
     }
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
     file.read_exact(&mut bytes)?;
@@ -182,7 +183,7 @@ fn characters(file: &mut File<'_>, longest: u64) -> Result<String, Fault> {
     Ok(String::from_utf8(bytes)?)
 }
 
-fn integers(file: &mut File<'_>) -> Result<Vec<u64>, Fault> {
+fn integers(file: &mut File<'_>) -> Result<Vec<u64>, Mismatch> {
     expect("type", &read_word(file)?, &INTEGER)?;
     expect("length", &length(file)?, &2)?;
     Ok(vec![read_word(file)?.into(), read_word(file)?.into()])
@@ -194,14 +195,14 @@ fn verify_dimnames(file: &mut File<'_>, names: &[Names; 2]) -> Verified {
     names.iter().try_for_each(|names| verify_names(file, names.as_ref()))
 }
 
-fn verify_names(file: &mut File<'_>, names: Option<&(Arc<Labels>, Rows)>) -> Verified {
-    let Some((labels, rows)) = names else {
+fn verify_names(file: &mut File<'_>, names: Option<&(Arc<AxisNames>, Rows)>) -> Verified {
+    let Some((axis_names, rows)) = names else {
         return expect("type", &read_word(file)?, &NULL);
     };
     expect("type", &read_word(file)?, &STRINGS)?;
     expect("length", &length(file)?, &rows.count())?;
     for i in 0..rows.count() {
-        let name = labels.get(rows.row(i));
+        let name = axis_names.get(rows.row(i));
         expect("name", &characters(file, name.len() as u64)?[..], name)?;
     }
     Ok(())

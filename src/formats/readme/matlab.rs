@@ -22,12 +22,12 @@ fn whole(facts: &Facts) -> String {
 
 /// The example for `load`, if it reads the numbers exactly.
 pub(super) fn loaded(facts: &Facts) -> String {
-    let (thing, mut text) = (facts.whole(), String::new());
+    let (component, mut text) = (facts.whole(), String::new());
     let (Types::Dense(dtype) | Types::Sparse { data: dtype, .. }) = facts.types;
     let is_exact = matches!(facts.types, Types::Dense(_)) || !matches!(dtype, Dtype::Int64 | Dtype::Uint64);
-    if facts.has(&format!("{thing}.mat")) && facts.bytes <= SMALL && is_exact {
+    if facts.has(&format!("{component}.mat")) && facts.bytes <= SMALL && is_exact {
         let note = if matches!(facts.shape, Shape::Matrix(..)) { "column, row" } else { "i" };
-        text.push_str(&format!("load('{thing}.mat');  % {thing}({note}), from 1\n"));
+        text.push_str(&format!("load('{component}.mat');  % {component}({note}), from 1\n"));
     }
     text
 }

@@ -18,7 +18,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::Format;
-use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::array::selection::{Component, Part, Region, Selection};
 use crate::bytes::virtual_file::VirtualFile;
 use crate::daf::metadata::{Metadata, Shape};
 use crate::dtype::Dtype;
@@ -32,7 +32,7 @@ pub(super) struct Readme;
 
 impl Readme {
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        if part.thing != Thing::Readme {
+        if part.component != Component::Readme {
             return Err(Error::not_found(&selection.array().path));
         }
         Ok(VirtualFile::literal(text(selection).into_bytes()))
@@ -45,7 +45,7 @@ impl Format for Readme {
     }
 
     fn offers(&self, _: &Selection, part: Part) -> bool {
-        part.thing == Thing::Readme
+        part.component == Component::Readme
     }
 
     fn about(&self) -> &'static str {
@@ -120,8 +120,8 @@ impl Facts {
             }
         };
         let row = match types {
-            Types::Dense(_) => Part { thing: Thing::Array, of: Scope::Row(0) },
-            Types::Sparse { .. } => Part { thing: Thing::Dense, of: Scope::Row(0) },
+            Types::Dense(_) => Part { component: Component::Array, of: Region::Row(0) },
+            Types::Sparse { .. } => Part { component: Component::Dense, of: Region::Row(0) },
         };
         let names = &selection.array().names;
         Self {
@@ -174,9 +174,9 @@ where `schema=` says that these are numbers.\n"
 
     /// The path of the first rows as a table, if there is one.
     fn table(&self) -> Option<String> {
-        let thing = format!("{}.csv", self.table_thing());
-        let table = || format!("slices/0:{}/{thing}", self.shape.rows().min(10));
-        (self.has(&thing) && self.shape.columns() <= WIDE).then(table)
+        let component = format!("{}.csv", self.table_thing());
+        let table = || format!("slices/0:{}/{component}", self.shape.rows().min(10));
+        (self.has(&component) && self.shape.columns() <= WIDE).then(table)
     }
 
     /// The file and shape that an example may read whole: the array, or some of its rows if it is too large.
@@ -266,9 +266,10 @@ mod tests {
 
     fn facts(shape: Shape, types: Types) -> Facts {
         let (row, column) = ("rows/17".into(), "cols/3".into());
-        let things = ["array", "dense", "data", "matrix"];
+        let components = ["array", "dense", "data", "matrix"];
         let formats = ["npy", "csv", "parquet", "h5ad", "zarr", "safetensors", "rds", "mat", "h5"];
-        let files = things.iter().flat_map(|thing| formats.map(|format| format!("{thing}.{format}")));
+        let files =
+            components.iter().flat_map(|component| formats.map(|format| format!("{component}.{format}")));
         let files = files.collect();
         Facts { shape, types, row, column, files, has_csv_rows: true, has_row_names: false, bytes: 1 }
     }

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use crate::array::format_id::FormatId;
-use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::array::selection::{Component, Part, Region, Selection};
 use crate::daf::metadata::{Kind, Shape};
 use crate::formats::{FORMATS, Format, find, offered};
 use crate::rows::index_width;
@@ -13,16 +13,17 @@ use crate::rows::index_width;
 pub(super) fn all_files(selection: &Selection) -> String {
     let mut text = String::from("| file | what it is, and what reads it |\n|---|---|\n");
     for (id, view) in FORMATS {
-        let names: Vec<_> =
-            things(selection, *id).map(|thing| format!("`{}`", name(thing.name(), *view))).collect();
+        let names: Vec<_> = components(selection, *id)
+            .map(|component| format!("`{}`", name(component.name(), *view)))
+            .collect();
         if !names.is_empty() {
             let _ = writeln!(text, "| {} | {} |", names.join(" "), view.about());
         }
     }
     if let Shape::Matrix(rows, columns) = selection.shape() {
-        let row = line(selection, Scope::Row(0), &format!("rows/{}", number(rows, 0)));
+        let row = line(selection, Region::Row(0), &format!("rows/{}", number(rows, 0)));
         let _ = writeln!(text, "| {row} | one row, the last is `rows/{}` |", number(rows, rows - 1));
-        let column = line(selection, Scope::Column(0), &format!("cols/{}", number(columns, 0)));
+        let column = line(selection, Region::Column(0), &format!("cols/{}", number(columns, 0)));
         if !column.is_empty() {
             let last = number(columns, columns - 1);
             let _ = writeln!(text, "| {column} | one column, the last is `cols/{last}` |");
@@ -38,19 +39,20 @@ pub(super) fn all_files(selection: &Selection) -> String {
 
 /// The names of all files of the whole region.
 pub(super) fn names(selection: &Selection) -> Vec<String> {
-    let all = Thing::ALL.into_iter().flat_map(|thing| {
-        let views = offered(selection, Part { thing, of: Scope::All });
-        views.map(move |(_, view)| name(thing.name(), view))
+    let all = Component::ALL.into_iter().flat_map(|component| {
+        let views = offered(selection, Part { component, of: Region::Whole });
+        views.map(move |(_, view)| name(component.name(), view))
     });
     all.collect()
 }
 
 /// The components that are available in this format.
-fn things(selection: &Selection, format: FormatId) -> impl Iterator<Item = Thing> {
-    let is_there = move |thing: &Thing| {
-        offered(selection, Part { thing: *thing, of: Scope::All }).any(|(other, _)| other == format)
+fn components(selection: &Selection, format: FormatId) -> impl Iterator<Item = Component> {
+    let is_there = move |component: &Component| {
+        offered(selection, Part { component: *component, of: Region::Whole })
+            .any(|(other, _)| other == format)
     };
-    Thing::ALL.into_iter().filter(is_there)
+    Component::ALL.into_iter().filter(is_there)
 }
 
 /// The name of a file, or of a directory with a slash at the end.
@@ -61,17 +63,22 @@ fn name(stem: &str, view: &dyn Format) -> String {
 }
 
 /// The files of a row or a column, and the formats of the last component.
-fn line(selection: &Selection, of: Scope, stem: &str) -> String {
+fn line(selection: &Selection, of: Region, stem: &str) -> String {
     let is_sparse = selection.array().metadata.kind() == Kind::Sparse;
-    let things = if is_sparse { &[Thing::Data, Thing::Indices, Thing::Dense][..] } else { &[Thing::Array] };
+    let components = if is_sparse {
+        &[Component::Data, Component::Indices, Component::Dense][..]
+    } else {
+        &[Component::Array]
+    };
     let mut files = Vec::new();
-    for thing in things {
-        let stem = if is_sparse { format!("{stem}/{}", thing.name()) } else { stem.to_owned() };
-        if find(selection, Part { thing: *thing, of }, b"").is_some() {
+    for component in components {
+        let stem = if is_sparse { format!("{stem}/{}", component.name()) } else { stem.to_owned() };
+        if find(selection, Part { component: *component, of }, b"").is_some() {
             files.push(format!("`{stem}`"));
         }
-        let last = thing == &things[things.len() - 1];
-        let formats = offered(selection, Part { thing: *thing, of }).map(|(_, view)| view.extension());
+        let last = component == &components[components.len() - 1];
+        let formats =
+            offered(selection, Part { component: *component, of }).map(|(_, view)| view.extension());
         files.extend(
             formats.filter(|format| last && !format.is_empty()).map(|format| format!("`{stem}.{format}`")),
         );

@@ -17,7 +17,7 @@ pub(super) mod verify;
 use serde_json::{Map, json};
 
 use super::Format;
-use crate::array::selection::{Block, Part, Scope, Selection, Thing};
+use crate::array::selection::{Block, Component, Part, Region, Selection};
 use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::dtype::Dtype;
 use crate::encode::Rendered;
@@ -35,18 +35,19 @@ const ALIGNMENT: usize = 4096;
 
 impl Safetensors {
     fn file(&self, selection: &Selection, part: Part) -> Result<VirtualFile> {
-        let things: &[Thing] = match part.thing {
-            Thing::Matrix => &[Thing::Data, Thing::Indices, Thing::Indptr],
-            Thing::Array => &[Thing::Array],
-            _ => &[Thing::Dense],
+        let components: &[Component] = match part.component {
+            Component::Matrix => &[Component::Data, Component::Indices, Component::Indptr],
+            Component::Array => &[Component::Array],
+            _ => &[Component::Dense],
         };
-        let block =
-            |thing: &Thing| Ok((thing.name(), selection.block(Part { thing: *thing, of: Scope::All })?));
-        let mut tensors = things.iter().map(block).collect::<Result<Vec<_>>>()?;
+        let block = |component: &Component| {
+            Ok((component.name(), selection.block(Part { component: *component, of: Region::Whole })?))
+        };
+        let mut tensors = components.iter().map(block).collect::<Result<Vec<_>>>()?;
         // Largest elements first, so that each tensor ends at a multiple of the item size of the next.
         tensors.sort_by_key(|(_, block)| std::cmp::Reverse(block.dtype.itemsize()));
         let mut about = Map::new();
-        if part.thing == Thing::Matrix {
+        if part.component == Component::Matrix {
             about.insert("layout".into(), "csr".into());
             about.insert("shape".into(), json!(json!(selection.shape().axes()).to_string()));
         }
@@ -71,7 +72,8 @@ impl Format for Safetensors {
     }
 
     fn offers(&self, _: &Selection, part: Part) -> bool {
-        part.of == Scope::All && matches!(part.thing, Thing::Array | Thing::Dense | Thing::Matrix)
+        part.of == Region::Whole
+            && matches!(part.component, Component::Array | Component::Dense | Component::Matrix)
     }
 
     fn is_listed(&self, _: Part) -> bool {

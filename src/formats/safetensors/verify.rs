@@ -4,11 +4,11 @@ use std::io::Read;
 
 use safetensors::tensor::{Metadata, TensorInfo};
 
-use crate::array::selection::{Part, Thing};
+use crate::array::selection::{Component, Part};
 use crate::oracle::compare;
 use crate::oracle::expect;
 use crate::oracle::expect_end;
-use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{Mismatch, Shown, Verified};
 use crate::oracle::{Numbers, numbers};
 
 /// The longest header that the format allows, in bytes.
@@ -20,28 +20,28 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     file.read_exact(&mut length)?;
     let length = u64::from_le_bytes(length);
     if length > LONGEST.min(file.len()) {
-        return Err(Fault(format!("a header of {length} bytes")));
+        return Err(Mismatch(format!("a header of {length} bytes")));
     }
     let mut header = vec![0; usize::try_from(length).unwrap_or(0)];
     file.read_exact(&mut header)?;
     // Deserialization also checks that the tensors are contiguous.
     let header: Metadata = serde_json::from_slice(&header)?;
-    let things: &[Thing] = match shown.part.thing {
-        Thing::Matrix => &[Thing::Data, Thing::Indices, Thing::Indptr],
-        Thing::Array => &[Thing::Array],
-        _ => &[Thing::Dense],
+    let components: &[Component] = match shown.part.component {
+        Component::Matrix => &[Component::Data, Component::Indices, Component::Indptr],
+        Component::Array => &[Component::Array],
+        _ => &[Component::Dense],
     };
-    expect("tensors", &header.offset_keys().len(), &things.len())?;
+    expect("tensors", &header.offset_keys().len(), &components.len())?;
     for name in header.offset_keys() {
-        let thing = things.iter().find(|thing| thing.name() == name);
-        let thing = *thing.ok_or_else(|| Fault(format!("a tensor {name}")))?;
-        let numbers = numbers(shown.selection, Part { thing, ..shown.part })?;
+        let component = components.iter().find(|component| component.name() == name);
+        let component = *component.ok_or_else(|| Mismatch(format!("a tensor {name}")))?;
+        let numbers = numbers(shown.selection, Part { component, ..shown.part })?;
         if let Some(info) = header.info(&name) {
             expect_info(info, &numbers)?;
         }
         compare(&mut file, numbers)?;
     }
-    if shown.part.thing == Thing::Matrix {
+    if shown.part.component == Component::Matrix {
         let about = header.metadata().as_ref();
         let shape = about.and_then(|about| serde_json::from_str::<Vec<u64>>(about.get("shape")?).ok());
         expect("shape", &shape, &Some(shown.selection.shape().axes()))?;

@@ -20,8 +20,8 @@ pub(super) mod verify;
 use std::sync::Arc;
 
 use super::Format;
-use crate::array::names::Labels;
-use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::array::names::AxisNames;
+use crate::array::selection::{Component, Part, Region, Selection};
 use crate::bytes::crc_cache::Key;
 use crate::bytes::gzip;
 use crate::bytes::virtual_file::{Extent, VirtualFile};
@@ -81,16 +81,16 @@ fn names(selection: &Selection) -> Result<[Axis; 2]> {
     let columns = selection.shape().columns();
     let all_columns = Rows::all(columns);
     // Readers treat an empty name as a missing one.
-    let filled = |labels: Arc<Labels>, word, count| match labels.has_empty() {
-        true => Arc::new(labels.filled(word, index_width(count))),
-        false => labels,
+    let filled = |axis_names: Arc<AxisNames>, word, count| match axis_names.has_empty() {
+        true => Arc::new(axis_names.filled(word, index_width(count))),
+        false => axis_names,
     };
     let rows = match names.rows {
         Some(rows) => Axis::known(filled(rows, "row_", all_rows), selection.rows()),
         None => Axis::numbered("row_", all_rows, selection.rows()),
     };
     let columns = match names.columns {
-        Some(labels) => Axis::known(filled(labels, "column_", columns), all_columns),
+        Some(axis_names) => Axis::known(filled(axis_names, "column_", columns), all_columns),
         None => Axis::numbered("column_", columns, all_columns),
     };
     Ok([rows, columns])
@@ -131,7 +131,7 @@ impl Format for TenX {
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
-        let is_whole = part.thing == Thing::TenX && part.of == Scope::All;
+        let is_whole = part.component == Component::TenX && part.of == Region::Whole;
         is_whole && market_length_of(selection).is_some() && super::has_countable_axes(selection)
     }
 
@@ -140,7 +140,7 @@ impl Format for TenX {
     }
 
     fn is_listed(&self, part: Part) -> bool {
-        part.thing == Thing::TenX && self.extension.is_empty()
+        part.component == Component::TenX && self.extension.is_empty()
     }
 
     fn render(&self, selection: &Selection, part: Part) -> Result<Rendered> {
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
     use crate::encode::text::testing::{sparse, text, whole};
 
-    const PART: Part = Part { thing: Thing::TenX, of: Scope::All };
+    const PART: Part = Part { component: Component::TenX, of: Region::Whole };
 
     fn member(members: &Members, name: &str) -> VirtualFile {
         members.get(members.child(None, name).unwrap()).unwrap().file.unwrap()

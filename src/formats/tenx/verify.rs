@@ -7,10 +7,10 @@ use csv::{ByteRecord, ReaderBuilder};
 use flate2::read::MultiGzDecoder;
 
 use crate::formats::mtx::verify as mtx;
-use crate::oracle::AxisNames;
 use crate::oracle::Files;
+use crate::oracle::MatrixNames;
 use crate::oracle::expect;
-use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{Mismatch, Shown, Verified};
 
 pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
     let files = Files::of(shown)?;
@@ -20,7 +20,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
         false => ["matrix.mtx", "genes.tsv", "barcodes.tsv"],
     };
     let kind: &[&[u8]] = if is_new { &[b"Gene Expression"] } else { &[] };
-    let names = AxisNames::of(shown.selection)?;
+    let names = MatrixNames::of(shown.selection)?;
     expect_lines(open(&files, barcodes)?, names.rows.count, |i| vec![names.rows.name_or_number(i, "row")])?;
     expect_lines(open(&files, features)?, names.columns.count, |j| {
         let name = names.columns.name_or_number(j, "column");
@@ -31,7 +31,7 @@ pub(crate) fn verify(shown: &Shown<'_>) -> Verified {
 }
 
 /// Opens a file and decompresses it if necessary. The decoder checks the checksum and the length.
-fn open<'a>(files: &Files<'a>, name: &str) -> Result<Box<dyn BufRead + 'a>, Fault> {
+fn open<'a>(files: &Files<'a>, name: &str) -> Result<Box<dyn BufRead + 'a>, Mismatch> {
     let file = files.open(name)?;
     let file: Box<dyn Read + 'a> = if name.ends_with(".gz") {
         Box::new(MultiGzDecoder::new(file))
@@ -52,6 +52,6 @@ fn expect_lines(file: impl Read, count: u64, line: impl Fn(u64) -> Vec<Vec<u8>>)
     }
     match table.read_byte_record(&mut found)? {
         false => Ok(()),
-        true => Err(Fault("more lines than names".into())),
+        true => Err(Mismatch("more lines than names".into())),
     }
 }

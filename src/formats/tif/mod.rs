@@ -15,7 +15,7 @@
 pub(super) mod verify;
 
 use super::Format;
-use crate::array::selection::{Block, Part, Scope, Selection, Thing};
+use crate::array::selection::{Block, Component, Part, Region, Selection};
 use crate::bytes::offset_table::{Table, piece_bytes};
 use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::daf::metadata::Shape;
@@ -53,7 +53,8 @@ impl Format for Tif {
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
         let shape = selection.shape();
-        let is_image = matches!(part.thing, Thing::Array | Thing::Dense) && part.of == Scope::All;
+        let is_image =
+            matches!(part.component, Component::Array | Component::Dense) && part.of == Region::Whole;
         // Width and length of an image are 32-bit fields.
         is_image && [shape.rows(), shape.columns()].iter().all(|axis| u32::try_from(*axis).is_ok())
     }

@@ -8,8 +8,8 @@ use tiff::tags::Tag;
 
 use crate::oracle::compare;
 use crate::oracle::expect;
-use crate::oracle::{Fault, Shown, Verified};
 use crate::oracle::{FileReader, expect_end, read_bytes};
+use crate::oracle::{Mismatch, Shown, Verified};
 use crate::oracle::{Numbers, numbers};
 use crate::word::to_usize;
 
@@ -40,7 +40,7 @@ fn verify_directory(
     decoder: &mut Decoder<FileReader<'_>>,
     numbers: &Numbers<'_>,
     length: u64,
-) -> Result<u32, Fault> {
+) -> Result<u32, Mismatch> {
     let (rows, columns) = match numbers.shape[..] {
         [rows, columns] => (rows, columns),
         _ => (1, numbers.count()),
@@ -73,7 +73,7 @@ fn verify_strips(
     rows: u64,
     row_bytes: u64,
     length: u64,
-) -> Result<u32, Fault> {
+) -> Result<u32, Mismatch> {
     let strip_rows = decoder.get_tag_u64(Tag::RowsPerStrip)?;
     let places = decoder.get_tag_u64_vec(Tag::StripOffsets)?;
     let bytes = decoder.get_tag_u64_vec(Tag::StripByteCounts)?;

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::Tree;
 use super::node::{Array, Node};
-use crate::array::names::{Labels, Names};
-use crate::array::selection::{Part, Selection, Thing};
+use crate::array::names::{AxisNames, Names};
+use crate::array::selection::{Component, Part, Selection};
 use crate::daf::metadata::Shape;
 use crate::encode::hdf5;
 use crate::encode::strings::Strings;
@@ -18,9 +18,9 @@ use crate::rows::Rows;
 /// differ; otherwise `rows` and `columns`.
 pub(super) fn axes(names: &Names) -> [String; 2] {
     // In a group, the array and its axes are siblings, so an axis must not have the name of a component.
-    let is_free = |name: &String| Thing::ALL.iter().all(|thing| thing.name() != name);
-    let axis = |labels: &Option<_>| {
-        labels.as_deref().and_then(|labels: &Labels| stem(&labels.source)).filter(is_free)
+    let is_free = |name: &String| Component::ALL.iter().all(|component| component.name() != name);
+    let axis = |axis_names: &Option<_>| {
+        axis_names.as_deref().and_then(|axis_names: &AxisNames| stem(&axis_names.source)).filter(is_free)
     };
     let rows = axis(&names.rows).unwrap_or_else(|| "rows".into());
     match axis(&names.columns).unwrap_or_else(|| "columns".into()) {
@@ -41,8 +41,8 @@ pub(super) fn anndata(selection: &Selection) -> Result<Tree> {
     let mut tree = Tree::default();
     tree.put("", Node::Group(json!({"encoding-type": "anndata", "encoding-version": "0.1.0"})));
     tree.put("X", Node::Group(csr));
-    for (thing, block) in hdf5::csr_blocks(selection)? {
-        let name = thing.name();
+    for (component, block) in hdf5::csr_blocks(selection)? {
+        let name = component.name();
         tree.put(&format!("X/{name}"), Node::Array(Array::numbers(block, &[name.to_owned()])));
     }
     let obs = Strings::new(names.rows, selection.rows());
@@ -66,16 +66,16 @@ pub(super) fn dataset(selection: &Selection, part: Part) -> Result<Tree> {
     let axes = axes(&names);
     let block = selection.block(part)?;
     let columns = match block.shape {
-        Shape::Matrix(_, columns) => names.columns.map(|labels| (labels, Rows::all(columns))),
+        Shape::Matrix(_, columns) => names.columns.map(|axis_names| (axis_names, Rows::all(columns))),
         Shape::Vector(_) => None,
     };
-    let rows = names.rows.map(|labels| (labels, selection.rows()));
+    let rows = names.rows.map(|axis_names| (axis_names, selection.rows()));
     let mut tree = Tree::default();
     tree.put("", Node::Group(json!({})));
-    tree.put(part.thing.name(), Node::Array(Array::numbers(block, &axes)));
+    tree.put(part.component.name(), Node::Array(Array::numbers(block, &axes)));
     for (axis, named) in axes.into_iter().zip([rows, columns]) {
-        let Some((labels, rows)) = named else { continue };
-        let names = Array::names(&Strings::new(Some(labels), rows))?;
+        let Some((axis_names, rows)) = named else { continue };
+        let names = Array::names(&Strings::new(Some(axis_names), rows))?;
         tree.put(&axis, Node::Array(Array { axes: vec![axis.clone()], ..names }));
     }
     Ok(tree)

@@ -30,7 +30,7 @@ mod v3;
 use serde_json::Value;
 
 use super::Format;
-use crate::array::selection::{Part, Scope, Selection, Thing};
+use crate::array::selection::{Component, Part, Region, Selection};
 use crate::bytes::virtual_file::VirtualFile;
 use crate::encode::Rendered;
 use crate::encode::members::Content;
@@ -120,11 +120,11 @@ fn is_countable(selection: &Selection) -> bool {
 
 impl Zarr {
     fn members(&self, selection: &Selection, part: Part) -> Result<Members> {
-        let tree = match part.thing {
+        let tree = match part.component {
             _ if !self.offers(selection, part) => return Err(Error::not_found(&selection.array().path)),
-            Thing::Matrix => group::anndata(selection)?,
-            Thing::Array | Thing::Dense => array(selection, part, &group::axes(&selection.names()?))?,
-            thing => array(selection, part, &[thing.name().to_owned()])?,
+            Component::Matrix => group::anndata(selection)?,
+            Component::Array | Component::Dense => array(selection, part, &group::axes(&selection.names()?))?,
+            component => array(selection, part, &[component.name().to_owned()])?,
         };
         Ok(tree.members(self.0))
     }
@@ -148,12 +148,12 @@ impl Format for Zarr {
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
-        let is_matrix = part.thing == Thing::Matrix && is_countable(selection);
-        part.of == Scope::All && (part.thing.is_block() || is_matrix)
+        let is_matrix = part.component == Component::Matrix && is_countable(selection);
+        part.of == Region::Whole && (part.component.is_block() || is_matrix)
     }
 
     fn is_listed(&self, part: Part) -> bool {
-        self.0 == Version::Three && matches!(part.thing, Thing::Array | Thing::Matrix)
+        self.0 == Version::Three && matches!(part.component, Component::Array | Component::Matrix)
     }
 
     fn is_directory(&self) -> bool {
@@ -198,8 +198,8 @@ impl Format for Dataset {
     }
 
     fn offers(&self, selection: &Selection, part: Part) -> bool {
-        let is_dense = matches!(part.thing, Thing::Array | Thing::Dense);
-        part.of == Scope::All && is_dense && is_countable(selection)
+        let is_dense = matches!(part.component, Component::Array | Component::Dense);
+        part.of == Region::Whole && is_dense && is_countable(selection)
     }
 
     fn is_listed(&self, _: Part) -> bool {

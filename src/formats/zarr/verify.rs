@@ -8,13 +8,13 @@ use std::io::{self, Read};
 
 use serde_json::{Map, Value, json};
 
-use crate::array::selection::{Part, Thing};
+use crate::array::selection::{Component, Part};
 use crate::dtype::Dtype;
 use crate::oracle::Files;
 use crate::oracle::compare_as;
 use crate::oracle::expect;
-use crate::oracle::{AxisNames, Called};
-use crate::oracle::{Fault, Shown, Verified};
+use crate::oracle::{Called, MatrixNames};
+use crate::oracle::{Mismatch, Shown, Verified};
 use crate::oracle::{Numbers, known_to_scipy, numbers};
 use crate::oracle::{expect_end, read_word};
 use chunks::Chunks;
@@ -32,12 +32,12 @@ pub(crate) fn verify_v2(shown: &Shown<'_>) -> Verified {
 
 fn verify_version(shown: &Shown<'_>, version: Version) -> Verified {
     let tree = Tree { files: Files::of(shown)?, shown, version };
-    match shown.part.thing {
-        Thing::Matrix => tree.verify_anndata()?,
-        thing => {
+    match shown.part.component {
+        Component::Matrix => tree.verify_anndata()?,
+        component => {
             let axes = tree.verify_array("", numbers(shown.selection, shown.part)?)?;
-            if !matches!(thing, Thing::Array | Thing::Dense) {
-                expect("name of the axis", &axes[..], &[thing.name().to_owned()][..])?;
+            if !matches!(component, Component::Array | Component::Dense) {
+                expect("name of the axis", &axes[..], &[component.name().to_owned()][..])?;
             }
         }
     }
@@ -47,8 +47,8 @@ fn verify_version(shown: &Shown<'_>, version: Version) -> Verified {
 /// `.xarray.zarr`: a group of an array, and of names if there are any.
 pub(crate) fn verify_dataset(shown: &Shown<'_>) -> Verified {
     let tree = Tree { files: Files::of(shown)?, shown, version: Version::Three };
-    let names = AxisNames::of(shown.selection)?;
-    let (name, numbers) = (shown.part.thing.name(), numbers(shown.selection, shown.part)?);
+    let names = MatrixNames::of(shown.selection)?;
+    let (name, numbers) = (shown.part.component.name(), numbers(shown.selection, shown.part)?);
     let axes = tree.verify_array(name, numbers)?;
     let mut nodes = vec![name.to_owned()];
     for (axis, names) in axes.into_iter().zip([&names.rows, &names.columns]) {
@@ -72,7 +72,7 @@ struct Tree<'a> {
 impl Tree<'_> {
     fn verify_anndata(&self) -> Verified {
         let selection = self.shown.selection;
-        let names = AxisNames::of(selection)?;
+        let names = MatrixNames::of(selection)?;
         self.verify_csr()?;
         let shape = selection.shape().axes();
         let csr = json!({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": shape});
@@ -93,24 +93,24 @@ impl Tree<'_> {
     /// `indptr`.
     fn verify_csr(&self) -> Verified {
         const COUNTS: [Dtype; 2] = [Dtype::Int32, Dtype::Int64];
-        let of = |thing| numbers(self.shown.selection, Part { thing, ..self.shown.part });
-        let verify = |thing: Thing, numbers, dtypes: &[Dtype]| {
-            let (axes, dtype) = self.verify_array_as(&format!("X/{}", thing.name()), numbers, dtypes)?;
-            expect("name of the axis", &axes[..], &[thing.name().to_owned()][..])?;
-            Ok::<_, Fault>(dtype)
+        let of = |component| numbers(self.shown.selection, Part { component, ..self.shown.part });
+        let verify = |component: Component, numbers, dtypes: &[Dtype]| {
+            let (axes, dtype) = self.verify_array_as(&format!("X/{}", component.name()), numbers, dtypes)?;
+            expect("name of the axis", &axes[..], &[component.name().to_owned()][..])?;
+            Ok::<_, Mismatch>(dtype)
         };
-        let data = known_to_scipy(of(Thing::Data)?);
+        let data = known_to_scipy(of(Component::Data)?);
         let (dtype, count) = (data.dtype, data.count());
-        verify(Thing::Data, data, &[dtype])?;
-        let indices = verify(Thing::Indices, of(Thing::Indices)?, &COUNTS)?;
-        let indptr = verify(Thing::Indptr, of(Thing::Indptr)?, &COUNTS)?;
+        verify(Component::Data, data, &[dtype])?;
+        let indices = verify(Component::Indices, of(Component::Indices)?, &COUNTS)?;
+        let indptr = verify(Component::Indptr, of(Component::Indptr)?, &COUNTS)?;
         match i32::try_from(count) {
             Ok(_) => expect("type of indptr", &indptr, &indices),
             Err(_) => Ok(()),
         }
     }
 
-    fn json(&self, path: &str, name: &str) -> Result<Value, Fault> {
+    fn json(&self, path: &str, name: &str) -> Result<Value, Mismatch> {
         Ok(serde_json::from_slice(&self.files.read(&in_folder(path, name))?)?)
     }
 
@@ -136,7 +136,7 @@ impl Tree<'_> {
         match self.version {
             Version::Three => {
                 let nodes = nodes.iter().map(|node| Ok((node.clone(), self.json(node, "zarr.json")?)));
-                let metadata = nodes.collect::<Result<Map<_, _>, Fault>>()?;
+                let metadata = nodes.collect::<Result<Map<_, _>, Mismatch>>()?;
                 let expected = json!({"kind": "inline", "must_understand": false, "metadata": metadata});
                 expect(
                     "consolidated metadata",
@@ -160,7 +160,7 @@ impl Tree<'_> {
     }
 
     /// Verifies an array of numbers of their own type. Returns the names of its axes.
-    fn verify_array(&self, path: &str, numbers: Numbers<'_>) -> Result<Vec<String>, Fault> {
+    fn verify_array(&self, path: &str, numbers: Numbers<'_>) -> Result<Vec<String>, Mismatch> {
         let dtype = numbers.dtype;
         self.verify_array_as(path, numbers, &[dtype]).map(|(axes, _)| axes)
     }
@@ -172,18 +172,18 @@ impl Tree<'_> {
         path: &str,
         numbers: Numbers<'_>,
         dtypes: &[Dtype],
-    ) -> Result<(Vec<String>, Dtype), Fault> {
+    ) -> Result<(Vec<String>, Dtype), Mismatch> {
         let shape = numbers.shape.clone();
         let facts = self.version.facts();
-        let fact = |(name, place): (&str, &str)| -> Result<Value, Fault> {
+        let fact = |(name, place): (&str, &str)| -> Result<Value, Mismatch> {
             let value = self.json(path, name)?.pointer(place).cloned();
-            value.ok_or_else(|| Fault(format!("{path}: {name} has no {place}")))
+            value.ok_or_else(|| Mismatch(format!("{path}: {name} has no {place}")))
         };
         let chunk: Vec<u64> = serde_json::from_value(fact(facts.chunk)?)?;
         let axes: Vec<String> = serde_json::from_value(fact(facts.axes)?)?;
         let found = fact(facts.dtype)?;
         let dtype = dtypes.iter().find(|dtype| self.version.dtype(**dtype) == found);
-        let dtype = *dtype.ok_or_else(|| Fault(format!("{path}: elements of type {found}")))?;
+        let dtype = *dtype.ok_or_else(|| Mismatch(format!("{path}: elements of type {found}")))?;
         self.expect_metadata(path, self.version.numbers(dtype, &shape, &chunk, &axes))?;
         let is_distinct = axes.len() == shape.len()
             && axes.iter().all(|axis| !axis.is_empty())

@@ -354,12 +354,12 @@ impl<'s> Table<'s> {
         if self.width <= wide {
             return Ok(false);
         }
-        let labels: Vec<_> =
+        let axis_names: Vec<_> =
             names.iter().flat_map(|names| names.cells(self.dialect.delimiter)).take(4).collect();
-        let label = labels.first().map(|cell| &*cell.text);
+        let label = axis_names.first().map(|cell| &*cell.text);
         let is_index = header == Header::First
             && (self.is_shorter || self.begins_empty() || label == Some(b"ID_REF"))
-            || label == Some(b"row") && !is_coordinates(&labels);
+            || label == Some(b"row") && !is_coordinates(&axis_names);
         Ok(is_index || self.begins_with_names(header)?)
     }
 
@@ -414,8 +414,8 @@ impl<'s> Table<'s> {
 }
 
 /// Whether this is the header of a sparse matrix as a table of its elements. Its `row` column holds numbers.
-fn is_coordinates(labels: &[Cell<'_>]) -> bool {
-    labels.iter().map(|cell| &*cell.text).eq([&b"row"[..], b"column", b"value"])
+fn is_coordinates(axis_names: &[Cell<'_>]) -> bool {
+    axis_names.iter().map(|cell| &*cell.text).eq([&b"row"[..], b"column", b"value"])
 }
 
 fn kind(dialect: &Dialect<'_>, cell: &Cell<'_>) -> u8 {

@@ -3,12 +3,12 @@
 use std::io::{self, Read};
 
 use crate::oracle::expect;
-use crate::oracle::{Fault, Verified};
 use crate::oracle::{FileReader, expect_end};
+use crate::oracle::{Mismatch, Verified};
 use crate::word::to_usize;
 
 /// Opens the chunk with this number.
-type Open<'a> = dyn Fn(u64) -> Result<FileReader<'a>, Fault> + 'a;
+type Open<'a> = dyn Fn(u64) -> Result<FileReader<'a>, Mismatch> + 'a;
 
 /// The numbers of all chunks, without the padding of the last one.
 pub(super) struct Chunks<'o, 'a> {
@@ -26,9 +26,9 @@ pub(super) struct Chunks<'o, 'a> {
 impl<'o, 'a> Chunks<'o, 'a> {
     /// Checks the shape of the chunks: whole rows, at most 8 MiB unless it is a single row, and at least half
     /// of that unless it is the only chunk.
-    pub fn new(shape: &[u64], chunk: &[u64], item: u64, open: &'o Open<'a>) -> Result<Self, Fault> {
+    pub fn new(shape: &[u64], chunk: &[u64], item: u64, open: &'o Open<'a>) -> Result<Self, Mismatch> {
         const MOST: u64 = 8 << 20;
-        let wrong = || Fault(format!("chunks of shape {chunk:?} of an array of shape {shape:?}"));
+        let wrong = || Mismatch(format!("chunks of shape {chunk:?} of an array of shape {shape:?}"));
         let ([rows, across @ ..], [height, width @ ..]) = (shape, chunk) else { return Err(wrong()) };
         let row_bytes =
             across.iter().try_fold(item, |bytes, axis| bytes.checked_mul(*axis)).ok_or_else(wrong)?;
@@ -66,7 +66,7 @@ impl<'o, 'a> Chunks<'o, 'a> {
             match filled.read(&mut buffer)? {
                 0 => return expect_end(&mut file),
                 count if buffer[..count].iter().any(|byte| *byte != 0) => {
-                    return Err(Fault(format!("chunk {} is filled up with no zeros", self.next - 1)));
+                    return Err(Mismatch(format!("chunk {} is filled up with no zeros", self.next - 1)));
                 }
                 _ => {}
             }
@@ -77,11 +77,11 @@ impl<'o, 'a> Chunks<'o, 'a> {
 impl Read for Chunks<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.here == 0 {
-            self.close().map_err(|Fault(why)| io::Error::other(why))?;
+            self.close().map_err(|Mismatch(why)| io::Error::other(why))?;
             if self.next == self.count {
                 return Ok(0);
             }
-            self.open_next().map_err(|Fault(why)| io::Error::other(why))?;
+            self.open_next().map_err(|Mismatch(why)| io::Error::other(why))?;
         }
         let most = to_usize(self.here).min(buffer.len());
         let filled = match &mut self.current {

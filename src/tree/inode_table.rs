@@ -1,7 +1,7 @@
 //! What the kernel knows, and what of it is in use.
 //!
 //! A place is what has state: a directory or a file of the store, one version of an array, a slice of
-//! one. It takes a block of [numbers](super::numbers), with one for each of its nodes, that is made of its
+//! one. It takes a block of [numbers](super::inode_numbers), with one for each of its nodes, that is made of its
 //! path and version alone: so numbers are the same at every mount, and a file that was replaced has
 //! another.
 //!
@@ -19,13 +19,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use arc_swap::ArcSwapWeak;
 
 use super::attr::Ino;
-use super::numbers::{Key, block_of};
+use super::inode_numbers::{Key, block_of};
 use super::packed::{Packable, Packed};
 use super::trim;
 
 /// A place that is in use.
 #[derive(Debug)]
-pub struct Place<T> {
+pub struct InodeRange<T> {
     /// First number.
     pub base: u64,
     /// First number of the place that it is within.
@@ -70,26 +70,26 @@ pub struct Kept<R> {
 #[derive(Debug)]
 pub enum Found<T: Renewable> {
     /// As it is.
-    InUse(Arc<Place<T>>),
+    InUse(Arc<InodeRange<T>>),
     /// To be made anew.
     Kept(Kept<T::Recipe>),
 }
 
 /// All places that the kernel knows.
 #[derive(Debug)]
-pub struct Places<T: Renewable> {
+pub struct InodeTable<T: Renewable> {
     all: RwLock<All<T>>,
     /// Nodes of which the kernel is to keep no content, for what they are of has gone.
     dropped: Mutex<Vec<Ino>>,
     /// The place that was found last, for each of so many threads: finding it again takes no lock.
-    recent: [ArcSwapWeak<Place<T>>; THREADS],
+    recent: [ArcSwapWeak<InodeRange<T>>; THREADS],
 }
 
 #[derive(Debug)]
 struct All<T: Renewable> {
     by_block: BTreeMap<u64, Known<T::Recipe>>,
     /// Those that are in use, by their blocks.
-    places: HashMap<u64, Arc<Place<T>>>,
+    places: HashMap<u64, Arc<InodeRange<T>>>,
     /// Where those are that did not get the block of their first choice: when that is free again, they
     /// stay where they are.
     elsewhere: BTreeMap<Key, u64>,
@@ -129,7 +129,7 @@ thread_local! {
     };
 }
 
-impl<T> Place<T> {
+impl<T> InodeRange<T> {
     fn mark_used(&self) {
         // Looked at first, lest all threads write to one place.
         if !self.is_used.load(Ordering::Relaxed) {
@@ -171,20 +171,20 @@ impl<T: Renewable> All<T> {
     }
 
     /// Puts a place to use with this content, or leaves it as it is in use; none where it is not known.
-    fn put_to_use(&mut self, base: u64, key: Key, what: T) -> Option<Arc<Place<T>>> {
+    fn put_to_use(&mut self, base: u64, key: Key, what: T) -> Option<Arc<InodeRange<T>>> {
         let known = self.by_block.get(&base).filter(|known| known.key == key)?;
         if let Some(place) = self.places.get(&base) {
             return Some(Arc::clone(place));
         }
         let (is_there, is_used) = (AtomicBool::new(true), AtomicBool::new(false));
-        let place = Arc::new(Place { base, within: known.within, key, what, is_there, is_used });
+        let place = Arc::new(InodeRange { base, within: known.within, key, what, is_there, is_used });
         self.places.insert(base, Arc::clone(&place));
         self.in_use.push_back(base);
         Some(place)
     }
 
     /// Where too many are in use, some that were not used lately; they are not thought of again.
-    fn take_unused(&mut self) -> Vec<Arc<Place<T>>> {
+    fn take_unused(&mut self) -> Vec<Arc<InodeRange<T>>> {
         let mut unused = Vec::new();
         for _ in 0..2 * self.in_use.len() {
             if self.in_use.len() <= MOST_IN_USE {
@@ -203,7 +203,7 @@ impl<T: Renewable> All<T> {
 
     /// Lets go of a place that the caller holds, unless it has to stay, or somebody else uses it just now: then it is
     /// thought of again. Returns the nodes of which the kernel may keep content.
-    fn let_go(&mut self, place: &Arc<Place<T>>) -> Vec<Ino> {
+    fn let_go(&mut self, place: &Arc<InodeRange<T>>) -> Vec<Ino> {
         let base = place.base;
         if !self.places.get(&base).is_some_and(|it| Arc::ptr_eq(it, place)) {
             return Vec::new();
@@ -229,7 +229,7 @@ impl<T: Renewable> All<T> {
 
     /// Removes a place if it is forgotten, and those that it is within if then they are; gives back what was in
     /// use of them.
-    fn remove_forgotten(&mut self, mut base: u64) -> Vec<Arc<Place<T>>> {
+    fn remove_forgotten(&mut self, mut base: u64) -> Vec<Arc<InodeRange<T>>> {
         let mut gone = Vec::new();
         while self.by_block.get(&base).is_some_and(Known::is_forgotten) {
             let Some(Known { key, within, .. }) = self.by_block.remove(&base) else { break };
@@ -248,7 +248,7 @@ impl<T: Renewable> All<T> {
     }
 }
 
-impl<T: Renewable> Places<T> {
+impl<T: Renewable> InodeTable<T> {
     /// No places but these: (first number, key, recipe), never forgotten.
     pub fn new(fixed: impl IntoIterator<Item = (u64, Key, T::Recipe)>) -> Self {
         let known = |(base, key, recipe)| (base, Known::new(key, NOWHERE, 1 << 32, recipe));
@@ -287,7 +287,7 @@ impl<T: Renewable> Places<T> {
     }
 
     /// All places that are in use at this moment.
-    pub fn all_in_use(&self) -> Vec<Arc<Place<T>>> {
+    pub fn all_in_use(&self) -> Vec<Arc<InodeRange<T>>> {
         self.read().places.values().cloned().collect()
     }
 
@@ -298,13 +298,13 @@ impl<T: Renewable> Places<T> {
     }
 
     /// The place that a number belongs to, if it is in use.
-    pub fn in_use(&self, ino: Ino) -> Option<Arc<Place<T>>> {
+    pub fn in_use(&self, ino: Ino) -> Option<Arc<InodeRange<T>>> {
         self.read().places.get(&block_of(ino)?).cloned()
     }
 
     /// Puts a place to use with what was made of its recipe, or else was at hand; as it is, if it is in use
     /// by now. None where the kernel does not know it any more.
-    pub fn put_to_use(&self, base: u64, key: Key, what: T) -> Option<Arc<Place<T>>> {
+    pub fn put_to_use(&self, base: u64, key: Key, what: T) -> Option<Arc<InodeRange<T>>> {
         let (place, unused) = {
             let mut all = self.write();
             (all.put_to_use(base, key, what)?, all.take_unused())
@@ -431,23 +431,23 @@ mod tests {
 
     const ROOT: u64 = 0;
 
-    fn places() -> Places<i64> {
-        Places::new([(ROOT, Key::new("root"), 0)])
+    fn places() -> InodeTable<i64> {
+        InodeTable::new([(ROOT, Key::new("root"), 0)])
     }
 
-    fn enter(places: &Places<i64>, within: u64, key: impl std::hash::Hash, count: u64, what: i64) -> u64 {
+    fn enter(places: &InodeTable<i64>, within: u64, key: impl std::hash::Hash, count: u64, what: i64) -> u64 {
         places.enter(within, Key::new(key), count, || what).unwrap()
     }
 
     /// What is kept or in use of a number, and whether it is in use.
-    fn found(places: &Places<i64>, number: u64) -> Option<(i64, bool)> {
+    fn found(places: &InodeTable<i64>, number: u64) -> Option<(i64, bool)> {
         places.find(Ino(number)).map(|found| match found {
             Found::InUse(place) => (place.what, true),
             Found::Kept(kept) => (kept.recipe, false),
         })
     }
 
-    fn count(places: &Places<i64>) -> usize {
+    fn count(places: &InodeTable<i64>) -> usize {
         places.read().by_block.len()
     }
 
@@ -485,7 +485,7 @@ mod tests {
 
     #[test]
     fn where_there_is_no_room_there_is_no_place() {
-        let (places, most) = (places(), super::super::numbers::MOST);
+        let (places, most) = (places(), super::super::inode_numbers::MOST);
         let entered: Vec<_> = (0..5000)
             .filter_map(|place| Some((place, places.enter(ROOT, Key::new(place), most, || place)?)))
             .collect();

@@ -7,9 +7,9 @@
 //! for each as any has. So a node's number tells what it is, and no state is kept for it, however many rows or
 //! chunks there are.
 
-use super::numbers;
+use super::inode_numbers;
 use crate::array::format_id::FormatId;
-use crate::array::selection::{Scope, Thing};
+use crate::array::selection::{Component, Region};
 use crate::daf::metadata::Kind;
 use crate::encode::members::Members;
 
@@ -22,44 +22,44 @@ const MEMBERS: u64 = 1024;
 /// Numbers of the first members of one format.
 const MEMBERS_EACH: u64 = Members::MOST as u64;
 /// Where rows and columns start: columns follow rows.
-pub const SINGLE: u64 = MEMBERS + THINGS_AND_FORMATS * MEMBERS_EACH;
+pub const SINGLE: u64 = MEMBERS + COMPONENTS_AND_FORMATS * MEMBERS_EACH;
 /// Files of the whole that have numbers.
-const THINGS_AND_FORMATS: u64 = MEMBERS - FILES;
+const COMPONENTS_AND_FORMATS: u64 = MEMBERS - FILES;
 /// The most further members of one format that are numbered: with half of all numbers.
-const MOST_FURTHER: u64 = numbers::MOST / 2 / THINGS_AND_FORMATS;
+const MOST_FURTHER: u64 = inode_numbers::MOST / 2 / COMPONENTS_AND_FORMATS;
 
 /// What nodes a row or column has, in the order of their numbers.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Of {
     Links,
-    Things(Thing),
+    Components(Component),
     Folder,
 }
 
 /// The first two are all that a dense array has.
 const OF_ONE: [Of; 6] = [
     Of::Links,
-    Of::Things(Thing::Array),
+    Of::Components(Component::Array),
     Of::Folder,
-    Of::Things(Thing::Data),
-    Of::Things(Thing::Indices),
-    Of::Things(Thing::Dense),
+    Of::Components(Component::Data),
+    Of::Components(Component::Indices),
+    Of::Components(Component::Dense),
 ];
 
 /// A node inside an array's folder.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Leaf {
+pub struct NodeId {
     /// The whole folder, or the row or column it belongs to.
-    pub of: Scope,
+    pub of: Region,
     /// Which node of that scope.
-    pub node: Node,
+    pub node: NodeKind,
 }
 
 /// The nodes of one scope.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Node {
+pub enum NodeKind {
     /// The folder of the scope.
-    Folder,
+    Directory,
     /// `rows/`.
     Rows,
     /// `cols/`.
@@ -75,14 +75,14 @@ pub enum Node {
     /// The link by name to this row or column, in the format of that number.
     Link(FormatId),
     /// A thing in the format of that number.
-    File(Thing, FormatId),
+    File(Component, FormatId),
     /// A file or folder of that number in a format that is a folder, of the whole scope.
-    Member(Thing, FormatId, u64),
+    Member(Component, FormatId, u64),
 }
 
 /// What fixes the numbers in a folder: its rows and columns, and the most members of a format.
 #[derive(Clone, Copy, Debug)]
-pub struct Extent {
+pub struct InodeLayout {
     /// Rows that are numbered: all or none.
     pub rows: u64,
     /// Columns that are numbered: all or none.
@@ -93,7 +93,7 @@ pub struct Extent {
     further: u64,
 }
 
-impl Extent {
+impl InodeLayout {
     /// Of so many rows and columns, and members of each format that is a folder; none are numbered of what is too
     /// many for the [numbers](numbers::MOST) that there are.
     pub const fn new(kind: Kind, rows: u64, columns: u64, members: u64) -> Self {
@@ -103,7 +103,7 @@ impl Extent {
             Kind::Dense => 2 * FORMATS,
             Kind::Sparse => 8 * FORMATS,
         };
-        let most = (numbers::MOST - SINGLE - further * THINGS_AND_FORMATS) / span;
+        let most = (inode_numbers::MOST - SINGLE - further * COMPONENTS_AND_FORMATS) / span;
         let rows = if rows <= most { rows } else { 0 };
         let columns = if columns <= most - rows { columns } else { 0 };
         Self { rows, columns, span, further }
@@ -111,7 +111,7 @@ impl Extent {
 
     /// Numbers of the whole folder.
     pub const fn count(&self) -> u64 {
-        self.first_further() + self.further * THINGS_AND_FORMATS
+        self.first_further() + self.further * COMPONENTS_AND_FORMATS
     }
 
     /// Where the numbers of further members start.
@@ -121,110 +121,112 @@ impl Extent {
 
     /// The numbers of one row or column, or those of the whole but its rows and columns: the first, and how
     /// many.
-    pub const fn scope(&self, of: Scope) -> (u64, u64) {
+    pub const fn scope(&self, of: Region) -> (u64, u64) {
         let single = match of {
-            Scope::All => return (0, SINGLE),
-            Scope::Row(i) => i,
-            Scope::Column(j) => self.rows + j,
+            Region::Whole => return (0, SINGLE),
+            Region::Row(i) => i,
+            Region::Column(j) => self.rows + j,
         };
         (SINGLE + single * self.span, self.span)
     }
 
     /// The number of a node; none for what a row or column does not have.
-    pub fn encode(&self, leaf: Leaf) -> Option<u64> {
-        if let Node::Member(thing, format, member) = leaf.node
+    pub fn encode(&self, leaf: NodeId) -> Option<u64> {
+        if let NodeKind::Member(component, format, member) = leaf.node
             && let Some(further) = member.checked_sub(MEMBERS_EACH)
         {
-            let is_numbered = leaf.of == Scope::All && further < self.further;
-            let file = file(thing, format).filter(|_| is_numbered)?;
+            let is_numbered = leaf.of == Region::Whole && further < self.further;
+            let file = file(component, format).filter(|_| is_numbered)?;
             return Some(self.first_further() + file * self.further + further);
         }
         let (first, count) = self.scope(leaf.of);
-        let node = if leaf.of == Scope::All { of_whole(leaf.node)? } else { of_one(leaf.node)? };
+        let node = if leaf.of == Region::Whole { of_whole(leaf.node)? } else { of_one(leaf.node)? };
         (node < count).then_some(first + node)
     }
 
     /// The node of a number.
-    pub fn decode(&self, number: u64) -> Option<Leaf> {
+    pub fn decode(&self, number: u64) -> Option<NodeId> {
         let Some(past) = number.checked_sub(SINGLE) else {
-            return Some(Leaf { of: Scope::All, node: node_of_whole(number)? });
+            return Some(NodeId { of: Region::Whole, node: node_of_whole(number)? });
         };
         if let Some(further) = number.checked_sub(self.first_further()) {
-            let (thing, format) = thing_and_format(further.checked_div(self.further)?)?;
+            let (component, format) = component_and_format(further.checked_div(self.further)?)?;
             let member = MEMBERS_EACH + further % self.further;
-            return Some(Leaf { of: Scope::All, node: Node::Member(thing, format, member) });
+            return Some(NodeId { of: Region::Whole, node: NodeKind::Member(component, format, member) });
         }
         let single = past / self.span;
         let of = match single.checked_sub(self.rows) {
-            None => Scope::Row(single),
-            Some(column) => Scope::Column(column),
+            None => Region::Row(single),
+            Some(column) => Region::Column(column),
         };
-        Some(Leaf { of, node: node_of_one(past % self.span)? })
+        Some(NodeId { of, node: node_of_one(past % self.span)? })
     }
 }
 
 /// The folders of the whole, in the order of their numbers.
-const FOLDERS: [Node; 7] = [
-    Node::Folder,
-    Node::Rows,
-    Node::Columns,
-    Node::Slices,
-    Node::ByName,
-    Node::NamedRows,
-    Node::NamedColumns,
+const FOLDERS: [NodeKind; 7] = [
+    NodeKind::Directory,
+    NodeKind::Rows,
+    NodeKind::Columns,
+    NodeKind::Slices,
+    NodeKind::ByName,
+    NodeKind::NamedRows,
+    NodeKind::NamedColumns,
 ];
 
-fn of_whole(node: Node) -> Option<u64> {
+fn of_whole(node: NodeKind) -> Option<u64> {
     match node {
-        Node::File(thing, format) => Some(FILES + file(thing, format)?),
-        Node::Member(thing, format, member) => Some(MEMBERS + file(thing, format)? * MEMBERS_EACH + member),
+        NodeKind::File(component, format) => Some(FILES + file(component, format)?),
+        NodeKind::Member(component, format, member) => {
+            Some(MEMBERS + file(component, format)? * MEMBERS_EACH + member)
+        }
         node => FOLDERS.iter().position(|other| *other == node).map(|number| number as u64),
     }
 }
 
-fn node_of_whole(number: u64) -> Option<Node> {
+fn node_of_whole(number: u64) -> Option<NodeKind> {
     if let Some(member) = number.checked_sub(MEMBERS) {
-        let (thing, format) = thing_and_format(member / MEMBERS_EACH)?;
-        return Some(Node::Member(thing, format, member % MEMBERS_EACH));
+        let (component, format) = component_and_format(member / MEMBERS_EACH)?;
+        return Some(NodeKind::Member(component, format, member % MEMBERS_EACH));
     }
     match number.checked_sub(FILES) {
-        Some(file) => thing_and_format(file).map(|(thing, format)| Node::File(thing, format)),
+        Some(file) => component_and_format(file).map(|(component, format)| NodeKind::File(component, format)),
         None => FOLDERS.get(usize::try_from(number).ok()?).copied(),
     }
 }
 
-fn of_one(node: Node) -> Option<u64> {
+fn of_one(node: NodeKind) -> Option<u64> {
     let (of, format) = match node {
-        Node::Folder => (Of::Folder, FormatId::RAW),
-        Node::Link(format) => (Of::Links, format),
-        Node::File(thing, format) => (Of::Things(thing), format),
+        NodeKind::Directory => (Of::Folder, FormatId::RAW),
+        NodeKind::Link(format) => (Of::Links, format),
+        NodeKind::File(component, format) => (Of::Components(component), format),
         _ => return None,
     };
     Some(numbered(OF_ONE.iter().position(|other| *other == of)?, format))
 }
 
-fn node_of_one(number: u64) -> Option<Node> {
+fn node_of_one(number: u64) -> Option<NodeKind> {
     let (of, format) = (usize::try_from(number / FORMATS).ok()?, FormatId::from_number(number % FORMATS)?);
     match OF_ONE.get(of)? {
-        Of::Links => Some(Node::Link(format)),
-        Of::Things(thing) => Some(Node::File(*thing, format)),
-        Of::Folder => (format.number() == 0).then_some(Node::Folder),
+        Of::Links => Some(NodeKind::Link(format)),
+        Of::Components(component) => Some(NodeKind::File(*component, format)),
+        Of::Folder => (format.number() == 0).then_some(NodeKind::Directory),
     }
 }
 
 /// The number of a file among those of the whole.
-fn file(thing: Thing, format: FormatId) -> Option<u64> {
-    Some(numbered(Thing::ALL.iter().position(|other| *other == thing)?, format))
+fn file(component: Component, format: FormatId) -> Option<u64> {
+    Some(numbered(Component::ALL.iter().position(|other| *other == component)?, format))
 }
 
-fn numbered(thing: usize, format: FormatId) -> u64 {
-    thing as u64 * FORMATS + format.number()
+fn numbered(component: usize, format: FormatId) -> u64 {
+    component as u64 * FORMATS + format.number()
 }
 
 /// The thing and the format of a file's number.
-fn thing_and_format(file: u64) -> Option<(Thing, FormatId)> {
-    let thing = usize::try_from(file / FORMATS).ok()?;
-    Some((*Thing::ALL.get(thing)?, FormatId::from_number(file % FORMATS)?))
+fn component_and_format(file: u64) -> Option<(Component, FormatId)> {
+    let component = usize::try_from(file / FORMATS).ok()?;
+    Some((*Component::ALL.get(component)?, FormatId::from_number(file % FORMATS)?))
 }
 
 #[cfg(test)]
@@ -240,23 +242,23 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    const WHOLE: [Node; 12] = [
-        Node::Folder,
-        Node::Rows,
-        Node::Columns,
-        Node::Slices,
-        Node::ByName,
-        Node::NamedRows,
-        Node::NamedColumns,
-        Node::File(Thing::Meta, FormatId::new(1)),
-        Node::File(Thing::TenX, FormatId::new(31)),
-        Node::Member(Thing::Meta, FormatId::new(0), 0),
-        Node::Member(Thing::TenX, FormatId::new(0), 63),
-        Node::Member(Thing::TenX, FormatId::new(31), 63),
+    const WHOLE: [NodeKind; 12] = [
+        NodeKind::Directory,
+        NodeKind::Rows,
+        NodeKind::Columns,
+        NodeKind::Slices,
+        NodeKind::ByName,
+        NodeKind::NamedRows,
+        NodeKind::NamedColumns,
+        NodeKind::File(Component::Meta, FormatId::new(1)),
+        NodeKind::File(Component::TenX, FormatId::new(31)),
+        NodeKind::Member(Component::Meta, FormatId::new(0), 0),
+        NodeKind::Member(Component::TenX, FormatId::new(0), 63),
+        NodeKind::Member(Component::TenX, FormatId::new(31), 63),
     ];
 
     #[track_caller]
-    fn assert_reads_back(extent: Extent, leaf: Leaf) -> u64 {
+    fn assert_reads_back(extent: InodeLayout, leaf: NodeId) -> u64 {
         let number = extent.encode(leaf).unwrap_or_else(|| panic!("{leaf:?} has no number"));
         assert!(number < extent.count(), "{leaf:?}");
         assert_eq!(extent.decode(number), Some(leaf));
@@ -264,48 +266,49 @@ mod tests {
     }
 
     /// The last row and column that have numbers, and one in the middle.
-    fn singles(extent: Extent) -> Vec<Scope> {
-        let of = |count: u64, scope: fn(u64) -> Scope| {
+    fn singles(extent: InodeLayout) -> Vec<Region> {
+        let of = |count: u64, scope: fn(u64) -> Region| {
             let mut places = vec![0, count / 2, count.saturating_sub(1)];
             places.dedup();
             places.into_iter().filter(move |i| *i < count).map(scope)
         };
-        of(extent.rows, Scope::Row).chain(of(extent.columns, Scope::Column)).collect()
+        of(extent.rows, Region::Row).chain(of(extent.columns, Region::Column)).collect()
     }
 
     #[test]
     fn numbers_read_back_whatever_the_shape() {
         let sizes = [0, 1, 700, 1 << 30, 1 << 44, (1 << 46) - 1024, 1 << 46, 1 << 53, 1 << 62, u64::MAX];
-        for (kind, file) in [(Kind::Dense, Thing::Array), (Kind::Sparse, Thing::Indices)] {
+        for (kind, file) in [(Kind::Dense, Component::Array), (Kind::Sparse, Component::Indices)] {
             let pairs = sizes.into_iter().flat_map(|rows| sizes.map(|columns| (rows, columns)));
             let members = [0, 66, 1 << 20, MOST_FURTHER, u64::MAX].into_iter().cycle();
             for ((rows, columns), members) in pairs.zip(members) {
-                let extent = Extent::new(kind, rows, columns, members);
+                let extent = InodeLayout::new(kind, rows, columns, members);
                 assert!([0, rows].contains(&extent.rows) && [0, columns].contains(&extent.columns));
-                assert!(extent.count() <= numbers::MOST);
+                assert!(extent.count() <= inode_numbers::MOST);
                 let mut seen: Vec<_> =
-                    WHOLE.map(|node| assert_reads_back(extent, Leaf { of: Scope::All, node })).into();
+                    WHOLE.map(|node| assert_reads_back(extent, NodeId { of: Region::Whole, node })).into();
                 for of in singles(extent) {
                     for node in [
-                        Node::Link(FormatId::new(0)),
-                        Node::Link(FormatId::new(31)),
-                        Node::File(file, FormatId::new(31)),
+                        NodeKind::Link(FormatId::new(0)),
+                        NodeKind::Link(FormatId::new(31)),
+                        NodeKind::File(file, FormatId::new(31)),
                     ] {
-                        seen.push(assert_reads_back(extent, Leaf { of, node }));
+                        seen.push(assert_reads_back(extent, NodeId { of, node }));
                     }
                 }
                 for member in
                     [MEMBERS_EACH, MEMBERS_EACH + extent.further / 2, MEMBERS_EACH + extent.further - 1]
                 {
                     if extent.further > 2 {
-                        for (thing, format) in [(Thing::Meta, 0), (Thing::TenX, 31)] {
-                            let node = Node::Member(thing, FormatId::new(format), member);
-                            seen.push(assert_reads_back(extent, Leaf { of: Scope::All, node }));
+                        for (component, format) in [(Component::Meta, 0), (Component::TenX, 31)] {
+                            let node = NodeKind::Member(component, FormatId::new(format), member);
+                            seen.push(assert_reads_back(extent, NodeId { of: Region::Whole, node }));
                         }
                     }
                 }
-                let beyond = Node::Member(Thing::Meta, FormatId::new(3), MEMBERS_EACH + extent.further);
-                assert_eq!(extent.encode(Leaf { of: Scope::All, node: beyond }), None);
+                let beyond =
+                    NodeKind::Member(Component::Meta, FormatId::new(3), MEMBERS_EACH + extent.further);
+                assert_eq!(extent.encode(NodeId { of: Region::Whole, node: beyond }), None);
                 seen.sort_unstable();
                 let before = seen.len();
                 seen.dedup();
@@ -320,24 +323,24 @@ mod tests {
     #[test]
     fn as_many_as_fit_are_numbered() {
         let numbered = |kind, rows, columns| {
-            let extent = Extent::new(kind, rows, columns, 0);
+            let extent = InodeLayout::new(kind, rows, columns, 0);
             (extent.rows, extent.columns)
         };
         assert_eq!(numbered(Kind::Dense, 1, 1 << 44), (1, 1 << 44));
         assert_eq!(numbered(Kind::Dense, 3, 1 << 46), (3, 0));
         assert_eq!(numbered(Kind::Dense, 1 << 62, 1), (0, 1));
         assert_eq!(numbered(Kind::Sparse, 1 << 40, 0), (1 << 40, 0));
-        assert!(Extent::new(Kind::Dense, 1 << 40, 1 << 40, 0).count() < 1 << 48);
-        assert!(Extent::new(Kind::Dense, 1_000_000, 10_000, 0).count() < 1 << 28);
-        assert!(Extent::new(Kind::Dense, 100, 100, 0).count() <= 1 << 16);
+        assert!(InodeLayout::new(Kind::Dense, 1 << 40, 1 << 40, 0).count() < 1 << 48);
+        assert!(InodeLayout::new(Kind::Dense, 1_000_000, 10_000, 0).count() < 1 << 28);
+        assert!(InodeLayout::new(Kind::Dense, 100, 100, 0).count() <= 1 << 16);
     }
 
-    fn all_parts_have_numbers(selection: &Selection, extent: Extent) {
-        for thing in Thing::ALL {
-            for of in [Scope::All].into_iter().chain(singles(extent)) {
-                if selection.has(Part { thing, of }) {
+    fn all_parts_have_numbers(selection: &Selection, extent: InodeLayout) {
+        for component in Component::ALL {
+            for of in [Region::Whole].into_iter().chain(singles(extent)) {
+                if selection.has(Part { component, of }) {
                     for (format, _) in formats::FORMATS {
-                        assert_reads_back(extent, Leaf { of, node: Node::File(thing, *format) });
+                        assert_reads_back(extent, NodeId { of, node: NodeKind::File(component, *format) });
                     }
                 }
             }
@@ -350,11 +353,11 @@ mod tests {
         create_memory_mapped_array(dir.path().join("x"), &[3, 2], Dtype::Int16).unwrap();
         let store = Arc::new(Store::open(dir.path()).unwrap());
         let dense = Selection::whole(Arc::new(StoredArray::load(&store, Path::new("x")).unwrap()));
-        all_parts_have_numbers(&dense, Extent::new(Kind::Dense, 3, 2, 0));
+        all_parts_have_numbers(&dense, InodeLayout::new(Kind::Dense, 3, 2, 0));
         let (_dir, sparse) = sparse_selection(&[1, 2, 0], 4);
-        let extent = Extent::new(Kind::Sparse, 3, 4, 0);
+        let extent = InodeLayout::new(Kind::Sparse, 3, 4, 0);
         all_parts_have_numbers(&sparse, extent);
-        assert_reads_back(extent, Leaf { of: Scope::Row(2), node: Node::Folder });
-        assert!(Thing::ALL.len() as u64 * FORMATS <= MEMBERS - FILES);
+        assert_reads_back(extent, NodeId { of: Region::Row(2), node: NodeKind::Directory });
+        assert!(Component::ALL.len() as u64 * FORMATS <= MEMBERS - FILES);
     }
 }

@@ -7,12 +7,12 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// The gate is closed at first. Once open, it stays open.
 #[derive(Default)]
-pub(super) struct Gate {
+pub(super) struct ReadyLatch {
     is_open: OnceLock<()>,
     waiting: Mutex<Vec<Job>>,
 }
 
-impl Gate {
+impl ReadyLatch {
     /// Runs the job, now if the gate is open, otherwise when it opens.
     pub fn pass(&self, job: impl FnOnce() + Send + 'static) {
         if self.is_open.get().is_some() {
@@ -49,16 +49,16 @@ mod tests {
 
     #[test]
     fn what_comes_early_waits() {
-        let (gate, (say, said)) = (Gate::default(), mpsc::channel());
+        let (ready_latch, (say, said)) = (ReadyLatch::default(), mpsc::channel());
         let job = |number| {
             let say = say.clone();
             move || say.send(number).unwrap()
         };
-        gate.pass(job(1));
-        gate.pass(job(2));
+        ready_latch.pass(job(1));
+        ready_latch.pass(job(2));
         assert!(said.try_recv().is_err());
-        gate.open();
-        gate.pass(job(3));
+        ready_latch.open();
+        ready_latch.pass(job(3));
         assert_eq!(said.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
     }
 }

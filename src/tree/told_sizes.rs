@@ -8,9 +8,9 @@ use super::Ino;
 
 /// The sizes of the files that were looked at last.
 #[derive(Debug, Default)]
-pub(super) struct Told(Mutex<[HashMap<u64, u64>; 2]>);
+pub(super) struct ToldSizes(Mutex<[HashMap<u64, u64>; 2]>);
 
-impl Told {
+impl ToldSizes {
     /// Of so many files at least, and twice as many at most.
     const MOST: usize = 1 << 15;
 
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn the_last_sizes_are_known_and_the_memory_is_bounded() {
-        let (told, most) = (Told::default(), Told::MOST as u64);
+        let (told, most) = (ToldSizes::default(), ToldSizes::MOST as u64);
         for ino in 0..5 * most / 2 {
             told.keep(Ino(ino), 7);
             told.keep(Ino(ino), ino);
@@ -49,6 +49,6 @@ mod tests {
         assert_eq!(told.get(Ino(5 * most / 2 - 1)), Some(5 * most / 2 - 1));
         assert_eq!(told.get(Ino(3 * most / 2)), Some(3 * most / 2));
         assert_eq!((told.get(Ino(0)), told.get(Ino(most / 2))), (None, None));
-        assert!(told.lock().iter().map(HashMap::len).sum::<usize>() <= 2 * Told::MOST);
+        assert!(told.lock().iter().map(HashMap::len).sum::<usize>() <= 2 * ToldSizes::MOST);
     }
 }

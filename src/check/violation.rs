@@ -2,7 +2,7 @@
 
 /// The violations of one rule in some part of a file. Only the first is kept, because there may be billions.
 #[derive(Debug, Default)]
-pub(super) struct Breach {
+pub(super) struct Violation {
     count: u64,
     first: Option<Case>,
 }
@@ -15,7 +15,7 @@ pub(super) struct Case {
     pub before: u64,
 }
 
-impl Breach {
+impl Violation {
     pub fn add(&mut self, place: u64, number: u64, before: u64) {
         self.merge(Self { count: 1, first: Some(Case { place, number, before }) });
     }

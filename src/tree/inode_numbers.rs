@@ -27,34 +27,34 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::attr::Ino;
 
 /// Blocks of one size.
-struct Region {
+struct NumberRange {
     first: u64,
     end: u64,
     /// Numbers of a block.
     size: u64,
 }
 
-impl Region {
+impl NumberRange {
     const fn new(first: u64, end: u64, log: u32) -> Self {
         Self { first, end, size: 1 << log }
     }
 }
 
 /// The numbers that are given by hand, in blocks of sixteen.
-const BY_HAND: Region = Region::new(0, 1 << 20, 4);
+const BY_HAND: NumberRange = NumberRange::new(0, 1 << 20, 4);
 
 /// The others in order, of numbers and of sizes.
-const REGIONS: [Region; 10] = [
-    Region::new(1 << 20, 1 << 50, 0),
-    Region::new(1 << 50, 2 << 50, 16),
-    Region::new(2 << 50, 3 << 50, 20),
-    Region::new(3 << 50, 4 << 50, 24),
-    Region::new(4 << 50, 5 << 50, 28),
-    Region::new(5 << 50, 6 << 50, 32),
-    Region::new(6 << 50, 7 << 50, 40),
-    Region::new(7 << 50, 8 << 50, 47),
-    Region::new(1 << 60, 1 << 61, 47),
-    Region::new(1 << 62, 1 << 63, 52),
+const REGIONS: [NumberRange; 10] = [
+    NumberRange::new(1 << 20, 1 << 50, 0),
+    NumberRange::new(1 << 50, 2 << 50, 16),
+    NumberRange::new(2 << 50, 3 << 50, 20),
+    NumberRange::new(3 << 50, 4 << 50, 24),
+    NumberRange::new(4 << 50, 5 << 50, 28),
+    NumberRange::new(5 << 50, 6 << 50, 32),
+    NumberRange::new(6 << 50, 7 << 50, 40),
+    NumberRange::new(7 << 50, 8 << 50, 47),
+    NumberRange::new(1 << 60, 1 << 61, 47),
+    NumberRange::new(1 << 62, 1 << 63, 52),
 ];
 
 /// The most numbers that one place can have.
@@ -81,9 +81,9 @@ impl Key {
         Self(half(0, &facts), half(1, &facts))
     }
 
-    /// The key of what these facts describe, of which `lasting` stay the same when it is written in place.
-    pub fn of_version(facts: impl Hash, lasting: impl Hash) -> Self {
-        Self(half(0, &facts), half(1, &lasting))
+    /// The key of what these facts describe, of which `ttl` stay the same when it is written in place.
+    pub fn of_version(facts: impl Hash, ttl: impl Hash) -> Self {
+        Self(half(0, &facts), half(1, &ttl))
     }
 
     /// Whether both are of the same files, perhaps written in place.
@@ -105,7 +105,7 @@ impl Key {
         fitting.flat_map(move |region| (0..ATTEMPTS).map(move |attempt| self.block(region, attempt)))
     }
 
-    fn block(self, region: &Region, attempt: u64) -> u64 {
+    fn block(self, region: &NumberRange, attempt: u64) -> u64 {
         let point = if attempt == 0 { self.0 } else { self.within(attempt).0 };
         let count = (region.end - region.first) / region.size;
         region.first + point % count * region.size

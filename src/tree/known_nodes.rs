@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::leaf::SINGLE;
+use super::node::SINGLE;
 
 /// Numbers of rows and columns are split here: those of the nodes of some neighbours share the upper part, and of
 /// many the same few lower parts are known.
