@@ -1,4 +1,4 @@
-//! The file formats. Each format is one directory, and one line in the [`registry`].
+//! The file formats. Each format is one directory, and one line in the `registry`.
 //!
 //! ```text
 //! npy/mod.rs     layout of the format, the parts it offers, and how a file is rendered

@@ -45,7 +45,7 @@ pub(super) const LONGEST_NAME: usize = 255;
 /// A tree, and the state of one connection.
 pub(super) struct Serving {
     pub tree: Tree,
-    pub folders: Handles<OpenFolder>,
+    pub folders: Handles<OpenDirectory>,
     /// The files open for passthrough. It is `None` on a connection without `open`: the kernel then gets
     /// ENOSYS once, and afterwards reads by inode without opening.
     pub backings: Option<Backings>,
@@ -58,13 +58,13 @@ pub(super) struct Serving {
 }
 
 /// An open directory, with its children as of the open, or as of the last read from its start.
-pub(super) struct OpenFolder {
+pub(super) struct OpenDirectory {
     listing: ArcSwap<Listing>,
     /// Whether its start was read.
     is_begun: AtomicBool,
 }
 
-impl OpenFolder {
+impl OpenDirectory {
     /// Whether a read at this offset starts over, and must show the current children.
     pub fn is_begun_anew(&self, offset: u64) -> bool {
         offset == 0 && self.is_begun.swap(true, Ordering::Relaxed) && !self.listing.load().is_lasting
@@ -135,7 +135,7 @@ impl Serving {
     }
 
     /// The children of an open directory. If `is_anew`, it is listed again.
-    pub fn listing(&self, folder: &OpenFolder, number: Ino, is_anew: bool) -> Result<Arc<Listing>> {
+    pub fn listing(&self, folder: &OpenDirectory, number: Ino, is_anew: bool) -> Result<Arc<Listing>> {
         if is_anew {
             let listing = self.tree.list(number)?;
             task::finished()?;
@@ -203,7 +203,7 @@ impl Serving {
         let cached = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
         let flags = if listing.is_lasting { cached } else { FopenFlags::empty() };
         let listing = ArcSwap::from_pointee(listing);
-        let handle = self.folders.open(OpenFolder { listing, is_begun: AtomicBool::new(false) });
+        let handle = self.folders.open(OpenDirectory { listing, is_begun: AtomicBool::new(false) });
         reply.opened(FileHandle(handle), flags);
     }
 

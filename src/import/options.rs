@@ -6,7 +6,7 @@ use crate::dtype::Dtype;
 /// What the file itself does not say.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The file type, if the file name does not tell: one of the extensions of [`formats`].
+    /// The file type, if the file name does not tell: one of the extensions of `IMPORTERS`.
     pub format: Option<String>,
     /// Data type of the elements. Only text needs it, other files declare theirs.
     pub dtype: Option<Dtype>,

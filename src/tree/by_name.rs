@@ -14,8 +14,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::array_directory::{ArrayDirectory, Child, Visit};
 use super::attr::EntryKind;
-use super::folder::{Child, Folder, Visit};
 use super::node::{NodeId, NodeKind};
 use crate::array::format_id::FormatId;
 use crate::array::names::AxisNames;
@@ -27,7 +27,7 @@ use crate::formats;
 /// Limit on the length of a file name, in bytes.
 const LONGEST: usize = 255;
 
-impl Folder {
+impl ArrayDirectory {
     /// Whether rows or columns of this directory have names. A large file of names is not read to find out.
     pub fn has_names(&self) -> bool {
         self.named_axes().next().is_some()
@@ -39,8 +39,8 @@ impl Folder {
         let rows = self.extent.rows > 0 && names.of_rows().is_some();
         let columns = self.extent.columns > 0 && names.of_columns().is_some();
         let axes = [
-            (rows, super::folder::ROWS, NodeKind::NamedRows),
-            (columns, super::folder::COLUMNS, NodeKind::NamedColumns),
+            (rows, super::array_directory::ROWS, NodeKind::NamedRows),
+            (columns, super::array_directory::COLUMNS, NodeKind::NamedColumns),
         ];
         axes.into_iter().filter_map(|(is_there, name, node)| is_there.then_some((name, node)))
     }
@@ -106,11 +106,11 @@ impl Folder {
     }
 
     /// The target of a link in `by-name/`.
-    pub fn link_target(&self, leaf: NodeId) -> Option<PathBuf> {
-        let NodeKind::Link(format) = leaf.node else { return None };
-        let (folder, number) = match leaf.of {
-            Region::Row(i) => (super::folder::ROWS, self.row_name(i)),
-            Region::Column(j) => (super::folder::COLUMNS, self.column_name(j)),
+    pub fn link_target(&self, node_id: NodeId) -> Option<PathBuf> {
+        let NodeKind::Link(format) = node_id.node else { return None };
+        let (folder, number) = match node_id.of {
+            Region::Row(i) => (super::array_directory::ROWS, self.row_name(i)),
+            Region::Column(j) => (super::array_directory::COLUMNS, self.column_name(j)),
             Region::Whole => return None,
         };
         let format = match formats::format(format)?.extension() {

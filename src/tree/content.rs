@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Tree;
+use super::array_directory::ArrayDirectory;
 use super::attr::{Attr, Ino, Ttl};
 use super::directory::{Found as FoundName, StoreDirectory};
-use super::folder::Folder;
 use super::inode_numbers::Key;
 use super::inode_table::{Found, InodeRange, Kept, Renewable};
 use super::known_nodes::KnownNodes;
@@ -32,7 +32,7 @@ pub(super) enum Content {
     },
     /// The nodes of a folder from its number `first` on.
     Folder {
-        folder: Arc<Folder>,
+        folder: Arc<ArrayDirectory>,
         first: u64,
         made: RenderCache,
         told: KnownNodes,
@@ -116,7 +116,7 @@ impl Packable for Recipe {
 
 impl Content {
     /// The nodes of a folder from its number `first` on.
-    fn folder(folder: Arc<Folder>, first: u64) -> Self {
+    fn folder(folder: Arc<ArrayDirectory>, first: u64) -> Self {
         let told = KnownNodes::new(folder.selection.array().found_generation());
         Self::Folder { folder, first, made: RenderCache::default(), told }
     }
@@ -177,7 +177,7 @@ impl Tree {
             Recipe::Named(name) => self.make_named(kept, name),
             Recipe::Slice(rows) => {
                 let array = self.folder(kept.within)?;
-                let slice = Folder::slice(array.selection.of_rows(*rows));
+                let slice = ArrayDirectory::slice(array.selection.of_rows(*rows));
                 Ok(Content::folder(Arc::new(slice), 0))
             }
             Recipe::Row(row) => {
@@ -197,7 +197,7 @@ impl Tree {
             Some(found) if key_of(&path, &found).0.is_of_files_of(kept.key) => match found {
                 FoundName::Plain(source) => Content::plain(source, &path),
                 FoundName::Array(array) => {
-                    let folder = Arc::new(Folder::whole(array, self.formats, &path));
+                    let folder = Arc::new(ArrayDirectory::whole(array, self.formats, &path));
                     Ok(Content::folder(folder, 0))
                 }
                 FoundName::Directory(_) => Err(Error::Stale { path }),
@@ -207,7 +207,7 @@ impl Tree {
     }
 
     /// The whole folder that a place is of.
-    fn folder(&self, base: u64) -> Result<Arc<Folder>> {
+    fn folder(&self, base: u64) -> Result<Arc<ArrayDirectory>> {
         match &self.place(Ino(base))?.what {
             Content::Folder { folder, .. } => Ok(Arc::clone(folder)),
             _ => Err(Error::Stale { path: format!("inode {base}").into() }),
@@ -244,7 +244,7 @@ impl Tree {
                 let base = self.enter_place(path, directory.base, key, count, named)?;
                 let attr = Attr::array(Ino(base), &array);
                 if !is_listed || array.has_links() {
-                    let folder = || Arc::new(Folder::whole(array, self.formats, path));
+                    let folder = || Arc::new(ArrayDirectory::whole(array, self.formats, path));
                     self.put_to_use(base, key, || Ok(Content::folder(folder(), 0)));
                 }
                 Ok(attr)
@@ -287,7 +287,7 @@ pub(super) fn key_of(path: &Path, found: &FoundName) -> (Key, u64) {
             (Key::of_version((facts, file.version()), (facts, file.ttl())), 1)
         }
         FoundName::Array(array) => {
-            let count = Folder::extent_of(&Selection::whole(Arc::clone(array))).count();
+            let count = ArrayDirectory::extent_of(&Selection::whole(Arc::clone(array))).count();
             let facts = ("array", path.as_os_str());
             (Key::of_version((facts, array.version()), (facts, array.ttl())), count)
         }

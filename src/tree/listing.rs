@@ -4,9 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::array_directory::{ArrayDirectory, Listed};
 use super::content::{Content, key_of, slice_key};
 use super::directory::{Found, StoreDirectory};
-use super::folder::{Folder, Listed};
 use super::inode_numbers::Key;
 use super::node::NodeId;
 use super::status::Report;
@@ -41,8 +41,8 @@ enum Children {
     },
     Folder {
         tree: Tree,
-        folder: Arc<Folder>,
-        leaf: NodeId,
+        folder: Arc<ArrayDirectory>,
+        node_id: NodeId,
         listed: Listed,
         base: u64,
         first: u64,
@@ -85,13 +85,13 @@ impl Tree {
             Content::Plain { path, .. } => Err(Error::not_found(path)),
             Content::Report(_) => Err(Error::not_found(RESERVED)),
             Content::Folder { folder, first, .. } => {
-                let leaf = self.leaf(&place, folder, *first, ino)?;
-                let listed = folder.listed(leaf).inspect_err(|error| self.note(folder, error))?;
+                let node_id = self.node_id(&place, folder, *first, ino)?;
+                let listed = folder.listed(node_id).inspect_err(|error| self.note(folder, error))?;
                 // The listing may be incomplete if a part of the work was left undone.
                 task::finished()?;
                 let (folder, base) = (Arc::clone(folder), place.base);
                 let (tree, first, key) = (self.clone(), *first, place.key);
-                let children = Children::Folder { tree, folder, leaf, listed, base, first, key };
+                let children = Children::Folder { tree, folder, node_id, listed, base, first, key };
                 Ok(Listing { is_lasting: true, children })
             }
             Content::Status if ino.0 == INNER => {
@@ -119,9 +119,9 @@ impl Tree {
     }
 
     /// The inode number that the directory of a slice has or will have.
-    fn slice_ino(&self, folder: &Folder, key: Key, name: &OsStr) -> Option<Ino> {
+    fn slice_ino(&self, folder: &ArrayDirectory, key: Key, name: &OsStr) -> Option<Ino> {
         let selection = folder.selection.slice(name.as_encoded_bytes())?;
-        self.shared.places.number(slice_key(key, name), Folder::extent_of(&selection).count())
+        self.shared.places.number(slice_key(key, name), ArrayDirectory::extent_of(&selection).count())
     }
 }
 
@@ -148,8 +148,8 @@ impl Listing {
                     }
                 }
             }
-            Children::Folder { tree, folder, leaf, listed, base, first: origin, key } => {
-                folder.list(*leaf, listed, first, &mut |i, name, kind, child| {
+            Children::Folder { tree, folder, node_id, listed, base, first: origin, key } => {
+                folder.list(*node_id, listed, first, &mut |i, name, kind, child| {
                     let name = OsStr::new(name);
                     let is_link =
                         tree.is_linked && child.is_some_and(|child| folder.path_of_parts(child).is_some());

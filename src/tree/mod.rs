@@ -1,11 +1,11 @@
 //! What is where: the folder tree of a store, by inode number and name. It knows nothing of FUSE.
 
+mod array_directory;
 mod attr;
 mod by_name;
 mod changes;
 mod content;
 mod directory;
-mod folder;
 mod inode_numbers;
 mod inode_table;
 mod known_nodes;
@@ -24,10 +24,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use array_directory::{ArrayDirectory, Child};
 pub use attr::{Attr, EntryKind, Ino, Ttl};
 use content::{Content, Recipe, slice_key};
 use directory::{RecentArrays, StoreDirectory};
-use folder::{Child, Folder};
 use inode_numbers::Key;
 use inode_table::{InodeRange, InodeTable};
 pub use listing::Listing;
@@ -175,14 +175,14 @@ impl Tree {
     fn lookup_in(
         &self,
         place: &InodeRange<Content>,
-        folder: &Arc<Folder>,
+        folder: &Arc<ArrayDirectory>,
         first: u64,
         parent: Ino,
         name: &OsStr,
     ) -> Result<Attr> {
         let not_found = || Error::not_found(folder.selection.array().path.join(name));
-        let leaf = folder.extent.decode(parent.0 - place.base + first).ok_or_else(not_found)?;
-        match folder.child(leaf, name)?.ok_or_else(not_found)? {
+        let node_id = folder.extent.decode(parent.0 - place.base + first).ok_or_else(not_found)?;
+        match folder.child(node_id, name)?.ok_or_else(not_found)? {
             Child::NodeId(child) => {
                 if matches!(child.node, NodeKind::File(..) | NodeKind::Member(..)) {
                     // It may be read without being opened: from here on this version can be.
@@ -196,14 +196,15 @@ impl Tree {
             Child::Row(row) => {
                 let (first, count) = folder.extent.scope(Region::Row(row));
                 let key = place.key.within((first, name));
-                let leaf = NodeId { of: Region::Row(row), node: NodeKind::Directory };
-                let number = folder.extent.encode(leaf).ok_or_else(not_found)?;
+                let node_id = NodeId { of: Region::Row(row), node: NodeKind::Directory };
+                let number = folder.extent.encode(node_id).ok_or_else(not_found)?;
                 let path = &folder.selection.array().path;
                 let base = self.enter_place(path, place.base, key, count, || Recipe::Row(row))?;
-                folder.attr(leaf, Ino(base + number - first))
+                folder.attr(node_id, Ino(base + number - first))
             }
             Child::Slice(selection) => {
-                let (key, count) = (slice_key(place.key, name), Folder::extent_of(&selection).count());
+                let (key, count) =
+                    (slice_key(place.key, name), ArrayDirectory::extent_of(&selection).count());
                 let whole = if folder.is_slice() { place.within } else { place.base };
                 let array = selection.array();
                 let recipe = || Recipe::Slice(selection.rows());
@@ -237,9 +238,9 @@ impl Tree {
             }
             Content::Plain { source, .. } => Ok(Attr::plain(ino, source)),
             Content::Folder { folder, first, made, .. } => {
-                let leaf = self.leaf(&place, folder, *first, ino)?;
+                let node_id = self.node_id(&place, folder, *first, ino)?;
                 self.will_tell(&place, ino);
-                match self.attr_in(folder, made, leaf, ino) {
+                match self.attr_in(folder, made, node_id, ino) {
                     Err(Error::Stale { path }) => self.attr_as_told(folder, ino).ok_or(Error::Stale { path }),
                     attr => attr,
                 }
@@ -254,7 +255,7 @@ impl Tree {
 
     /// What `stat` told of a file that was written in place since, so that there is nothing any more that could be made
     /// for it: who has it open may ask on, and reading it fails.
-    fn attr_as_told(&self, folder: &Folder, ino: Ino) -> Option<Attr> {
+    fn attr_as_told(&self, folder: &ArrayDirectory, ino: Ino) -> Option<Attr> {
         let size = self.shared.told.get(ino)?;
         let array = folder.selection.array();
         (!array.is_settled()).then(|| Attr::file(ino, size, &array.stat(), Ttl::No).of_now())
@@ -278,8 +279,8 @@ impl Tree {
     fn lookup_leaf(
         &self,
         place: &InodeRange<Content>,
-        folder: &Folder,
-        leaf: NodeId,
+        folder: &ArrayDirectory,
+        node_id: NodeId,
         number: u64,
     ) -> Result<Attr> {
         let Content::Folder { made, told, .. } = &place.what else {
@@ -288,25 +289,31 @@ impl Tree {
         // Before anything is told: what changes from here on is told too.
         let is_kept = told.add(number);
         if !folder.selection.array().is_settled() {
-            made.forget(leaf);
+            made.forget(node_id);
         }
-        let attr = self.attr_in(folder, made, leaf, Ino(place.base + number))?;
+        let attr = self.attr_in(folder, made, node_id, Ino(place.base + number))?;
         Ok(if is_kept { attr } else { Attr { ttl: attr.ttl.at_most_a_moment(), ..attr } })
     }
 
     /// What `stat` tells of a node in the folder of an array.
-    fn attr_in(&self, folder: &Folder, made: &RenderCache, leaf: NodeId, ino: Ino) -> Result<Attr> {
+    fn attr_in(
+        &self,
+        folder: &ArrayDirectory,
+        made: &RenderCache,
+        node_id: NodeId,
+        ino: Ino,
+    ) -> Result<Attr> {
         let array = folder.selection.array();
         let are_changes_told = self.shared.are_changes_told.load(Ordering::Relaxed);
         let is_settled = array.is_settled() && (are_changes_told || array.is_current());
-        let attr = match self.target(folder, leaf) {
+        let attr = match self.target(folder, node_id) {
             Some(target) => Attr::link(ino, target.as_os_str().len(), &array.stat()),
-            None if is_settled => folder.attr(leaf, ino)?,
+            None if is_settled => folder.attr(node_id, ino)?,
             None => {
-                let attr = folder.anew().attr(leaf, ino)?;
+                let attr = folder.anew().attr(node_id, ino)?;
                 let size = match attr.kind {
                     // As it will be read, until it is looked up again.
-                    EntryKind::File => self.made(folder, made, leaf)?.len(),
+                    EntryKind::File => self.made(folder, made, node_id)?.len(),
                     EntryKind::Directory | EntryKind::Link => attr.size,
                 };
                 Attr { size, ..attr }
@@ -318,7 +325,7 @@ impl Tree {
             (false, _) => attr.of_now(),
         })
         .inspect(|attr| {
-            if attr.kind == EntryKind::File && folder.byte_range(leaf).is_none() {
+            if attr.kind == EntryKind::File && folder.byte_range(node_id).is_none() {
                 self.shared.told.keep(ino, attr.size);
             }
         })
@@ -332,19 +339,19 @@ impl Tree {
     pub fn read_link(&self, ino: Ino) -> Result<PathBuf> {
         let place = self.place(ino)?;
         let Content::Folder { folder, first, .. } = &place.what else { return Err(Error::not_found("")) };
-        let leaf = self.leaf(&place, folder, *first, ino)?;
-        self.target(folder, leaf).ok_or_else(|| Error::not_found(&folder.selection.array().path))
+        let node_id = self.node_id(&place, folder, *first, ino)?;
+        self.target(folder, node_id).ok_or_else(|| Error::not_found(&folder.selection.array().path))
     }
 
     /// Where a node leads that is a link.
-    fn target(&self, folder: &Folder, leaf: NodeId) -> Option<PathBuf> {
-        if let Some(target) = folder.link_target(leaf) {
+    fn target(&self, folder: &ArrayDirectory, node_id: NodeId) -> Option<PathBuf> {
+        if let Some(target) = folder.link_target(node_id) {
             return Some(target);
         }
         if !self.is_linked {
             return None;
         }
-        let path = folder.path_of_parts(leaf)?;
+        let path = folder.path_of_parts(node_id)?;
         let up = path.parent()?.components().map(|_| "..").collect::<PathBuf>();
         Some(up.join(Self::inner()).join(path))
     }
@@ -413,20 +420,26 @@ impl Tree {
     }
 
     /// Keeps why names of an array are not used, as far as that has shown.
-    fn note_names(&self, folder: &Folder) {
+    fn note_names(&self, folder: &ArrayDirectory) {
         let array = folder.selection.array();
         if let Some(reasons) = status::unused_names(array) {
             self.shared.status.note_names(&array.path, array.version(), reasons);
         }
     }
 
-    fn leaf(&self, place: &InodeRange<Content>, folder: &Folder, first: u64, ino: Ino) -> Result<NodeId> {
-        let leaf = folder.extent.decode(ino.0 - place.base + first);
-        leaf.ok_or_else(|| Error::Stale { path: folder.selection.array().path.clone() })
+    fn node_id(
+        &self,
+        place: &InodeRange<Content>,
+        folder: &ArrayDirectory,
+        first: u64,
+        ino: Ino,
+    ) -> Result<NodeId> {
+        let node_id = folder.extent.decode(ino.0 - place.base + first);
+        node_id.ok_or_else(|| Error::Stale { path: folder.selection.array().path.clone() })
     }
 
     /// Keeps why something could not be read; that it is not there, or not any more, is no fault.
-    fn note(&self, folder: &Folder, error: &Error) {
+    fn note(&self, folder: &ArrayDirectory, error: &Error) {
         let array = folder.selection.array();
         self.note_at(&array.path, array.version(), error);
     }

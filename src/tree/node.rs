@@ -131,16 +131,16 @@ impl InodeLayout {
     }
 
     /// The number of a node; none for what a row or column does not have.
-    pub fn encode(&self, leaf: NodeId) -> Option<u64> {
-        if let NodeKind::Member(component, format, member) = leaf.node
+    pub fn encode(&self, node_id: NodeId) -> Option<u64> {
+        if let NodeKind::Member(component, format, member) = node_id.node
             && let Some(further) = member.checked_sub(MEMBERS_EACH)
         {
-            let is_numbered = leaf.of == Region::Whole && further < self.further;
+            let is_numbered = node_id.of == Region::Whole && further < self.further;
             let file = file(component, format).filter(|_| is_numbered)?;
             return Some(self.first_further() + file * self.further + further);
         }
-        let (first, count) = self.scope(leaf.of);
-        let node = if leaf.of == Region::Whole { of_whole(leaf.node)? } else { of_one(leaf.node)? };
+        let (first, count) = self.scope(node_id.of);
+        let node = if node_id.of == Region::Whole { of_whole(node_id.node)? } else { of_one(node_id.node)? };
         (node < count).then_some(first + node)
     }
 
@@ -258,10 +258,10 @@ mod tests {
     ];
 
     #[track_caller]
-    fn assert_reads_back(extent: InodeLayout, leaf: NodeId) -> u64 {
-        let number = extent.encode(leaf).unwrap_or_else(|| panic!("{leaf:?} has no number"));
-        assert!(number < extent.count(), "{leaf:?}");
-        assert_eq!(extent.decode(number), Some(leaf));
+    fn assert_reads_back(extent: InodeLayout, node_id: NodeId) -> u64 {
+        let number = extent.encode(node_id).unwrap_or_else(|| panic!("{node_id:?} has no number"));
+        assert!(number < extent.count(), "{node_id:?}");
+        assert_eq!(extent.decode(number), Some(node_id));
         number
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::folder::{BY_NAME, COLUMNS, Folder, ROWS, SLICES, file_name};
+use super::array_directory::{ArrayDirectory, BY_NAME, COLUMNS, ROWS, SLICES, file_name};
 use super::node::{NodeId, NodeKind};
 use super::{Content, Ino, RESERVED, Tree};
 use crate::array::selection::{Component, Region};
@@ -15,15 +15,15 @@ impl Tree {
             Content::Directory(directory) => directory.directory.path.clone(),
             Content::Plain { path, .. } => path.clone(),
             Content::Folder { folder, first, .. } => {
-                let leaf = self.leaf(&place, folder, *first, ino);
-                leaf.map_or_else(|_| folder.path(), |leaf| folder.path_of(leaf))
+                let node_id = self.node_id(&place, folder, *first, ino);
+                node_id.map_or_else(|_| folder.path(), |node_id| folder.path_of(node_id))
             }
             Content::Status | Content::Report(_) => RESERVED.into(),
         }
     }
 }
 
-impl Folder {
+impl ArrayDirectory {
     /// The path in the mount of an array's directory, or of a slice of it with row numbers of the whole
     /// array.
     fn path(&self) -> PathBuf {
@@ -37,13 +37,13 @@ impl Folder {
         }
     }
 
-    fn path_of(&self, leaf: NodeId) -> PathBuf {
-        let scope = match leaf.of {
+    fn path_of(&self, node_id: NodeId) -> PathBuf {
+        let scope = match node_id.of {
             Region::Whole => self.path(),
             Region::Row(row) => self.path().join(ROWS).join(self.row_name(row)),
             Region::Column(column) => self.path().join(COLUMNS).join(self.column_name(column)),
         };
-        match leaf.node {
+        match node_id.node {
             NodeKind::Directory | NodeKind::Link(_) => scope,
             NodeKind::Rows => scope.join(ROWS),
             NodeKind::Columns => scope.join(COLUMNS),
@@ -51,7 +51,7 @@ impl Folder {
             NodeKind::ByName => scope.join(BY_NAME),
             NodeKind::NamedRows => scope.join(BY_NAME).join(ROWS),
             NodeKind::NamedColumns => scope.join(BY_NAME).join(COLUMNS),
-            NodeKind::File(Component::Array, format) if leaf.of != Region::Whole => {
+            NodeKind::File(Component::Array, format) if node_id.of != Region::Whole => {
                 with_format(&scope, &file_name(Component::Array, format))
             }
             NodeKind::File(component, format) | NodeKind::Member(component, format, _) => {

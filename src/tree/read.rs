@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::array_directory::ArrayDirectory;
 use super::content::Content;
-use super::folder::Folder;
 use super::node::NodeId;
 use super::{Ino, RESERVED, Tree};
 use crate::array::selection::Region;
@@ -61,23 +61,25 @@ impl RenderCache {
     /// The most files that are kept.
     const MOST: usize = 16;
 
-    fn get(&self, leaf: NodeId) -> Option<Arc<File>> {
+    fn get(&self, node_id: NodeId) -> Option<Arc<File>> {
         let files = self.0.load();
-        files.iter().find(|(other, _)| *other == leaf).map(|(_, file)| Arc::clone(file))
+        files.iter().find(|(other, _)| *other == node_id).map(|(_, file)| Arc::clone(file))
     }
 
     /// Has a file made anew when it is next needed.
-    pub(super) fn forget(&self, leaf: NodeId) {
-        if self.get(leaf).is_some() {
-            self.0.rcu(|files| files.iter().filter(|(other, _)| *other != leaf).cloned().collect::<Vec<_>>());
+    pub(super) fn forget(&self, node_id: NodeId) {
+        if self.get(node_id).is_some() {
+            self.0.rcu(|files| {
+                files.iter().filter(|(other, _)| *other != node_id).cloned().collect::<Vec<_>>()
+            });
         }
     }
 
-    fn keep(&self, leaf: NodeId, file: &Arc<File>) {
+    fn keep(&self, node_id: NodeId, file: &Arc<File>) {
         self.0.rcu(|files| {
-            let mut files: Vec<_> = files.iter().filter(|(other, _)| *other != leaf).cloned().collect();
+            let mut files: Vec<_> = files.iter().filter(|(other, _)| *other != node_id).cloned().collect();
             files.truncate(Self::MOST - 1);
-            files.insert(0, (leaf, Arc::clone(file)));
+            files.insert(0, (node_id, Arc::clone(file)));
             files
         });
     }
@@ -115,7 +117,7 @@ impl Tree {
                 return Err(Error::Stale { path: folder.selection.array().path.clone() });
             }
             Content::Folder { folder, first, .. }
-                if folder.shows_names(self.leaf(&place, folder, *first, ino)?)
+                if folder.shows_names(self.node_id(&place, folder, *first, ino)?)
                     && !folder.selection.array().names.is_current() =>
             {
                 return Err(Error::Stale { path: folder.selection.array().path.clone() });
@@ -138,9 +140,9 @@ impl Tree {
             Content::Directory(directory) => Err(Error::not_found(&directory.directory.path)),
             Content::Plain { file, .. } => Ok(Arc::clone(file)),
             Content::Folder { folder, first, made, .. } => {
-                let leaf = self.leaf(&place, folder, *first, ino)?;
-                let file = self.made(folder, made, leaf)?;
-                let checked = self.check_told(folder, leaf, ino, file.len());
+                let node_id = self.node_id(&place, folder, *first, ino)?;
+                let file = self.made(folder, made, node_id)?;
+                let checked = self.check_told(folder, node_id, ino, file.len());
                 checked.inspect_err(|error| self.note(folder, error))?;
                 Ok(file)
             }
@@ -153,39 +155,44 @@ impl Tree {
     }
 
     /// A file of a folder, as it was made before, or made now.
-    pub(super) fn made(&self, folder: &Folder, made: &RenderCache, leaf: NodeId) -> Result<Arc<File>> {
-        if let Some(file) = made.get(leaf) {
+    pub(super) fn made(
+        &self,
+        folder: &ArrayDirectory,
+        made: &RenderCache,
+        node_id: NodeId,
+    ) -> Result<Arc<File>> {
+        if let Some(file) = made.get(node_id) {
             return Ok(file);
         }
         // What comes of data that were there before they were written over is worth nothing.
         let is_settled = folder.selection.array().is_settled();
-        let file = if is_settled { self.make(folder, leaf) } else { self.make(&folder.anew(), leaf) };
+        let file = if is_settled { self.make(folder, node_id) } else { self.make(&folder.anew(), node_id) };
         let file = Arc::new(file?);
         // It may have been made without what was left undone.
         task::finished()?;
-        if leaf.of == Region::Whole || !is_settled || folder.size_needs_data(leaf) {
-            made.keep(leaf, &file);
+        if node_id.of == Region::Whole || !is_settled || folder.size_needs_data(node_id) {
+            made.keep(node_id, &file);
         }
         Ok(file)
     }
 
     /// Refuses content that is not as long as was told of it. Where that is not known any more and follows from data,
     /// files are refused that were written since they were found.
-    fn check_told(&self, folder: &Folder, leaf: NodeId, ino: Ino, found: u64) -> Result<()> {
+    fn check_told(&self, folder: &ArrayDirectory, node_id: NodeId, ino: Ino, found: u64) -> Result<()> {
         let array = folder.selection.array();
         match self.shared.told.get(ino) {
             Some(expected) if expected != found => {
                 Err(Error::Short { path: array.path.clone(), expected, found })
             }
-            None if folder.is_sized_by_data(leaf) => {
+            None if folder.is_sized_by_data(node_id) => {
                 array.files().iter().try_for_each(|source| source.check_unchanged())
             }
             _ => Ok(()),
         }
     }
 
-    fn make(&self, folder: &Folder, leaf: NodeId) -> Result<File> {
-        let content = folder.content(leaf).inspect_err(|error| self.note(folder, error))?;
+    fn make(&self, folder: &ArrayDirectory, node_id: NodeId) -> Result<File> {
+        let content = folder.content(node_id).inspect_err(|error| self.note(folder, error))?;
         let array = folder.selection.array();
         let content = content.ok_or_else(|| Error::not_found(&array.path))?;
         Ok(File { content, subject: array.path.clone(), version: array.version() })
@@ -206,8 +213,8 @@ impl Tree {
         };
         self.will_tell(&place, ino);
         if let Content::Folder { folder, first, .. } = &place.what
-            && let Ok(leaf) = self.leaf(&place, folder, *first, ino)
-            && let Some(run) = folder.byte_range(leaf)
+            && let Ok(node_id) = self.node_id(&place, folder, *first, ino)
+            && let Some(run) = folder.byte_range(node_id)
         {
             match run.mapped(offset, length) {
                 Ok(Some(bytes)) => return reply(Ok(Answer::Mapped(bytes.untouched()))),

@@ -40,7 +40,7 @@ const BLOCK: u64 = 64 << 20;
 
 /// The directory of some or all rows of an array.
 #[derive(Debug)]
-pub struct Folder {
+pub struct ArrayDirectory {
     /// The rows.
     pub selection: Selection,
     /// Determines the inode numbers of the nodes.
@@ -74,7 +74,7 @@ pub enum Listed {
     Members(Box<Members>),
 }
 
-impl Folder {
+impl ArrayDirectory {
     /// The directory of a whole array in these formats, at this path in the mount.
     pub fn whole(array: Arc<StoredArray>, formats: Formats, path: &Path) -> Self {
         Self::new(Selection::whole(array).in_formats(formats), Some(path.to_owned()))
@@ -112,24 +112,25 @@ impl Folder {
     }
 
     /// The attributes of a node.
-    pub fn attr(&self, leaf: NodeId, ino: Ino) -> Result<Attr> {
-        let (NodeKind::File(component, format) | NodeKind::Member(component, format, _)) = leaf.node else {
+    pub fn attr(&self, node_id: NodeId, ino: Ino) -> Result<Attr> {
+        let (NodeKind::File(component, format) | NodeKind::Member(component, format, _)) = node_id.node
+        else {
             let array = self.selection.array();
             let is_named =
-                matches!(leaf.node, NodeKind::ByName | NodeKind::NamedRows | NodeKind::NamedColumns);
+                matches!(node_id.node, NodeKind::ByName | NodeKind::NamedRows | NodeKind::NamedColumns);
             return Ok(Attr::folder(ino, &if is_named { array.stat_with_names() } else { array.stat() }));
         };
-        let part = Part { component, of: leaf.of };
+        let part = Part { component, of: node_id.of };
         let is_raw = matches!(extension(format), "" | "yaml");
-        if let Some(run) = self.byte_range(leaf) {
+        if let Some(run) = self.byte_range(node_id) {
             let stat = self.selection.stat_of(part, is_raw);
             let attr = Attr::file(ino, run.length, &stat, Ttl::Version);
             return Ok(Attr { blocks: run.blocks(), ..attr });
         }
-        let content = self.content(leaf)?;
+        let content = self.content(node_id)?;
         // The content comes first: names that turn out not to fit are not shown, so their permissions do not
         // apply.
-        let stat = match self.shows_names(leaf) {
+        let stat = match self.shows_names(node_id) {
             true => self.selection.array().stat_with_names(),
             false => self.selection.stat_of(part, is_raw),
         };
@@ -142,41 +143,43 @@ impl Folder {
     }
 
     /// Whether the size of a node can only be computed from the data.
-    pub fn size_needs_data(&self, leaf: NodeId) -> bool {
-        let (NodeKind::File(component, format) | NodeKind::Member(component, format, _)) = leaf.node else {
+    pub fn size_needs_data(&self, node_id: NodeId) -> bool {
+        let (NodeKind::File(component, format) | NodeKind::Member(component, format, _)) = node_id.node
+        else {
             return false;
         };
-        let part = Part { component, of: leaf.of };
+        let part = Part { component, of: node_id.of };
         formats::format(format).is_some_and(|format| format.size_needs_data(&self.selection, part))
     }
 
     /// Whether the size of a file that is not cached depends on data.
-    pub fn is_sized_by_data(&self, leaf: NodeId) -> bool {
-        let is_stored = matches!(leaf.node, NodeKind::File(Component::Data | Component::Indices, _));
-        is_stored && leaf.of != Region::Whole || self.size_needs_data(leaf)
+    pub fn is_sized_by_data(&self, node_id: NodeId) -> bool {
+        let is_stored = matches!(node_id.node, NodeKind::File(Component::Data | Component::Indices, _));
+        is_stored && node_id.of != Region::Whole || self.size_needs_data(node_id)
     }
 
     /// Whether rendering a node needs names, and there are many.
-    fn has_many_names(&self, leaf: NodeId) -> bool {
-        !self.selection.array().names.are_small() && self.shows_names(leaf)
+    fn has_many_names(&self, node_id: NodeId) -> bool {
+        !self.selection.array().names.are_small() && self.shows_names(node_id)
     }
 
     /// Whether a node may show names of rows or columns.
-    pub fn shows_names(&self, leaf: NodeId) -> bool {
-        let (NodeKind::File(component, format) | NodeKind::Member(component, format, _)) = leaf.node else {
+    pub fn shows_names(&self, node_id: NodeId) -> bool {
+        let (NodeKind::File(component, format) | NodeKind::Member(component, format, _)) = node_id.node
+        else {
             return true;
         };
-        formats::format(format).is_none_or(|format| format.shows_names(Part { component, of: leaf.of }))
+        formats::format(format).is_none_or(|format| format.shows_names(Part { component, of: node_id.of }))
     }
 
     /// The content of a file. None for a directory.
-    pub fn content(&self, leaf: NodeId) -> Result<Option<VirtualFile>> {
-        match leaf.node {
+    pub fn content(&self, node_id: NodeId) -> Result<Option<VirtualFile>> {
+        match node_id.node {
             NodeKind::File(component, format) if file_kind(format) == EntryKind::File => {
-                if self.has_many_names(leaf) {
+                if self.has_many_names(node_id) {
                     task::begin_long()?;
                 }
-                let part = Part { component, of: leaf.of };
+                let part = Part { component, of: node_id.of };
                 Ok(self.view(part, format)?.render(&self.selection, part)?.file())
             }
             NodeKind::Member(component, format, member) => {
@@ -188,9 +191,9 @@ impl Folder {
     }
 
     /// The run of a file of the store that is the content of a node, if this is known without rendering it.
-    pub fn byte_range(&self, leaf: NodeId) -> Option<ByteRange<'_>> {
-        let NodeKind::File(component, format) = leaf.node else { return None };
-        formats::format(format)?.byte_range(&self.selection, Part { component, of: leaf.of })
+    pub fn byte_range(&self, node_id: NodeId) -> Option<ByteRange<'_>> {
+        let NodeKind::File(component, format) = node_id.node else { return None };
+        formats::format(format)?.byte_range(&self.selection, Part { component, of: node_id.of })
     }
 
     /// The members of a format that is a directory.
@@ -232,7 +235,7 @@ impl Folder {
             NodeKind::Columns => {
                 let (index, format) = split_format(name);
                 let column = parse_index(index, self.extent.columns);
-                column.and_then(|column| self.leaf(Region::Column(column), Component::Array, format))
+                column.and_then(|column| self.node_id(Region::Column(column), Component::Array, format))
             }
             NodeKind::Slices => self.selection.slice(name).map(Child::Slice),
             NodeKind::ByName => {
@@ -251,19 +254,19 @@ impl Folder {
     /// `rows/`, `cols/`, `slices/` or `by-name/`.
     fn named_folder(&self, of: Region, name: &[u8]) -> Option<Child> {
         let (_, node) = FOLDERS.into_iter().find(|(other, _)| other.as_bytes() == name)?;
-        let leaf = NodeId { of, node };
-        self.has_folder(leaf).then_some(Child::NodeId(leaf))
+        let node_id = NodeId { of, node };
+        self.has_folder(node_id).then_some(Child::NodeId(node_id))
     }
 
     /// The path in the mount of one of the directories with the parts of a whole array.
-    pub fn path_of_parts(&self, leaf: NodeId) -> Option<PathBuf> {
-        let (name, _) = FOLDERS.into_iter().find(|(_, node)| *node == leaf.node)?;
-        self.has_folder(leaf).then(|| Some(self.path.as_ref()?.join(name)))?
+    pub fn path_of_parts(&self, node_id: NodeId) -> Option<PathBuf> {
+        let (name, _) = FOLDERS.into_iter().find(|(_, node)| *node == node_id.node)?;
+        self.has_folder(node_id).then(|| Some(self.path.as_ref()?.join(name)))?
     }
 
-    fn has_folder(&self, leaf: NodeId) -> bool {
-        leaf.of == Region::Whole
-            && match leaf.node {
+    fn has_folder(&self, node_id: NodeId) -> bool {
+        node_id.of == Region::Whole
+            && match node_id.node {
                 NodeKind::Rows => self.extent.rows > 0,
                 NodeKind::Columns => self.extent.columns > 0,
                 NodeKind::ByName => self.has_names(),
@@ -286,10 +289,10 @@ impl Folder {
     fn named_file(&self, of: Region, name: &[u8]) -> Option<Child> {
         let (component, format) = split_format(name);
         let component = Component::ALL.into_iter().find(|other| other.name().as_bytes() == component)?;
-        self.leaf(of, component, format)
+        self.node_id(of, component, format)
     }
 
-    fn leaf(&self, of: Region, component: Component, format: &[u8]) -> Option<Child> {
+    fn node_id(&self, of: Region, component: Component, format: &[u8]) -> Option<Child> {
         let format = formats::find(&self.selection, Part { component, of }, format)?;
         Some(Child::NodeId(NodeId { of, node: NodeKind::File(component, format) }))
     }
@@ -304,8 +307,9 @@ impl Folder {
     ) -> Result<Option<Child>> {
         let members = self.members(component, format)?;
         let member = std::str::from_utf8(name).ok().and_then(|name| members.child(folder, name));
-        let leaf = |member| NodeId { of: Region::Whole, node: NodeKind::Member(component, format, member) };
-        Ok(member.map(|member| Child::NodeId(leaf(member))))
+        let node_id =
+            |member| NodeId { of: Region::Whole, node: NodeKind::Member(component, format, member) };
+        Ok(member.map(|member| Child::NodeId(node_id(member))))
     }
 
     /// A row by its number: a file for a dense array, a directory for a sparse matrix. With an extension it
@@ -315,8 +319,8 @@ impl Folder {
         let row = parse_index(index, self.extent.rows)?;
         let of = Region::Row(row);
         match self.selection.array().metadata.kind() {
-            Kind::Dense => self.leaf(of, Component::Array, format),
-            Kind::Sparse if !format.is_empty() => self.leaf(of, Component::Dense, format),
+            Kind::Dense => self.node_id(of, Component::Array, format),
+            Kind::Sparse if !format.is_empty() => self.node_id(of, Component::Dense, format),
             Kind::Sparse if index == self.row_name(row).as_bytes() => {
                 Some(Child::NodeId(NodeId { of, node: NodeKind::Directory }))
             }
