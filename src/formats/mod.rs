@@ -22,6 +22,7 @@ mod npy;
 mod npz;
 mod nrrd;
 mod parquet;
+mod pgm;
 mod raw;
 mod rds;
 mod readme;

@@ -35,6 +35,7 @@ pub(crate) static FORMATS: &[(FormatId, &dyn Format)] = &[
     (FormatId::new(23), &super::envi::Envi),
     (FormatId::new(24), &super::csv::Separated::TXT),
     (FormatId::new(25), &super::zarr::Zarr::V2),
+    (FormatId::new(26), &super::pgm::Pgm),
 ];
 
 /// The format with this number.
