@@ -483,7 +483,7 @@ mod tests {
             (Dtype::Float64, "1.2345678901234568e20", padded(&123_456_789_012_345_683_968f64.to_le_bytes())),
             (Dtype::Float64, "5e-324", padded(&5e-324f64.to_le_bytes())),
             (Dtype::Float64, "1.7976931348623157e308", padded(&f64::MAX.to_le_bytes())),
-            (Dtype::Float32, "6.02214076e23", padded(&6.022_140_76e23f32.to_le_bytes())),
+            (Dtype::Float32, "6.02214076e23", padded(&6.022_140_6e23f32.to_le_bytes())),
             (Dtype::Float32, "1.6777216e7", padded(&16_777_216f32.to_le_bytes())),
             (Dtype::Float64, "-0", padded(&(-0f64).to_le_bytes())),
             (Dtype::Float64, "590295810358705700000", padded(&590_295_810_358_705_700_000f64.to_le_bytes())),
