@@ -112,6 +112,8 @@ struct Trial {
     is_numbers: bool,
     /// Whether something stands between a quote and the next delimiter.
     has_open_quotes: bool,
+    /// Whether a name of the first line has a comma, though it is in no quotes.
+    has_comma_names: bool,
     /// Whether the first line has as many cells as the others.
     is_square: bool,
     cells: u64,
@@ -146,6 +148,7 @@ impl Trial {
             is_clean: chosen.is_clean,
             is_numbers: chosen.is_numbers,
             has_open_quotes: chosen.has_open_quotes,
+            has_comma_names: chosen.has_comma_names,
             is_square: chosen.is_square,
             cells: chosen.cells,
             numbers: chosen.numbers,
@@ -177,7 +180,9 @@ impl Trial {
 
     /// Whether the commas of another table as good as this one are those of its fractions.
     fn has_fractions_that(&self, other: &Self) -> Result<bool, String> {
-        if self.is_numbers || self.delimiter != Delimiter::Blanks || other.has_open_quotes {
+        if !self.has_comma_names
+            && (self.is_numbers || self.delimiter != Delimiter::Blanks || other.has_open_quotes)
+        {
             return Ok(true);
         }
         Err("its commas may stand between cells or before fractions: --delimiter comma, or --delimiter blanks \
@@ -198,6 +203,7 @@ struct Counts {
     /// Whether those of the first column are, too.
     is_numbers: bool,
     has_open_quotes: bool,
+    has_comma_names: bool,
     cells: u64,
     numbers: u64,
     /// Numbers with a point before a fraction.
@@ -224,6 +230,8 @@ impl Counts {
             for (i, cell) in record.cells(delimiter).enumerate() {
                 counts.see(&cell.text, numerals, i == 0 || first.is_none());
                 counts.has_open_quotes |= cell.is_open;
+                let is_name = first.is_none() && !cell.is_quoted && numerals.value(&cell.text) == Value::Text;
+                counts.has_comma_names |= is_name && cell.text.contains(&b',');
                 counts.is_numbers &= first.is_none() || numerals.value(&cell.text) != Value::Text;
             }
             if first.is_none() {
@@ -342,7 +350,7 @@ mod tests {
 
     #[test]
     fn commas_of_two_meanings_are_asked_for() {
-        for text in ["A 1,5\nB 2,5\n", "x y\nA 1 2,5\nB 2 3,5\n"] {
+        for text in ["A 1,5\nB 2,5\n", "x y\nA 1 2,5\nB 2 3,5\n", "a b,c\n1 2,5\n3 4,5\n"] {
             let error = chosen(text, b',').unwrap_err();
             assert!(error.contains("--delimiter blanks --decimal ,"), "{error}");
         }
