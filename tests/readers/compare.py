@@ -16,7 +16,7 @@ def main(store, mount):
     arrays = 0
     for folder in folders(store):
         place = os.path.normpath(os.path.join(mount, os.path.relpath(folder.path, store)))
-        check_contents(folder, place, is_root=folder.path == store)
+        check_contents(folder, place)
         arrays += len(folder.arrays)
     for problem in mounted.problems[:100]:
         print(problem)
@@ -25,11 +25,11 @@ def main(store, mount):
     return 1 if mounted.problems or not arrays else 0
 
 
-def check_contents(folder, place, is_root):
+def check_contents(folder, place):
     """One directory of the store: its names, its files, its arrays."""
     arrays = {path: os.path.join(place, folder.mounted_name(path)) for path in folder.arrays}
     names = [os.path.basename(path) for path in arrays.values()]
-    check_names(place, names + folder.files + folder.folders + [".arrayfs"] * is_root)
+    check_names(place, names + folder.files + folder.folders)
     for name in folder.files:
         source, file = os.path.join(folder.path, name), os.path.join(place, name)
         with open(source, "rb") as plain:
