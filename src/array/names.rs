@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use crate::error::{Result, one_line};
 use crate::word::to_usize;
 pub use daf::{idle_axes, idle_words};
-pub use files::{COLUMN_NAMES, NameFiles, ROW_NAMES};
+pub use files::NameFiles;
 use index::Index;
 use quoted::Gain;
 pub use quoted::write_quoted;

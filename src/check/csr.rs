@@ -8,11 +8,10 @@
 
 use std::ops::Range;
 
-use super::queue::Buffers;
+use super::buffers::Buffers;
+use super::matrix::Csr;
 use super::rows::{RowStarts, first_row};
 use super::violation::{Case, Violation};
-use crate::array::catalog::StoredArray;
-use crate::daf::metadata::{Metadata, SparseMeta};
 use crate::dtype::integer_text;
 use crate::error::{Error, Result};
 use crate::store::source::Source;
@@ -39,29 +38,7 @@ impl Rules {
     }
 }
 
-/// A sparse matrix in the store.
-pub(super) struct Csr<'a> {
-    pub meta: &'a SparseMeta,
-    pub indices: &'a Source,
-    pub indptr: &'a Source,
-}
-
-/// The position of `indices` among the files of a sparse matrix.
-pub(super) const INDICES: usize = 1;
-/// The position of `indptr` among them.
-pub(super) const INDPTR: usize = 2;
-
-impl<'a> Csr<'a> {
-    /// The array as a sparse matrix, if it is one.
-    pub fn of(array: &'a StoredArray) -> Option<Self> {
-        match &array.metadata {
-            Metadata::Sparse(meta) => {
-                Some(Self { meta, indices: &array.files()[INDICES], indptr: &array.files()[INDPTR] })
-            }
-            Metadata::Dense(_) => None,
-        }
-    }
-
+impl Csr<'_> {
     /// Checks these numbers of `indptr`. The first is compared with the one before it.
     pub fn check_bounds(&self, items: Range<u64>, buffers: &mut Buffers, rules: &mut Rules) -> Result<()> {
         let from = items.start.saturating_sub(1);

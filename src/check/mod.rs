@@ -3,7 +3,9 @@
 //! Files are split into pieces, which worker threads check independently of each other. Findings are merged
 //! in the order of the file. The outcome is therefore the same, whichever thread finishes first.
 
+mod buffers;
 mod csr;
+mod matrix;
 mod queue;
 mod rows;
 mod values;

@@ -4,17 +4,17 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::csr::{Csr, INDICES, INDPTR, Rules};
+use super::buffers::Buffers;
+use super::csr::Rules;
+use super::matrix::{Csr, INDICES, INDPTR};
 use super::rows::RowStarts;
 use super::values::Values;
 use super::{Options, Report};
 use crate::array::catalog::StoredArray;
 use crate::array::names::idle_words;
 use crate::daf::metadata::Metadata;
-use crate::dtype::{Dtype, decode_integers};
+use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::store::source::Source;
-use crate::word::to_usize;
 
 /// Size of a piece in bytes; a multiple of every item size.
 pub(super) const PIECE: u64 = 4 << 20;
@@ -63,14 +63,6 @@ struct Findings {
     values: Values,
     /// What could not be read: the index of the file, the first element of the piece, and the error.
     unread: Vec<(usize, u64, Error)>,
-}
-
-/// The buffers of one thread, reused for all reads.
-#[derive(Default)]
-pub(super) struct Buffers {
-    bytes: Vec<u8>,
-    /// The integers decoded from `bytes`.
-    pub numbers: Vec<u64>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -222,23 +214,5 @@ impl Findings {
         // Keep only the first error per file: a file can have very many pieces that all fail alike.
         self.unread.sort_by_key(|(file, first, _)| (*file, *first));
         self.unread.dedup_by_key(|(file, ..)| *file);
-    }
-}
-
-impl Buffers {
-    /// Reads elements of a file.
-    pub fn read(&mut self, source: &Source, dtype: Dtype, items: Range<u64>) -> Result<&[u8]> {
-        let length = (items.end - items.start) * dtype.itemsize();
-        self.bytes.resize(to_usize(length), 0);
-        source.read_exact_at(&mut self.bytes, items.start * dtype.itemsize())?;
-        Ok(&self.bytes)
-    }
-
-    /// Reads and decodes integers of a file into `numbers`.
-    pub fn read_numbers(&mut self, source: &Source, dtype: Dtype, items: Range<u64>) -> Result<()> {
-        self.read(source, dtype, items)?;
-        self.numbers.clear();
-        decode_integers(dtype, &self.bytes, &mut self.numbers);
-        Ok(())
     }
 }

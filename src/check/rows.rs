@@ -1,7 +1,7 @@
 //! The positions among the stored elements at which rows start.
 
-use super::csr::Csr;
-use super::queue::Buffers;
+use super::buffers::Buffers;
+use super::matrix::Csr;
 use crate::error::Result;
 
 /// Numbers of `indptr` that are read at once.

@@ -6,9 +6,9 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::array::names::{COLUMN_NAMES, ROW_NAMES};
 use crate::daf::arrays::{MappedArray, MappedCsr};
 use crate::daf::metadata::{ARRAY, DATA, DenseMeta, INDICES, INDPTR, Kind, Metadata, SparseMeta, YAML};
+use crate::daf::metadata::{COLUMN_NAMES, ROW_NAMES};
 use crate::daf::staging::{Staging, Target};
 use crate::dtype::{Dtype, Element, decode_integers, integer_text};
 use crate::error::{Error, Result};

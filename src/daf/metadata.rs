@@ -11,6 +11,11 @@ use crate::dtype::Dtype;
 pub use super::indptr::{Broken, IndptrRule};
 pub use super::keys::Keys;
 
+/// The suffix of the file with the names of the rows.
+pub const ROW_NAMES: &str = ".rows.txt";
+/// The suffix of the file with the names of the columns.
+pub const COLUMN_NAMES: &str = ".cols.txt";
+
 /// The largest metadata file that is read, in bytes. The format never needs more, and the limit bounds the
 /// time and memory that hostile YAML can cost.
 pub const MAX_YAML_BYTES: u64 = 64 * 1024;

@@ -32,8 +32,8 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::array::names::{COLUMN_NAMES, ROW_NAMES};
 use crate::daf::metadata::YAML;
+use crate::daf::metadata::{COLUMN_NAMES, ROW_NAMES};
 use crate::error::{Error, Result};
 use directory::Directory;
 use target::ALL;

@@ -85,3 +85,34 @@ fn verifiers_use_nothing_that_renders() {
 fn is_verifier(file: &Path) -> bool {
     file.components().any(|part| ["verify", "verify.rs"].iter().any(|name| part.as_os_str() == *name))
 }
+
+/// Inside these rooms too a file uses only files that do not use it.
+#[test]
+fn no_two_files_of_a_room_use_each_other() {
+    for room in ["check", "tree", "oracle", "bytes"] {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(room);
+        let mut files = Vec::new();
+        sources(&dir, &mut files);
+        let used: Vec<(String, Vec<String>)> = files
+            .iter()
+            .filter(|file| file.parent() == Some(&dir) && file.file_stem().is_some_and(|stem| stem != "mod"))
+            .map(|file| {
+                let text = fs::read_to_string(file).unwrap();
+                let code = text.split("#[cfg(test)]").next().unwrap();
+                let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+                let names = lines.flat_map(|line| line.split("super::").skip(1)).map(|rest| {
+                    rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()
+                });
+                (file.file_stem().unwrap().to_str().unwrap().to_owned(), names.collect())
+            })
+            .collect();
+        assert!(used.len() > 2, "{room}");
+        for (name, uses) in &used {
+            for other in uses {
+                let back = used.iter().find(|(its, _)| its == other && its != name);
+                let is_circle = back.is_some_and(|(_, uses)| uses.contains(name));
+                assert!(!is_circle, "{room}: {name} and {other} use each other");
+            }
+        }
+    }
+}

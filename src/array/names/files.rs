@@ -15,16 +15,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use super::daf::{axes, axis_name, idle_axes_of};
 use super::text::{Style, most_bytes, parse};
 use super::{AxisNames, Names};
-use crate::daf::metadata::Shape;
+use crate::daf::metadata::{COLUMN_NAMES, ROW_NAMES, Shape};
 use crate::error::{Error, Result};
 use crate::store::source::Source;
 use crate::store::{Identity, Permissions, Store, with_suffix};
 use crate::task::{self, Flight};
-
-/// The suffix of the file with the names of the rows.
-pub const ROW_NAMES: &str = ".rows.txt";
-/// The suffix of the file with the names of the columns.
-pub const COLUMN_NAMES: &str = ".cols.txt";
 
 /// Limit on the size of a file, in bytes.
 const MOST_BYTES: u64 = 1 << 30;

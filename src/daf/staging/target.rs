@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::directory::{Directory, Lock};
 use super::is_unfinished;
-use crate::array::names::{COLUMN_NAMES, ROW_NAMES};
 use crate::daf::metadata::{ARRAY, DATA, INDICES, INDPTR, Kind, MAX_YAML_BYTES, Metadata, YAML};
+use crate::daf::metadata::{COLUMN_NAMES, ROW_NAMES};
 use crate::error::{Error, Result};
 use crate::store::{Stat, with_suffix};
 

@@ -17,7 +17,7 @@ use std::io::{BufRead, BufWriter, Write};
 
 use crate::import::Delimiter;
 
-use crate::array::names::{COLUMN_NAMES, ROW_NAMES};
+use crate::daf::metadata::{COLUMN_NAMES, ROW_NAMES};
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::import::input::Input;
