@@ -16,7 +16,7 @@ use arrayfs::store::Store;
 use super::progress;
 use super::say::say;
 
-/// Verify every array of a store, end to end; exit 1 if any is broken
+/// Check the store's own files: every array, end to end; exit 1 if any is broken
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   arrayfs check data/pbmc68k

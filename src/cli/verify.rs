@@ -15,7 +15,7 @@ use arrayfs::verify::{Case, cases};
 use super::progress;
 use super::say::say;
 
-/// Decode every file of the tree by other readers, and compare with the store; exit 1 where they differ
+/// Verify what the mount shows: each file, decoded by other readers and compared with the store; exit 1 where they differ
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   arrayfs verify data/pbmc68k

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-/// Decode every file of the tree by other readers, and compare with the store (not in this build)
+/// Verify what the mount shows, decoded by other readers and compared with the store (not in this build)
 #[derive(clap::Args)]
 pub struct Args {
     /// What to verify
