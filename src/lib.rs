@@ -36,29 +36,42 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The modules, in the order in which data flows. Each uses only those before it: [`error`], [`dtype`],
-//! `task`, [`rows`], [`store`], [`bytes`], [`daf`], [`array`](mod@array), `import`, [`check`], [`encode`],
-//! `oracle`, [`formats`], `verify`, [`tree`], [`fuse`]. See the diagram in `ARCHITECTURE.md`.
+//! The library is [`daf`] (the format: create, open, write, remove), [`dtype`], [`store::mmap`] (the cache of maps) and
+//! [`error`]. The other modules are the parts of the program `arrayfs`. They are public for its command line only and
+//! change without notice. `ARCHITECTURE.md` describes them in the order in which data flows; each uses only those
+//! before it: `error`, `dtype`, `word`, `task`, `rows`, `store`, `bytes`, `daf`, `array`, `import`, `check`, `encode`,
+//! `oracle`, `formats`, `verify`, `tree`, `fuse`.
 
+#[doc(hidden)]
 pub mod array;
+#[doc(hidden)]
 pub mod bytes;
+#[doc(hidden)]
 pub mod check;
 pub mod daf;
 pub mod dtype;
+#[doc(hidden)]
 pub mod encode;
 pub mod error;
+#[doc(hidden)]
 pub mod formats;
+#[doc(hidden)]
 pub mod fuse;
 #[cfg(feature = "import")]
+#[doc(hidden)]
 pub mod import;
 #[cfg(feature = "verify")]
 pub(crate) mod oracle;
+#[doc(hidden)]
 pub mod rows;
 pub mod store;
 mod task;
+#[doc(hidden)]
 pub mod tree;
 #[cfg(feature = "verify")]
+#[doc(hidden)]
 pub mod verify;
+#[doc(hidden)]
 pub mod word;
 
 pub use error::{Error, Result};
