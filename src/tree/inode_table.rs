@@ -378,7 +378,8 @@ impl<T: Renewable> InodeTable<T> {
         }
     }
 
-    /// The kernel forgot `lookups` lookups of a node; a place that it knows nothing of any more goes.
+    /// Drops `lookups` lookups of a node, as the kernel has forgotten them. Removes the range when none are
+    /// left.
     pub fn forget(&self, ino: Ino, lookups: u64) {
         if !self.read().holder(ino).is_some_and(|known| known.forget(lookups)) {
             return;
@@ -391,7 +392,7 @@ impl<T: Renewable> InodeTable<T> {
             all.forgotten %= MANY;
             (gone, are_many)
         };
-        // Not while all others wait: files may close with it.
+        // Without the lock, because this may close files.
         drop(gone);
         if are_many {
             trim::give_back();
@@ -411,7 +412,7 @@ impl<T: Renewable> InodeTable<T> {
 mod tests {
     use super::*;
 
-    /// Can be made anew unless it is negative.
+    /// Can be rebuilt unless it is negative.
     impl Renewable for i64 {
         type Recipe = Self;
 
@@ -445,7 +446,7 @@ mod tests {
         places.enter(within, Key::new(key), count, || what).unwrap()
     }
 
-    /// What is kept or in use of a number, and whether it is in use.
+    /// The content or recipe of a number, and whether it is in use.
     fn found(places: &InodeTable<i64>, number: u64) -> Option<(i64, bool)> {
         places.find(Ino(number)).map(|found| match found {
             Found::InUse(place) => (place.what, true),
@@ -470,7 +471,7 @@ mod tests {
 
     #[test]
     fn places_in_the_way_of_each_other_give_way_and_stay_there() {
-        // There are eight blocks of that size, and then others.
+        // There are eight blocks of that size. After those, other regions are used.
         let size = 1 << 47;
         let places = places();
         let key = |place: i64| Key::new(("huge", place));
@@ -551,7 +552,7 @@ mod tests {
         assert_eq!(places.take_dropped(), [Ino(bases[0] + 3)], "the others were not read");
         assert!(!places.has_dropped());
         assert_eq!(found(&places, *bases.last().unwrap()), Some((3 * most - 1, true)));
-        // What is given for one that is in use is not taken.
+        // Content given for a range that is already in use is discarded.
         assert_eq!(places.put_to_use(often, Key::new(0_i64), 7).unwrap().what, 0);
         assert!(places.put_to_use(often, Key::new("another"), 7).is_none());
         assert!(places.put_to_use(bases[0], Key::new(1_i64), 7).is_some());
