@@ -297,6 +297,7 @@ impl Store {
     pub fn stat_root(&self) -> Result<Stat> {
         let mut stat = self.stat(Path::new(""))?;
         let Ok(above) = self.above.permissions(self.root.as_fd()) else {
+            // If the directories above cannot be examined, assume that they deny access.
             stat.permissions.mode = 0;
             return Ok(stat);
         };
@@ -446,6 +447,8 @@ impl Store {
 
 /// Narrows permissions by the access control list of the file at `path`, if it has one.
 pub(super) fn narrowed(permissions: Permissions, kind: FileKind, path: &Path) -> Permissions {
+    // The group bits are the mask of the list. If they and those of others are clear, the list grants nothing
+    // and need not be read.
     let is_closed = permissions.mode & 0o077 == 0;
     if is_closed || !matches!(kind, FileKind::File | FileKind::Directory) {
         return permissions;

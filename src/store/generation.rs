@@ -93,6 +93,7 @@ impl Past {
 
     fn keep(&self, id: FileId, number: u64) {
         let mut numbers = lock(&self.0);
+        // Evict an arbitrary file, to bound the memory.
         if numbers.len() >= Self::MOST
             && let Some(other) = numbers.keys().next().copied()
         {
@@ -179,6 +180,7 @@ impl Generation {
         self.was_opened();
         // If the number is odd, the next check finds out whether this was the last writer.
         let _ = self.number.fetch_update(Ordering::AcqRel, Ordering::Acquire, |number| {
+            // Plus two, because the number stays even: a writer came and went.
             (!is_written(number)).then_some(number + 2)
         });
     }

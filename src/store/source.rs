@@ -396,6 +396,7 @@ impl Source {
         // This moves the descriptor's position. That is harmless, because every read has an explicit offset.
         match rustix::fs::seek(&opened.file, to) {
             Ok(found) => Ok(found.min(self.len())),
+            // None follows before the end of the file.
             Err(Errno::NXIO) => Ok(self.len()),
             // The file system does not support holes: all bytes are data.
             Err(Errno::INVAL | Errno::OPNOTSUPP) => match whence {
@@ -456,6 +457,7 @@ impl Source {
     /// `pread`, and nothing indicates this. Checking the size afterwards is not enough, because the file may
     /// have grown back. Only its modification time shows the change.
     fn steadily<T>(&self, file: &File, mut read: impl FnMut() -> Result<T>) -> Result<T> {
+        // If no writer was seen, the time from the lookup is still valid, which saves a system call.
         let mut before = match self.is_settled() {
             true => self.stat.identity.modified,
             false => self.check_reaches(file, self.len())?.modified,
@@ -477,7 +479,8 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if the file is larger. [`Error::Truncated`] or [`Error::Stale`] if it has changed.
+    /// [`Error::Invalid`] if the file is larger, [`Error::Truncated`] or [`Error::Stale`] if it has changed, and
+    /// any error from opening and reading it.
     pub fn read_all(&self, limit: u64) -> Result<Vec<u8>> {
         if self.len() > limit {
             let expected = format!("at most {limit} bytes");

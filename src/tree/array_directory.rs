@@ -322,6 +322,8 @@ impl ArrayDirectory {
         match self.selection.array().metadata.kind() {
             Kind::Dense => self.node_id(of, Component::Array, format),
             Kind::Sparse if !format.is_empty() => self.node_id(of, Component::Dense, format),
+            // Only the listed spelling is a node of this directory. Others, such as `7` for `007`, get a
+            // range of their own.
             Kind::Sparse if index == self.row_name(row).as_bytes() => {
                 Some(Child::NodeId(NodeId { of, node: NodeKind::Directory }))
             }

@@ -63,6 +63,7 @@ impl RenderCache {
     /// Removes a file from the cache, so that it is rendered again when next needed.
     pub(super) fn forget(&self, node_id: NodeId) {
         if self.get(node_id).is_some() {
+            // Copying this short list on a change lets the far more frequent reads go without a lock.
             self.0.rcu(|files| {
                 files.iter().filter(|(other, _)| *other != node_id).cloned().collect::<Vec<_>>()
             });

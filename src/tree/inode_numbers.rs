@@ -67,6 +67,7 @@ const ATTEMPTS: u64 = 32;
 pub fn block_of(ino: Ino) -> Option<u64> {
     let mut regions = std::iter::once(&BY_HAND).chain(&REGIONS);
     let region = regions.find(|region| (region.first..region.end).contains(&ino.0))?;
+    // Masking suffices, because regions start at multiples of their block size, which is a power of two.
     Some(ino.0 & !(region.size - 1))
 }
 
@@ -108,6 +109,8 @@ impl Key {
     }
 
     fn block(self, region: &NumberRange, attempt: u64) -> u64 {
+        // Each further attempt hashes again. Ranges that share their first choice then do not compete for the
+        // same sequence of blocks.
         let point = if attempt == 0 { self.0 } else { self.within(attempt).0 };
         let count = (region.end - region.first) / region.size;
         region.first + point % count * region.size
@@ -115,6 +118,7 @@ impl Key {
 }
 
 fn half(salt: u64, facts: &impl Hash) -> u64 {
+    // Unlike `RandomState`, this hasher has fixed keys, so that the numbers are the same at every mount.
     let mut hasher = DefaultHasher::new();
     salt.hash(&mut hasher);
     facts.hash(&mut hasher);

@@ -189,6 +189,7 @@ impl<T: Renewable> All<T> {
     /// returns them. This is the "second chance" algorithm: a used range goes to the end of the queue.
     fn take_unused(&mut self) -> Vec<Arc<InodeRange<T>>> {
         let mut unused = Vec::new();
+        // Two rounds suffice: the first clears the flags of used ranges, so the second can take them.
         for _ in 0..2 * self.in_use.len() {
             if self.in_use.len() <= MOST_IN_USE {
                 break;
@@ -257,6 +258,7 @@ impl<T: Renewable> All<T> {
 impl<T: Renewable> InodeTable<T> {
     /// Creates a table with these ranges, (first number, key, recipe), which are never forgotten.
     pub fn new(fixed: impl IntoIterator<Item = (u64, Key, T::Recipe)>) -> Self {
+        // So many lookups that the kernel never forgets them all.
         let known = |(base, key, recipe)| (base, Known::new(key, NOWHERE, 1 << 32, recipe));
         let by_block = fixed.into_iter().map(known).collect();
         let (places, elsewhere, in_use, forgotten) = Default::default();

@@ -210,6 +210,8 @@ impl Tree {
             Child::Slice(selection) => {
                 let (key, count) =
                     (slice_key(place.key, name), ArrayDirectory::extent_of(&selection).count());
+                // A slice of a slice refers directly to the whole array, so that rebuilding it needs no
+                // intermediate slices.
                 let whole = if folder.is_slice() { place.within } else { place.base };
                 let array = selection.array();
                 let recipe = || Recipe::Slice(selection.rows());
@@ -331,6 +333,7 @@ impl Tree {
             (false, _) => attr.of_now(),
         })
         .inspect(|attr| {
+            // Only a rendering can differ in size later. The length of a byte range is fixed.
             if attr.kind == EntryKind::File && folder.byte_range(node_id).is_none() {
                 self.shared.told.keep(ino, attr.size);
             }

@@ -154,6 +154,7 @@ impl InodeLayout {
             return Some(NodeId { of: Region::Whole, node: node_of_whole(number)? });
         };
         if let Some(further) = number.checked_sub(self.first_further()) {
+            // Without further members, the division fails, and the number is beyond the last node.
             let (component, format) = component_and_format(further.checked_div(self.further)?)?;
             let member = MEMBERS_EACH + further % self.further;
             return Some(NodeId { of: Region::Whole, node: NodeKind::Member(component, format, member) });

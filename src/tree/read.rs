@@ -145,6 +145,7 @@ impl Tree {
             Ok(place) => place,
             Err(error) => return reply(Err(error)),
         };
+        // Before reading, so that a change in between is not missed.
         self.will_tell(&place, ino);
         if let Content::Folder { folder, first, .. } = &place.what
             && let Ok(node_id) = self.node_id(&place, folder, *first, ino)

@@ -20,7 +20,7 @@ use super::sample::Sample;
 use crate::import::Delimiter;
 use crate::import::number::{Numerals, Value};
 
-/// Maximum number of cells in a line. The counts for each column take memory before any number is parsed.
+/// Maximum number of cells in a line. Columns take memory before any number is parsed.
 const MOST_COLUMNS: usize = 1 << 24;
 
 /// How to divide lines into cells and parse numbers.
@@ -43,6 +43,7 @@ impl Usual {
     /// The delimiter if no delimiter makes a table, given the decimal mark.
     fn otherwise(self, decimal: Option<u8>) -> Delimiter {
         match decimal {
+            // With decimal commas, programs write semicolons between cells.
             Some(mark) if self.otherwise == Delimiter::Byte(mark) => Delimiter::Byte(b';'),
             _ => self.otherwise,
         }
@@ -79,6 +80,7 @@ pub(super) fn choose<'o>(
     let mut best: Option<Trial> = None;
     for delimiter in tried {
         let trial = Trial::of(sample, delimiter, decimal, numerals)?;
+        // The given decimal mark can be the delimiter too only if the numbers that contain it are quoted.
         let is_both = decimal.is_some_and(|mark| delimiter == Delimiter::Byte(mark));
         if is_both && !trial.has_commas {
             continue;
@@ -171,6 +173,7 @@ impl Trial {
         };
         let (own, its) = (rank(self), rank(other));
         let makes_more = || {
+            // Compares the shares of numbers by cross-multiplication, without rounding.
             let (own, its) = (u128::from(self.numbers), u128::from(other.numbers));
             own * u128::from(other.cells) > its * u128::from(self.cells)
         };
