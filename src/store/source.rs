@@ -479,8 +479,8 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if the file is larger, [`Error::Truncated`] or [`Error::Stale`] if it has changed, and
-    /// any error from opening and reading it.
+    /// [`Error::Invalid`] if the file is larger, [`Error::Truncated`] or [`Error::Stale`] if it has changed,
+    /// and any error from opening and reading it.
     pub fn read_all(&self, limit: u64) -> Result<Vec<u8>> {
         if self.len() > limit {
             let expected = format!("at most {limit} bytes");
