@@ -1,10 +1,11 @@
-//! The store on disk: listing it and opening its files without ever leaving it or being held up.
+//! Access to the store on disk: lists directories and opens files, without ever leaving the store or
+//! blocking.
 //!
-//! Every path is relative to the store's root and free of symbolic links: links are followed by hand, by
-//! [`Store::resolve`], and only inside the store. The kernel then enforces it at
-//! every opening (`openat2`: beneath the root, no links, no other file system, which also keeps a
-//! mount inside its own store from waiting for itself), so that a link put in place later leads
-//! nowhere.
+//! Every path is relative to the store's root and contains no symbolic links. [`Store::resolve`] follows
+//! links in user space, and only inside the store. The kernel enforces this at every open: `openat2` stays
+//! beneath the root, follows no links, and does not enter other file systems. A link that is created later
+//! therefore leads nowhere. Staying on one file system also prevents a mount inside its own store from
+//! waiting for itself.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -25,17 +26,17 @@ use crate::error::{Error, Result};
 use crate::store::generation::{FileId, Generations, is_written};
 use crate::store::open_files::OpenFiles;
 
-/// A moment, as the file system keeps it.
+/// A point in time, with the resolution of file systems.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Time {
     /// Seconds since 1970.
     pub seconds: i64,
-    /// Nanoseconds past the second.
+    /// Nanoseconds after the second.
     pub nanoseconds: u32,
 }
 
 impl Time {
-    /// This moment.
+    /// The current time.
     pub fn now() -> Self {
         Self::of(SystemTime::now())
     }
@@ -53,30 +54,30 @@ impl Time {
     }
 }
 
-/// What tells one version of a file from another: if any of it differs, so may the bytes.
+/// Identifies one version of a file. If any field differs, the bytes may differ.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Identity {
-    /// Device that holds the file.
+    /// The device that holds the file.
     pub device: u64,
-    /// Inode number there.
+    /// The inode number on that device.
     pub inode: u64,
     /// Length in bytes.
     pub size: u64,
-    /// When it was made, which tells it from another that was given its number later; zero where the file system does
-    /// not know.
+    /// Creation time. It distinguishes the file from a later one that reuses its inode number. Zero if the
+    /// file system does not record it.
     pub born: Time,
     /// Last change of the bytes.
     pub modified: Time,
     /// Last change of the bytes, the owner or the mode.
     pub changed: Time,
-    /// The [generation](crate::store::generation) of a file that is in use. While it is written in place, its times tell nothing,
-    /// and are zero.
+    /// The [generation](crate::store::generation) of a file that is in use. While the file is written in
+    /// place, its times carry no information and are zero.
     pub generation: u64,
 }
 
 impl Identity {
-    /// Whether both are the same file with the same bytes, whatever became of its owner and mode. A file that is
-    /// written in place has the bytes of no time but now: then any version of the file will do.
+    /// Whether both are the same file with the same bytes, ignoring owner and mode. The bytes of a file that
+    /// is being written in place change at any time, so any version of it counts as the same.
     pub fn has_bytes_of(&self, other: &Self) -> bool {
         let any = |one: &Self| Self { generation: 0, changed: Time::default(), ..*one };
         let timeless = |one: &Self| Self { modified: Time::default(), ..any(one) };
@@ -86,15 +87,16 @@ impl Identity {
         }
     }
 
-    /// Whether both are the same file at the same size, whatever became of its bytes.
+    /// Whether both are the same file with the same size, ignoring its bytes.
     pub fn is_same_file(&self, other: &Self) -> bool {
         let facts = |one: &Self| (one.file(), one.size, one.born);
         let is_known = self.born != Time::default();
         facts(self) == facts(other) && (is_known || self.has_bytes_of(other))
     }
 
-    /// What tells which file it is, at which size; and all else where that does not tell it from another that is given its
-    /// number later.
+    /// The part that identifies the file and its size, but not its bytes. If the creation time is unknown,
+    /// that part cannot distinguish the file from a later one with the same inode number, so this keeps all
+    /// fields.
     pub fn ttl(&self) -> Self {
         let nothing = Time::default();
         match self.born == nothing {
@@ -103,17 +105,17 @@ impl Identity {
         }
     }
 
-    /// Which file it is, as long as it is there.
+    /// Identifies the file for as long as it exists.
     pub fn file(&self) -> FileId {
         (self.device, self.inode)
     }
 
-    /// Whether somebody was seen who writes in it.
+    /// Whether a writer of the file was seen.
     pub fn is_written(&self) -> bool {
         is_written(self.generation)
     }
 
-    /// The same at this generation.
+    /// The same identity with this generation.
     pub fn at(self, generation: u64) -> Self {
         match is_written(generation) {
             true => Self { modified: Time::default(), changed: Time::default(), generation, ..self },
@@ -122,7 +124,7 @@ impl Identity {
     }
 }
 
-/// What kind of thing a name in the store stands for.
+/// The kind of a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FileKind {
     /// A regular file.
@@ -131,7 +133,7 @@ pub enum FileKind {
     Directory,
     /// A symbolic link.
     Link,
-    /// A FIFO, socket or device, as the word for it.
+    /// A FIFO, socket or device, with its name for messages.
     Special(&'static str),
 }
 
@@ -148,7 +150,7 @@ impl FileKind {
         }
     }
 
-    /// The kind that a listing tells; none where it does not.
+    /// The kind from a directory listing. None if the file system does not report it there.
     fn listed(kind: FileType) -> Option<Self> {
         Some(match kind {
             FileType::RegularFile => Self::File,
@@ -173,23 +175,23 @@ impl FileKind {
     }
 }
 
-/// What the file system knows of a file.
+/// The attributes of a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Stat {
-    /// Kind of file.
+    /// The kind of the file.
     pub kind: FileKind,
-    /// Which version of it.
+    /// The version of the file.
     pub identity: Identity,
-    /// Who may do what with it.
+    /// The permissions of the file.
     pub permissions: Permissions,
-    /// Last access.
+    /// Time of the last access.
     pub accessed: Time,
-    /// Blocks of 512 bytes that it takes.
+    /// Disk usage in blocks of 512 bytes.
     pub blocks: u64,
 }
 
 impl Stat {
-    /// The facts in a standard-library metadata.
+    /// The attributes from the metadata of the standard library.
     pub fn of(meta: &fs::Metadata) -> Self {
         Self {
             kind: FileKind::of(meta.file_type()),
@@ -208,8 +210,8 @@ impl Stat {
         }
     }
 
-    /// Facts of something that comes of this file and of `other`: the latest times, the rights that
-    /// both give.
+    /// The attributes of content that comes from this file and `other`: the later times, and only permissions
+    /// that both files grant.
     #[must_use]
     pub fn and(mut self, other: &Self) -> Self {
         self.permissions = self.permissions.and(&other.permissions);
@@ -220,15 +222,15 @@ impl Stat {
     }
 }
 
-/// Where a file system keeps the access control list of a file.
+/// The extended attribute with the access control list of a file.
 const ACCESS_LIST: &str = "system.posix_acl_access";
 
-/// One name in a directory of the store.
+/// An entry of a directory of the store.
 #[derive(Clone, Debug)]
 pub struct Name {
     /// The file name, byte for byte.
     pub name: OsString,
-    /// What stands there, links not followed.
+    /// The kind of the entry. Links are not followed.
     pub kind: FileKind,
 }
 
@@ -237,17 +239,17 @@ pub struct Name {
 pub struct Store {
     root: OwnedFd,
     path: PathBuf,
-    /// The path that it was opened by, absolute: links in it may have it too.
+    /// The absolute path by which the store was opened. Links in the store may refer to it in this form too.
     pub(super) given: PathBuf,
     above: Above,
-    /// What the root was when it was opened.
+    /// The attributes of the root when it was opened.
     found: Stat,
     open_files: OpenFiles,
     generations: Generations,
 }
 
 impl Store {
-    /// Opens the directory `path` as a store. Nothing below it is looked at yet.
+    /// Opens the directory `path` as a store. Reads nothing below it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let given = path.as_ref();
         let path = fs::canonicalize(given).map_err(|e| Error::io(given, "open the store", e))?;
@@ -270,7 +272,7 @@ impl Store {
         })
     }
 
-    /// The store's directory, absolute and free of links.
+    /// The absolute path of the store, without links.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -290,56 +292,58 @@ impl Store {
         self.root.as_fd()
     }
 
-    /// Facts of the root directory; its rights are narrowed by those of the directories above it,
-    /// which whoever reads the store has to pass, as they are now.
+    /// The attributes of the root directory. Its permissions are narrowed by the current permissions of the
+    /// directories above, because a process that reads the store directly has to pass through them.
     pub fn stat_root(&self) -> Result<Stat> {
         let mut stat = self.stat(Path::new(""))?;
         let Ok(above) = self.above.permissions(self.root.as_fd()) else {
+            // If the directories above cannot be examined, assume that they deny access.
             stat.permissions.mode = 0;
             return Ok(stat);
         };
         let own = stat.permissions;
         stat.permissions = above.iter().fold(own, |permissions, above| permissions.behind(above));
-        // Of who mounts it is known that all of them let them through, whichever class they are of there.
+        // The mounting user has passed all of these directories, whatever class of user it belongs to in
+        // each.
         if own.is_own() {
             stat.permissions.mode |= own.mode & 0o700;
         }
         Ok(stat)
     }
 
-    /// Facts of the root directory, or what was known of it at first where it cannot be looked at any more.
+    /// The attributes of the root directory. If they can no longer be read, those at the time of opening.
     pub fn last_known_root(&self) -> Stat {
         self.stat(Path::new("")).unwrap_or(self.found)
     }
 
-    /// Whether the way to the store is closed to this program's user: by its root, or by a directory above.
+    /// Whether the root, or a directory above it, denies access to the user of this process.
     pub fn is_shut(&self) -> bool {
         let is_open = || self.stat_root().is_ok_and(|stat| stat.permissions.let_us_in());
-        // Nothing is closed to root.
+        // The root user may access everything.
         !nix::unistd::geteuid().is_root() && self.above.is_shut(|| !is_open())
     }
 
-    /// Facts of a file or directory of the store, without opening it. Its rights are narrowed by its
-    /// access control list, if it has one.
+    /// The attributes of a file or directory of the store, without opening it. Its permissions are narrowed
+    /// by its access control list, if it has one.
     pub fn stat(&self, path: &Path) -> Result<Stat> {
         let (file, mut stat) = self.look_at(path)?;
         stat.permissions = narrowed(stat.permissions, stat.kind, &descriptor_path(&file));
         Ok(stat)
     }
 
-    /// Which version of a file stands there, without opening it.
+    /// The current version of a file, without opening it.
     pub fn identity(&self, path: &Path) -> Result<Identity> {
         Ok(self.look_at(path)?.1.identity)
     }
 
-    /// What stands at `path`, links not followed; none where nothing does. What cannot be looked at is taken for a file:
-    /// opening it tells why.
+    /// The kind of the file at `path`, without following links. None if it does not exist. If it cannot be
+    /// examined, the result is [`FileKind::File`], because opening it then reports the reason.
     pub fn kind(&self, path: &Path) -> Option<FileKind> {
         match self.open_beneath(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, "look at") {
             Ok(file) => {
                 file.metadata().map_or(Some(FileKind::File), |meta| Some(FileKind::of(meta.file_type())))
             }
-            // Another file system is mounted there.
+            // Refused because another file system is mounted there.
             Err(Error::Refused { .. }) => Some(FileKind::Directory),
             Err(Error::Io { source, .. })
                 if matches!(
@@ -353,12 +357,13 @@ impl Store {
         }
     }
 
-    /// Opens a regular file for reading. A FIFO or a device is refused, without waiting for it.
+    /// Opens a regular file for reading. Refuses FIFOs and devices without blocking on them.
     pub fn open_file(&self, path: &Path) -> Result<(File, Identity)> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        // A look first: opening a device may have effects of its own.
+        // Check the kind before opening, because opening a device may have side effects.
         regular(path, self.look_at(path)?.1.kind)?;
         let file = self.open_beneath(path, flags, "open")?;
+        // Check again, because another file may have taken its place in between.
         let stat = stat_of(&file, path)?;
         regular(path, stat.kind)?;
         Ok((file, self.at_generation(stat.identity)))
@@ -369,10 +374,11 @@ impl Store {
         self.open_beneath(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW, "list")
     }
 
-    /// The names in a directory of the store, in no order.
+    /// The entries of a directory of the store, in no particular order.
     pub fn list(&self, path: &Path) -> Result<Vec<Name>> {
         let fail = |e: Errno| Error::io(path, "list", e.into());
-        // Not by the standard library, which may look at a name that another file system is mounted on.
+        // Not with the standard library, which may call `stat` on a name where another file system is
+        // mounted.
         let mut entries = Dir::new(self.open_directory(path)?).map_err(fail)?;
         let mut names = Vec::new();
         while let Some(entry) = entries.read() {
@@ -390,22 +396,22 @@ impl Store {
         Ok(names)
     }
 
-    /// The kind of what stands there, which some file systems do not tell in a listing.
+    /// The kind of a listed file. Some file systems do not report it in the listing.
     fn kind_of(&self, path: &Path, listed: FileType) -> Result<FileKind> {
         match FileKind::listed(listed) {
             Some(kind) => Ok(kind),
             None => match self.look_at(path) {
-                // Something is mounted there; looking at it again says so.
+                // Another file system is mounted there. The next access to it reports this.
                 Err(Error::Refused { .. }) => Ok(FileKind::Directory),
                 found => Ok(found?.1.kind),
             },
         }
     }
 
-    /// What is there, not opened, and its facts without regard to access control lists.
+    /// A file without opening it (`O_PATH`), and its attributes without regard to access control lists.
     pub(super) fn look_at(&self, path: &Path) -> Result<(File, Stat)> {
         let file = match path.as_os_str().is_empty() {
-            // Even where nobody may search it.
+            // This works even if the root lacks search permission.
             true => File::from(self.root.try_clone().map_err(|e| Error::io(".", "look at", e))?),
             false => self.open_beneath(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, "look at")?,
         };
@@ -414,7 +420,7 @@ impl Store {
         Ok((file, stat))
     }
 
-    /// The same at the generation that the file has now.
+    /// The identity with the current generation of the file.
     fn at_generation(&self, identity: Identity) -> Identity {
         identity.at(self.generations.look(identity.file()))
     }
@@ -427,7 +433,7 @@ impl Store {
         loop {
             match openat2(&self.root, beneath, how) {
                 Ok(fd) => return Ok(File::from(fd)),
-                // The kernel could not rule out a race with a rename; it asks to try again.
+                // The kernel could not rule out a race with a rename, and asks to try again.
                 Err(nix::Error::EAGAIN | nix::Error::EINTR) => {}
                 Err(nix::Error::EMFILE | nix::Error::ENFILE) if self.open_files.make_room() => {}
                 Err(nix::Error::EXDEV) => {
@@ -439,8 +445,10 @@ impl Store {
     }
 }
 
-/// These rights of the file at `path`, narrowed by the list that it may have.
+/// Narrows permissions by the access control list of the file at `path`, if it has one.
 pub(super) fn narrowed(permissions: Permissions, kind: FileKind, path: &Path) -> Permissions {
+    // The group bits are the mask of the list. If they and those of others are clear, the list grants nothing
+    // and need not be read.
     let is_closed = permissions.mode & 0o077 == 0;
     if is_closed || !matches!(kind, FileKind::File | FileKind::Directory) {
         return permissions;
@@ -448,9 +456,9 @@ pub(super) fn narrowed(permissions: Permissions, kind: FileKind, path: &Path) ->
     let mut list = [0; 4096];
     match rustix::fs::getxattr(path, ACCESS_LIST, &mut list) {
         Ok(length) => permissions.with_acl(&list[..length]),
-        // No list, and a file system that knows none.
+        // There is no list, or the file system has none.
         Err(Errno::NODATA | Errno::OPNOTSUPP) => permissions,
-        // One that is too long, or cannot be read: then only the owner surely may.
+        // The list is too long or unreadable. Then only the owner certainly has access.
         Err(_) => permissions.with_acl(&[]),
     }
 }
@@ -459,7 +467,7 @@ fn stat_of(file: &File, path: &Path) -> Result<Stat> {
     Ok(Stat::of(&file.metadata().map_err(|e| Error::io(path, "look at", e))?))
 }
 
-/// The path of what is open, whatever its name is by now.
+/// The path to an open file that is valid even after a rename.
 pub(super) fn descriptor_path(file: &File) -> PathBuf {
     format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file)).into()
 }
@@ -478,7 +486,7 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The name without `suffix`, when that leaves a name that a folder can have.
+/// The name without `suffix`. None if the remainder is not a valid file name.
 pub fn stem<'n>(name: &'n OsStr, suffix: &str) -> Option<&'n OsStr> {
     let stem = name.as_bytes().strip_suffix(suffix.as_bytes())?;
     (!matches!(stem, b"" | b"." | b"..")).then(|| OsStr::from_bytes(stem))

@@ -1,13 +1,14 @@
-//! Files that are written in place: what tells their bytes of one moment from those of another.
+//! Generations of files: they distinguish the bytes of a file at different times while it is written in
+//! place.
 //!
-//! A program that writes through a memory map changes neither size nor times of a file with its second write to
-//! a page, so the times alone do not tell one version from another. What can be seen is whether anybody has the file
-//! open or mapped for writing: the kernel refuses a read lease (`F_RDLCK`, see fcntl(2)) for exactly as long. So each
-//! file that was opened has a generation: a number that is even while nobody was seen who writes, odd while
-//! somebody is, and larger by one with each change between the two.
+//! A program that writes through a memory map changes size and times of the file only with its first write to
+//! a page. So times alone do not distinguish versions. However, it is visible whether any process has the
+//! file open or mapped for writing: for exactly that long, the kernel refuses a read lease (`F_RDLCK`, see
+//! fcntl(2)). So each opened file has a generation. This number is even while no writer is seen, odd while
+//! there is one, and increases by one at each transition.
 //!
-//! Leases are for the owner of the file and for who has `CAP_LEASE`, on file systems of this machine. Where there are
-//! none, only the writer's closing of the file moves the generation on, if the system tells of it.
+//! Leases are available to the owner of the file and to processes with `CAP_LEASE`, on local file systems.
+//! Elsewhere only the close event of a writer increases the generation, if the system reports it.
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
@@ -21,15 +22,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 /// Device and inode number of a file.
 pub type FileId = (u64, u64);
 
-/// Who hears of files that others open and close, and is to hear when a generation moves on.
+/// Watches files that other processes open and close, and is notified when a generation changes.
 pub trait Listener: Send + Sync {
-    /// From here on hears of whoever opens or closes this file; false where that is not to be had.
+    /// Starts watching for processes that open or close this file. Returns false if this is not possible.
     fn listen(&self, id: FileId, file: &File) -> bool;
 
-    /// Hears no more of this file. Called where nobody can begin to listen to it meanwhile.
+    /// Stops watching this file. The caller makes sure that nobody starts to watch it at the same time.
     fn leave(&self, id: FileId);
 
-    /// Some generation has moved on. May be called by any thread.
+    /// Notifies the listener that some generation has changed. Any thread may call this.
     fn moved(&self);
 }
 
@@ -37,20 +38,21 @@ pub trait Listener: Send + Sync {
 pub struct Generation {
     id: FileId,
     number: AtomicU64,
-    /// The file, each time that it is open here: a lease needs a descriptor.
+    /// Each open handle of the file in this process. A lease needs a descriptor.
     files: Mutex<Vec<Weak<File>>>,
-    /// How often others were heard to open the file.
+    /// Number of reported opens by other processes.
     opens: AtomicU64,
-    /// The number of opens at which nobody was writing, and one more; zero before that.
+    /// The number of opens when no writer was last seen, plus one. Zero before that.
     quiet_since: AtomicU64,
-    /// Whether somebody hears of openings.
+    /// Whether the listener watches the file.
     is_heard: AtomicBool,
 }
 
-/// The generation of a file, for as long as somebody uses the file.
+/// The generation of a file, for as long as it is in use.
 ///
-/// When nobody does any more it is given up under the lock under which the next begins to. Were it not, the next could
-/// begin to listen and the last one then stop it: whoever writes from there on would not be heard.
+/// The last user releases it under the same lock under which a new user acquires it. Otherwise a new user
+/// could start to watch the file just before the last one stops watching, and later writers would go
+/// unnoticed.
 pub struct Used {
     generation: Arc<Generation>,
     all: Arc<All>,
@@ -76,13 +78,13 @@ impl Drop for Used {
     }
 }
 
-/// The numbers of files that were written while they were in use, and are not in use any more: the kernel may know
-/// what was shown of them then, so none of them comes again.
+/// The numbers of files that were written while in use and are no longer in use. The kernel may still cache
+/// content from these generations, so a number must not be used again.
 #[derive(Debug, Default)]
 struct Past(Mutex<HashMap<FileId, u64>>);
 
 impl Past {
-    /// Files that are kept.
+    /// Maximum number of files.
     const MOST: usize = 1 << 14;
 
     fn number(&self, id: FileId) -> u64 {
@@ -91,6 +93,7 @@ impl Past {
 
     fn keep(&self, id: FileId, number: u64) {
         let mut numbers = lock(&self.0);
+        // Evict an arbitrary file, to bound the memory.
         if numbers.len() >= Self::MOST
             && let Some(other) = numbers.keys().next().copied()
         {
@@ -106,7 +109,7 @@ impl fmt::Debug for Generation {
     }
 }
 
-/// Whether somebody is writing in a file of this generation.
+/// Whether a file of this generation has a writer.
 pub const fn is_written(number: u64) -> bool {
     number % 2 == 1
 }
@@ -117,18 +120,19 @@ impl Generation {
         Self { id, number: number.into(), files, opens, quiet_since, is_heard }
     }
 
-    /// The number as it was last seen; nothing is looked at.
+    /// The last known number, without a system call.
     pub fn number(&self) -> u64 {
         self.number.load(Ordering::Acquire)
     }
 
-    /// The number as it is now: asks the system whether anybody is writing, unless nobody can have begun to.
+    /// The current number. Asks the system for writers, unless no process can have opened the file since the
+    /// last check.
     pub fn look(&self) -> u64 {
         if self.is_quiet() {
             return self.number();
         }
-        // One asks at a time, and what it is told holds before the next asks: else "nobody" could be heard after the
-        // "somebody" that came later.
+        // One thread asks at a time and stores the answer before the next one asks. Otherwise an old "no
+        // writer" could overwrite a newer "writer".
         let files = lock(&self.files);
         let opens = self.opens.load(Ordering::Acquire);
         let file = files.iter().find_map(Weak::upgrade);
@@ -136,45 +140,47 @@ impl Generation {
             Some(true) => self.set_written(true),
             Some(false) => {
                 self.set_written(false);
-                // If somebody opened it meanwhile, the next look asks again.
+                // `opens` was read before asking. If a process has opened the file since, the next check asks
+                // again.
                 self.quiet_since.store(opens + 1, Ordering::Release);
             }
             None => {}
         }
         drop(files);
-        // Where it was closed meanwhile this closes it, which others need not wait for.
+        // This may be the last reference and close the file. Other threads need not wait for that.
         drop(file);
         self.number()
     }
 
-    /// Whether nobody was heard to open the file since nobody was writing in it.
+    /// Whether no open was reported since the file was last seen without a writer.
     fn is_quiet(&self) -> bool {
         let opens = self.opens.load(Ordering::Acquire);
         self.is_heard.load(Ordering::Acquire) && self.quiet_since.load(Ordering::Acquire) == opens + 1
     }
 
-    /// Whether the system can be asked: the file is open here.
+    /// Whether the system can be asked for writers, which needs the file to be open in this process.
     fn can_look(&self) -> bool {
         lock(&self.files).iter().any(|file| file.strong_count() > 0)
     }
 
-    /// The file is open here once more.
+    /// Adds another open handle of the file.
     fn add(&self, file: &Arc<File>) {
         let mut files = lock(&self.files);
         files.retain(|file| file.strong_count() > 0);
         files.push(Arc::downgrade(file));
     }
 
-    /// Somebody opened the file, perhaps to write in it.
+    /// Records that a process has opened the file, perhaps for writing.
     pub fn was_opened(&self) {
         self.opens.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Somebody who could write has closed the file: its bytes may be others.
+    /// Records that a possible writer has closed the file: its bytes may have changed.
     pub fn was_written(&self) {
         self.was_opened();
-        // Of an odd number the next look finds whether that was the last of them.
+        // If the number is odd, the next check finds out whether this was the last writer.
         let _ = self.number.fetch_update(Ordering::AcqRel, Ordering::Acquire, |number| {
+            // Plus two, because the number stays even: a writer came and went.
             (!is_written(number)).then_some(number + 2)
         });
     }
@@ -186,14 +192,15 @@ impl Generation {
     }
 }
 
-/// Whether anybody has the file open or mapped for writing; none where the system does not tell us. Of one descriptor
-/// it may be asked by one thread at a time.
+/// Whether any process has the file open or mapped for writing. None if the system does not tell. Only one
+/// thread at a time may ask with the same descriptor.
 ///
-/// Whoever opens the file for writing in the instant between the last two calls waits for the last, or is told
-/// `EWOULDBLOCK` if they asked not to wait. We then get a signal: not the usual SIGIO, which ends a program that does
-/// not know it, but one that does nothing unless it is asked for. The end of a lease undoes that choice.
+/// The check takes a read lease and releases it immediately. A process that opens the file for writing in
+/// between waits for the release, or gets `EWOULDBLOCK` if it opened without blocking. This process then gets
+/// a signal. The default is SIGIO, which kills a process that does not handle it, so this selects SIGURG,
+/// which is ignored by default. The end of the lease resets that selection.
 fn has_writer(file: &File) -> Option<bool> {
-    // F_SETSIG of `linux/fcntl.h`, which the crate `libc` does not have for every system.
+    // F_SETSIG of `linux/fcntl.h`, which the crate `libc` does not define for all targets.
     const F_SETSIG: libc::c_int = 10;
     let file = file.as_raw_fd();
     // SAFETY: these calls take a descriptor that is open and numbers, and touch no memory.
@@ -221,7 +228,7 @@ struct All {
     past: Past,
 }
 
-/// A generation, and how many use it.
+/// A generation and the number of its users.
 struct Known {
     generation: Arc<Generation>,
     users: usize,
@@ -232,7 +239,7 @@ impl All {
         self.listener.get().and_then(Weak::upgrade)
     }
 
-    /// The generation of a file, with one more who uses it.
+    /// The generation of a file, with one more user.
     fn enter(self: &Arc<Self>, id: FileId) -> Used {
         let mut known = lock(&self.known);
         let entry = known.entry(id).or_insert_with(|| {
@@ -243,7 +250,7 @@ impl All {
         Used { generation: Arc::clone(&entry.generation), all: Arc::clone(self) }
     }
 
-    /// One less uses it: after the last it is known no more, but for its number.
+    /// Removes one user. After the last one, only the number is kept.
     fn leave(&self, generation: &Generation) {
         let mut known = lock(&self.known);
         let Some(entry) = known.get_mut(&generation.id) else { return };
@@ -261,7 +268,7 @@ impl All {
         {
             listener.leave(generation.id);
         }
-        // Of very many that were in use at once the room is given back.
+        // Return memory after very many files were in use at once.
         if known.capacity() / 8 > known.len() {
             let room = 2 * known.len();
             known.shrink_to(room);
@@ -276,7 +283,7 @@ impl fmt::Debug for Generations {
 }
 
 impl Generations {
-    /// The generation of a file that is in use, if it is.
+    /// The generation of a file, if it is in use.
     fn get(&self, id: FileId) -> Option<Arc<Generation>> {
         lock(&self.0.known).get(&id).map(|known| Arc::clone(&known.generation))
     }
@@ -285,22 +292,22 @@ impl Generations {
         lock(&self.0.known).values().map(|known| Arc::clone(&known.generation)).collect()
     }
 
-    /// The number of a file as it was last seen; zero of one that was never seen to be written.
+    /// The last known number of a file. Zero if it was never written while in use.
     pub fn number(&self, id: FileId) -> u64 {
         self.get(id).map_or_else(|| self.0.past.number(id), |generation| generation.number())
     }
 
-    /// The number of a file as it is now; as it was last seen, if it is not in use.
+    /// The current number of a file. The last known number if the file is not in use.
     pub fn look(&self, id: FileId) -> u64 {
         let Some(generation) = self.get(id) else { return self.0.past.number(id) };
         self.watch(&generation, Generation::look)
     }
 
-    /// The generation of a file that was just opened.
+    /// Starts to use the generation of a file that was just opened.
     pub fn opened(&self, id: FileId, file: &Arc<File>) -> Used {
         let used = self.0.enter(id);
         used.add(file);
-        // Before the look: of who opens it from here on we hear.
+        // Watch before checking for writers, so that no process can open the file unnoticed in between.
         if !used.is_heard.load(Ordering::Acquire)
             && self.0.listener().is_some_and(|listener| listener.listen(id, file))
         {
@@ -310,7 +317,8 @@ impl Generations {
         used
     }
 
-    /// Somebody opened a file, perhaps to write in it; false where the file has to be open here to find out.
+    /// Records that a process has opened a file, perhaps for writing. Returns false if the file has to be
+    /// opened in this process to find out.
     pub fn was_opened(&self, id: FileId) -> bool {
         let Some(generation) = self.get(id) else { return true };
         generation.was_opened();
@@ -318,7 +326,7 @@ impl Generations {
         generation.can_look()
     }
 
-    /// Somebody who could write has closed a file.
+    /// Records that a possible writer has closed a file.
     pub fn was_written(&self, id: FileId) {
         let Some(generation) = self.get(id) else { return };
         self.watch(&generation, |generation| {
@@ -327,7 +335,7 @@ impl Generations {
         });
     }
 
-    /// Looks at the files in which somebody was seen who writes, and tells whether there still are any.
+    /// Checks the files that had a writer. Returns whether any still has.
     pub fn look_at_written(&self) -> bool {
         let mut is_any = false;
         for generation in self.all().iter().filter(|generation| is_written(generation.number())) {
@@ -336,7 +344,7 @@ impl Generations {
         is_any
     }
 
-    /// What happened was not told: any file may have been written.
+    /// Handles lost events: any file may have been written.
     pub fn were_lost(&self) {
         for generation in self.all() {
             generation.was_written();
@@ -345,18 +353,18 @@ impl Generations {
         self.wake_listener();
     }
 
-    /// Has this listener hear of all files that are opened from here on. There can be one.
+    /// Sets the listener, which watches all files opened from then on. Only the first call has an effect.
     pub fn set_listener(&self, listener: Weak<dyn Listener>) {
         let _ = self.0.listener.set(listener);
     }
 
-    /// Has the listener look at what the kernel is to be told; false where there is none.
+    /// Wakes the listener to notify the kernel. Returns false if there is none.
     pub fn wake_listener(&self) -> bool {
         let listener = self.0.listener();
         listener.inspect(|listener| listener.moved()).is_some()
     }
 
-    /// Does something that may move a generation on, and tells if it did.
+    /// Runs `act`, and wakes the listener if it has changed the generation.
     fn watch<T>(&self, generation: &Generation, act: impl FnOnce(&Generation) -> T) -> T {
         let before = generation.number();
         let done = act(generation);
@@ -472,7 +480,7 @@ mod tests {
         }
     }
 
-    /// As the system has it: a file has one watch, however often it was asked for.
+    /// Behaves like inotify: a file has one watch, however often it is requested.
     #[derive(Default)]
     struct OneWatch(AtomicBool);
 

@@ -1,9 +1,10 @@
-//! One file of a store, as the mount serves it: opened when first needed, mapped once, never trusted.
+//! One file of a store, as the mount serves it: opened on first use, mapped once, and never trusted.
 //!
-//! A file may be truncated while it is served. Bytes are therefore handed out in two ways only:
-//! as a slice of the map that goes to the kernel *untouched* (the kernel survives a page that is no
-//! longer there, this process would not), and by `pread` into a buffer for what is computed. Both look at
-//! the file's size first, since the rest of its last page reads as zeros through a map.
+//! A file may be truncated while it is served. Touching a mapped page beyond the new end kills this process
+//! with SIGBUS. So bytes are available in two ways only. A slice of the map goes to the kernel *untouched*,
+//! because the kernel survives a missing page. Anything that is computed reads with `pread` into a buffer, or
+//! picks elements from a [guarded map](GuardedMap). All of them check the size of the file, because the rest
+//! of its last page reads as zeros through a map.
 
 use std::fs::File;
 use std::hash::Hash;
@@ -26,28 +27,28 @@ use crate::store::{FileKind, Identity, Permissions, Stat, Store};
 use crate::task;
 use crate::word::to_usize;
 
-/// Elements that are picked, and bytes of a whole file that are read, before it is asked again whether anybody
-/// waits for them: each of the first may be a read of its own from a disk.
+/// Elements picked, and bytes of a whole file read, between two checks whether anybody still waits for the
+/// result. The number of elements is small because each may be a separate disk access.
 const GATHERED: usize = 256;
 const PIECE: usize = 4 << 20;
 
-/// Milliseconds that are waited after each time that a file was read and changed meanwhile: who writes now and then is waited for.
+/// Pauses in milliseconds after each attempt to read a file that changed meanwhile. They give a writer that
+/// writes now and then the time to finish.
 const PAUSES: [u64; 7] = [0, 0, 1, 2, 4, 8, 16];
 
-/// A run of bytes of a file of the store.
+/// A byte range of a file of the store.
 #[derive(Clone, Copy, Debug)]
 pub struct ByteRange<'s> {
     /// The file.
     pub source: &'s Arc<Source>,
-    /// Where the run starts in it.
+    /// Offset of the range in the file.
     pub offset: u64,
-    /// Bytes of the run.
+    /// Length of the range in bytes.
     pub length: u64,
 }
 
 impl ByteRange<'_> {
-    /// As [`Source::mapped`], for the bytes of the run from `offset` on: at most `length`, fewer at
-    /// its end.
+    /// Like [`Source::mapped`], for the bytes of the range from `offset`: at most `length`, fewer at its end.
     ///
     /// # Errors
     ///
@@ -58,14 +59,14 @@ impl ByteRange<'_> {
         self.source.mapped(self.offset + offset.min(self.length), length)
     }
 
-    /// Blocks of 512 bytes that it takes on the disk; of a part of a file at the most.
+    /// Disk usage in blocks of 512 bytes. For a part of a file, an upper bound.
     pub fn blocks(&self) -> u64 {
         let blocks = self.source.stat().blocks;
         if self.length == self.source.len() { blocks } else { blocks.min(self.length.div_ceil(512)) }
     }
 }
 
-/// What is looked for in a file: where bytes are, or where nothing was ever written.
+/// The target of a [seek](Source::seek): data, or a hole that was never written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Whence {
     /// `SEEK_DATA`
@@ -78,22 +79,22 @@ pub enum Whence {
 #[derive(Debug)]
 pub struct Source {
     store: Arc<Store>,
-    /// Where it is, links resolved.
+    /// The path in the store, with links resolved.
     path: PathBuf,
-    /// Where it was found.
+    /// The path where it was found, which may be a link.
     name: PathBuf,
     stat: Stat,
     held: Arc<FileSlot>,
 }
 
-/// The open file of a source, as long as there is room for it.
+/// The open file of a source. It is closed when too many files are open.
 #[derive(Debug)]
 struct FileSlot {
     identity: Identity,
     opened: ArcSwapOption<Opened>,
     is_used: AtomicBool,
     was_read: AtomicBool,
-    /// Since it was first opened.
+    /// Set when the file is first opened.
     generation: OnceLock<Used>,
 }
 
@@ -102,7 +103,7 @@ impl Closable for FileSlot {
         self.is_used.swap(false, Ordering::Relaxed)
     }
 
-    /// The same file can be opened again if it still has a name, and is as it was.
+    /// Closes the file only if the same version can be opened again: it still has a name and is unchanged.
     fn close(&self) -> bool {
         let Some(opened) = self.opened.load_full() else { return false };
         let can_come_back = opened.file.metadata().is_ok_and(|meta| {
@@ -116,14 +117,14 @@ impl Closable for FileSlot {
     }
 }
 
-/// Bytes of a map, which stays for as long as they are held.
+/// Bytes of a memory map, which is kept alive for as long as this exists.
 pub struct Mapped {
     opened: Arc<Opened>,
     range: Range<usize>,
 }
 
 impl Mapped {
-    /// The bytes, to be passed on.
+    /// The bytes, to be passed to the kernel.
     pub fn untouched(&self) -> Untouched<'_> {
         let map = self.opened.map.get().and_then(Option::as_ref);
         map.and_then(|map| map.part(self.range.clone())).unwrap_or_default()
@@ -132,19 +133,23 @@ impl Mapped {
 
 #[derive(Debug)]
 struct Opened {
-    /// Shared with the file's [`Generation`], which asks by it whether anybody is writing.
+    /// Shared with the file's [`Generation`], which uses it to ask for writers.
     file: Arc<File>,
-    /// Made when it is first needed; none where the system had no room for another mapping: then
-    /// everything is read instead.
+    /// Created on first use. None if the system has no room for another mapping. Then `pread` is used
+    /// instead.
     map: OnceLock<Option<MmapBytes>>,
-    /// Another, to pick elements from.
+    /// A second map, for picking elements.
     guarded: OnceLock<Option<GuardedMap>>,
 }
 
 impl Source {
-    /// The file at `path` of the store, links inside the store followed. It is not opened yet.
+    /// Finds the file at `path` in the store, following links inside the store. Does not open it.
     ///
-    /// Its rights are narrowed by those of the directories that a link to it leads past, as they are now.
+    /// Its permissions are narrowed by the current permissions of the directories that a link passes through.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if it is not a regular file, and any error from resolving the path.
     pub fn find(store: &Arc<Store>, path: &Path) -> Result<Self> {
         let mut stat = store.stat(path)?;
         let mut target = path.to_owned();
@@ -166,22 +171,22 @@ impl Source {
         Ok(Self { store: Arc::clone(store), path: target, name, stat, held })
     }
 
-    /// Path in the store, as it was found.
+    /// The path in the store where it was found.
     pub fn name(&self) -> &Path {
         &self.name
     }
 
-    /// Where it is in the store, if what was found is a link.
+    /// The path of the file itself, if it was found through a link.
     pub fn link_target(&self) -> Option<&Path> {
         (self.path != self.name).then_some(&*self.path)
     }
 
-    /// What the file was when it was found.
+    /// The attributes of the file when it was found.
     pub fn stat(&self) -> &Stat {
         &self.stat
     }
 
-    /// Bytes of the file when it was found.
+    /// Size in bytes when the file was found.
     pub fn len(&self) -> u64 {
         self.stat.identity.size
     }
@@ -191,19 +196,18 @@ impl Source {
         self.len() == 0
     }
 
-    /// Which file it is, whatever its bytes.
+    /// Identifies the file, regardless of its bytes.
     pub fn id(&self) -> FileId {
         self.stat.identity.file()
     }
 
-    /// Whether the bytes stay as they are, as far as anybody can tell: since the file was found nobody was seen who
-    /// writes in it. Nothing is looked at.
+    /// Whether the bytes are stable: no writer was seen since the file was found. Makes no system call.
     pub fn is_settled(&self) -> bool {
         let found = self.stat.identity.generation;
         !is_written(found) && self.generation() == found
     }
 
-    /// The generation of the file as it was last seen; nothing is looked at.
+    /// The last known generation of the file, without a system call.
     pub fn generation(&self) -> u64 {
         match self.held.generation.get() {
             Some(generation) => generation.number(),
@@ -211,57 +215,58 @@ impl Source {
         }
     }
 
-    /// Whether the file may be opened now as what was found: it is current, or was written in place since.
+    /// Whether the file may be opened as the version that was found: it is current, or was written in place
+    /// since.
     pub fn can_be_opened(&self) -> bool {
         self.is_current() || (!self.is_settled() && self.is_in_place())
     }
 
-    /// Whether the path still shows the version that was found, to whom it was shown then.
+    /// Whether the path still leads to the version that was found, with the same permissions.
     pub fn is_current(&self) -> bool {
         if self.path == self.name {
             return self.store.identity(&self.path).is_ok_and(|identity| identity == self.stat.identity);
         }
-        // A link: it may lead elsewhere by now, or past directories that let others through.
+        // A link may have a new target by now, or pass through directories whose permissions have changed.
         let now = Self::find(&self.store, &self.name);
         now.is_ok_and(|now| now.path == self.path && now.version() == self.version())
     }
 
-    /// What tells this version from others: which bytes they are, and who may read them.
+    /// Identifies this version: the bytes, and who may read them.
     pub fn version(&self) -> (Identity, Permissions) {
         (self.stat.identity, self.stat.permissions)
     }
 
-    /// What of a version stays the same when the file is written in place.
+    /// The part of a version that stays the same when the file is written in place.
     pub fn ttl(&self) -> impl Hash {
         self.stat.identity.ttl()
     }
 
-    /// Whether the path still shows the file that was found, whatever its bytes.
+    /// Whether the path still leads to the same file, regardless of its bytes.
     fn is_in_place(&self) -> bool {
         self.store.identity(&self.path).is_ok_and(|now| now.is_same_file(&self.stat.identity))
     }
 
-    /// Makes sure that the file is open: from here on this version can be read, whatever becomes of
-    /// its name.
+    /// Opens the file if it is not open yet. From then on this version can be read, even if its name is
+    /// removed or reused.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`] when another file has taken its place.
+    /// [`Error::Stale`] if another file has taken its place.
     pub fn open(&self) -> Result<()> {
         self.opened().map(drop)
     }
 
-    /// Whether the file was ever opened: from then on it is known of its bytes whether somebody writes in them.
+    /// Whether the file was ever opened. From then on, writers are noticed.
     pub fn was_opened(&self) -> bool {
         self.held.generation.get().is_some()
     }
 
-    /// Whether something of the file was ever read.
+    /// Whether any of its bytes were ever read.
     pub fn was_read(&self) -> bool {
         self.held.was_read.load(Ordering::Relaxed)
     }
 
-    /// Passes the open file to `use_it`, who may hand it to the kernel.
+    /// Passes the open file to `use_it`, which may hand it to the kernel.
     ///
     /// # Errors
     ///
@@ -270,10 +275,10 @@ impl Source {
         Ok(use_it(&self.opened()?.file))
     }
 
-    /// The open file, which stays open for as long as this is held.
+    /// The open file. It stays open for as long as the result is held.
     fn opened(&self) -> Result<Arc<Opened>> {
         let Some(opened) = self.held.opened.load_full() else { return self.open_anew() };
-        // Looked at first, lest all who read write to one place.
+        // Read before writing. Otherwise all readers would contend for one cache line.
         if !self.held.is_used.load(Ordering::Relaxed) {
             self.held.is_used.store(true, Ordering::Relaxed);
         }
@@ -298,16 +303,17 @@ impl Source {
         if !identity.is_same_file(&self.stat.identity) {
             return Err(Error::Stale { path: self.name.clone() });
         }
-        // Not its mode: a file that was closed for want of room is opened again for those who had it.
+        // Compare only the bytes. If the mode has changed, the file is still reopened for the readers that
+        // had it open.
         if !identity.at(generation.number()).has_bytes_of(&self.stat.identity) {
-            // Nobody was seen, but somebody has written in it.
+            // The bytes have changed although no writer was seen.
             self.store.generations().was_written(self.id());
         }
         let _ = self.held.generation.set(generation);
         let opened = Arc::new(Opened { file, map: OnceLock::new(), guarded: OnceLock::new() });
         let none: Option<Arc<Opened>> = None;
         let before = self.held.opened.compare_and_swap(&none, Some(Arc::clone(&opened)));
-        // Of several who open it at once, one is heard.
+        // If several threads open the file at once, the first one wins.
         if let Some(before) = &*before {
             return Ok(Arc::clone(before));
         }
@@ -320,50 +326,50 @@ impl Source {
         map.inspect_err(|error| log::warn!("{error}; reading without a map")).ok()
     }
 
-    /// Refuses when the file no longer reaches to `end`.
+    /// Fails if the file no longer reaches to `end`.
     fn check_reaches(&self, file: &File, end: u64) -> Result<Identity> {
         let meta = file.metadata().map_err(|e| Error::io(&self.name, "look at", e))?;
         let now = Stat::of(&meta).identity;
         let found = now.size;
-        // Any loss counts: of what is left nobody knows which version it belongs to.
+        // Any truncation is an error, even beyond `end`: the remaining bytes may belong to any version.
         if found < self.len() || found < end {
             return Err(Error::Truncated { path: self.name.clone(), expected: self.len().max(end), found });
         }
         Ok(now)
     }
 
-    /// Which version of the bytes the open file has at this moment, as far as anybody was seen who writes.
+    /// The current version of the bytes of the open file, as far as writers were seen.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), and [`Error::Truncated`] when the file has shrunk.
+    /// As [`open`](Self::open), and [`Error::Truncated`] if the file has shrunk.
     pub fn identity_now(&self) -> Result<Identity> {
         let now = self.check_reaches(&self.opened()?.file, self.len())?;
         Ok(now.at(self.store.generations().look(self.id())))
     }
 
-    /// Whether what was read so far is all of the version that was found, and nobody was seen who writes: a file can
-    /// be written in place while it is read.
+    /// Checks that everything read so far belongs to the version that was found, and that no writer was seen.
+    /// A file can be written in place while it is read.
     ///
     /// # Errors
     ///
-    /// [`Error::Truncated`] or [`Error::Stale`] when it is not.
+    /// [`Error::Truncated`] or [`Error::Stale`] if the file has changed.
     pub fn check_unchanged(&self) -> Result<()> {
         let now = self.identity_now()?;
         let is_same_generation = now.generation == self.stat.identity.generation;
-        // The name may go meanwhile, or another take it: that is a change of the inode, not of the bytes.
+        // Removing or replacing the name changes the inode, but not the bytes, so it does not matter here.
         match now.has_bytes_of(&self.stat.identity) && is_same_generation {
             true => Ok(()),
             false => Err(Error::Stale { path: self.name.clone() }),
         }
     }
 
-    /// The bytes `offset..offset + length` of the map, to be passed to the kernel and not touched;
-    /// none where the file could not be mapped.
+    /// The bytes `offset..offset + length` of the map, to be passed to the kernel without touching them. None
+    /// if the file could not be mapped.
     ///
     /// # Errors
     ///
-    /// [`Error::Truncated`] when the file has shrunk.
+    /// [`Error::Truncated`] if the file has shrunk.
     pub fn mapped(&self, offset: u64, length: usize) -> Result<Option<Mapped>> {
         let opened = self.opened_to_read()?;
         let Some(map) = opened.map.get_or_init(|| self.map(&opened.file)) else { return Ok(None) };
@@ -374,11 +380,12 @@ impl Source {
         Ok(range.map(|range| Mapped { opened: Arc::clone(&opened), range }))
     }
 
-    /// Where data begin, or a hole, at `offset` or after it; the end of the file where none do.
+    /// The next offset at or after `offset` where data or a hole begins. The end of the file if there is
+    /// none.
     ///
     /// # Errors
     ///
-    /// [`Error::Truncated`] when the file has shrunk.
+    /// [`Error::Truncated`] if the file has shrunk.
     pub fn seek(&self, offset: u64, whence: Whence) -> Result<u64> {
         let opened = self.opened()?;
         self.check_reaches(&opened.file, self.len())?;
@@ -386,11 +393,12 @@ impl Source {
             Whence::Data => SeekFrom::Data(offset),
             Whence::Hole => SeekFrom::Hole(offset),
         };
-        // All reading is done by offset, so that it does not matter where this leaves the descriptor.
+        // This moves the descriptor's position. That is harmless, because every read has an explicit offset.
         match rustix::fs::seek(&opened.file, to) {
             Ok(found) => Ok(found.min(self.len())),
+            // None follows before the end of the file.
             Err(Errno::NXIO) => Ok(self.len()),
-            // A file system that knows no holes.
+            // The file system does not support holes: all bytes are data.
             Err(Errno::INVAL | Errno::OPNOTSUPP) => match whence {
                 Whence::Data => Ok(offset),
                 Whence::Hole => Ok(self.len()),
@@ -399,11 +407,11 @@ impl Source {
         }
     }
 
-    /// Fills `buffer` from `offset` on.
+    /// Fills `buffer` with the bytes from `offset`.
     ///
     /// # Errors
     ///
-    /// [`Error::Truncated`] when the file has shrunk, [`Error::Stale`] when it does not stop changing.
+    /// [`Error::Truncated`] if the file has shrunk. [`Error::Stale`] if it keeps changing.
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         task::check()?;
         let opened = self.opened_to_read()?;
@@ -416,8 +424,8 @@ impl Source {
         })
     }
 
-    /// Fills `out` with elements, the first at `offset` and each `stride` bytes after the one before;
-    /// false where that has to be done by reading.
+    /// Fills `out` with elements. The first is at `offset`, and each following one is `stride` bytes further.
+    /// Returns false if the map cannot be used. The caller then has to read instead.
     ///
     /// # Errors
     ///
@@ -443,11 +451,13 @@ impl Source {
         })
     }
 
-    /// What `read` gives while the file did not change, neither before nor after.
+    /// Repeats `read` until the file does not change during it, and returns the result.
     ///
-    /// What is cut off the last page reads as zeros, through a map and by reading alike, without any sign; and when
-    /// the size is looked at afterwards, all may be there again. A time tells.
+    /// When a file is truncated, the rest of its last page reads as zeros, both through a map and with
+    /// `pread`, and nothing indicates this. Checking the size afterwards is not enough, because the file may
+    /// have grown back. Only its modification time shows the change.
     fn steadily<T>(&self, file: &File, mut read: impl FnMut() -> Result<T>) -> Result<T> {
+        // If no writer was seen, the time from the lookup is still valid, which saves a system call.
         let mut before = match self.is_settled() {
             true => self.stat.identity.modified,
             false => self.check_reaches(file, self.len())?.modified,
@@ -465,14 +475,19 @@ impl Source {
         Err(Error::Stale { path: self.name.clone() })
     }
 
-    /// The whole file, when it has at most `limit` bytes.
+    /// Reads the whole file, if it has at most `limit` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the file is larger, [`Error::Truncated`] or [`Error::Stale`] if it has changed,
+    /// and any error from opening and reading it.
     pub fn read_all(&self, limit: u64) -> Result<Vec<u8>> {
         if self.len() > limit {
             let expected = format!("at most {limit} bytes");
             return Err(Error::invalid(&self.name, "size", expected, format!("{} bytes", self.len())));
         }
         let mut bytes = vec![0; usize::try_from(self.len()).unwrap_or(0)];
-        // Not by way of `opened`: what is read once and small needs no map.
+        // Without `opened`: a small file that is read once needs no map and no slot among the open files.
         let (file, identity) = self.store.open_file(&self.path)?;
         if identity != self.stat.identity {
             return Err(Error::Stale { path: self.name.clone() });

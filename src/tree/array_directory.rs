@@ -152,7 +152,8 @@ impl ArrayDirectory {
         formats::format(format).is_some_and(|format| format.size_needs_data(&self.selection, part))
     }
 
-    /// Whether the size of a file that is not cached depends on data.
+    /// Whether the size of a file depends on data that can change, for example a row of a sparse matrix,
+    /// whose bounds are in `indptr`.
     pub fn is_sized_by_data(&self, node_id: NodeId) -> bool {
         let is_stored = matches!(node_id.node, NodeKind::File(Component::Data | Component::Indices, _));
         is_stored && node_id.of != Region::Whole || self.size_needs_data(node_id)
@@ -190,7 +191,7 @@ impl ArrayDirectory {
         }
     }
 
-    /// The run of a file of the store that is the content of a node, if this is known without rendering it.
+    /// The byte range of a file of the store that is the content of a node, if it is known without rendering.
     pub fn byte_range(&self, node_id: NodeId) -> Option<ByteRange<'_>> {
         let NodeKind::File(component, format) = node_id.node else { return None };
         formats::format(format)?.byte_range(&self.selection, Part { component, of: node_id.of })
@@ -321,6 +322,8 @@ impl ArrayDirectory {
         match self.selection.array().metadata.kind() {
             Kind::Dense => self.node_id(of, Component::Array, format),
             Kind::Sparse if !format.is_empty() => self.node_id(of, Component::Dense, format),
+            // Only the listed spelling is a node of this directory. Others, such as `7` for `007`, get a
+            // range of their own.
             Kind::Sparse if index == self.row_name(row).as_bytes() => {
                 Some(Child::NodeId(NodeId { of, node: NodeKind::Directory }))
             }

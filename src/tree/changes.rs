@@ -1,4 +1,4 @@
-//! What in the tree is not as it was when the kernel was told of it.
+//! Detection of changes since the kernel last saw a node.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -16,23 +16,23 @@ use crate::store::generation::FileId;
 use crate::store::source::Source;
 
 impl Tree {
-    /// The directory of the store that a folder shows, opened; none for other nodes.
+    /// Opens the directory of the store that a node shows. None for other nodes.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`](crate::Error::Io) when it cannot be opened (any more).
+    /// [`Error::Io`](crate::Error::Io) if it cannot be opened, or no longer exists.
     pub fn open_directory(&self, ino: Ino) -> Result<Option<std::fs::File>> {
         let found = self.directory(ino);
         found.map(|found| self.store().open_directory(&found.directory.real)).transpose()
     }
 
-    /// Says whether the kernel is told of changes in the store as they happen. As long as it is not, nothing of an
-    /// array is taken for granted for longer than a moment. Returns what was said before.
+    /// Sets whether the kernel is notified of changes in the store as they happen. Until then, the attributes
+    /// of arrays are cached only for a moment. Returns the previous setting.
     pub fn set_changes_told(&self, are_told: bool) -> bool {
         self.shared.are_changes_told.swap(are_told, Ordering::Relaxed)
     }
 
-    /// Whether nobody was seen who writes in what a node shows since that was found.
+    /// Whether no writer of the files that a node shows was seen since they were found.
     pub fn is_settled(&self, ino: Ino) -> bool {
         match self.shared.places.find(ino) {
             Some(Found::InUse(place)) => match &place.what {
@@ -43,13 +43,13 @@ impl Tree {
             Some(Found::Kept(Kept { recipe: Recipe::Slice(_) | Recipe::Row(_), within, .. })) => {
                 self.is_settled(Ino(within))
             }
-            // Nothing of it was ever opened.
+            // None of its files was ever opened, so nothing is known of writers.
             Some(Found::Kept(_)) => true,
             None => false,
         }
     }
 
-    /// The first numbers of what has moved on to another generation since this was asked before.
+    /// The first numbers of the ranges whose generation has changed since the last call.
     pub fn take_moved(&self) -> Vec<Ino> {
         let has_moved = |place: &&Arc<InodeRange<Content>>| match &place.what {
             Content::Folder { folder, told, .. } => told.moves_to(folder.selection.array().generation()),
@@ -59,13 +59,13 @@ impl Tree {
         self.shared.places.all_in_use().iter().filter(has_moved).map(|place| Ino(place.base)).collect()
     }
 
-    /// The nodes of which the kernel is to keep no content, since this was asked before: what they are of is not in use
-    /// any more, so that it is not heard of who writes in it.
+    /// Takes the nodes to invalidate that were listed since the last call. Their content is no longer in use,
+    /// so nobody would notice a writer.
     pub fn take_dropped(&self) -> Vec<Ino> {
         self.shared.places.take_dropped()
     }
 
-    /// The nodes that the kernel may know of what has this first number, and perhaps others.
+    /// The nodes of the range at `origin` that the kernel may know, and possibly others.
     pub fn known_nodes(&self, origin: Ino) -> Vec<Ino> {
         let place = self.shared.places.in_use(origin);
         let numbers = place.as_ref().map(|place| match &place.what {
@@ -75,9 +75,10 @@ impl Tree {
         numbers.unwrap_or_default().into_iter().map(|number| Ino(origin.0 + number)).collect()
     }
 
-    /// Where the files of an array are that are links: the directories that they are in, opened, and their names there.
+    /// The targets of those files of an array that are links: the open directory of each target, and its name
+    /// there. Watching only the link itself would miss changes of the target.
     pub fn links_of(&self, array: Ino) -> Vec<(std::fs::File, OsString)> {
-        // An array with links is in use from the first on.
+        // An array with links is put to use as soon as it is found.
         let Some(place) = self.shared.places.in_use(array) else { return Vec::new() };
         let Content::Folder { folder, .. } = &place.what else { return Vec::new() };
         let open = |target: &Path| {
@@ -87,8 +88,8 @@ impl Tree {
         folder.selection.array().all_sources().filter_map(Source::link_target).filter_map(open).collect()
     }
 
-    /// Opens a file of the store again that was closed for want of room, if it is in use: so that the system can be asked
-    /// whether anybody is writing in it.
+    /// Reopens a file of the store that was closed to save descriptors, if it is in use. An open descriptor
+    /// is needed to ask the system about writers.
     pub fn open_again(&self, id: FileId) {
         let is_opened =
             |source: &Arc<Source>| source.id() == id && source.was_opened() && source.open().is_ok();
@@ -99,7 +100,7 @@ impl Tree {
         });
     }
 
-    /// Whether something is held for a node of which the store shows another version by now, or none.
+    /// Whether the content in use for a node is outdated: the store has another version by now, or none.
     pub fn is_outdated(&self, ino: Ino) -> bool {
         let Some(place) = self.shared.places.in_use(ino) else { return false };
         match &place.what {
@@ -109,19 +110,19 @@ impl Tree {
         }
     }
 
-    /// Forgets what was known of a name in a directory of the store that has changed.
+    /// Forgets the array of this name in a directory of the store, if it has changed.
     pub fn forget_outdated(&self, directory: Ino, name: &OsStr) {
         if let Some(directory) = self.directory(directory) {
             directory.forget_outdated(name);
         }
     }
 
-    /// Forgets the arrays that are known on without being in use, as far as they are not there any more.
+    /// Forgets the recently found arrays that no longer exist or have changed.
     pub fn forget_outdated_arrays(&self) {
         self.shared.recent.forget_outdated();
     }
 
-    /// As [`forget_outdated`](Self::forget_outdated), of all names in all directories.
+    /// Like [`forget_outdated`](Self::forget_outdated), for all names in all directories.
     pub fn forget_all_outdated(&self) {
         let directory = |recipe: &Recipe| match recipe {
             Recipe::Directory(directory) => Some(Arc::clone(directory)),
@@ -131,18 +132,18 @@ impl Tree {
         directories.iter().for_each(|directory| directory.forget_all_outdated());
     }
 
-    /// The names that a change of the file `name` in a directory of the store may be about, besides its own and those of
-    /// which it is the beginning.
+    /// Further names that a change of the file `name` in a directory of the store may affect. The caller
+    /// already handles `name` itself and the names that it begins with.
     pub fn named_by(&self, directory: Ino, name: &OsStr) -> Vec<OsString> {
         self.directory(directory).map(|directory| directory.named_by(name)).unwrap_or_default()
     }
 
-    /// The first number of what a node is of: all nodes of it have the same.
+    /// The first number of the range that a node belongs to. It is the same for all nodes of the range.
     pub fn origin(&self, ino: Ino) -> Ino {
         block_of(ino).map_or(ino, Ino)
     }
 
-    /// The directory of the store that a folder shows; nothing is made anew for it.
+    /// The directory of the store that a node shows. Never rebuilds content.
     fn directory(&self, ino: Ino) -> Option<Arc<StoreDirectory>> {
         match self.shared.places.find(ino)? {
             Found::InUse(place) => match &place.what {

@@ -1,4 +1,4 @@
-//! What the numbers of a place belong to, and how that is made anew.
+//! The content of an inode range, and how to rebuild it after it was dropped from memory.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::rows::Rows;
 use crate::store::source::Source;
 
-/// What a place's numbers belong to.
+/// The content of an inode range.
 #[derive(Debug)]
 pub(super) enum Content {
     Directory(Arc<StoreDirectory>),
@@ -30,7 +30,7 @@ pub(super) enum Content {
         path: PathBuf,
         told: KnownNodes,
     },
-    /// The nodes of a folder from its number `first` on.
+    /// The nodes of an array's directory, from number `first` on.
     Folder {
         folder: Arc<ArrayDirectory>,
         first: u64,
@@ -38,19 +38,20 @@ pub(super) enum Content {
         told: KnownNodes,
     },
     Status,
-    /// A file of `.arrayfs/`, as it was when it was looked up.
+    /// A file of `.arrayfs/`, with its text at the time of the lookup.
     Report(Text),
 }
 
-/// What it takes to make it anew.
+/// The information needed to rebuild a [`Content`]. Many are kept, so they are [packed](Packable).
 #[derive(Clone, Debug)]
 pub(super) enum Recipe {
     Directory(Arc<StoreDirectory>),
-    /// The file or array of this name in the directory that the place is within.
+    /// The file or array with this name in the directory that is the outer inode range.
     Named(Box<OsStr>),
-    /// These rows of the array that the place is within, however many slices led there.
+    /// These rows of the array that is the outer inode range, no matter through how many nested slices the
+    /// lookup went.
     Slice(Rows),
-    /// This row of the folder that the place is within, under another name.
+    /// This row of the array directory that is the outer inode range, under a different spelling of its name.
     Row(u64),
     Status,
     Report(Text),
@@ -59,7 +60,8 @@ pub(super) enum Recipe {
 impl Renewable for Content {
     type Recipe = Recipe;
 
-    /// What was opened and then replaced stays for who goes on reading it.
+    /// A version that was opened and then replaced on disk cannot be rebuilt. It stays in memory for its
+    /// readers.
     fn can_be_made_anew(&self) -> bool {
         match self {
             Self::Directory(_) | Self::Status | Self::Report(_) => true,
@@ -115,7 +117,7 @@ impl Packable for Recipe {
 }
 
 impl Content {
-    /// The nodes of a folder from its number `first` on.
+    /// The nodes of an array's directory, from number `first` on.
     fn folder(folder: Arc<ArrayDirectory>, first: u64) -> Self {
         let told = KnownNodes::new(folder.selection.array().found_generation());
         Self::Folder { folder, first, made: RenderCache::default(), told }
@@ -130,7 +132,7 @@ impl Content {
 }
 
 impl Tree {
-    /// The place that a number belongs to, as it is in use or made anew.
+    /// The inode range that a number belongs to. It is rebuilt if it is not in memory.
     pub(super) fn place(&self, ino: Ino) -> Result<Arc<InodeRange<Content>>> {
         let stale = || Error::Stale { path: format!("inode {}", ino.0).into() };
         match self.shared.places.find(ino).ok_or_else(stale)? {
@@ -142,28 +144,30 @@ impl Tree {
         }
     }
 
-    /// Puts a place to use, and has the kernel told of what had to go for it.
+    /// Puts an inode range to use, and notifies the kernel of the nodes that were dropped to make room.
     fn use_place(&self, base: u64, key: Key, content: Content) -> Option<Arc<InodeRange<Content>>> {
         let place = self.shared.places.put_to_use(base, key, content);
         self.tell_of_dropped();
         place
     }
 
-    /// Has the kernel told of the nodes of which it is to keep nothing.
+    /// Wakes the listener that invalidates dropped nodes in the kernel's cache.
     fn tell_of_dropped(&self) {
         let places = &self.shared.places;
         if places.has_dropped() && !self.store().generations().wake_listener() {
-            // There is nobody who could tell it.
+            // Without a listener nobody can notify the kernel, so the list would only grow.
             places.take_dropped();
         }
     }
 
-    /// Sees to it that the kernel is told when what it is told of this node here and now is not so any more.
+    /// Registers a node whose data the kernel is about to cache, so that the kernel is notified when the data
+    /// change.
     pub(super) fn will_tell(&self, place: &InodeRange<Content>, ino: Ino) {
         if let Content::Folder { told, .. } = &place.what
             && !told.add(ino.0 - place.base)
         {
-            // There is no room for it.
+            // The set is full. A node that is not registered would be missed later, so invalidate it right
+            // away.
             self.shared.places.drop_content([ino]);
             self.tell_of_dropped();
         }
@@ -188,7 +192,8 @@ impl Tree {
         }
     }
 
-    /// What stands in the directory under this name, if it is what it was, or was written in place since.
+    /// Rebuilds the entry of a directory with this name, provided that it is still the same version, or the
+    /// same files written in place since.
     fn make_named(&self, kept: &Kept<Recipe>, name: &OsStr) -> Result<Content> {
         let outer = self.place(Ino(kept.within))?;
         let Content::Directory(directory) = &outer.what else { return Err(Error::not_found(name)) };
@@ -206,7 +211,7 @@ impl Tree {
         }
     }
 
-    /// The whole folder that a place is of.
+    /// The array directory of an inode range.
     fn folder(&self, base: u64) -> Result<Arc<ArrayDirectory>> {
         match &self.place(Ino(base))?.what {
             Content::Folder { folder, .. } => Ok(Arc::clone(folder)),
@@ -214,7 +219,7 @@ impl Tree {
         }
     }
 
-    /// Counts a lookup of what was found in a directory of the store.
+    /// Counts a lookup of an entry of a store directory.
     pub(super) fn enter(
         &self,
         directory: &InodeRange<Content>,
@@ -235,6 +240,8 @@ impl Tree {
             FoundName::Plain(source) => {
                 let base = self.enter_place(path, directory.base, key, count, named)?;
                 let attr = Attr::plain(Ino(base), &source);
+                // A listing visits every file, and most are never read. Only a real lookup puts the file to
+                // use.
                 if !is_listed {
                     self.put_to_use(base, key, || Content::plain(source, path));
                 }
@@ -252,7 +259,7 @@ impl Tree {
         }
     }
 
-    /// The first number of a place, which counts as looked up once more.
+    /// The first number of an inode range. Counts as one more lookup.
     pub(super) fn enter_place(
         &self,
         path: &Path,
@@ -265,8 +272,8 @@ impl Tree {
         base.ok_or_else(|| Error::refused(path, "no inode numbers are left for it"))
     }
 
-    /// Puts a place to use for which all is at hand: when it is replaced before it is first used, it is the
-    /// version that was looked up all the same.
+    /// Puts an inode range to use while its content is at hand. If the files are replaced before the first
+    /// use, readers then still get the version that was looked up.
     fn put_to_use(&self, base: u64, key: Key, content: impl FnOnce() -> Result<Content>) {
         if self.shared.places.in_use(Ino(base)).is_none()
             && let Ok(content) = content()
@@ -276,7 +283,7 @@ impl Tree {
     }
 }
 
-/// The key of something in a directory of the store, and how many numbers it takes.
+/// The key of an entry of a store directory, and the number of inode numbers that it needs.
 pub(super) fn key_of(path: &Path, found: &FoundName) -> (Key, u64) {
     match found {
         FoundName::Directory(directory) => {
@@ -294,7 +301,7 @@ pub(super) fn key_of(path: &Path, found: &FoundName) -> (Key, u64) {
     }
 }
 
-/// The key of a slice of a folder, by its name there.
+/// The key of a slice, by its name in the array's directory.
 pub(super) fn slice_key(folder: Key, name: &OsStr) -> Key {
     folder.within(("slice", name))
 }

@@ -1,5 +1,5 @@
-//! A directory of the store in the tree: what is known of its arrays is used again until one of their files
-//! changes, and a name is looked at by itself, however many others there are.
+//! A directory of the store, with a cache of its arrays. A cached array is reused until one of its files
+//! changes. A lookup examines only its own name, however many others there are.
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -12,15 +12,16 @@ use crate::error::Result;
 use crate::store::source::Source;
 use crate::store::{Identity, Stat, Store};
 
-/// How long after a change of a directory another one might not show in its times.
+/// Directory times are this coarse at most: two changes within this time may leave the same timestamp.
 const UNSURE: Duration = Duration::from_millis(100);
 
-/// The arrays that were found last, in any directory: these are known on, even if the kernel forgets them.
+/// The most recently found arrays of all directories. They stay cached even if the kernel forgets them,
+/// because otherwise each new access would have to read their metadata again.
 #[derive(Debug, Default)]
 pub struct RecentArrays(Mutex<VecDeque<Arc<StoredArray>>>);
 
 impl RecentArrays {
-    /// Arrays that are kept.
+    /// Maximum number of arrays.
     const MOST: usize = 512;
 
     fn keep(&self, array: &Arc<StoredArray>) {
@@ -28,7 +29,7 @@ impl RecentArrays {
         let oldest = if arrays.len() < Self::MOST { None } else { arrays.pop_front() };
         arrays.push_back(Arc::clone(array));
         drop(arrays);
-        // Its files may be closed now, which takes its time.
+        // Dropped without the lock, because this may close files, which takes time.
         drop(oldest);
     }
 
@@ -36,30 +37,31 @@ impl RecentArrays {
         lock(&self.0).retain(|kept| !Arc::ptr_eq(kept, array));
     }
 
-    /// Forgets those that are not there any more where they were found. A directory above may have been moved, of
-    /// which none of the names in it tells.
+    /// Forgets the arrays that are no longer where they were found. This is needed when a parent directory is
+    /// moved, because then no event names the arrays themselves.
     pub fn forget_outdated(&self) {
-        // Not while others wait: the store is looked at, and files are closed.
+        // Without the lock, because this accesses the store and closes files.
         let arrays: Vec<_> = lock(&self.0).iter().cloned().collect();
         let is_current = |array: &&Arc<StoredArray>| array.is_current() && array.names.is_current();
         arrays.iter().filter(|array| !is_current(array)).for_each(|array| self.forget(array));
     }
 }
 
-/// A directory, and what is known of it.
+/// A directory of the store and its cache.
 #[derive(Debug)]
 pub struct StoreDirectory {
     /// The directory.
     pub directory: Directory,
-    /// Its names when they were listed last, for as long as somebody goes through that listing.
+    /// The names at the last listing. A weak reference, so that they live only as long as somebody uses that
+    /// listing.
     names: Mutex<Option<(Identity, Weak<DirListing>)>>,
     arrays: Mutex<HashMap<OsString, Weak<StoredArray>>>,
     recent: Arc<RecentArrays>,
 }
 
-/// What a name stands for at this moment.
+/// The current meaning of a name.
 pub enum Found {
-    /// A sub-directory.
+    /// A subdirectory.
     Directory(Directory),
     /// A file that belongs to no array.
     Plain(Source),
@@ -68,17 +70,17 @@ pub enum Found {
 }
 
 impl StoreDirectory {
-    /// A directory of which nothing is known yet.
+    /// A directory with an empty cache.
     pub fn new(directory: Directory, recent: &Arc<RecentArrays>) -> Self {
         Self { directory, names: Mutex::default(), arrays: Mutex::default(), recent: Arc::clone(recent) }
     }
 
-    /// Facts of the directory itself.
+    /// The attributes of the directory itself.
     pub fn stat(&self, store: &Store) -> Result<Stat> {
         self.directory.stat(store)
     }
 
-    /// What `name` stands for; none when there is no such name, or what it stands for is broken.
+    /// Looks up `name`. None if it does not exist or is broken.
     pub fn find(&self, store: &Arc<Store>, name: &OsStr) -> Result<Option<Found>> {
         let names = match self.listed(store)? {
             Some(names) => names,
@@ -87,15 +89,17 @@ impl StoreDirectory {
         Ok(names.find(name).into_iter().find_map(|shown| self.look(store, &names, &shown)))
     }
 
-    /// The names of all that the directory may show, which are known on for as long as they are held.
+    /// Lists the names that the directory may show. Lookups reuse the result for as long as the caller holds
+    /// it.
     pub fn list(&self, store: &Arc<Store>) -> Result<Arc<DirListing>> {
         let now = store.identity(&self.directory.real)?;
         let names = Arc::new(self.directory.names(store)?);
+        // Cache the names only if any later change is certain to change the directory's timestamp.
         *lock(&self.names) = is_settled(&now).then(|| (now, Arc::downgrade(&names)));
         Ok(names)
     }
 
-    /// Forgets the array of this name, unless the store still holds the version that is known.
+    /// Forgets the array with this name, unless the store still has the cached version.
     pub fn forget_outdated(&self, name: &OsStr) {
         let known = self.known(name);
         if let Some(array) = known.filter(|array| !array.is_current()) {
@@ -103,14 +107,14 @@ impl StoreDirectory {
         }
     }
 
-    /// As [`forget_outdated`](Self::forget_outdated), of all names.
+    /// Like [`forget_outdated`](Self::forget_outdated), for all names.
     pub fn forget_all_outdated(&self) {
         let names: Vec<_> = lock(&self.arrays).keys().cloned().collect();
         names.iter().for_each(|name| self.forget_outdated(name));
     }
 
-    /// The arrays that a change of the file `name` may be about, which does not show in their names: those whose rows or
-    /// columns it names.
+    /// The arrays that a change of the file `name` may affect although their names do not show it: those
+    /// whose rows or columns get their names from it.
     pub fn named_by(&self, name: &OsStr) -> Vec<OsString> {
         if !name.as_bytes().ends_with(b".csv") {
             return Vec::new();
@@ -124,14 +128,14 @@ impl StoreDirectory {
         known.into_iter().filter(|(_, array)| is_named(array)).map(|(name, _)| name).collect()
     }
 
-    /// The names that are being listed, if the directory has not changed since.
+    /// The names of a listing in progress, if the directory has not changed since.
     fn listed(&self, store: &Store) -> Result<Option<Arc<DirListing>>> {
         let known = lock(&self.names).as_ref().and_then(|(then, names)| Some((*then, names.upgrade()?)));
         let Some((then, names)) = known else { return Ok(None) };
         Ok((store.identity(&self.directory.real)? == then).then_some(names))
     }
 
-    /// What one of the names stands for; none when that is not there any more, or broken.
+    /// The meaning of a listed name. None if it no longer exists or is broken.
     pub fn look(&self, store: &Arc<Store>, names: &DirListing, shown: &ListedName) -> Option<Found> {
         let known = self.known(&shown.name);
         if let Some(array) = &known
@@ -166,7 +170,8 @@ impl StoreDirectory {
     fn keep(&self, name: &OsStr, array: &Arc<StoredArray>) {
         self.recent.keep(array);
         let mut arrays = lock(&self.arrays);
-        // Before the map grows, what nobody has any more goes.
+        // Before the map grows, remove the entries whose arrays are gone. This keeps the amortized cost
+        // constant and the map proportional to the arrays in use.
         if arrays.len() == arrays.capacity() {
             arrays.retain(|_, array| array.strong_count() > 0);
             let room = 2 * arrays.len() + 16;
@@ -183,14 +188,14 @@ impl StoreDirectory {
 }
 
 impl Drop for StoreDirectory {
-    /// What is not watched any more must not keep files open that are deleted.
+    /// Nobody watches the directory after this. Cached arrays would keep deleted files open.
     fn drop(&mut self) {
         let arrays = std::mem::take(&mut *lock(&self.arrays));
         arrays.values().filter_map(Weak::upgrade).for_each(|array| self.recent.forget(&array));
     }
 }
 
-/// Whether the last change was long enough ago that the next one will show.
+/// Whether the last change is old enough that another change is certain to have a different timestamp.
 fn is_settled(identity: &Identity) -> bool {
     let changed = u64::try_from(identity.changed.seconds).unwrap_or(0);
     let changed = SystemTime::UNIX_EPOCH + Duration::new(changed, identity.changed.nanoseconds);

@@ -1,4 +1,4 @@
-//! A file of the tree, and the files of an array that were rendered lately.
+//! A file of the tree, and a cache of an array's recently rendered files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::error::Result;
 use crate::store::source::Source;
 
-/// A file of the tree, and what to name when reading it fails.
+/// A file of the tree, with the path to report when reading it fails.
 #[derive(Debug)]
 pub struct File {
     pub(super) content: VirtualFile,
@@ -19,7 +19,7 @@ pub struct File {
 }
 
 impl File {
-    /// The whole of a file of the store.
+    /// A complete file of the store.
     pub(super) fn plain(source: &Arc<Source>, path: &Path) -> Result<Self> {
         let extent = Extent::Slice { source: Arc::clone(source), offset: 0, length: source.len() };
         Ok(Self { content: VirtualFile::new([extent])?, subject: path.to_owned(), version: 0 })
@@ -35,24 +35,24 @@ impl File {
         self.content.is_empty()
     }
 
-    /// Whether nobody was seen who writes in what it is made of since that was found.
+    /// Whether no writer of its sources was seen since they were found.
     pub fn is_settled(&self) -> bool {
         self.content.sources().iter().all(|source| source.is_settled())
     }
 
-    /// The file of the store that this one is, byte for byte, if it is one.
+    /// The file of the store that has exactly these bytes, if there is one.
     pub fn whole_source(&self) -> Option<&Arc<Source>> {
         self.content.whole_source()
     }
 }
 
-/// The files of a folder that were read lately. Those of single rows and columns are quickly made, and
-/// not kept.
+/// The recently read files of an array's directory. Files of single rows and columns are fast to render and
+/// not cached.
 #[derive(Debug, Default)]
 pub(super) struct RenderCache(ArcSwap<Vec<(NodeId, Arc<File>)>>);
 
 impl RenderCache {
-    /// The most files that are kept.
+    /// Maximum number of cached files.
     const MOST: usize = 16;
 
     pub(super) fn get(&self, node_id: NodeId) -> Option<Arc<File>> {
@@ -60,9 +60,10 @@ impl RenderCache {
         files.iter().find(|(other, _)| *other == node_id).map(|(_, file)| Arc::clone(file))
     }
 
-    /// Has a file made anew when it is next needed.
+    /// Removes a file from the cache, so that it is rendered again when next needed.
     pub(super) fn forget(&self, node_id: NodeId) {
         if self.get(node_id).is_some() {
+            // Copying this short list on a change lets the far more frequent reads go without a lock.
             self.0.rcu(|files| {
                 files.iter().filter(|(other, _)| *other != node_id).cloned().collect::<Vec<_>>()
             });

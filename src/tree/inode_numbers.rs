@@ -1,12 +1,12 @@
-//! The inode numbers, and which of them are for what.
+//! The division of inode numbers into blocks.
 //!
-//! A place takes a block of numbers. There are blocks of a few sizes, and all of one size lie in one
-//! region: so a number alone tells in which block it is, blocks never overlap, and the many small ones
-//! take no room from the few large ones.
+//! Each inode range takes one block of numbers. Blocks come in a few sizes, and all blocks of one size lie in
+//! the same region. Therefore a number alone determines its block, blocks never overlap, and the many small
+//! blocks take no space from the few large ones.
 //!
 //! ```text
 //! region            blocks of   how many
-//! 0    .. 2^20      2^4                    given by hand: the root, `.arrayfs`
+//! 0    .. 2^20      2^4                    fixed: the root, `.arrayfs`
 //! 2^20 .. 2^50      1           2^50       files and directories of the store
 //! i * 2^50 ..       2^16        2^34       arrays, for i from 1 to 7
 //!                   2^20        2^30
@@ -15,22 +15,22 @@
 //!                   2^32        2^18
 //!                   2^40        2^10
 //!                   2^47        2^3
-//! 2^60 .. 2^61      2^47        2^13       where there was no room
-//! 2^62 .. 2^63      2^52        2^10       arrays of more columns than any disk holds
+//! 2^60 .. 2^61      2^47        2^13       overflow, when no other block is free
+//! 2^62 .. 2^63      2^52        2^10       arrays with more columns than fit on any disk
 //! ```
 //!
-//! Up to 2^53 a number is the same as a double, which is what JavaScript, Lua and R have for numbers: only
-//! what does not fit has others.
+//! Numbers below 2^53 are exact as a double, the only number type of JavaScript, Lua and R. Only ranges that
+//! do not fit there get larger numbers.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::attr::Ino;
 
-/// Blocks of one size.
+/// A region of inode numbers, divided into blocks of one size.
 struct NumberRange {
     first: u64,
     end: u64,
-    /// Numbers of a block.
+    /// Number of inode numbers in a block.
     size: u64,
 }
 
@@ -40,10 +40,10 @@ impl NumberRange {
     }
 }
 
-/// The numbers that are given by hand, in blocks of sixteen.
+/// The region of fixed numbers, in blocks of sixteen.
 const BY_HAND: NumberRange = NumberRange::new(0, 1 << 20, 4);
 
-/// The others in order, of numbers and of sizes.
+/// The other regions, ascending both by number and by block size.
 const REGIONS: [NumberRange; 10] = [
     NumberRange::new(1 << 20, 1 << 50, 0),
     NumberRange::new(1 << 50, 2 << 50, 16),
@@ -57,55 +57,60 @@ const REGIONS: [NumberRange; 10] = [
     NumberRange::new(1 << 62, 1 << 63, 52),
 ];
 
-/// The most numbers that one place can have.
+/// Maximum number of inode numbers in one range.
 pub const MOST: u64 = 1 << 52;
 
-/// Blocks of one region that a place tries before it goes to the next.
+/// Number of blocks of one region that are tried before the next region.
 const ATTEMPTS: u64 = 32;
 
-/// The first number of the block that a number is in.
+/// The first number of the block that contains a number.
 pub fn block_of(ino: Ino) -> Option<u64> {
     let mut regions = std::iter::once(&BY_HAND).chain(&REGIONS);
     let region = regions.find(|region| (region.first..region.end).contains(&ino.0))?;
+    // Masking suffices, because regions start at multiples of their block size, which is a power of two.
     Some(ino.0 & !(region.size - 1))
 }
 
-/// What a place is known by: made of its path and version. The first half of each version is its own, and gives the
-/// numbers; versions of the same files that were written in place have the second in common.
+/// Identifies an inode range, by hashes of its path and version. The first half differs for each version and
+/// determines the inode numbers. The second half is the same for all versions of the same files written in
+/// place.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Key(u64, u64);
 
 impl Key {
-    /// The key of what `facts` describe.
+    /// The key of the object that `facts` describe.
     pub fn new(facts: impl Hash) -> Self {
         Self(half(0, &facts), half(1, &facts))
     }
 
-    /// The key of what these facts describe, of which `ttl` stay the same when it is written in place.
+    /// The key of the object that `facts` describe. Of these, `ttl` stays the same when the files are written
+    /// in place.
     pub fn of_version(facts: impl Hash, ttl: impl Hash) -> Self {
         Self(half(0, &facts), half(1, &ttl))
     }
 
-    /// Whether both are of the same files, perhaps written in place.
+    /// Whether both are versions of the same files, perhaps written in place.
     pub fn is_of_files_of(self, other: Self) -> bool {
         self.1 == other.1
     }
 
-    /// The key of what `facts` describe inside the place of this key.
+    /// The key of the object that `facts` describe inside the range with this key.
     pub fn within(self, facts: impl Hash) -> Self {
         Self::new((self.0, self.1, facts))
     }
 
-    /// The blocks that a place of `count` numbers may take, the first choice first. They depend on the key
-    /// alone, so the number of a place is the same at every mount, unless another has its first choice.
+    /// The blocks that a range of `count` numbers may take, in order of preference. They depend only on the
+    /// key. So a range has the same numbers at every mount, unless another range has taken its first choice.
     ///
-    /// There are at most some hundred: where all are taken, there is no room.
+    /// The list has at most a few hundred blocks. If all are taken, there is no room.
     pub fn blocks(self, count: u64) -> impl Iterator<Item = u64> {
         let fitting = REGIONS.iter().filter(move |region| count <= region.size);
         fitting.flat_map(move |region| (0..ATTEMPTS).map(move |attempt| self.block(region, attempt)))
     }
 
     fn block(self, region: &NumberRange, attempt: u64) -> u64 {
+        // Each further attempt hashes again. Ranges that share their first choice then do not compete for the
+        // same sequence of blocks.
         let point = if attempt == 0 { self.0 } else { self.within(attempt).0 };
         let count = (region.end - region.first) / region.size;
         region.first + point % count * region.size
@@ -113,6 +118,7 @@ impl Key {
 }
 
 fn half(salt: u64, facts: &impl Hash) -> u64 {
+    // Unlike `RandomState`, this hasher has fixed keys, so that the numbers are the same at every mount.
     let mut hasher = DefaultHasher::new();
     salt.hash(&mut hasher);
     facts.hash(&mut hasher);
@@ -123,7 +129,7 @@ fn half(salt: u64, facts: &impl Hash) -> u64 {
 mod tests {
     use super::*;
 
-    /// What a double holds exactly.
+    /// Integers up to this are exact as a double.
     const DOUBLE: u64 = 1 << 53;
 
     #[test]

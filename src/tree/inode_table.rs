@@ -1,16 +1,17 @@
-//! What the kernel knows, and what of it is in use.
+//! The inode ranges that the kernel knows, and which of them are in use.
 //!
-//! A place is what has state: a directory or a file of the store, one version of an array, a slice of
-//! one. It takes a block of [numbers](super::inode_numbers), with one for each of its nodes, that is made of its
-//! path and version alone: so numbers are the same at every mount, and a file that was replaced has
-//! another.
+//! Each object with state has one inode range: a directory or file of the store, one version of an array, or
+//! a slice of one. The range is a block of [numbers](super::inode_numbers), with one number for each node. It
+//! depends only on path and version. Therefore numbers are the same at every mount, and a replaced file gets
+//! a different one.
 //!
-//! The kernel may know hundreds of thousands of places: of each is kept, for as long as it knows one of its
-//! nodes, what it takes to make the place anew. Only those that were used lately are there, and those that
-//! could not be made again, such as a file that is open and was deleted.
+//! The kernel may know hundreds of thousands of ranges. As long as it knows a node of a range, the table
+//! keeps the information needed to rebuild the range. The content itself is in memory only for ranges that
+//! were used recently, and for those that cannot be rebuilt, such as an open file that was deleted.
 //!
-//! Of what goes nobody hears any more when it is written in place. So whatever the kernel may have kept of its content
-//! goes with it: those nodes are [listed](Places::take_dropped), for the kernel to be told.
+//! Once the content of a range is dropped, nobody notices when its files are written in place. So the kernel
+//! has to drop its cache of that range too: such nodes are [listed](InodeTable::take_dropped) for
+//! invalidation.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
@@ -23,106 +24,106 @@ use super::inode_numbers::{Key, block_of};
 use super::packed::{Packable, Packed};
 use super::trim;
 
-/// A place that is in use.
+/// An inode range that is in use.
 #[derive(Debug)]
 pub struct InodeRange<T> {
     /// First number.
     pub base: u64,
-    /// First number of the place that it is within.
+    /// First number of the outer range.
     pub within: u64,
-    /// What it is known by.
+    /// Identifies the object and its version.
     pub key: Key,
-    /// What the numbers belong to.
+    /// The content.
     pub what: T,
-    /// Whether it is the one in use under its number; if not, it has been made anew or goes.
+    /// Whether this is the current entry for its number. If not, it was rebuilt or is being dropped.
     is_there: AtomicBool,
-    /// Whether it was used since it was last thought of letting it go.
+    /// Whether it was used since the last time it was considered for eviction.
     is_used: AtomicBool,
 }
 
-/// What the numbers of a place belong to.
+/// The content of an inode range.
 pub trait Renewable {
-    /// What it takes to make it anew, together with the place that it is within.
+    /// The information needed to rebuild it, given the outer range.
     type Recipe: Clone + Packable + std::fmt::Debug;
 
-    /// Whether making it anew would give the same. May take a look at the store.
+    /// Whether rebuilding would give the same content. May access the store.
     fn can_be_made_anew(&self) -> bool;
 
-    /// The nodes of which the kernel may keep content, by their places among the numbers. None where there are so many
-    /// that it has to stay.
+    /// The nodes whose content the kernel may have cached, as offsets into the range. None if there are too
+    /// many to invalidate. Such a range has to stay in use.
     fn read_nodes(&self) -> Option<Vec<u64>>;
 }
 
-/// What is kept of a place.
+/// The stored information about an inode range that is not in use.
 #[derive(Debug)]
 pub struct Kept<R> {
     /// First number.
     pub base: u64,
-    /// First number of the place that it is within, which stays known for as long as this one is.
+    /// First number of the outer range, which stays known for as long as this one is.
     pub within: u64,
-    /// What it is known by.
+    /// Identifies the object and its version.
     pub key: Key,
-    /// What it takes to make it anew.
+    /// The information needed to rebuild it.
     pub recipe: R,
 }
 
-/// A place that the kernel knows.
+/// An inode range that the kernel knows.
 #[derive(Debug)]
 pub enum Found<T: Renewable> {
-    /// As it is.
+    /// It is in memory.
     InUse(Arc<InodeRange<T>>),
-    /// To be made anew.
+    /// It has to be rebuilt.
     Kept(Kept<T::Recipe>),
 }
 
-/// All places that the kernel knows.
+/// All inode ranges that the kernel knows.
 #[derive(Debug)]
 pub struct InodeTable<T: Renewable> {
     all: RwLock<All<T>>,
-    /// Nodes of which the kernel is to keep no content, for what they are of has gone.
+    /// Nodes that the kernel has to invalidate, because their content was dropped.
     dropped: Mutex<Vec<Ino>>,
-    /// The place that was found last, for each of so many threads: finding it again takes no lock.
+    /// The last range found by each thread. Finding it again takes no lock.
     recent: [ArcSwapWeak<InodeRange<T>>; THREADS],
 }
 
 #[derive(Debug)]
 struct All<T: Renewable> {
     by_block: BTreeMap<u64, Known<T::Recipe>>,
-    /// Those that are in use, by their blocks.
+    /// The ranges in use, by their first number.
     places: HashMap<u64, Arc<InodeRange<T>>>,
-    /// Where those are that did not get the block of their first choice: when that is free again, they
-    /// stay where they are.
+    /// First numbers of the ranges that did not get the block of their first choice. They stay there even
+    /// when that block becomes free, because the kernel knows their numbers.
     elsewhere: BTreeMap<Key, u64>,
-    /// The blocks of those in use that can go, the longest known first.
+    /// Eviction queue: the ranges in use that may be dropped, oldest first.
     in_use: VecDeque<u64>,
-    /// Places that were forgotten since memory was given back.
+    /// Number of ranges forgotten since memory was last returned to the system.
     forgotten: usize,
 }
 
-/// One of very many: see to it that it stays small.
+/// There may be very many of these, so keep it small.
 #[derive(Debug)]
 struct Known<R> {
     key: Key,
     within: u64,
-    /// How often the kernel was told of one of the nodes, less what it forgot, and the number of places within.
+    /// Lookups that the kernel has not forgotten, plus the number of inner ranges.
     lookups: AtomicU64,
     recipe: Packed<R>,
 }
 
-/// Places that are in use at the most, apart from those that could not be made again.
+/// Maximum number of ranges in use, not counting those that cannot be rebuilt.
 pub const MOST_IN_USE: usize = 2048;
 
-/// When so many were forgotten, the memory that they took is given back to the system.
+/// After this many forgotten ranges, their memory is returned to the system.
 const MANY: usize = 1 << 14;
 
-/// What those that nothing forgets are within.
+/// The outer range of the fixed ranges, which are never forgotten.
 const NOWHERE: u64 = u64::MAX;
 
-/// Threads that remember a place of their own, before they share with others.
+/// Number of threads that have their own slot in `recent`. Further threads share slots.
 const THREADS: usize = 64;
 
 thread_local! {
-    /// The number of this thread among those.
+    /// Slot of this thread in `recent`.
     static THREAD: usize = {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         NEXT.fetch_add(1, Ordering::Relaxed) % THREADS
@@ -131,7 +132,7 @@ thread_local! {
 
 impl<T> InodeRange<T> {
     fn mark_used(&self) {
-        // Looked at first, lest all threads write to one place.
+        // Read before writing. Otherwise all threads would contend for one cache line.
         if !self.is_used.load(Ordering::Relaxed) {
             self.is_used.store(true, Ordering::Relaxed);
         }
@@ -151,7 +152,7 @@ impl<R: Packable + Clone> Known<R> {
         self.lookups.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Forgets so many lookups: whether none are left.
+    /// Drops lookups. Returns whether none are left.
     fn forget(&self, lookups: u64) -> bool {
         let less = |before: u64| Some(before.saturating_sub(lookups));
         let before = self.lookups.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
@@ -160,7 +161,7 @@ impl<R: Packable + Clone> Known<R> {
 }
 
 impl<T: Renewable> All<T> {
-    /// The block where a place is or would be; none where there is no room.
+    /// The block where a range is, or would be. None if there is no room.
     fn block(&self, key: Key, count: u64) -> Option<u64> {
         let is_for = |block: &u64| self.by_block.get(block).is_none_or(|known| known.key == key);
         self.elsewhere.get(&key).copied().or_else(|| key.blocks(count).find(is_for))
@@ -170,7 +171,8 @@ impl<T: Renewable> All<T> {
         self.by_block.get(&block_of(ino)?)
     }
 
-    /// Puts a place to use with this content, or leaves it as it is in use; none where it is not known.
+    /// Puts a range to use with this content. Keeps the existing content if it is already in use. None if the
+    /// range is unknown.
     fn put_to_use(&mut self, base: u64, key: Key, what: T) -> Option<Arc<InodeRange<T>>> {
         let known = self.by_block.get(&base).filter(|known| known.key == key)?;
         if let Some(place) = self.places.get(&base) {
@@ -183,15 +185,17 @@ impl<T: Renewable> All<T> {
         Some(place)
     }
 
-    /// Where too many are in use, some that were not used lately; they are not thought of again.
+    /// If too many ranges are in use, removes some that were not used recently from the eviction queue and
+    /// returns them. This is the "second chance" algorithm: a used range goes to the end of the queue.
     fn take_unused(&mut self) -> Vec<Arc<InodeRange<T>>> {
         let mut unused = Vec::new();
+        // Two rounds suffice: the first clears the flags of used ranges, so the second can take them.
         for _ in 0..2 * self.in_use.len() {
             if self.in_use.len() <= MOST_IN_USE {
                 break;
             }
             let Some(base) = self.in_use.pop_front() else { break };
-            // None where it was forgotten meanwhile.
+            // No entry means that the range was forgotten meanwhile.
             match self.places.get(&base) {
                 Some(place) if place.is_used.swap(false, Ordering::Relaxed) => self.in_use.push_back(base),
                 Some(place) => unused.push(Arc::clone(place)),
@@ -201,16 +205,19 @@ impl<T: Renewable> All<T> {
         unused
     }
 
-    /// Lets go of a place that the caller holds, unless it has to stay, or somebody else uses it just now: then it is
-    /// thought of again. Returns the nodes of which the kernel may keep content.
+    /// Drops a range that the caller holds, unless it has to stay or somebody else is using it. In the latter
+    /// case it returns to the eviction queue. Returns the nodes whose content the kernel may have cached.
     fn let_go(&mut self, place: &Arc<InodeRange<T>>) -> Vec<Ino> {
         let base = place.base;
         if !self.places.get(&base).is_some_and(|it| Arc::ptr_eq(it, place)) {
             return Vec::new();
         }
-        // Whoever finds it from here on without a lock sees that it is gone, and whoever has found it is counted.
+        // `find` takes a reference without a lock and then checks `is_there`. Clearing the flag before
+        // counting references means that either `find` sees the cleared flag, or the count here includes its
+        // reference.
         place.is_there.store(false, Ordering::SeqCst);
         fence(Ordering::SeqCst);
+        // One reference is the table's, the other is the caller's.
         let is_unused = Arc::strong_count(place) == 2;
         match place.what.read_nodes().filter(|_| is_unused) {
             Some(nodes) => {
@@ -227,8 +234,8 @@ impl<T: Renewable> All<T> {
         }
     }
 
-    /// Removes a place if it is forgotten, and those that it is within if then they are; gives back what was in
-    /// use of them.
+    /// Removes a range if it is forgotten, then its outer ranges if they become forgotten too. Returns the
+    /// contents that were in use.
     fn remove_forgotten(&mut self, mut base: u64) -> Vec<Arc<InodeRange<T>>> {
         let mut gone = Vec::new();
         while self.by_block.get(&base).is_some_and(Known::is_forgotten) {
@@ -249,8 +256,9 @@ impl<T: Renewable> All<T> {
 }
 
 impl<T: Renewable> InodeTable<T> {
-    /// No places but these: (first number, key, recipe), never forgotten.
+    /// Creates a table with these ranges, (first number, key, recipe), which are never forgotten.
     pub fn new(fixed: impl IntoIterator<Item = (u64, Key, T::Recipe)>) -> Self {
+        // So many lookups that the kernel never forgets them all.
         let known = |(base, key, recipe)| (base, Known::new(key, NOWHERE, 1 << 32, recipe));
         let by_block = fixed.into_iter().map(known).collect();
         let (places, elsewhere, in_use, forgotten) = Default::default();
@@ -259,15 +267,15 @@ impl<T: Renewable> InodeTable<T> {
         Self { all, dropped: Mutex::default(), recent }
     }
 
-    /// The place that a number belongs to.
+    /// The range that a number belongs to.
     pub fn find(&self, ino: Ino) -> Option<Found<T>> {
         let base = block_of(ino)?;
         let recent = &self.recent[THREAD.with(|number| *number)];
-        // Weak, so that nothing stays alive for having been found.
+        // A weak reference, so that this cache keeps no content alive.
         if let Some(place) = recent.load().upgrade()
             && place.base == base
         {
-            // It is held before it is looked whether it is there: see `let_go`.
+            // Take the reference first, then check the flag: see `let_go`.
             fence(Ordering::SeqCst);
             if place.is_there.load(Ordering::SeqCst) {
                 place.mark_used();
@@ -286,30 +294,30 @@ impl<T: Renewable> InodeTable<T> {
         })
     }
 
-    /// All places that are in use at this moment.
+    /// All ranges in use at this moment.
     pub fn all_in_use(&self) -> Vec<Arc<InodeRange<T>>> {
         self.read().places.values().cloned().collect()
     }
 
-    /// What `choose` makes of what is kept, of all places that the kernel knows.
+    /// Applies `choose` to the recipe of every known range, and collects the results.
     pub fn choose<U>(&self, choose: impl FnMut(&T::Recipe) -> Option<U>) -> Vec<U> {
         let mut choose = choose;
         self.read().by_block.values().filter_map(|known| choose(&known.recipe.get())).collect()
     }
 
-    /// The place that a number belongs to, if it is in use.
+    /// The range that a number belongs to, if it is in use.
     pub fn in_use(&self, ino: Ino) -> Option<Arc<InodeRange<T>>> {
         self.read().places.get(&block_of(ino)?).cloned()
     }
 
-    /// Puts a place to use with what was made of its recipe, or else was at hand; as it is, if it is in use
-    /// by now. None where the kernel does not know it any more.
+    /// Puts a range to use with this content. If it is already in use, the existing content stays. None if
+    /// the kernel no longer knows the range.
     pub fn put_to_use(&self, base: u64, key: Key, what: T) -> Option<Arc<InodeRange<T>>> {
         let (place, unused) = {
             let mut all = self.write();
             (all.put_to_use(base, key, what)?, all.take_unused())
         };
-        // Not while all others wait: to look at the store and to close files takes its time.
+        // Without the lock, because accessing the store and closing files may take long.
         for unused in unused.iter().filter(|unused| unused.what.can_be_made_anew()) {
             let nodes = self.write().let_go(unused);
             self.drop_content(nodes);
@@ -317,17 +325,17 @@ impl<T: Renewable> InodeTable<T> {
         Some(place)
     }
 
-    /// Has the kernel told to keep no content of these nodes.
+    /// Lists these nodes for invalidation in the kernel.
     pub fn drop_content(&self, nodes: impl IntoIterator<Item = Ino>) {
         self.dropped().extend(nodes);
     }
 
-    /// Whether there are nodes of which the kernel has to be told.
+    /// Whether any nodes are listed for invalidation.
     pub fn has_dropped(&self) -> bool {
         !self.dropped().is_empty()
     }
 
-    /// The nodes of which the kernel is to keep no content, since this was asked before.
+    /// Takes the nodes that were listed for invalidation since the last call.
     pub fn take_dropped(&self) -> Vec<Ino> {
         std::mem::take(&mut *self.dropped())
     }
@@ -336,12 +344,12 @@ impl<T: Renewable> InodeTable<T> {
         self.dropped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first number that a place has, or would have if it were entered now; none where there is no room.
+    /// The first number that a range has, or would get if it were entered now. None if there is no room.
     pub fn number(&self, key: Key, count: u64) -> Option<Ino> {
         self.read().block(key, count).map(Ino)
     }
 
-    /// The first number of a place, which counts as looked up once more; none where there is no room for it.
+    /// The first number of a range. Counts as one more lookup. None if there is no room for it.
     pub fn enter(
         &self,
         within: u64,
@@ -372,7 +380,8 @@ impl<T: Renewable> InodeTable<T> {
         }
     }
 
-    /// The kernel forgot `lookups` lookups of a node; a place that it knows nothing of any more goes.
+    /// Drops `lookups` lookups of a node, as the kernel has forgotten them. Removes the range when none are
+    /// left.
     pub fn forget(&self, ino: Ino, lookups: u64) {
         if !self.read().holder(ino).is_some_and(|known| known.forget(lookups)) {
             return;
@@ -385,7 +394,7 @@ impl<T: Renewable> InodeTable<T> {
             all.forgotten %= MANY;
             (gone, are_many)
         };
-        // Not while all others wait: files may close with it.
+        // Without the lock, because this may close files.
         drop(gone);
         if are_many {
             trim::give_back();
@@ -405,7 +414,7 @@ impl<T: Renewable> InodeTable<T> {
 mod tests {
     use super::*;
 
-    /// Can be made anew unless it is negative.
+    /// Can be rebuilt unless it is negative.
     impl Renewable for i64 {
         type Recipe = Self;
 
@@ -439,7 +448,7 @@ mod tests {
         places.enter(within, Key::new(key), count, || what).unwrap()
     }
 
-    /// What is kept or in use of a number, and whether it is in use.
+    /// The content or recipe of a number, and whether it is in use.
     fn found(places: &InodeTable<i64>, number: u64) -> Option<(i64, bool)> {
         places.find(Ino(number)).map(|found| match found {
             Found::InUse(place) => (place.what, true),
@@ -464,7 +473,7 @@ mod tests {
 
     #[test]
     fn places_in_the_way_of_each_other_give_way_and_stay_there() {
-        // There are eight blocks of that size, and then others.
+        // There are eight blocks of that size. After those, other regions are used.
         let size = 1 << 47;
         let places = places();
         let key = |place: i64| Key::new(("huge", place));
@@ -545,7 +554,7 @@ mod tests {
         assert_eq!(places.take_dropped(), [Ino(bases[0] + 3)], "the others were not read");
         assert!(!places.has_dropped());
         assert_eq!(found(&places, *bases.last().unwrap()), Some((3 * most - 1, true)));
-        // What is given for one that is in use is not taken.
+        // Content given for a range that is already in use is discarded.
         assert_eq!(places.put_to_use(often, Key::new(0_i64), 7).unwrap().what, 0);
         assert!(places.put_to_use(often, Key::new("another"), 7).is_none());
         assert!(places.put_to_use(bases[0], Key::new(1_i64), 7).is_some());

@@ -1,4 +1,4 @@
-//! Which nodes of a place the kernel was told of, so that what it keeps of them can be taken back.
+//! The nodes of an inode range whose data the kernel may have cached, so that they can be invalidated.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,52 +6,54 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::node::SINGLE;
 
-/// Numbers of rows and columns are split here: those of the nodes of some neighbours share the upper part, and of
-/// many the same few lower parts are known.
+/// Numbers of rows and columns are split at this bit. Neighbours share the upper part, and reading many rows
+/// in the same format uses only a few different lower parts. So two small sets represent many numbers.
 const LOW_BITS: u32 = 10;
 
-/// A set of numbers that takes a bit or so for each row: it has all that were added, and may have others.
+/// A set of numbers that needs about one bit for each row. It contains all numbers that were added, and
+/// possibly more. That is harmless: it only causes unneeded invalidations.
 #[derive(Debug, Default)]
 pub struct KnownNodes {
     parts: Mutex<Parts>,
-    /// The number that was added last, and one more: those who read one file on take no lock.
+    /// The last number added, plus one. Sequential reads of one file compare with it and take no lock.
     last: AtomicU64,
-    /// The generation of what is shown, when the kernel was last told of a change.
+    /// The generation of the content when the kernel was last notified of a change.
     generation: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Parts {
-    /// Those that are not of a single row or column.
+    /// Numbers that do not belong to a single row or column.
     whole: BTreeSet<u32>,
-    /// Of the others the upper parts, 64 in each word.
+    /// Upper parts of the other numbers, as words of 64 bits.
     high: BTreeMap<u64, u64>,
     low: BTreeSet<u64>,
 }
 
 impl KnownNodes {
-    /// Of what is shown at this generation, none.
+    /// Creates an empty set for content of this generation.
     pub fn new(generation: u64) -> Self {
         let generation = AtomicU64::new(generation);
         Self { generation, ..Self::default() }
     }
 
-    /// As [`new`](Self::new), with the number zero.
+    /// Like [`new`](Self::new), but contains the number zero.
     pub fn of_one(generation: u64) -> Self {
         let known = Self::new(generation);
         known.add(0);
         known
     }
 
-    /// Whether the generation is another than before: then the kernel has to be told.
+    /// Sets the generation. Returns whether it differs from the previous one, in which case the kernel has to
+    /// be notified.
     pub fn moves_to(&self, generation: u64) -> bool {
         self.generation.swap(generation, Ordering::Relaxed) != generation
     }
 
-    /// Words of upper parts that are kept at the most.
+    /// Maximum number of words of upper parts.
     const MOST: usize = 1 << 16;
 
-    /// Adds a number; false where there is no room for it.
+    /// Adds a number. Returns false if there is no room for it.
     pub fn add(&self, number: u64) -> bool {
         if self.last.load(Ordering::Relaxed) == number.saturating_add(1) {
             return true;
@@ -80,7 +82,7 @@ impl KnownNodes {
         true
     }
 
-    /// As [`numbers`](Self::numbers), if they are quickly told.
+    /// Like [`numbers`](Self::numbers), but none if there are more than [`FEW`](Self::FEW).
     pub fn few(&self) -> Option<Vec<u64>> {
         let are_few = {
             let parts = self.lock();
@@ -90,10 +92,10 @@ impl KnownNodes {
         are_few.then(|| self.numbers())
     }
 
-    /// Numbers that are few.
+    /// The most numbers that can be invalidated quickly.
     const FEW: usize = 4096;
 
-    /// The numbers, at this moment.
+    /// All numbers in the set at this moment.
     pub fn numbers(&self) -> Vec<u64> {
         let parts = self.lock();
         let bits = |(word, bits): (&u64, &u64)| {

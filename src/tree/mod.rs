@@ -1,4 +1,5 @@
-//! What is where: the folder tree of a store, by inode number and name. It knows nothing of FUSE.
+//! The file tree of a store, addressed by inode number and name. It is independent of FUSE, so that it can be
+//! tested and used without a mount.
 
 mod array_directory;
 mod attr;
@@ -46,18 +47,19 @@ use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::task;
 
-/// Where the numbers start that are given by hand: that of the root is the next.
+/// First of the fixed inode numbers. The root has the number after it, because FUSE reserves 1 for the root.
 const BY_HAND: u64 = 0;
-/// The number of `.arrayfs/`; its files follow.
+/// Inode number of `.arrayfs/`. Its files have the numbers after it.
 const STATUS: u64 = 16;
-/// The number of the directory in `.arrayfs/` that a [linked](Tree::linked) tree points into.
+/// Inode number of the directory in `.arrayfs/` that the links of a [linked](Tree::linked) tree point into.
 const INNER: u64 = STATUS + 1 + Report::ALL.len() as u64;
-/// Its name. No listing shows it, or else a walk would find everything twice.
+/// Name of that directory. No listing shows it, because otherwise a walk of the tree would find everything
+/// twice.
 const INNER_NAME: &str = "tree";
-/// The most links that the way to one node may lead over.
+/// Maximum number of links that resolving one path may follow, so that a loop of links ends.
 const MOST_LINKS: u32 = 40;
 
-/// The tree of one store. A clone shows the same nodes under the same numbers.
+/// The file tree of one store. A clone shows the same nodes under the same inode numbers.
 #[derive(Clone, Debug)]
 pub struct Tree {
     shared: Arc<Shared>,
@@ -72,16 +74,16 @@ struct Shared {
     status: Status,
     recent: Arc<RecentArrays>,
     told: ToldSizes,
-    /// Whether the kernel hears of changes as they happen, so that it may take things for granted for long.
+    /// Whether the kernel is notified of changes as they happen. Only then may it cache attributes for long.
     are_changes_told: AtomicBool,
 }
 
 impl Tree {
-    /// The tree of the store in the directory `path`. Only the directory itself is looked at.
+    /// Opens the tree of the store in the directory `path`. Reads nothing below that directory.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] or [`Error::Invalid`] when it is no directory that can be read.
+    /// [`Error::Io`] or [`Error::Invalid`] if `path` is not a readable directory.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let store = Arc::new(Store::open(path)?);
         let recent = Arc::default();
@@ -95,48 +97,48 @@ impl Tree {
         Ok(Self { shared, formats: Formats::ALL, is_linked: false })
     }
 
-    /// The same tree with arrays in these formats only; to be said before anything is looked up.
+    /// Restricts the tree to these array formats. Must be called before the first lookup.
     pub fn in_formats(self, formats: Formats) -> Self {
         Self { formats, ..self }
     }
 
-    /// The same tree, but in the folder of an array `rows`, `cols` and `slices` are links to where they
-    /// are in another tree, which is to be mounted at [`inner`](Self::inner).
+    /// The same tree, except that `rows`, `cols` and `slices` of an array are links to their counterparts in
+    /// another tree, which has to be mounted at [`inner`](Self::inner).
     pub fn linked(&self) -> Self {
         Self { is_linked: true, ..self.clone() }
     }
 
-    /// Where in this tree another is to be mounted if this one is [linked](Self::linked).
+    /// Path in this tree where the other tree has to be mounted if this one is [linked](Self::linked).
     pub fn inner() -> PathBuf {
         Path::new(RESERVED).join(INNER_NAME)
     }
 
-    /// The store.
+    /// The store that this tree shows.
     pub fn store(&self) -> &Arc<Store> {
         &self.shared.store
     }
 
-    /// Keeps what `.arrayfs/mount.yaml` says: how the tree is mounted.
-    ///
-    /// A `feature` of the system is in use, or why it is not.
+    /// Records for `.arrayfs/mount.yaml` whether the mount uses a `feature` of the system. `why_not` is the
+    /// reason if it does not.
     pub fn describe_mount(&self, feature: &'static str, why_not: Option<&str>) {
         self.shared.status.describe_mount(feature, why_not);
     }
 
-    /// The child of a folder of this name. The number counts as known until it is
+    /// Looks up a child of a directory by name. The inode number stays known until it is
     /// [forgotten](Self::forget).
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] where there is none or it is broken, and whatever reading the bounds of a
-    /// sparse matrix's rows gives; [`Error::Unfinished`] on a thread that has not the time, or for nobody.
+    /// [`Error::NotFound`] if there is no such child or it is broken. Any error from reading the bounds of a
+    /// sparse matrix's rows. [`Error::Unfinished`] if the work takes too long for this thread, or if nobody
+    /// waits for the result any more.
     pub fn lookup(&self, parent: Ino, name: &OsStr) -> Result<Attr> {
         self.find(parent, name, false)
     }
 
     fn find(&self, parent: Ino, name: &OsStr, is_listed: bool) -> Result<Attr> {
         let attr = self.find_child(parent, name, is_listed)?;
-        // What was found without what was left undone may be something else.
+        // If the task was cut short, the result may be incomplete or wrong, so it must not be remembered.
         task::finished().inspect_err(|_| self.forget(attr.ino, 1))?;
         Ok(attr)
     }
@@ -147,7 +149,7 @@ impl Tree {
             Content::Directory(_) if parent == Ino::ROOT && name == RESERVED => self.attr(Ino(STATUS)),
             Content::Directory(_) if parent == Ino::ROOT && self.store().is_shut() => Err(shut("look up")),
             Content::Directory(directory) => {
-                // The system is asked for the names, and for each file of an array.
+                // This makes system calls: one listing, and one lookup for each file of an array.
                 task::begin_long()?;
                 match directory.find(self.store(), name)? {
                     Some(found) => {
@@ -187,7 +189,8 @@ impl Tree {
         match folder.child(node_id, name)?.ok_or_else(not_found)? {
             Child::NodeId(child) => {
                 if matches!(child.node, NodeKind::File(..) | NodeKind::Member(..)) {
-                    // It may be read without being opened: from here on this version can be.
+                    // The kernel may read it without opening it first. Open the files now, so that this
+                    // version stays readable even if the files are replaced.
                     folder.selection.array().open()?;
                 }
                 let number = folder.extent.encode(child).ok_or_else(not_found)?;
@@ -207,6 +210,8 @@ impl Tree {
             Child::Slice(selection) => {
                 let (key, count) =
                     (slice_key(place.key, name), ArrayDirectory::extent_of(&selection).count());
+                // A slice of a slice refers directly to the whole array, so that rebuilding it needs no
+                // intermediate slices.
                 let whole = if folder.is_slice() { place.within } else { place.base };
                 let array = selection.array();
                 let recipe = || Recipe::Slice(selection.rows());
@@ -216,8 +221,8 @@ impl Tree {
         }
     }
 
-    /// A file of `.arrayfs/`: what it says now has a number of its own, so that who reads what it said before
-    /// reads on.
+    /// Looks up a file of `.arrayfs/`. Each text has its own inode number, so that a process that is still
+    /// reading the previous text is not disturbed.
     fn enter_report(&self, report: Report) -> Result<Attr> {
         let text = self.shared.status.report(self.store(), report)?;
         let recipe = || Recipe::Report(text.clone());
@@ -225,12 +230,12 @@ impl Tree {
         self.attr(Ino(base))
     }
 
-    /// What `stat` tells of a node.
+    /// The attributes of a node.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`] for a number that is not known (any more); [`Error::Unfinished`] on a thread that has not
-    /// the time, or for nobody.
+    /// [`Error::Stale`] if the number is unknown or no longer known. [`Error::Unfinished`] if the work takes
+    /// too long for this thread, or if nobody waits for the result any more.
     pub fn attr(&self, ino: Ino) -> Result<Attr> {
         let place = self.place(ino)?;
         match &place.what {
@@ -255,16 +260,16 @@ impl Tree {
         }
     }
 
-    /// What `stat` told of a file that was written in place since, so that there is nothing any more that could be made
-    /// for it: who has it open may ask on, and reading it fails.
+    /// The last reported attributes of a file that was written in place since. Its content can no longer be
+    /// rendered, but a process that has it open may still ask for attributes. Reading the file fails.
     fn attr_as_told(&self, folder: &ArrayDirectory, ino: Ino) -> Option<Attr> {
         let size = self.shared.told.get(ino)?;
         let array = folder.selection.array();
         (!array.is_settled()).then(|| Attr::file(ino, size, &array.stat(), Ttl::No).of_now())
     }
 
-    /// What `stat` tells of the root. Where the store is closed to who mounts, or gone, they and nobody else may
-    /// enter it, on their way to what `.arrayfs` says about that.
+    /// The attributes of the root. If the store is inaccessible to the mounting user, or gone, that user
+    /// alone may still enter the root, in order to read in `.arrayfs` why.
     fn root_attr(&self) -> Attr {
         let stat = match self.store().stat_root() {
             Ok(stat) if stat.permissions.let_us_in() => stat,
@@ -277,7 +282,7 @@ impl Tree {
         Attr::directory(Ino::ROOT, &stat, Ttl::Moment)
     }
 
-    /// What `stat` tells of a node in the folder of an array that is looked up.
+    /// The attributes of a node in an array's directory for a lookup.
     fn lookup_leaf(
         &self,
         place: &InodeRange<Content>,
@@ -288,7 +293,7 @@ impl Tree {
         let Content::Folder { made, told, .. } = &place.what else {
             return Err(Error::not_found(&folder.selection.array().path));
         };
-        // Before anything is told: what changes from here on is told too.
+        // Register the node before its attributes are computed, so that a change in between is not missed.
         let is_kept = told.add(number);
         if !folder.selection.array().is_settled() {
             made.forget(node_id);
@@ -297,7 +302,7 @@ impl Tree {
         Ok(if is_kept { attr } else { Attr { ttl: attr.ttl.at_most_a_moment(), ..attr } })
     }
 
-    /// What `stat` tells of a node in the folder of an array.
+    /// The attributes of a node in an array's directory.
     fn attr_in(
         &self,
         folder: &ArrayDirectory,
@@ -314,7 +319,8 @@ impl Tree {
             None => {
                 let attr = folder.anew().attr(node_id, ino)?;
                 let size = match attr.kind {
-                    // As it will be read, until it is looked up again.
+                    // Report the size of the rendering that reads will use until the next lookup. A fresh
+                    // rendering could have another size, because the data are changing.
                     EntryKind::File => self.made(folder, made, node_id)?.len(),
                     EntryKind::Directory | EntryKind::Link => attr.size,
                 };
@@ -327,17 +333,18 @@ impl Tree {
             (false, _) => attr.of_now(),
         })
         .inspect(|attr| {
+            // Only a rendering can differ in size later. The length of a byte range is fixed.
             if attr.kind == EntryKind::File && folder.byte_range(node_id).is_none() {
                 self.shared.told.keep(ino, attr.size);
             }
         })
     }
 
-    /// Where a link leads, relative to the folder that it is in.
+    /// The target of a link, relative to the directory that contains it.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] for a node that is no link.
+    /// [`Error::NotFound`] if the node is not a link.
     pub fn read_link(&self, ino: Ino) -> Result<PathBuf> {
         let place = self.place(ino)?;
         let Content::Folder { folder, first, .. } = &place.what else { return Err(Error::not_found("")) };
@@ -345,7 +352,7 @@ impl Tree {
         self.target(folder, node_id).ok_or_else(|| Error::not_found(&folder.selection.array().path))
     }
 
-    /// Where a node leads that is a link.
+    /// The target of a node, or none if it is not a link.
     fn target(&self, folder: &ArrayDirectory, node_id: NodeId) -> Option<PathBuf> {
         if let Some(target) = folder.link_target(node_id) {
             return Some(target);
@@ -358,34 +365,36 @@ impl Tree {
         Some(up.join(Self::inner()).join(path))
     }
 
-    /// As [`lookup`](Self::lookup) of a child that is listed; none where that would take long, and for
-    /// what is not there any more.
+    /// Like [`lookup`](Self::lookup), for a child in a listing. None if the lookup would take long, or if the
+    /// child is gone.
     pub fn lookup_listed(&self, parent: Ino, name: &OsStr) -> Option<Attr> {
         match self.is_directory(parent) {
-            // All that is there has to be looked at: that is how long a listing of it takes.
+            // Each entry of a store directory has to be checked anyway. Listing such a directory takes that
+            // long.
             true => self.find(parent, name, true).ok(),
             false => task::quick(|| self.find(parent, name, true))?.ok(),
         }
     }
 
-    /// Whether the node is a directory of the store: all that is asked of it is asked of the system.
+    /// Whether the node is a directory of the store. Every request for one needs system calls.
     pub fn is_directory(&self, ino: Ino) -> bool {
         self.place(ino).is_ok_and(|place| matches!(place.what, Content::Directory(_)))
     }
 
-    /// The kernel forgot that it looked up a node so many times.
+    /// Drops `lookups` lookups of a node, as the kernel has forgotten them.
     pub fn forget(&self, ino: Ino, lookups: u64) {
         self.shared.places.forget(ino, lookups);
     }
 
-    /// The node of a path in the tree, links inside the tree followed, and what `stat` tells of it.
+    /// Resolves a path in the tree, following links inside the tree.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] where there is none.
+    /// [`Error::NotFound`] if nothing exists at this path. [`Error::Refused`] if the path leads out of the
+    /// tree.
     pub fn resolve(&self, path: &Path) -> Result<Attr> {
         let not_found = || Error::not_found(path);
-        // The folders on the way, of which the last is where we are.
+        // The directories from the root to the current one.
         let mut way = vec![self.attr(Ino::ROOT)?];
         let mut ahead: VecDeque<_> = path.components().map(|part| part.as_os_str().to_owned()).collect();
         let mut links = 0;
@@ -421,7 +430,7 @@ impl Tree {
         way.pop().ok_or_else(not_found)
     }
 
-    /// Keeps why names of an array are not used, as far as that has shown.
+    /// Records the reasons, as far as known, why names of an array are not used.
     fn note_names(&self, folder: &ArrayDirectory) {
         let array = folder.selection.array();
         if let Some(reasons) = status::unused_names(array) {
@@ -440,7 +449,7 @@ impl Tree {
         node_id.ok_or_else(|| Error::Stale { path: folder.selection.array().path.clone() })
     }
 
-    /// Keeps why something could not be read; that it is not there, or not any more, is no fault.
+    /// Records why reading an array failed. An array that does not exist, or was replaced, is not broken.
     fn note(&self, folder: &ArrayDirectory, error: &Error) {
         let array = folder.selection.array();
         self.note_at(&array.path, array.version(), error);
@@ -453,7 +462,7 @@ impl Tree {
     }
 }
 
-/// The store is closed to who mounts.
+/// The error for a store that is inaccessible to the mounting user.
 fn shut(action: &'static str) -> Error {
     Error::io(".", action, std::io::Error::from_raw_os_error(libc::EACCES))
 }

@@ -1,11 +1,12 @@
-//! The numbers of the nodes inside an array's folder.
+//! The inode numbers of the nodes in an array's directory.
 //!
-//! First come those of the whole: its folders, 32 numbers (one for each format) for each thing, and 64 for
-//! the members of each format that is a folder. Then each row and each column has 32 numbers for each kind
-//! of node that it can have: of a dense array those are two kinds, of a sparse matrix there is room for
-//! eight. Last come the numbers for the further members of each format that is a folder, its chunks: as many
-//! for each as any has. So a node's number tells what it is, and no state is kept for it, however many rows or
-//! chunks there are.
+//! The nodes of the whole array come first: its directories, then 32 numbers for each component (one for each
+//! format), then 64 for the members of each format that is a directory. After that, each row and each column
+//! has 32 numbers for each kind of node that it can have. A dense array has two kinds, and a sparse matrix
+//! has room for eight. Last come the further members of each format that is a directory, its chunks. Every
+//! format gets as many as the one with the most.
+//!
+//! So a number alone determines its node. No state is kept per node, however many rows or chunks there are.
 
 use super::inode_numbers;
 use crate::array::format_id::FormatId;
@@ -13,22 +14,22 @@ use crate::array::selection::{Component, Region};
 use crate::daf::metadata::Kind;
 use crate::encode::members::Members;
 
-/// Numbers of one thing: the most formats there can be.
+/// Numbers per component: the maximum number of formats.
 const FORMATS: u64 = FormatId::COUNT;
-/// Where the files start in the scope of the whole.
+/// First number of the files of the whole.
 const FILES: u64 = 512;
-/// Where members start.
+/// First number of the members.
 const MEMBERS: u64 = 1024;
-/// Numbers of the first members of one format.
+/// Number of members of one format that are numbered here. The others are numbered at the end.
 const MEMBERS_EACH: u64 = Members::MOST as u64;
-/// Where rows and columns start: columns follow rows.
+/// First number of the rows. Columns follow rows.
 pub const SINGLE: u64 = MEMBERS + COMPONENTS_AND_FORMATS * MEMBERS_EACH;
-/// Files of the whole that have numbers.
+/// Number of files of the whole that have numbers.
 const COMPONENTS_AND_FORMATS: u64 = MEMBERS - FILES;
-/// The most further members of one format that are numbered: with half of all numbers.
+/// Maximum number of further members per format, so that all of them take at most half of the numbers.
 const MOST_FURTHER: u64 = inode_numbers::MOST / 2 / COMPONENTS_AND_FORMATS;
 
-/// What nodes a row or column has, in the order of their numbers.
+/// The kinds of nodes of a row or column.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Of {
     Links,
@@ -36,7 +37,7 @@ enum Of {
     Folder,
 }
 
-/// The first two are all that a dense array has.
+/// In the order of their numbers. A dense array has only the first two.
 const OF_ONE: [Of; 6] = [
     Of::Links,
     Of::Components(Component::Array),
@@ -46,19 +47,19 @@ const OF_ONE: [Of; 6] = [
     Of::Components(Component::Dense),
 ];
 
-/// A node inside an array's folder.
+/// A node in an array's directory.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct NodeId {
-    /// The whole folder, or the row or column it belongs to.
+    /// The region that the node belongs to.
     pub of: Region,
-    /// Which node of that scope.
+    /// The node within that region.
     pub node: NodeKind,
 }
 
-/// The nodes of one scope.
+/// The nodes of one region.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NodeKind {
-    /// The folder of the scope.
+    /// The directory of the region.
     Directory,
     /// `rows/`.
     Rows,
@@ -72,30 +73,33 @@ pub enum NodeKind {
     NamedRows,
     /// `by-name/cols/`.
     NamedColumns,
-    /// The link by name to this row or column, in the format of that number.
+    /// The link by name to this row or column, in this format.
     Link(FormatId),
-    /// A thing in the format of that number.
+    /// A component in this format.
     File(Component, FormatId),
-    /// A file or folder of that number in a format that is a folder, of the whole scope.
+    /// A file or directory with this number inside a format that is a directory. Only the whole array has
+    /// members.
     Member(Component, FormatId, u64),
 }
 
-/// What fixes the numbers in a folder: its rows and columns, and the most members of a format.
+/// Determines the inode numbers in an array's directory: the number of rows and columns, and the maximum
+/// number of members of a format.
 #[derive(Clone, Copy, Debug)]
 pub struct InodeLayout {
-    /// Rows that are numbered: all or none.
+    /// Numbered rows: all or none.
     pub rows: u64,
-    /// Columns that are numbered: all or none.
+    /// Numbered columns: all or none.
     pub columns: u64,
-    /// Numbers of each.
+    /// Number of inode numbers of each row or column.
     span: u64,
-    /// Further members of each format that are numbered: all or none.
+    /// Numbered further members of each format: all or none.
     further: u64,
 }
 
 impl InodeLayout {
-    /// Of so many rows and columns, and members of each format that is a folder; none are numbered of what is too
-    /// many for the [numbers](numbers::MOST) that there are.
+    /// The layout for an array of this kind and shape, with at most `members` members in each format that is
+    /// a directory. Rows, columns or members that are too many for the available
+    /// [numbers](inode_numbers::MOST) get none.
     pub const fn new(kind: Kind, rows: u64, columns: u64, members: u64) -> Self {
         let further = members.saturating_sub(MEMBERS_EACH);
         let further = if further <= MOST_FURTHER { further } else { 0 };
@@ -109,18 +113,18 @@ impl InodeLayout {
         Self { rows, columns, span, further }
     }
 
-    /// Numbers of the whole folder.
+    /// Total number of inode numbers.
     pub const fn count(&self) -> u64 {
         self.first_further() + self.further * COMPONENTS_AND_FORMATS
     }
 
-    /// Where the numbers of further members start.
+    /// First number of the further members.
     const fn first_further(&self) -> u64 {
         SINGLE + (self.rows + self.columns) * self.span
     }
 
-    /// The numbers of one row or column, or those of the whole but its rows and columns: the first, and how
-    /// many.
+    /// The inode numbers of a region: the first, and how many. For the whole array, the numbers of rows and
+    /// columns are not included.
     pub const fn scope(&self, of: Region) -> (u64, u64) {
         let single = match of {
             Region::Whole => return (0, SINGLE),
@@ -130,7 +134,7 @@ impl InodeLayout {
         (SINGLE + single * self.span, self.span)
     }
 
-    /// The number of a node; none for what a row or column does not have.
+    /// The number of a node. None if the region has no such node.
     pub fn encode(&self, node_id: NodeId) -> Option<u64> {
         if let NodeKind::Member(component, format, member) = node_id.node
             && let Some(further) = member.checked_sub(MEMBERS_EACH)
@@ -144,12 +148,13 @@ impl InodeLayout {
         (node < count).then_some(first + node)
     }
 
-    /// The node of a number.
+    /// The node with this number.
     pub fn decode(&self, number: u64) -> Option<NodeId> {
         let Some(past) = number.checked_sub(SINGLE) else {
             return Some(NodeId { of: Region::Whole, node: node_of_whole(number)? });
         };
         if let Some(further) = number.checked_sub(self.first_further()) {
+            // Without further members, the division fails, and the number is beyond the last node.
             let (component, format) = component_and_format(further.checked_div(self.further)?)?;
             let member = MEMBERS_EACH + further % self.further;
             return Some(NodeId { of: Region::Whole, node: NodeKind::Member(component, format, member) });
@@ -163,7 +168,7 @@ impl InodeLayout {
     }
 }
 
-/// The folders of the whole, in the order of their numbers.
+/// The directories of the whole, in the order of their numbers.
 const FOLDERS: [NodeKind; 7] = [
     NodeKind::Directory,
     NodeKind::Rows,
@@ -214,7 +219,7 @@ fn node_of_one(number: u64) -> Option<NodeKind> {
     }
 }
 
-/// The number of a file among those of the whole.
+/// The offset of a file among the files of the whole.
 fn file(component: Component, format: FormatId) -> Option<u64> {
     Some(numbered(Component::ALL.iter().position(|other| *other == component)?, format))
 }
@@ -223,7 +228,7 @@ fn numbered(component: usize, format: FormatId) -> u64 {
     component as u64 * FORMATS + format.number()
 }
 
-/// The thing and the format of a file's number.
+/// The component and format of a file, from its offset.
 fn component_and_format(file: u64) -> Option<(Component, FormatId)> {
     let component = usize::try_from(file / FORMATS).ok()?;
     Some((*Component::ALL.get(component)?, FormatId::from_number(file % FORMATS)?))
@@ -265,7 +270,7 @@ mod tests {
         number
     }
 
-    /// The last row and column that have numbers, and one in the middle.
+    /// The first, the middle and the last row and column that have numbers.
     fn singles(extent: InodeLayout) -> Vec<Region> {
         let of = |count: u64, scope: fn(u64) -> Region| {
             let mut places = vec![0, count / 2, count.saturating_sub(1)];

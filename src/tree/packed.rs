@@ -1,28 +1,29 @@
-//! What is kept of very many places, in as few bytes as it takes.
+//! Compact storage for values of which there are very many.
 
-/// What most often fits in a few bytes.
+/// A value that usually fits in a few bytes.
 pub trait Packable: Sized {
-    /// Appends the bytes that it can be made of again; false where there are none.
+    /// Appends bytes from which [`unpack`](Self::unpack) can restore the value. Returns false if the value
+    /// cannot be packed.
     fn pack(&self, bytes: &mut Vec<u8>) -> bool;
 
-    /// What these bytes were made of.
+    /// Restores a value from its bytes.
     fn unpack(bytes: &[u8]) -> Option<Self>;
 }
 
-/// Bytes that are kept without memory of their own.
+/// Maximum number of bytes stored inline. With the length and the enum's tag, the total is 16 bytes.
 const FEW: usize = 14;
 
-/// Something in few bytes, or as it is where these are too few.
+/// A value as a few inline bytes, or boxed if they do not suffice.
 #[derive(Debug)]
 pub enum Packed<T> {
-    /// The first so many of these bytes.
+    /// The number of bytes used, and the bytes.
     Few(u8, [u8; FEW]),
-    /// As it is.
+    /// The value itself.
     Whole(Box<T>),
 }
 
 impl<T: Packable + Clone> Packed<T> {
-    /// Packs it.
+    /// Packs a value.
     pub fn new(what: T) -> Self {
         let (mut packed, mut few) = (Vec::with_capacity(FEW), [0; FEW]);
         let is_packed = what.pack(&mut packed);
@@ -35,7 +36,7 @@ impl<T: Packable + Clone> Packed<T> {
         }
     }
 
-    /// What was packed.
+    /// The value that was packed.
     pub fn get(&self) -> T {
         match self {
             Self::Few(length, bytes) => bytes
@@ -47,7 +48,8 @@ impl<T: Packable + Clone> Packed<T> {
     }
 }
 
-/// Appends a number: seven bits in each byte, the lowest first, the last byte without the highest bit.
+/// Appends a number in LEB128: seven bits per byte, least significant first. The last byte has its highest
+/// bit clear.
 pub fn pack_number(mut number: u64, bytes: &mut Vec<u8>) {
     loop {
         let low = (number & 0x7F) as u8;
@@ -59,7 +61,7 @@ pub fn pack_number(mut number: u64, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Takes a number off the front.
+/// Removes a number from the front.
 pub fn unpack_number(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {

@@ -1,4 +1,4 @@
-//! Reading: a file's content is found by its number alone, whether it was opened or not.
+//! Reading of files. The inode number alone determines the content, whether the file was opened or not.
 
 use std::sync::Arc;
 
@@ -14,34 +14,36 @@ use crate::store::mmap::Untouched;
 use crate::store::source::Whence;
 use crate::task;
 
-/// How a read is to be answered.
+/// The answer to a read.
 pub enum Answer<'a> {
-    /// With these bytes of a map, to be passed to the kernel and not touched.
+    /// These bytes of a memory map. Pass them to the kernel without touching them, as the file may have been
+    /// truncated.
     Mapped(Untouched<'a>),
-    /// With so many bytes that have to be put together: see [`Tree::read_at`].
+    /// Bytes that have to be assembled: see [`Tree::read_at`].
     Made {
-        /// The file they are of.
+        /// The file that contains them.
         file: Arc<File>,
-        /// How many there are.
+        /// Number of bytes.
         length: usize,
-        /// Whether they have to be computed, which may take its time.
+        /// Whether they have to be computed, which may take long.
         is_slow: bool,
     },
 }
 
 impl Tree {
-    /// Opens a file: from here on its bytes are those of the version that was looked up.
+    /// Opens a file. From then on, its bytes are those of the version that was looked up.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`] when the store holds another version by now: look it up again.
+    /// [`Error::Stale`] if the store has another version by now. The caller should look it up again.
     pub fn open_file(&self, ino: Ino) -> Result<Arc<File>> {
         let place = self.place(ino)?;
         match &place.what {
             Content::Plain { source, path, .. } if !source.can_be_opened() => {
                 return Err(Error::Stale { path: path.clone() });
             }
-            // A mix of two versions must not be: all files are looked at, not only those that will be read.
+            // Check all files of the array, not only those that this file needs. Otherwise a reader could mix
+            // files of two versions.
             Content::Folder { folder, .. } if !folder.selection.array().can_be_opened() => {
                 return Err(Error::Stale { path: folder.selection.array().path.clone() });
             }
@@ -58,11 +60,11 @@ impl Tree {
         Ok(file)
     }
 
-    /// The file of this number, of the version that was looked up.
+    /// The file with this number, of the version that was looked up.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`] for a number that is not known (any more), [`Error::NotFound`] for a folder.
+    /// [`Error::Stale`] if the number is unknown or no longer known. [`Error::NotFound`] for a directory.
     pub fn file(&self, ino: Ino) -> Result<Arc<File>> {
         let place = self.place(ino)?;
         match &place.what {
@@ -83,7 +85,7 @@ impl Tree {
         }
     }
 
-    /// A file of a folder, as it was made before, or made now.
+    /// A file in an array's directory, from the cache or rendered now.
     pub(super) fn made(
         &self,
         folder: &ArrayDirectory,
@@ -93,20 +95,23 @@ impl Tree {
         if let Some(file) = made.get(node_id) {
             return Ok(file);
         }
-        // What comes of data that were there before they were written over is worth nothing.
+        // Anything computed before the data were overwritten is useless.
         let is_settled = folder.selection.array().is_settled();
         let file = if is_settled { self.make(folder, node_id) } else { self.make(&folder.anew(), node_id) };
         let file = Arc::new(file?);
-        // It may have been made without what was left undone.
+        // If the task was cut short, the rendering may be incomplete. Do not cache it.
         task::finished()?;
+        // Files of single rows and columns are fast to render. Caching them would only evict larger files.
+        // While somebody writes, a rendering is cached nevertheless, so that its size does not change between
+        // `stat` and read.
         if node_id.of == Region::Whole || !is_settled || folder.size_needs_data(node_id) {
             made.keep(node_id, &file);
         }
         Ok(file)
     }
 
-    /// Refuses content that is not as long as was told of it. Where that is not known any more and follows from data,
-    /// files are refused that were written since they were found.
+    /// Rejects content whose size differs from the reported one. If the reported size is no longer known and
+    /// depends on data, rejects files that were written since they were found.
     fn check_told(&self, folder: &ArrayDirectory, node_id: NodeId, ino: Ino, found: u64) -> Result<()> {
         let array = folder.selection.array();
         match self.shared.told.get(ino) {
@@ -127,8 +132,8 @@ impl Tree {
         Ok(File { content, subject: array.path.clone(), version: array.version() })
     }
 
-    /// Finds `length` bytes of a file from `offset` on, or as many as there are, and passes them to
-    /// `reply`: those of a map without touching, copying or allocating anything.
+    /// Finds `length` bytes of a file from `offset`, or fewer at its end, and passes them to `reply`. Bytes
+    /// of a map are passed on without being touched or copied, and without allocation.
     pub fn read<T>(
         &self,
         ino: Ino,
@@ -140,6 +145,7 @@ impl Tree {
             Ok(place) => place,
             Err(error) => return reply(Err(error)),
         };
+        // Before reading, so that a change in between is not missed.
         self.will_tell(&place, ino);
         if let Content::Folder { folder, first, .. } = &place.what
             && let Ok(node_id) = self.node_id(&place, folder, *first, ino)
@@ -172,23 +178,23 @@ impl Tree {
         }
     }
 
-    /// Where data begin in a file, or a hole, at `offset` or after it; none where there is no such place.
+    /// The next offset at or after `offset` where data or a hole begins. None if there is no such offset.
     ///
     /// # Errors
     ///
-    /// As [`file`](Self::file), and what looking at the store's files gives.
+    /// As [`file`](Self::file), and any error from accessing the files of the store.
     pub fn seek(&self, ino: Ino, offset: u64, whence: Whence) -> Result<Option<u64>> {
         let file = self.file(ino)?;
         let found = file.content.seek(offset, whence);
         found.inspect_err(|error| self.note_at(&file.subject, file.version, error))
     }
 
-    /// Fills `buffer` with the file's bytes from `offset` on, and returns how many there were: fewer
-    /// than asked for only at its end.
+    /// Fills `buffer` with the file's bytes from `offset`, and returns their number. It is less than the
+    /// length of `buffer` only at the end of the file.
     ///
     /// # Errors
     ///
-    /// Whatever reading the store's files gives, and data that breaks the format's rules.
+    /// Any error from reading the files of the store, and from data that violate the rules of the format.
     pub fn read_at(&self, file: &File, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         let read = file.content.read_at(offset, buffer);
         read.inspect_err(|error| self.note_at(&file.subject, file.version, error))

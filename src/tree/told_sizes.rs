@@ -1,20 +1,21 @@
-//! Sizes that were told of files which are made anew when they are read: should one have another by then, because what it
-//! follows from was written meanwhile, the read fails rather than to end early.
+//! The reported sizes of files that are rendered again for each read. If the data change after `stat`, the
+//! rendering may have a different size by then. The read then fails, so that it never silently ends early.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Ino;
 
-/// The sizes of the files that were looked at last.
+/// The sizes of the files that were looked at most recently.
 #[derive(Debug, Default)]
 pub(super) struct ToldSizes(Mutex<[HashMap<u64, u64>; 2]>);
 
 impl ToldSizes {
-    /// Of so many files at least, and twice as many at most.
+    /// At least this many sizes are kept, and at most twice as many. Replacing a full map drops the oldest
+    /// half at once, so no order of use has to be tracked.
     const MOST: usize = 1 << 15;
 
-    /// Keeps the size of a file.
+    /// Records the size of a file.
     pub fn keep(&self, ino: Ino, size: u64) {
         let mut sizes = self.lock();
         let [new, old] = &mut *sizes;
@@ -24,7 +25,7 @@ impl ToldSizes {
         }
     }
 
-    /// The size that was told last, if that is not too long ago.
+    /// The last reported size, if it is recent enough.
     pub fn get(&self, ino: Ino) -> Option<u64> {
         let sizes = self.lock();
         sizes.iter().find_map(|sizes| sizes.get(&ino.0)).copied()

@@ -1,49 +1,56 @@
-//! How a text writes its table: what stands between cells, and before fractions. Pure: records in, a choice out.
+//! Detection of the dialect of a text: the delimiter between cells and the decimal mark. Pure: takes records
+//! and returns a choice.
 //!
-//! 1. Of the delimiters that cut the lines into as many cells, two or more (the first line may have one fewer), the
-//!    first that leaves nothing but numbers in all columns after the first; else the one that leaves most numbers.
-//!    The first that is tried is that of the file's name; blanks come last.
-//! 2. The comma stands before fractions where it makes numbers of cells that are none without, and no cell has a point
-//!    there; it is the delimiter too where all these cells are in quotes. Where all such numbers could have been written with thousands (`1,234`), it cannot
-//!    be known.
-//! 3. A comma that leaves text in the first column gives way to a delimiter that makes as good a table of fractions
-//!    with commas: `1 2,5`. Where blanks would leave text there too (`A 1,5`), it cannot be known.
+//! 1. Candidates are the delimiters that divide the lines into equally many cells, two or more. The first
+//!    line may have one fewer. The first candidate wins that leaves only numbers in all columns after the
+//!    first. Otherwise, the candidate with the largest share of numbers wins. The delimiter suggested by the
+//!    file's name is tried first, and blanks last.
+//! 2. The comma is the decimal mark if it turns cells into numbers that otherwise are none, and no number
+//!    contains a point. It can be the delimiter too if all these cells are quoted. If all such numbers could
+//!    also have a thousands separator (`1,234`), the choice is ambiguous.
+//! 3. A comma that leaves text in the first column gives way to a delimiter that makes an equally good table
+//!    of numbers with decimal commas: `1 2,5`. If blanks would leave text there too (`A 1,5`), the choice is
+//!    ambiguous.
+//!
+//! An ambiguous text is an error that asks the user for an option, because a wrong guess would silently
+//! import wrong numbers.
 
 use super::record::Record;
 use super::sample::Sample;
 use crate::import::Delimiter;
 use crate::import::number::{Numerals, Value};
 
-/// The most cells of a line: what is known of each takes memory before any number is there.
+/// Maximum number of cells in a line. Columns take memory before any number is parsed.
 const MOST_COLUMNS: usize = 1 << 24;
 
-/// How cells and numbers are told.
+/// How to divide lines into cells and parse numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dialect<'o> {
     pub delimiter: Delimiter,
     pub numerals: Numerals<'o>,
 }
 
-/// How the name of a file says that its cells are delimited.
+/// The delimiters that the file's name suggests.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Usual {
-    /// Is tried first.
+    /// The delimiter that is tried first.
     pub first: Delimiter,
-    /// Is taken where nothing makes a table.
+    /// The delimiter that is used if no delimiter makes a table.
     pub otherwise: Delimiter,
 }
 
 impl Usual {
-    /// What is taken where nothing makes a table, and this stands before fractions.
+    /// The delimiter if no delimiter makes a table, given the decimal mark.
     fn otherwise(self, decimal: Option<u8>) -> Delimiter {
         match decimal {
+            // With decimal commas, programs write semicolons between cells.
             Some(mark) if self.otherwise == Delimiter::Byte(mark) => Delimiter::Byte(b';'),
             _ => self.otherwise,
         }
     }
 }
 
-/// What may stand between cells, in the order of trial behind that of the file's name.
+/// The delimiters, in the order in which they are tried after that of the file's name.
 const DELIMITERS: [Delimiter; 5] = [
     Delimiter::Byte(b','),
     Delimiter::Byte(b'\t'),
@@ -52,11 +59,11 @@ const DELIMITERS: [Delimiter; 5] = [
     Delimiter::Blanks,
 ];
 
-/// The dialect of a text, as far as it is not given.
+/// Detects those parts of the dialect that are not given.
 ///
 /// # Errors
 ///
-/// What cannot be known.
+/// A message for the user if the dialect is ambiguous or a line has too many cells.
 pub(super) fn choose<'o>(
     sample: &Sample,
     usual: Usual,
@@ -64,7 +71,7 @@ pub(super) fn choose<'o>(
     decimal: Option<u8>,
     numerals: Numerals<'o>,
 ) -> Result<Dialect<'o>, String> {
-    // What is nowhere cuts nothing.
+    // Skip delimiters that do not occur in the sample.
     let others = DELIMITERS.into_iter().filter(|other| *other != usual.first && sample.has(*other));
     let tried: Vec<_> = match given {
         Some(given) => vec![given],
@@ -73,6 +80,7 @@ pub(super) fn choose<'o>(
     let mut best: Option<Trial> = None;
     for delimiter in tried {
         let trial = Trial::of(sample, delimiter, decimal, numerals)?;
+        // The given decimal mark can be the delimiter too only if the numbers that contain it are quoted.
         let is_both = decimal.is_some_and(|mark| delimiter == Delimiter::Byte(mark));
         if is_both && !trial.has_commas {
             continue;
@@ -97,22 +105,23 @@ pub(super) fn choose<'o>(
     Ok(Dialect { delimiter: best.delimiter, numerals: Numerals { decimal, ..numerals } })
 }
 
-/// What a delimiter makes of a text.
+/// The outcome of dividing a text with one delimiter.
 struct Trial {
     delimiter: Delimiter,
-    /// What stands before fractions, where it shows.
+    /// The decimal mark, if it can be determined.
     decimal: Option<u8>,
-    /// Whether a number has a comma.
+    /// Whether a number contains a comma.
     has_commas: bool,
-    /// A number that may be one with thousands, where all with commas may.
+    /// A number with a comma that may be a thousands separator. Only set if this applies to all numbers with
+    /// commas.
     thousands: Option<String>,
     is_table: bool,
     is_clean: bool,
-    /// Whether the first column is numbers too.
+    /// Whether the first column contains only numbers too.
     is_numbers: bool,
-    /// Whether something stands between a quote and the next delimiter.
+    /// Whether there is text between a closing quote and the next delimiter.
     has_open_quotes: bool,
-    /// Whether a name of the first line has a comma, though it is in no quotes.
+    /// Whether an unquoted name in the first line contains a comma.
     has_comma_names: bool,
     /// Whether the first line has as many cells as the others.
     is_square: bool,
@@ -131,7 +140,8 @@ impl Trial {
         let point = counts(b'.')?;
         let may_have_commas = decimal == Some(b',') || sample.has(Delimiter::Byte(b','));
         let comma = may_have_commas.then(|| counts(b',')).transpose()?;
-        // A comma makes more numbers than a point; of cells between commas these are in quotes.
+        // Each number with a comma is text if the decimal mark is a point, so a comma makes more numbers. If
+        // cells are separated by commas, these numbers are quoted.
         let has_commas = comma.as_ref().is_some_and(|comma| comma.numbers > point.numbers);
         let decimal = match decimal {
             Some(decimal) => Some(decimal),
@@ -155,7 +165,7 @@ impl Trial {
         })
     }
 
-    /// Whether this one is to be taken, and not one that was tried before it.
+    /// Whether this trial is better than `other`, which was tried before it.
     fn is_better(&self, other: &Self) -> Result<bool, String> {
         let rank = |trial: &Self| match trial.is_table {
             true => (true, trial.is_clean, trial.is_square),
@@ -163,6 +173,7 @@ impl Trial {
         };
         let (own, its) = (rank(self), rank(other));
         let makes_more = || {
+            // Compares the shares of numbers by cross-multiplication, without rounding.
             let (own, its) = (u128::from(self.numbers), u128::from(other.numbers));
             own * u128::from(other.cells) > its * u128::from(self.cells)
         };
@@ -173,12 +184,17 @@ impl Trial {
         Ok(own > its || own == its && is_cleaner && makes_more())
     }
 
-    /// Whether it is commas that leave text in the first column.
+    /// Whether the delimiter is a comma that leaves text in the first column, so that it may divide numbers
+    /// at their decimal commas.
     fn may_cut_fractions(&self) -> bool {
         self.delimiter == Delimiter::Byte(b',') && self.decimal != Some(b',') && !self.is_numbers
     }
 
-    /// Whether the commas of another table as good as this one are those of its fractions.
+    /// Whether the commas of `other`, an equally good table, are the decimal commas of this one.
+    ///
+    /// # Errors
+    ///
+    /// A message for the user if both are possible.
     fn has_fractions_that(&self, other: &Self) -> Result<bool, String> {
         if !self.has_comma_names
             && (self.is_numbers || self.delimiter != Delimiter::Blanks || other.has_open_quotes)
@@ -191,22 +207,23 @@ impl Trial {
     }
 }
 
-/// What the cells of the sample are.
+/// Counts over the cells of the sample.
 #[derive(Default)]
 struct Counts {
     width: usize,
-    /// Whether nearly all lines after the first have as many cells, and the first as many or one fewer.
+    /// Whether at least nine in ten lines after the first have the same number of cells, and the first has as
+    /// many or one fewer.
     is_even: bool,
     is_square: bool,
-    /// Whether all cells after the first column and the first line are numbers, or missing.
+    /// Whether all cells are numbers or missing, except in the first column and the first line.
     is_clean: bool,
-    /// Whether those of the first column are, too.
+    /// Whether the cells of the first column are numbers or missing, too.
     is_numbers: bool,
     has_open_quotes: bool,
     has_comma_names: bool,
     cells: u64,
     numbers: u64,
-    /// Numbers with a point before a fraction.
+    /// Numbers that contain a point.
     fractions: u64,
     thousands: Option<String>,
     has_plain_fraction: bool,
@@ -245,7 +262,7 @@ impl Counts {
         let first = first.unwrap_or(0);
         counts.width = if lines == 0 { first } else { counts.width };
         counts.is_square = first == counts.width;
-        // One line that is out of order is told of later.
+        // Tolerate a few irregular lines here. The import reports them later, with their line numbers.
         counts.is_even = even * 10 >= lines * 9 && (counts.is_square || first + 1 == counts.width);
         Ok(counts)
     }
@@ -268,7 +285,8 @@ impl Counts {
     }
 }
 
-/// Whether a number with a comma may be one with thousands: one to three digits, which are not 0, and three.
+/// Whether the comma of a number may be a thousands separator: one to three digits that do not begin with 0
+/// precede it, and exactly three digits follow.
 fn has_thousands(text: &[u8]) -> bool {
     let text = text.trim_ascii();
     let text = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
@@ -324,16 +342,16 @@ mod tests {
             ("1.5\n", b' ', Delimiter::Blanks, '.'),
             ("x,1\n", b',', comma, '.'),
             ("a b\n1 2\n", b' ', Delimiter::Blanks, '.'),
-            // R's write.table: no cell above the names.
+            // R's write.table writes no cell above the row names.
             ("\"a\" \"b\"\n\"x\" 1 2\n\"y\" 3 4\n", b' ', Delimiter::Blanks, '.'),
             ("a;b\n1.234;2\n3.5;4,5\n", b',', semicolon, '.'),
             ("x;type\n1,5;a b\n2,5;c d\n", b',', semicolon, ','),
             ("a;b\n1,234;0,5\n", b',', semicolon, ','),
-            // Commas in quotes: pandas' to_csv(decimal=",").
+            // Quoted commas: pandas' to_csv(decimal=",").
             ("a,b\n\"1,5\",2\n\"3,25\",4\n", b',', comma, ','),
             ("a,b\n2,\"1,5\"\n4,\"-3,25\"\n", b',', comma, ','),
             ("a,b\n\"1,5\",2.5\n\"3,25\",4\n", b',', comma, '.'),
-            // Commas of the last column only.
+            // Commas in the last column only.
             ("1 2,5\n2 3,5\n", b' ', Delimiter::Blanks, ','),
             ("1 2,5\n2 3,5\n", b',', Delimiter::Blanks, ','),
             ("\"x\" \"y\"\n\"1\" 1 2,5\n\"2\" 2 3,5\n", b' ', Delimiter::Blanks, ','),
