@@ -62,21 +62,21 @@ pub struct Identity {
     pub inode: u64,
     /// Length in bytes.
     pub size: u64,
-    /// When it was made, which tells it from another that was given its number later; zero where the file system does
-    /// not know.
+    /// When it was made, which tells it from another that was given its number later; zero where the file
+    /// system does not know.
     pub born: Time,
     /// Last change of the bytes.
     pub modified: Time,
     /// Last change of the bytes, the owner or the mode.
     pub changed: Time,
-    /// The [generation](crate::store::generation) of a file that is in use. While it is written in place, its times tell nothing,
-    /// and are zero.
+    /// The [generation](crate::store::generation) of a file that is in use. While it is written in place, its
+    /// times tell nothing, and are zero.
     pub generation: u64,
 }
 
 impl Identity {
-    /// Whether both are the same file with the same bytes, whatever became of its owner and mode. A file that is
-    /// written in place has the bytes of no time but now: then any version of the file will do.
+    /// Whether both are the same file with the same bytes, whatever became of its owner and mode. A file that
+    /// is written in place has the bytes of no time but now: then any version of the file will do.
     pub fn has_bytes_of(&self, other: &Self) -> bool {
         let any = |one: &Self| Self { generation: 0, changed: Time::default(), ..*one };
         let timeless = |one: &Self| Self { modified: Time::default(), ..any(one) };
@@ -93,8 +93,8 @@ impl Identity {
         facts(self) == facts(other) && (is_known || self.has_bytes_of(other))
     }
 
-    /// What tells which file it is, at which size; and all else where that does not tell it from another that is given its
-    /// number later.
+    /// What tells which file it is, at which size; and all else where that does not tell it from another that
+    /// is given its number later.
     pub fn ttl(&self) -> Self {
         let nothing = Time::default();
         match self.born == nothing {
@@ -122,7 +122,7 @@ impl Identity {
     }
 }
 
-/// What kind of thing a name in the store stands for.
+/// The type of a file in the store.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FileKind {
     /// A regular file.
@@ -180,7 +180,7 @@ pub struct Stat {
     pub kind: FileKind,
     /// Which version of it.
     pub identity: Identity,
-    /// Who may do what with it.
+    /// Owner and mode.
     pub permissions: Permissions,
     /// Last access.
     pub accessed: Time,
@@ -208,8 +208,8 @@ impl Stat {
         }
     }
 
-    /// Facts of something that comes of this file and of `other`: the latest times, the rights that
-    /// both give.
+    /// Facts of a file that is computed from this file and `other`: the latest times, and the permissions
+    /// that both give.
     #[must_use]
     pub fn and(mut self, other: &Self) -> Self {
         self.permissions = self.permissions.and(&other.permissions);
@@ -290,8 +290,8 @@ impl Store {
         self.root.as_fd()
     }
 
-    /// Facts of the root directory; its rights are narrowed by those of the directories above it,
-    /// which whoever reads the store has to pass, as they are now.
+    /// Facts of the root directory. Its permissions are restricted by the current ones of the directories
+    /// above it, because every reader of the store must pass them.
     pub fn stat_root(&self) -> Result<Stat> {
         let mut stat = self.stat(Path::new(""))?;
         let Ok(above) = self.above.permissions(self.root.as_fd()) else {
@@ -319,7 +319,7 @@ impl Store {
         !nix::unistd::geteuid().is_root() && self.above.is_shut(|| !is_open())
     }
 
-    /// Facts of a file or directory of the store, without opening it. Its rights are narrowed by its
+    /// Facts of a file or directory of the store, without opening it. Its permissions are restricted by its
     /// access control list, if it has one.
     pub fn stat(&self, path: &Path) -> Result<Stat> {
         let (file, mut stat) = self.look_at(path)?;
@@ -332,8 +332,8 @@ impl Store {
         Ok(self.look_at(path)?.1.identity)
     }
 
-    /// What stands at `path`, links not followed; none where nothing does. What cannot be looked at is taken for a file:
-    /// opening it tells why.
+    /// What stands at `path`, links not followed; none where nothing does. What cannot be looked at is taken
+    /// for a file: opening it tells why.
     pub fn kind(&self, path: &Path) -> Option<FileKind> {
         match self.open_beneath(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, "look at") {
             Ok(file) => {
@@ -402,7 +402,7 @@ impl Store {
         }
     }
 
-    /// What is there, not opened, and its facts without regard to access control lists.
+    /// A file or directory, as an `O_PATH` descriptor, and its facts, without regard to access control lists.
     pub(super) fn look_at(&self, path: &Path) -> Result<(File, Stat)> {
         let file = match path.as_os_str().is_empty() {
             // Even where nobody may search it.
@@ -439,7 +439,7 @@ impl Store {
     }
 }
 
-/// These rights of the file at `path`, narrowed by the list that it may have.
+/// These permissions of the file at `path`, restricted by its access control list, if it has one.
 pub(super) fn narrowed(permissions: Permissions, kind: FileKind, path: &Path) -> Permissions {
     let is_closed = permissions.mode & 0o077 == 0;
     if is_closed || !matches!(kind, FileKind::File | FileKind::Directory) {
@@ -478,7 +478,7 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The name without `suffix`, when that leaves a name that a folder can have.
+/// The name without `suffix`, if the rest is a valid name of a directory.
 pub fn stem<'n>(name: &'n OsStr, suffix: &str) -> Option<&'n OsStr> {
     let stem = name.as_bytes().strip_suffix(suffix.as_bytes())?;
     (!matches!(stem, b"" | b"." | b"..")).then(|| OsStr::from_bytes(stem))

@@ -1,13 +1,13 @@
-//! Files that are written in place: what tells their bytes of one moment from those of another.
+//! Generations of files that are written in place. They distinguish the contents at different times.
 //!
-//! A program that writes through a memory map changes neither size nor times of a file with its second write to
-//! a page, so the times alone do not tell one version from another. What can be seen is whether anybody has the file
-//! open or mapped for writing: the kernel refuses a read lease (`F_RDLCK`, see fcntl(2)) for exactly as long. So each
-//! file that was opened has a generation: a number that is even while nobody was seen who writes, odd while
-//! somebody is, and larger by one with each change between the two.
+//! A program that writes through a memory map changes neither size nor times of a file with its second write
+//! to a page, so the times alone do not tell one version from another. What can be seen is whether anybody
+//! has the file open or mapped for writing: the kernel refuses a read lease (`F_RDLCK`, see fcntl(2)) for
+//! exactly as long. So each file that was opened has a generation: a number that is even while nobody was
+//! seen who writes, odd while somebody is, and larger by one with each change between the two.
 //!
-//! Leases are for the owner of the file and for who has `CAP_LEASE`, on file systems of this machine. Where there are
-//! none, only the writer's closing of the file moves the generation on, if the system tells of it.
+//! Leases are only for the owner of the file and processes with `CAP_LEASE`, on local file systems. Without
+//! them, the generation advances only when a writer closes the file, if the system reports it.
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
@@ -21,15 +21,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 /// Device and inode number of a file.
 pub type FileId = (u64, u64);
 
-/// Who hears of files that others open and close, and is to hear when a generation moves on.
+/// Watches files that other processes open and close, and is notified when a generation advances.
 pub trait Listener: Send + Sync {
-    /// From here on hears of whoever opens or closes this file; false where that is not to be had.
+    /// Starts to watch every open and close of this file. Returns false if that is impossible.
     fn listen(&self, id: FileId, file: &File) -> bool;
 
-    /// Hears no more of this file. Called where nobody can begin to listen to it meanwhile.
+    /// Stops to watch this file. The caller makes sure that no other thread starts to watch it meanwhile.
     fn leave(&self, id: FileId);
 
-    /// Some generation has moved on. May be called by any thread.
+    /// Some generation has advanced. Any thread may call this.
     fn moved(&self);
 }
 
@@ -39,18 +39,18 @@ pub struct Generation {
     number: AtomicU64,
     /// The file, each time that it is open here: a lease needs a descriptor.
     files: Mutex<Vec<Weak<File>>>,
-    /// How often others were heard to open the file.
+    /// How often other processes were seen to open the file.
     opens: AtomicU64,
     /// The number of opens at which nobody was writing, and one more; zero before that.
     quiet_since: AtomicU64,
-    /// Whether somebody hears of openings.
+    /// Whether a listener watches the file.
     is_heard: AtomicBool,
 }
 
 /// The generation of a file, for as long as somebody uses the file.
 ///
-/// When nobody does any more it is given up under the lock under which the next begins to. Were it not, the next could
-/// begin to listen and the last one then stop it: whoever writes from there on would not be heard.
+/// The last user gives it up under the same lock under which the next one starts. Otherwise the next one
+/// could start to listen, and the last one could stop that. Later writers would then not be noticed.
 pub struct Used {
     generation: Arc<Generation>,
     all: Arc<All>,
@@ -76,8 +76,8 @@ impl Drop for Used {
     }
 }
 
-/// The numbers of files that were written while they were in use, and are not in use any more: the kernel may know
-/// what was shown of them then, so none of them comes again.
+/// The numbers of files that were written while they were in use, and are not in use any more: the kernel may
+/// know what was shown of them then, so none of them comes again.
 #[derive(Debug, Default)]
 struct Past(Mutex<HashMap<FileId, u64>>);
 
@@ -127,8 +127,8 @@ impl Generation {
         if self.is_quiet() {
             return self.number();
         }
-        // One asks at a time, and what it is told holds before the next asks: else "nobody" could be heard after the
-        // "somebody" that came later.
+        // One thread asks at a time, and stores the answer before the next one asks. Otherwise an older "no
+        // writer" could overwrite a newer "writer".
         let files = lock(&self.files);
         let opens = self.opens.load(Ordering::Acquire);
         let file = files.iter().find_map(Weak::upgrade);
@@ -170,10 +170,10 @@ impl Generation {
         self.opens.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Somebody who could write has closed the file: its bytes may be others.
+    /// Somebody closed the file who had it open for writing, so its bytes may have changed.
     pub fn was_written(&self) {
         self.was_opened();
-        // Of an odd number the next look finds whether that was the last of them.
+        // If the number is odd, the next check finds out whether this was the last writer.
         let _ = self.number.fetch_update(Ordering::AcqRel, Ordering::Acquire, |number| {
             (!is_written(number)).then_some(number + 2)
         });
@@ -186,12 +186,13 @@ impl Generation {
     }
 }
 
-/// Whether anybody has the file open or mapped for writing; none where the system does not tell us. Of one descriptor
-/// it may be asked by one thread at a time.
+/// Whether anybody has the file open or mapped for writing. `None` if the system cannot tell. Only one thread
+/// at a time may ask about one descriptor.
 ///
-/// Whoever opens the file for writing in the instant between the last two calls waits for the last, or is told
-/// `EWOULDBLOCK` if they asked not to wait. We then get a signal: not the usual SIGIO, which ends a program that does
-/// not know it, but one that does nothing unless it is asked for. The end of a lease undoes that choice.
+/// A program that opens the file for writing in the instant between the last two calls waits for the last
+/// one, or gets `EWOULDBLOCK` if it opened with `O_NONBLOCK`. This process then gets a signal. It must not be
+/// the default SIGIO, which ends a process without a handler, so it is one that is ignored by default. The
+/// end of a lease resets that choice.
 fn has_writer(file: &File) -> Option<bool> {
     // F_SETSIG of `linux/fcntl.h`, which the crate `libc` does not have for every system.
     const F_SETSIG: libc::c_int = 10;
@@ -310,7 +311,7 @@ impl Generations {
         used
     }
 
-    /// Somebody opened a file, perhaps to write in it; false where the file has to be open here to find out.
+    /// Somebody opened a file, perhaps for writing. Returns false if the file must be open here to find out.
     pub fn was_opened(&self, id: FileId) -> bool {
         let Some(generation) = self.get(id) else { return true };
         generation.was_opened();
@@ -327,7 +328,7 @@ impl Generations {
         });
     }
 
-    /// Looks at the files in which somebody was seen who writes, and tells whether there still are any.
+    /// Checks the files that had a writer at the last check. Returns whether any still has one.
     pub fn look_at_written(&self) -> bool {
         let mut is_any = false;
         for generation in self.all().iter().filter(|generation| is_written(generation.number())) {
@@ -336,7 +337,7 @@ impl Generations {
         is_any
     }
 
-    /// What happened was not told: any file may have been written.
+    /// Events were lost, so any file may have been written.
     pub fn were_lost(&self) {
         for generation in self.all() {
             generation.was_written();
@@ -345,7 +346,7 @@ impl Generations {
         self.wake_listener();
     }
 
-    /// Has this listener hear of all files that are opened from here on. There can be one.
+    /// Sets the listener for all files that are opened from now on. There can be only one.
     pub fn set_listener(&self, listener: Weak<dyn Listener>) {
         let _ = self.0.listener.set(listener);
     }

@@ -26,12 +26,13 @@ use crate::store::{FileKind, Identity, Permissions, Stat, Store};
 use crate::task;
 use crate::word::to_usize;
 
-/// Elements that are picked, and bytes of a whole file that are read, before it is asked again whether anybody
-/// waits for them: each of the first may be a read of its own from a disk.
+/// Elements that are picked, and bytes of a whole file that are read, before it is asked again whether
+/// anybody waits for them: each of the first may be a read of its own from a disk.
 const GATHERED: usize = 256;
 const PIECE: usize = 4 << 20;
 
-/// Milliseconds that are waited after each time that a file was read and changed meanwhile: who writes now and then is waited for.
+/// Milliseconds that are waited after each time that a file was read and changed meanwhile: who writes now
+/// and then is waited for.
 const PAUSES: [u64; 7] = [0, 0, 1, 2, 4, 8, 16];
 
 /// A run of bytes of a file of the store.
@@ -65,7 +66,7 @@ impl ByteRange<'_> {
     }
 }
 
-/// What is looked for in a file: where bytes are, or where nothing was ever written.
+/// What to search for in a file: data, or a hole, where nothing was ever written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Whence {
     /// `SEEK_DATA`
@@ -144,7 +145,7 @@ struct Opened {
 impl Source {
     /// The file at `path` of the store, links inside the store followed. It is not opened yet.
     ///
-    /// Its rights are narrowed by those of the directories that a link to it leads past, as they are now.
+    /// Its permissions are restricted by the current ones of the directories on the way of a link to it.
     pub fn find(store: &Arc<Store>, path: &Path) -> Result<Self> {
         let mut stat = store.stat(path)?;
         let mut target = path.to_owned();
@@ -196,8 +197,8 @@ impl Source {
         self.stat.identity.file()
     }
 
-    /// Whether the bytes stay as they are, as far as anybody can tell: since the file was found nobody was seen who
-    /// writes in it. Nothing is looked at.
+    /// Whether the bytes stay as they are, as far as anybody can tell: since the file was found nobody was
+    /// seen who writes in it. Nothing is looked at.
     pub fn is_settled(&self) -> bool {
         let found = self.stat.identity.generation;
         !is_written(found) && self.generation() == found
@@ -251,7 +252,8 @@ impl Source {
         self.opened().map(drop)
     }
 
-    /// Whether the file was ever opened: from then on it is known of its bytes whether somebody writes in them.
+    /// Whether the file was ever opened: from then on it is known of its bytes whether somebody writes in
+    /// them.
     pub fn was_opened(&self) -> bool {
         self.held.generation.get().is_some()
     }
@@ -273,7 +275,7 @@ impl Source {
     /// The open file, which stays open for as long as this is held.
     fn opened(&self) -> Result<Arc<Opened>> {
         let Some(opened) = self.held.opened.load_full() else { return self.open_anew() };
-        // Looked at first, lest all who read write to one place.
+        // Test before the store, because stores by all readers would contend for the cache line.
         if !self.held.is_used.load(Ordering::Relaxed) {
             self.held.is_used.store(true, Ordering::Relaxed);
         }
@@ -342,8 +344,8 @@ impl Source {
         Ok(now.at(self.store.generations().look(self.id())))
     }
 
-    /// Whether what was read so far is all of the version that was found, and nobody was seen who writes: a file can
-    /// be written in place while it is read.
+    /// Whether what was read so far is all of the version that was found, and nobody was seen who writes: a
+    /// file can be written in place while it is read.
     ///
     /// # Errors
     ///
@@ -443,10 +445,11 @@ impl Source {
         })
     }
 
-    /// What `read` gives while the file did not change, neither before nor after.
+    /// The result of `read`, if the file did not change from before the read until after it.
     ///
-    /// What is cut off the last page reads as zeros, through a map and by reading alike, without any sign; and when
-    /// the size is looked at afterwards, all may be there again. A time tells.
+    /// If a file is truncated, the rest of its last page reads as zeros, both through a map and by `read`,
+    /// without any error. Checking the size afterwards is not enough, because the file may have grown again.
+    /// The modification time shows it.
     fn steadily<T>(&self, file: &File, mut read: impl FnMut() -> Result<T>) -> Result<T> {
         let mut before = match self.is_settled() {
             true => self.stat.identity.modified,

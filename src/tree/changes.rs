@@ -26,8 +26,8 @@ impl Tree {
         found.map(|found| self.store().open_directory(&found.directory.real)).transpose()
     }
 
-    /// Says whether the kernel is told of changes in the store as they happen. As long as it is not, nothing of an
-    /// array is taken for granted for longer than a moment. Returns what was said before.
+    /// Sets whether the kernel is notified of changes in the store as they happen. If not, it may cache
+    /// everything of an array only for a moment. Returns the previous setting.
     pub fn set_changes_told(&self, are_told: bool) -> bool {
         self.shared.are_changes_told.swap(are_told, Ordering::Relaxed)
     }
@@ -49,7 +49,7 @@ impl Tree {
         }
     }
 
-    /// The first numbers of what has moved on to another generation since this was asked before.
+    /// The first inode number of each array or file whose generation advanced since the last call.
     pub fn take_moved(&self) -> Vec<Ino> {
         let has_moved = |place: &&Arc<InodeRange<Content>>| match &place.what {
             Content::Folder { folder, told, .. } => told.moves_to(folder.selection.array().generation()),
@@ -59,13 +59,14 @@ impl Tree {
         self.shared.places.all_in_use().iter().filter(has_moved).map(|place| Ino(place.base)).collect()
     }
 
-    /// The nodes of which the kernel is to keep no content, since this was asked before: what they are of is not in use
-    /// any more, so that it is not heard of who writes in it.
+    /// The nodes, since the last call, whose content the kernel must drop. Their array or file is not in use
+    /// any more, and then its writers are not noticed.
     pub fn take_dropped(&self) -> Vec<Ino> {
         self.shared.places.take_dropped()
     }
 
-    /// The nodes that the kernel may know of what has this first number, and perhaps others.
+    /// The nodes that the kernel may know of the array or file with this first number. There may be too many
+    /// among them, but none is missing.
     pub fn known_nodes(&self, origin: Ino) -> Vec<Ino> {
         let place = self.shared.places.in_use(origin);
         let numbers = place.as_ref().map(|place| match &place.what {
@@ -75,7 +76,7 @@ impl Tree {
         numbers.unwrap_or_default().into_iter().map(|number| Ino(origin.0 + number)).collect()
     }
 
-    /// Where the files of an array are that are links: the directories that they are in, opened, and their names there.
+    /// The targets of the links among an array's files: the directory of each, opened, and the name in it.
     pub fn links_of(&self, array: Ino) -> Vec<(std::fs::File, OsString)> {
         // An array with links is in use from the first on.
         let Some(place) = self.shared.places.in_use(array) else { return Vec::new() };
@@ -87,8 +88,8 @@ impl Tree {
         folder.selection.array().all_sources().filter_map(Source::link_target).filter_map(open).collect()
     }
 
-    /// Opens a file of the store again that was closed for want of room, if it is in use: so that the system can be asked
-    /// whether anybody is writing in it.
+    /// Opens a file of the store again if it is in use, but was closed to save descriptors. The check for
+    /// writers needs an open file.
     pub fn open_again(&self, id: FileId) {
         let is_opened =
             |source: &Arc<Source>| source.id() == id && source.was_opened() && source.open().is_ok();
@@ -99,7 +100,7 @@ impl Tree {
         });
     }
 
-    /// Whether something is held for a node of which the store shows another version by now, or none.
+    /// Whether a node is in use although the store has another version of it now, or none.
     pub fn is_outdated(&self, ino: Ino) -> bool {
         let Some(place) = self.shared.places.in_use(ino) else { return false };
         match &place.what {
@@ -109,19 +110,19 @@ impl Tree {
         }
     }
 
-    /// Forgets what was known of a name in a directory of the store that has changed.
+    /// Removes a changed name from the cache of a directory of the store.
     pub fn forget_outdated(&self, directory: Ino, name: &OsStr) {
         if let Some(directory) = self.directory(directory) {
             directory.forget_outdated(name);
         }
     }
 
-    /// Forgets the arrays that are known on without being in use, as far as they are not there any more.
+    /// Removes arrays that are cached without being in use, if the store does not have that version any more.
     pub fn forget_outdated_arrays(&self) {
         self.shared.recent.forget_outdated();
     }
 
-    /// As [`forget_outdated`](Self::forget_outdated), of all names in all directories.
+    /// Like [`forget_outdated`](Self::forget_outdated), for all names in all directories.
     pub fn forget_all_outdated(&self) {
         let directory = |recipe: &Recipe| match recipe {
             Recipe::Directory(directory) => Some(Arc::clone(directory)),
@@ -131,18 +132,18 @@ impl Tree {
         directories.iter().for_each(|directory| directory.forget_all_outdated());
     }
 
-    /// The names that a change of the file `name` in a directory of the store may be about, besides its own and those of
-    /// which it is the beginning.
+    /// Further names that a change of the file `name` in a directory of the store may affect, apart from its
+    /// own and its parts before a dot.
     pub fn named_by(&self, directory: Ino, name: &OsStr) -> Vec<OsString> {
         self.directory(directory).map(|directory| directory.named_by(name)).unwrap_or_default()
     }
 
-    /// The first number of what a node is of: all nodes of it have the same.
+    /// The first number of the array or file of a node. All of its nodes have the same.
     pub fn origin(&self, ino: Ino) -> Ino {
         block_of(ino).map_or(ino, Ino)
     }
 
-    /// The directory of the store that a folder shows; nothing is made anew for it.
+    /// The store directory of this node. It is not recreated for this.
     fn directory(&self, ino: Ino) -> Option<Arc<StoreDirectory>> {
         match self.shared.places.find(ino)? {
             Found::InUse(place) => match &place.what {

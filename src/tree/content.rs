@@ -1,4 +1,4 @@
-//! What the numbers of a place belong to, and how that is made anew.
+//! The content of an inode range, and the recipe to recreate it.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::rows::Rows;
 use crate::store::source::Source;
 
-/// What a place's numbers belong to.
+/// The content of an inode range.
 #[derive(Debug)]
 pub(super) enum Content {
     Directory(Arc<StoreDirectory>),
@@ -30,7 +30,7 @@ pub(super) enum Content {
         path: PathBuf,
         told: KnownNodes,
     },
-    /// The nodes of a folder from its number `first` on.
+    /// The nodes of an array directory, from its node number `first` on.
     Folder {
         folder: Arc<ArrayDirectory>,
         first: u64,
@@ -42,7 +42,7 @@ pub(super) enum Content {
     Report(Text),
 }
 
-/// What it takes to make it anew.
+/// The recipe to recreate a [`Content`].
 #[derive(Clone, Debug)]
 pub(super) enum Recipe {
     Directory(Arc<StoreDirectory>),
@@ -115,7 +115,7 @@ impl Packable for Recipe {
 }
 
 impl Content {
-    /// The nodes of a folder from its number `first` on.
+    /// The nodes of an array directory, from its node number `first` on.
     fn folder(folder: Arc<ArrayDirectory>, first: u64) -> Self {
         let told = KnownNodes::new(folder.selection.array().found_generation());
         Self::Folder { folder, first, made: RenderCache::default(), told }
@@ -130,7 +130,7 @@ impl Content {
 }
 
 impl Tree {
-    /// The place that a number belongs to, as it is in use or made anew.
+    /// The inode range that a number belongs to. It is recreated if it is not in use.
     pub(super) fn place(&self, ino: Ino) -> Result<Arc<InodeRange<Content>>> {
         let stale = || Error::Stale { path: format!("inode {}", ino.0).into() };
         match self.shared.places.find(ino).ok_or_else(stale)? {
@@ -142,28 +142,28 @@ impl Tree {
         }
     }
 
-    /// Puts a place to use, and has the kernel told of what had to go for it.
+    /// Puts an inode range to use, and notifies the kernel of the nodes that were dropped to make room.
     fn use_place(&self, base: u64, key: Key, content: Content) -> Option<Arc<InodeRange<Content>>> {
         let place = self.shared.places.put_to_use(base, key, content);
         self.tell_of_dropped();
         place
     }
 
-    /// Has the kernel told of the nodes of which it is to keep nothing.
+    /// Wakes the thread that makes the kernel drop the content of dropped nodes.
     fn tell_of_dropped(&self) {
         let places = &self.shared.places;
         if places.has_dropped() && !self.store().generations().wake_listener() {
-            // There is nobody who could tell it.
+            // No thread sends notifications, so the list would only grow.
             places.take_dropped();
         }
     }
 
-    /// Sees to it that the kernel is told when what it is told of this node here and now is not so any more.
+    /// Records that the kernel knows this node, so that it is notified when the node changes.
     pub(super) fn will_tell(&self, place: &InodeRange<Content>, ino: Ino) {
         if let Content::Folder { told, .. } = &place.what
             && !told.add(ino.0 - place.base)
         {
-            // There is no room for it.
+            // There is no room to record it, so the kernel must not cache its content.
             self.shared.places.drop_content([ino]);
             self.tell_of_dropped();
         }

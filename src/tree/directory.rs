@@ -183,7 +183,8 @@ impl StoreDirectory {
 }
 
 impl Drop for StoreDirectory {
-    /// What is not watched any more must not keep files open that are deleted.
+    /// Removes its arrays from the cache. The directory is not watched any more, so cached arrays would keep
+    /// deleted files open.
     fn drop(&mut self) {
         let arrays = std::mem::take(&mut *lock(&self.arrays));
         arrays.values().filter_map(Weak::upgrade).for_each(|array| self.recent.forget(&array));

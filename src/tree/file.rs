@@ -60,7 +60,7 @@ impl RenderCache {
         files.iter().find(|(other, _)| *other == node_id).map(|(_, file)| Arc::clone(file))
     }
 
-    /// Has a file made anew when it is next needed.
+    /// Removes a file, so that it is recreated on its next use.
     pub(super) fn forget(&self, node_id: NodeId) {
         if self.get(node_id).is_some() {
             self.0.rcu(|files| {

@@ -1,16 +1,16 @@
-//! What the kernel knows, and what of it is in use.
+//! The inode ranges that the kernel knows, and those of them that are in use.
 //!
-//! A place is what has state: a directory or a file of the store, one version of an array, a slice of
-//! one. It takes a block of [numbers](super::inode_numbers), with one for each of its nodes, that is made of its
-//! path and version alone: so numbers are the same at every mount, and a file that was replaced has
-//! another.
+//! Everything with state has an inode range: a directory or file of the store, a version of an array, or a
+//! slice of one. The range is a block of [numbers](super::inode_numbers), one for each node. It depends only
+//! on the path and the version. So numbers are the same in every mount, and a replaced file has other
+//! numbers.
 //!
-//! The kernel may know hundreds of thousands of places: of each is kept, for as long as it knows one of its
-//! nodes, what it takes to make the place anew. Only those that were used lately are there, and those that
-//! could not be made again, such as a file that is open and was deleted.
+//! The kernel may know hundreds of thousands of ranges. As long as it knows any node of a range, the table
+//! keeps the recipe to recreate it. Only ranges that were used recently are in memory, and those that cannot
+//! be recreated, such as an open file that was deleted.
 //!
-//! Of what goes nobody hears any more when it is written in place. So whatever the kernel may have kept of its content
-//! goes with it: those nodes are [listed](Places::take_dropped), for the kernel to be told.
+//! Once a range is out of memory, writes in place to its file are not noticed any more. So the kernel must
+//! drop its content too: the nodes are [listed](Places::take_dropped) for notification.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
@@ -23,65 +23,65 @@ use super::inode_numbers::{Key, block_of};
 use super::packed::{Packable, Packed};
 use super::trim;
 
-/// A place that is in use.
+/// An inode range that is in use.
 #[derive(Debug)]
 pub struct InodeRange<T> {
     /// First number.
     pub base: u64,
-    /// First number of the place that it is within.
+    /// First number of the range that contains it.
     pub within: u64,
     /// What it is known by.
     pub key: Key,
     /// What the numbers belong to.
     pub what: T,
-    /// Whether it is the one in use under its number; if not, it has been made anew or goes.
+    /// Whether the table still has it. If not, it was recreated or is being removed.
     is_there: AtomicBool,
-    /// Whether it was used since it was last thought of letting it go.
+    /// Whether it was used since the last attempt to evict it.
     is_used: AtomicBool,
 }
 
-/// What the numbers of a place belong to.
+/// The content of an inode range.
 pub trait Renewable {
-    /// What it takes to make it anew, together with the place that it is within.
+    /// The recipe to recreate it, together with the range that contains it.
     type Recipe: Clone + Packable + std::fmt::Debug;
 
-    /// Whether making it anew would give the same. May take a look at the store.
+    /// Whether it can be recreated exactly. This may access the store.
     fn can_be_made_anew(&self) -> bool;
 
-    /// The nodes of which the kernel may keep content, by their places among the numbers. None where there are so many
-    /// that it has to stay.
+    /// The nodes whose content the kernel may cache, as offsets in the range. `None` if there are so many
+    /// that the range must stay in use.
     fn read_nodes(&self) -> Option<Vec<u64>>;
 }
 
-/// What is kept of a place.
+/// The record of an inode range that is not in use.
 #[derive(Debug)]
 pub struct Kept<R> {
     /// First number.
     pub base: u64,
-    /// First number of the place that it is within, which stays known for as long as this one is.
+    /// First number of the range that contains it, which stays known as long as this one.
     pub within: u64,
     /// What it is known by.
     pub key: Key,
-    /// What it takes to make it anew.
+    /// The recipe to recreate it.
     pub recipe: R,
 }
 
-/// A place that the kernel knows.
+/// An inode range that the kernel knows.
 #[derive(Debug)]
 pub enum Found<T: Renewable> {
-    /// As it is.
+    /// It is in use.
     InUse(Arc<InodeRange<T>>),
-    /// To be made anew.
+    /// It must be recreated.
     Kept(Kept<T::Recipe>),
 }
 
-/// All places that the kernel knows.
+/// All inode ranges that the kernel knows.
 #[derive(Debug)]
 pub struct InodeTable<T: Renewable> {
     all: RwLock<All<T>>,
-    /// Nodes of which the kernel is to keep no content, for what they are of has gone.
+    /// Nodes whose content the kernel must drop, because their range is not in use any more.
     dropped: Mutex<Vec<Ino>>,
-    /// The place that was found last, for each of so many threads: finding it again takes no lock.
+    /// The range that each thread found last. Finding it again takes no lock.
     recent: [ArcSwapWeak<InodeRange<T>>; THREADS],
 }
 
@@ -104,7 +104,8 @@ struct All<T: Renewable> {
 struct Known<R> {
     key: Key,
     within: u64,
-    /// How often the kernel was told of one of the nodes, less what it forgot, and the number of places within.
+    /// How often the kernel was told of one of the nodes, less what it forgot, and the number of places
+    /// within.
     lookups: AtomicU64,
     recipe: Packed<R>,
 }
@@ -131,7 +132,7 @@ thread_local! {
 
 impl<T> InodeRange<T> {
     fn mark_used(&self) {
-        // Looked at first, lest all threads write to one place.
+        // Test before the store, because stores by all threads would contend for the cache line.
         if !self.is_used.load(Ordering::Relaxed) {
             self.is_used.store(true, Ordering::Relaxed);
         }
@@ -170,7 +171,8 @@ impl<T: Renewable> All<T> {
         self.by_block.get(&block_of(ino)?)
     }
 
-    /// Puts a place to use with this content, or leaves it as it is in use; none where it is not known.
+    /// Puts a range to use with this content. If it is already in use, it keeps its content. Returns `None`
+    /// if the kernel does not know it.
     fn put_to_use(&mut self, base: u64, key: Key, what: T) -> Option<Arc<InodeRange<T>>> {
         let known = self.by_block.get(&base).filter(|known| known.key == key)?;
         if let Some(place) = self.places.get(&base) {
@@ -183,7 +185,7 @@ impl<T: Renewable> All<T> {
         Some(place)
     }
 
-    /// Where too many are in use, some that were not used lately; they are not thought of again.
+    /// If too many ranges are in use, removes some from the queue that were not used recently.
     fn take_unused(&mut self) -> Vec<Arc<InodeRange<T>>> {
         let mut unused = Vec::new();
         for _ in 0..2 * self.in_use.len() {
@@ -191,7 +193,7 @@ impl<T: Renewable> All<T> {
                 break;
             }
             let Some(base) = self.in_use.pop_front() else { break };
-            // None where it was forgotten meanwhile.
+            // It is missing if the kernel forgot it meanwhile.
             match self.places.get(&base) {
                 Some(place) if place.is_used.swap(false, Ordering::Relaxed) => self.in_use.push_back(base),
                 Some(place) => unused.push(Arc::clone(place)),
@@ -201,14 +203,15 @@ impl<T: Renewable> All<T> {
         unused
     }
 
-    /// Lets go of a place that the caller holds, unless it has to stay, or somebody else uses it just now: then it is
-    /// thought of again. Returns the nodes of which the kernel may keep content.
+    /// Evicts a range that the caller holds, unless it must stay. If another thread is using it, it is queued
+    /// again. Returns the nodes whose content the kernel may cache.
     fn let_go(&mut self, place: &Arc<InodeRange<T>>) -> Vec<Ino> {
         let base = place.base;
         if !self.places.get(&base).is_some_and(|it| Arc::ptr_eq(it, place)) {
             return Vec::new();
         }
-        // Whoever finds it from here on without a lock sees that it is gone, and whoever has found it is counted.
+        // A thread that finds it from now on without the lock sees that it is gone. A thread that found it
+        // before is included in the reference count.
         place.is_there.store(false, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         let is_unused = Arc::strong_count(place) == 2;
@@ -227,8 +230,8 @@ impl<T: Renewable> All<T> {
         }
     }
 
-    /// Removes a place if it is forgotten, and those that it is within if then they are; gives back what was in
-    /// use of them.
+    /// Removes a place if it is forgotten, and those that it is within if then they are; gives back what was
+    /// in use of them.
     fn remove_forgotten(&mut self, mut base: u64) -> Vec<Arc<InodeRange<T>>> {
         let mut gone = Vec::new();
         while self.by_block.get(&base).is_some_and(Known::is_forgotten) {
@@ -405,7 +408,7 @@ impl<T: Renewable> InodeTable<T> {
 mod tests {
     use super::*;
 
-    /// Can be made anew unless it is negative.
+    /// It can be recreated unless it is negative.
     impl Renewable for i64 {
         type Recipe = Self;
 
@@ -439,7 +442,7 @@ mod tests {
         places.enter(within, Key::new(key), count, || what).unwrap()
     }
 
-    /// What is kept or in use of a number, and whether it is in use.
+    /// The content or recipe of a number, and whether it is in use.
     fn found(places: &InodeTable<i64>, number: u64) -> Option<(i64, bool)> {
         places.find(Ino(number)).map(|found| match found {
             Found::InUse(place) => (place.what, true),
@@ -545,7 +548,7 @@ mod tests {
         assert_eq!(places.take_dropped(), [Ino(bases[0] + 3)], "the others were not read");
         assert!(!places.has_dropped());
         assert_eq!(found(&places, *bases.last().unwrap()), Some((3 * most - 1, true)));
-        // What is given for one that is in use is not taken.
+        // A range that is in use keeps its content.
         assert_eq!(places.put_to_use(often, Key::new(0_i64), 7).unwrap().what, 0);
         assert!(places.put_to_use(often, Key::new("another"), 7).is_none());
         assert!(places.put_to_use(bases[0], Key::new(1_i64), 7).is_some());

@@ -1,4 +1,4 @@
-//! Which nodes of a place the kernel was told of, so that what it keeps of them can be taken back.
+//! The nodes of an inode range that the kernel knows, so that its caches of them can be invalidated.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ pub struct KnownNodes {
     parts: Mutex<Parts>,
     /// The number that was added last, and one more: those who read one file on take no lock.
     last: AtomicU64,
-    /// The generation of what is shown, when the kernel was last told of a change.
+    /// The generation at the last notification of the kernel.
     generation: AtomicU64,
 }
 
@@ -43,7 +43,8 @@ impl KnownNodes {
         known
     }
 
-    /// Whether the generation is another than before: then the kernel has to be told.
+    /// Records the generation. Returns whether it differs from the previous one, so that the kernel must be
+    /// notified.
     pub fn moves_to(&self, generation: u64) -> bool {
         self.generation.swap(generation, Ordering::Relaxed) != generation
     }

@@ -1,4 +1,4 @@
-//! What is where: the folder tree of a store, by inode number and name. It knows nothing of FUSE.
+//! The directory tree of a store, by inode number and name. It is independent of FUSE.
 
 mod array_directory;
 mod attr;
@@ -72,7 +72,7 @@ struct Shared {
     status: Status,
     recent: Arc<RecentArrays>,
     told: ToldSizes,
-    /// Whether the kernel hears of changes as they happen, so that it may take things for granted for long.
+    /// Whether the kernel is notified of changes as they happen, so that it may cache for a long time.
     are_changes_told: AtomicBool,
 }
 
@@ -288,7 +288,7 @@ impl Tree {
         let Content::Folder { made, told, .. } = &place.what else {
             return Err(Error::not_found(&folder.selection.array().path));
         };
-        // Before anything is told: what changes from here on is told too.
+        // Record the node before reading its attributes, so that the kernel is notified of any later change.
         let is_kept = told.add(number);
         if !folder.selection.array().is_settled() {
             made.forget(node_id);
@@ -440,7 +440,7 @@ impl Tree {
         node_id.ok_or_else(|| Error::Stale { path: folder.selection.array().path.clone() })
     }
 
-    /// Keeps why something could not be read; that it is not there, or not any more, is no fault.
+    /// Records why an array could not be read. It is not an error if it does not exist, or no longer exists.
     fn note(&self, folder: &ArrayDirectory, error: &Error) {
         let array = folder.selection.array();
         self.note_at(&array.path, array.version(), error);

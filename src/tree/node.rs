@@ -1,11 +1,11 @@
-//! The numbers of the nodes inside an array's folder.
+//! The numbers of the nodes inside an array directory.
 //!
-//! First come those of the whole: its folders, 32 numbers (one for each format) for each thing, and 64 for
-//! the members of each format that is a folder. Then each row and each column has 32 numbers for each kind
-//! of node that it can have: of a dense array those are two kinds, of a sparse matrix there is room for
-//! eight. Last come the numbers for the further members of each format that is a folder, its chunks: as many
-//! for each as any has. So a node's number tells what it is, and no state is kept for it, however many rows or
-//! chunks there are.
+//! The numbers of the whole region come first: its directories, 32 numbers (one for each format) for each
+//! component, and 64 for the members of each format that is a directory. Then each row and each column has 32
+//! numbers for each kind of node that it can have: two kinds in a dense array, and up to eight in a sparse
+//! matrix. The further members (chunks) of each format that is a directory come last. All such formats have
+//! as many numbers as the largest needs. So the number of a node identifies it, and no node needs state,
+//! however many rows or chunks there are.
 
 use super::inode_numbers;
 use crate::array::format_id::FormatId;
@@ -13,22 +13,22 @@ use crate::array::selection::{Component, Region};
 use crate::daf::metadata::Kind;
 use crate::encode::members::Members;
 
-/// Numbers of one thing: the most formats there can be.
+/// Count of numbers for one component: the limit on the number of formats.
 const FORMATS: u64 = FormatId::COUNT;
-/// Where the files start in the scope of the whole.
+/// The first number of a file of the whole region.
 const FILES: u64 = 512;
-/// Where members start.
+/// The first number of a member.
 const MEMBERS: u64 = 1024;
-/// Numbers of the first members of one format.
+/// Count of numbers for the first members of one format.
 const MEMBERS_EACH: u64 = Members::MOST as u64;
-/// Where rows and columns start: columns follow rows.
+/// The first number of a row. Columns follow rows.
 pub const SINGLE: u64 = MEMBERS + COMPONENTS_AND_FORMATS * MEMBERS_EACH;
-/// Files of the whole that have numbers.
+/// Count of numbers for files of the whole region.
 const COMPONENTS_AND_FORMATS: u64 = MEMBERS - FILES;
-/// The most further members of one format that are numbered: with half of all numbers.
+/// Limit on the further members of one format. Together they take at most half of all numbers.
 const MOST_FURTHER: u64 = inode_numbers::MOST / 2 / COMPONENTS_AND_FORMATS;
 
-/// What nodes a row or column has, in the order of their numbers.
+/// A kind of node that a row or column has.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Of {
     Links,
@@ -36,7 +36,7 @@ enum Of {
     Folder,
 }
 
-/// The first two are all that a dense array has.
+/// The kinds in the order of their numbers. A dense array has only the first two.
 const OF_ONE: [Of; 6] = [
     Of::Links,
     Of::Components(Component::Array),
@@ -46,19 +46,19 @@ const OF_ONE: [Of; 6] = [
     Of::Components(Component::Dense),
 ];
 
-/// A node inside an array's folder.
+/// A node inside an array directory.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct NodeId {
-    /// The whole folder, or the row or column it belongs to.
+    /// The region that it belongs to.
     pub of: Region,
-    /// Which node of that scope.
+    /// Which node of that region.
     pub node: NodeKind,
 }
 
-/// The nodes of one scope.
+/// The nodes of one region.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NodeKind {
-    /// The folder of the scope.
+    /// The directory of the region.
     Directory,
     /// `rows/`.
     Rows,
@@ -72,20 +72,20 @@ pub enum NodeKind {
     NamedRows,
     /// `by-name/cols/`.
     NamedColumns,
-    /// The link by name to this row or column, in the format of that number.
+    /// The link by name to this row or column, in this format.
     Link(FormatId),
-    /// A thing in the format of that number.
+    /// A component in this format.
     File(Component, FormatId),
-    /// A file or folder of that number in a format that is a folder, of the whole scope.
+    /// The member with this index, of the whole region in a format that is a directory.
     Member(Component, FormatId, u64),
 }
 
-/// What fixes the numbers in a folder: its rows and columns, and the most members of a format.
+/// The parameters of the numbering in an array directory.
 #[derive(Clone, Copy, Debug)]
 pub struct InodeLayout {
-    /// Rows that are numbered: all or none.
+    /// Count of rows with numbers: all or none.
     pub rows: u64,
-    /// Columns that are numbered: all or none.
+    /// Count of columns with numbers: all or none.
     pub columns: u64,
     /// Numbers of each.
     span: u64,
@@ -94,8 +94,8 @@ pub struct InodeLayout {
 }
 
 impl InodeLayout {
-    /// Of so many rows and columns, and members of each format that is a folder; none are numbered of what is too
-    /// many for the [numbers](numbers::MOST) that there are.
+    /// Of so many rows and columns, and members of each format that is a folder; none are numbered of what is
+    /// too many for the [numbers](numbers::MOST) that there are.
     pub const fn new(kind: Kind, rows: u64, columns: u64, members: u64) -> Self {
         let further = members.saturating_sub(MEMBERS_EACH);
         let further = if further <= MOST_FURTHER { further } else { 0 };
@@ -223,7 +223,7 @@ fn numbered(component: usize, format: FormatId) -> u64 {
     component as u64 * FORMATS + format.number()
 }
 
-/// The thing and the format of a file's number.
+/// The component and the format of a file's number.
 fn component_and_format(file: u64) -> Option<(Component, FormatId)> {
     let component = usize::try_from(file / FORMATS).ok()?;
     Some((*Component::ALL.get(component)?, FormatId::from_number(file % FORMATS)?))

@@ -1,11 +1,11 @@
-//! What is kept of very many places, in as few bytes as it takes.
+//! Compact storage for the recipes of very many inode ranges.
 
-/// What most often fits in a few bytes.
+/// A value that usually fits in a few bytes.
 pub trait Packable: Sized {
-    /// Appends the bytes that it can be made of again; false where there are none.
+    /// Appends its encoding. Returns false if it has none.
     fn pack(&self, bytes: &mut Vec<u8>) -> bool;
 
-    /// What these bytes were made of.
+    /// Decodes these bytes.
     fn unpack(bytes: &[u8]) -> Option<Self>;
 }
 

@@ -1,17 +1,17 @@
-//! Sizes that were told of files which are made anew when they are read: should one have another by then, because what it
-//! follows from was written meanwhile, the read fails rather than to end early.
+//! The sizes that the kernel knows of files that are rendered again when they are read. If the size differs
+//! by then, because the array was written meanwhile, the read fails. Otherwise it would silently end early.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Ino;
 
-/// The sizes of the files that were looked at last.
+/// The sizes of the most recently used files.
 #[derive(Debug, Default)]
 pub(super) struct ToldSizes(Mutex<[HashMap<u64, u64>; 2]>);
 
 impl ToldSizes {
-    /// Of so many files at least, and twice as many at most.
+    /// It remembers at least this many files, and at most twice as many.
     const MOST: usize = 1 << 15;
 
     /// Keeps the size of a file.
@@ -24,7 +24,7 @@ impl ToldSizes {
         }
     }
 
-    /// The size that was told last, if that is not too long ago.
+    /// The size that was recorded last, if it is still remembered.
     pub fn get(&self, ino: Ino) -> Option<u64> {
         let sizes = self.lock();
         sizes.iter().find_map(|sizes| sizes.get(&ino.0)).copied()

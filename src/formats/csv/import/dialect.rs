@@ -17,7 +17,7 @@ use crate::import::number::{Numerals, Value};
 /// The most cells of a line: what is known of each takes memory before any number is there.
 const MOST_COLUMNS: usize = 1 << 24;
 
-/// How cells and numbers are told.
+/// How to recognize cells and numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dialect<'o> {
     pub delimiter: Delimiter,
@@ -34,7 +34,7 @@ pub(super) struct Usual {
 }
 
 impl Usual {
-    /// What is taken where nothing makes a table, and this stands before fractions.
+    /// The delimiter if none makes a table, and `decimal` is the mark before fractions.
     fn otherwise(self, decimal: Option<u8>) -> Delimiter {
         match decimal {
             Some(mark) if self.otherwise == Delimiter::Byte(mark) => Delimiter::Byte(b';'),
@@ -64,7 +64,7 @@ pub(super) fn choose<'o>(
     decimal: Option<u8>,
     numerals: Numerals<'o>,
 ) -> Result<Dialect<'o>, String> {
-    // What is nowhere cuts nothing.
+    // A delimiter that does not occur in the sample separates nothing, so it need not be tried.
     let others = DELIMITERS.into_iter().filter(|other| *other != usual.first && sample.has(*other));
     let tried: Vec<_> = match given {
         Some(given) => vec![given],
@@ -245,7 +245,7 @@ impl Counts {
         let first = first.unwrap_or(0);
         counts.width = if lines == 0 { first } else { counts.width };
         counts.is_square = first == counts.width;
-        // One line that is out of order is told of later.
+        // A few lines of another width are allowed here. They are reported later, as errors of those lines.
         counts.is_even = even * 10 >= lines * 9 && (counts.is_square || first + 1 == counts.width);
         Ok(counts)
     }
