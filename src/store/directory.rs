@@ -53,7 +53,7 @@ impl Time {
     }
 }
 
-/// What tells one version of a file from another: if any of it differs, so may the bytes.
+/// Identifies a version of a file. If any field differs, the bytes may differ too.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Identity {
     /// Device that holds the file.
@@ -173,7 +173,7 @@ impl FileKind {
     }
 }
 
-/// What the file system knows of a file.
+/// The facts that the file system has about a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Stat {
     /// Kind of file.
@@ -240,7 +240,7 @@ pub struct Store {
     /// The path that it was opened by, absolute: links in it may have it too.
     pub(super) given: PathBuf,
     above: Above,
-    /// What the root was when it was opened.
+    /// The identity of the root when it was opened.
     found: Stat,
     open_files: OpenFiles,
     generations: Generations,
@@ -332,8 +332,8 @@ impl Store {
         Ok(self.look_at(path)?.1.identity)
     }
 
-    /// What stands at `path`, links not followed; none where nothing does. What cannot be looked at is taken
-    /// for a file: opening it tells why.
+    /// The type of the file at `path`, without following links. `None` if there is none. If it cannot be
+    /// determined, it counts as a regular file, and the attempt to open it gives the reason.
     pub fn kind(&self, path: &Path) -> Option<FileKind> {
         match self.open_beneath(path, OFlag::O_PATH | OFlag::O_NOFOLLOW, "look at") {
             Ok(file) => {

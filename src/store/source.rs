@@ -177,7 +177,7 @@ impl Source {
         (self.path != self.name).then_some(&*self.path)
     }
 
-    /// What the file was when it was found.
+    /// The facts of the file when it was found.
     pub fn stat(&self) -> &Stat {
         &self.stat
     }

@@ -1,4 +1,4 @@
-//! What in the tree is not as it was when the kernel was told of it.
+//! The parts of the tree that have changed since the kernel learned of them.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;

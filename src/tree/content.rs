@@ -59,7 +59,7 @@ pub(super) enum Recipe {
 impl Renewable for Content {
     type Recipe = Recipe;
 
-    /// What was opened and then replaced stays for who goes on reading it.
+    /// A file that was opened and then replaced cannot be recreated, so it stays for its readers.
     fn can_be_made_anew(&self) -> bool {
         match self {
             Self::Directory(_) | Self::Status | Self::Report(_) => true,

@@ -57,7 +57,7 @@ pub struct StoreDirectory {
     recent: Arc<RecentArrays>,
 }
 
-/// What a name stands for at this moment.
+/// The current meaning of a name.
 pub enum Found {
     /// A sub-directory.
     Directory(Directory),
@@ -78,7 +78,7 @@ impl StoreDirectory {
         self.directory.stat(store)
     }
 
-    /// What `name` stands for; none when there is no such name, or what it stands for is broken.
+    /// Finds what `name` stands for. `None` if the name does not exist or its file is broken.
     pub fn find(&self, store: &Arc<Store>, name: &OsStr) -> Result<Option<Found>> {
         let names = match self.listed(store)? {
             Some(names) => names,
@@ -131,7 +131,7 @@ impl StoreDirectory {
         Ok((store.identity(&self.directory.real)? == then).then_some(names))
     }
 
-    /// What one of the names stands for; none when that is not there any more, or broken.
+    /// Finds what a listed name stands for. `None` if its file is broken or no longer exists.
     pub fn look(&self, store: &Arc<Store>, names: &DirListing, shown: &ListedName) -> Option<Found> {
         let known = self.known(&shown.name);
         if let Some(array) = &known

@@ -32,7 +32,7 @@ pub struct InodeRange<T> {
     pub within: u64,
     /// What it is known by.
     pub key: Key,
-    /// What the numbers belong to.
+    /// The content.
     pub what: T,
     /// Whether the table still has it. If not, it was recreated or is being removed.
     is_there: AtomicBool,
@@ -116,7 +116,7 @@ pub const MOST_IN_USE: usize = 2048;
 /// When so many were forgotten, the memory that they took is given back to the system.
 const MANY: usize = 1 << 14;
 
-/// What those that nothing forgets are within.
+/// The container of ranges that are never forgotten.
 const NOWHERE: u64 = u64::MAX;
 
 /// Threads that remember a place of their own, before they share with others.
@@ -294,7 +294,7 @@ impl<T: Renewable> InodeTable<T> {
         self.read().places.values().cloned().collect()
     }
 
-    /// What `choose` makes of what is kept, of all places that the kernel knows.
+    /// The results of `choose` for the recipes of all ranges that the kernel knows.
     pub fn choose<U>(&self, choose: impl FnMut(&T::Recipe) -> Option<U>) -> Vec<U> {
         let mut choose = choose;
         self.read().by_block.values().filter_map(|known| choose(&known.recipe.get())).collect()

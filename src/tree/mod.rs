@@ -136,7 +136,7 @@ impl Tree {
 
     fn find(&self, parent: Ino, name: &OsStr, is_listed: bool) -> Result<Attr> {
         let attr = self.find_child(parent, name, is_listed)?;
-        // What was found without what was left undone may be something else.
+        // If some work was left undone, the result may be wrong.
         task::finished().inspect_err(|_| self.forget(attr.ino, 1))?;
         Ok(attr)
     }
@@ -225,7 +225,7 @@ impl Tree {
         self.attr(Ino(base))
     }
 
-    /// What `stat` tells of a node.
+    /// The attributes of a node.
     ///
     /// # Errors
     ///
@@ -255,16 +255,16 @@ impl Tree {
         }
     }
 
-    /// What `stat` told of a file that was written in place since, so that there is nothing any more that could be made
-    /// for it: who has it open may ask on, and reading it fails.
+    /// The attributes that the kernel last got for a file that cannot be rendered any more, because the array
+    /// was written in place. Programs that have it open can still call `stat`, but reads fail.
     fn attr_as_told(&self, folder: &ArrayDirectory, ino: Ino) -> Option<Attr> {
         let size = self.shared.told.get(ino)?;
         let array = folder.selection.array();
         (!array.is_settled()).then(|| Attr::file(ino, size, &array.stat(), Ttl::No).of_now())
     }
 
-    /// What `stat` tells of the root. Where the store is closed to who mounts, or gone, they and nobody else may
-    /// enter it, on their way to what `.arrayfs` says about that.
+    /// The attributes of the root. If the store is gone, or closed to the user of this process, then only that
+    /// user may enter the root, to read about it in `.arrayfs`.
     fn root_attr(&self) -> Attr {
         let stat = match self.store().stat_root() {
             Ok(stat) if stat.permissions.let_us_in() => stat,
@@ -277,7 +277,7 @@ impl Tree {
         Attr::directory(Ino::ROOT, &stat, Ttl::Moment)
     }
 
-    /// What `stat` tells of a node in the folder of an array that is looked up.
+    /// The attributes of a node in an array directory, for a lookup.
     fn lookup_leaf(
         &self,
         place: &InodeRange<Content>,
@@ -297,7 +297,7 @@ impl Tree {
         Ok(if is_kept { attr } else { Attr { ttl: attr.ttl.at_most_a_moment(), ..attr } })
     }
 
-    /// What `stat` tells of a node in the folder of an array.
+    /// The attributes of a node in an array directory.
     fn attr_in(
         &self,
         folder: &ArrayDirectory,

@@ -35,7 +35,7 @@ impl<T: Packable + Clone> Packed<T> {
         }
     }
 
-    /// What was packed.
+    /// The packed value.
     pub fn get(&self) -> T {
         match self {
             Self::Few(length, bytes) => bytes

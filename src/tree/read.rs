@@ -93,7 +93,7 @@ impl Tree {
         if let Some(file) = made.get(node_id) {
             return Ok(file);
         }
-        // What comes of data that were there before they were written over is worth nothing.
+        // While the array is written in place, cached intermediate results may be of overwritten data.
         let is_settled = folder.selection.array().is_settled();
         let file = if is_settled { self.make(folder, node_id) } else { self.make(&folder.anew(), node_id) };
         let file = Arc::new(file?);

@@ -43,7 +43,7 @@ impl Usual {
     }
 }
 
-/// What may stand between cells, in the order of trial behind that of the file's name.
+/// The delimiters to try, in this order, after the one that the name of the file suggests.
 const DELIMITERS: [Delimiter; 5] = [
     Delimiter::Byte(b','),
     Delimiter::Byte(b'\t'),
@@ -56,7 +56,7 @@ const DELIMITERS: [Delimiter; 5] = [
 ///
 /// # Errors
 ///
-/// What cannot be known.
+/// A message about what the text leaves undecided.
 pub(super) fn choose<'o>(
     sample: &Sample,
     usual: Usual,
