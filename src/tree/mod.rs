@@ -229,8 +229,8 @@ impl Tree {
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`] for a number that is not known (any more); [`Error::Unfinished`] on a thread that has not
-    /// the time, or for nobody.
+    /// [`Error::Stale`] for a number that is not known (any more); [`Error::Unfinished`] on a thread that has
+    /// not the time, or for nobody.
     pub fn attr(&self, ino: Ino) -> Result<Attr> {
         let place = self.place(ino)?;
         match &place.what {
@@ -263,8 +263,8 @@ impl Tree {
         (!array.is_settled()).then(|| Attr::file(ino, size, &array.stat(), Ttl::No).of_now())
     }
 
-    /// The attributes of the root. If the store is gone, or closed to the user of this process, then only that
-    /// user may enter the root, to read about it in `.arrayfs`.
+    /// The attributes of the root. If the store is gone, or closed to the user of this process, then only
+    /// that user may enter the root, to read about it in `.arrayfs`.
     fn root_attr(&self) -> Attr {
         let stat = match self.store().stat_root() {
             Ok(stat) if stat.permissions.let_us_in() => stat,
