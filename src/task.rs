@@ -39,7 +39,8 @@ struct Mode {
     is_parked: bool,
 }
 
-/// Who waits for the work, and how to have it repeated. Both are `None` on a thread that serves no request.
+/// The request that waits for the work, and how to repeat it. Both are `None` on a thread that serves no
+/// request.
 #[derive(Clone, Default)]
 struct Client {
     asker: Option<Arc<Asker>>,
@@ -230,7 +231,7 @@ pub struct Flight {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Who waits for the running computation, if one is running.
+    /// The requests that wait for the running computation, if one is running.
     passengers: Option<Arc<Asker>>,
     /// Requests to run again when the computation has ended.
     parked: Vec<Waker>,

@@ -37,7 +37,7 @@ impl fmt::Debug for Strings {
 }
 
 impl Strings {
-    /// The names of `rows`, or the row numbers in decimal if `labels` is `None`.
+    /// The names of `rows`, or the row numbers in decimal if `axis_names` is `None`.
     pub fn new(axis_names: Option<Arc<AxisNames>>, rows: Rows) -> Self {
         let mut strings = Self { rows, axis_names, sums: Arc::new([]) };
         if let (Some(axis_names), false) = (&strings.axis_names, rows.is_contiguous()) {

@@ -1,10 +1,11 @@
-//! Changes in the store, told to the kernel as they happen.
+//! Notifies the kernel of changes in the store as they happen.
 //!
-//! The kernel takes names in directories of the store for granted for a [moment](super::MOMENT), and what belongs to one
-//! version of an array for long. So that what is opened after a change is of the new version at once, the names that
-//! a change may be about expire: the kernel asks for them anew when they are next walked over, and what has not
-//! changed stays as it is. What was written in place has the kernel let go of all that it keeps of it. Where nothing is
-//! heard (too many directories, a file system over the network) the moment has to pass.
+//! The kernel caches names in directories of the store for a [moment](super::MOMENT), and everything that
+//! belongs to one version of an array for a long time. After a change, a program that opens a file must get
+//! the new version at once. So this expires every name that the change may affect: the kernel looks up the
+//! name again on its next use, and keeps its cache if nothing has changed. If a file is written in place,
+//! this invalidates everything that the kernel caches of it. If changes are not reported (too many
+//! directories, a network file system), the new version appears only after the moment has passed.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
@@ -19,34 +20,34 @@ use super::notifier::Notifier;
 use super::watch::{Change, Watch, Woken};
 use crate::tree::{Ino, Tree};
 
-/// How often it is looked whether somebody who writes in a file still does, if the system does not tell.
+/// How often to check whether files still have writers. The system does not report every end of writing.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// The most threads that have the kernel let go of content, each of one array.
+/// Limit on the threads that invalidate content. Each works on one array.
 const MOST_THREADS: usize = 32;
 
-/// Tells the kernel of changes, from a thread of its own.
+/// Notifies the kernel of changes, from its own thread.
 pub(super) struct Teller {
     tree: Tree,
     watch: Arc<Watch>,
     notifier: Arc<Notifier>,
-    /// What each connection was told of.
+    /// The names that the kernel knows on each connection.
     entries: Vec<Arc<Entries>>,
-    /// Names that have changed, and may stand for another version by now.
+    /// Names that have changed since the last cleanup, and may stand for another version now.
     changed: BTreeSet<(Ino, OsString)>,
     are_all_changed: bool,
-    /// When to look for versions that are gone.
+    /// When to clean up outdated versions.
     due: Option<Instant>,
-    /// When to look whether writers are still there.
+    /// When to check whether files still have writers.
     glance: Option<Instant>,
-    /// What moved on since the last look. What was being looked up at that moment the kernel may have come to know only
-    /// after it was told of the change, so it is told once more.
+    /// Origins whose generation advanced since the last check for writers. A lookup that was in progress then
+    /// may have reached the kernel only after the notification, so there is a second notification.
     moved: Vec<Ino>,
     threads: Arc<AtomicUsize>,
 }
 
 impl Teller {
-    /// Starts to tell, until the watch [ends](Watch::end).
+    /// Starts the thread. It runs until the watch [ends](Watch::end).
     pub fn start(
         tree: &Tree,
         watch: &Arc<Watch>,
@@ -89,7 +90,7 @@ impl Teller {
     fn tell(&mut self, change: Change) {
         let generations = self.tree.store().generations();
         match change {
-            // What this moves on wakes us again.
+            // If this advances a generation, the watch wakes this thread again.
             Change::Opened(id) => {
                 if !generations.was_opened(id) {
                     self.tree.open_again(id);
@@ -114,7 +115,7 @@ impl Teller {
         }
     }
 
-    /// Has the kernel let go of what it keeps of files that somebody began or ended to write in.
+    /// Invalidates the cached names and contents of files in which writing began or ended.
     fn tell_of_moves(&self, moved: &[Ino]) {
         let origins: HashSet<_> = moved.iter().copied().collect();
         let names = self.entries.iter().flat_map(|entries| entries.find(|child| origins.contains(&child)));
@@ -122,7 +123,8 @@ impl Teller {
         origins.into_iter().for_each(|origin| self.forget_contents(self.tree.known_nodes(origin)));
     }
 
-    /// To let go of what is being read the kernel waits for those reads, which may take long: others must not.
+    /// Invalidates the contents of nodes. The kernel waits for pending reads of them, which can take long. So
+    /// this runs on another thread, and other changes need not wait.
     fn forget_contents(&self, nodes: Vec<Ino>) {
         let (notifier, threads) = (Arc::clone(&self.notifier), Arc::clone(&self.threads));
         let nodes = Arc::new(nodes);
@@ -147,7 +149,7 @@ impl Teller {
         }
     }
 
-    /// Lets go of versions that are gone, and has the kernel do so.
+    /// Removes outdated versions from our caches and from those of the kernel.
     fn let_go(&mut self) {
         if std::mem::take(&mut self.are_all_changed) {
             self.tree.forget_all_outdated();
@@ -156,14 +158,14 @@ impl Teller {
             self.tree.forget_outdated(parent, &name);
         }
         self.tree.forget_outdated_arrays();
-        // As long as there is anything: what was in use may have been told anew.
+        // Repeat until none is found: the kernel may have learned an outdated name again while it was in use.
         self.due = self.take_back().then(|| Instant::now() + MOMENT);
     }
 
-    /// Takes the names of versions that are gone back from the kernel; false where there were none.
+    /// Invalidates the kernel's names of outdated versions. Returns false if there were none.
     fn take_back(&self) -> bool {
         let mut known = HashMap::new();
-        // Of all nodes of a version one is asked.
+        // All nodes of a version share an origin, and one check for each origin is enough.
         let mut is_outdated =
             |child| *known.entry(self.tree.origin(child)).or_insert_with(|| self.tree.is_outdated(child));
         let mut is_any = false;

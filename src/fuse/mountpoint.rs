@@ -1,4 +1,4 @@
-//! Where a tree may be mounted, what is mounted there already, and how to take it away.
+//! Checks of a mountpoint, and unmounting.
 
 mod place;
 mod server;
@@ -22,18 +22,18 @@ pub use server::Sign;
 pub use table::Device;
 use table::{Mount, Table};
 
-/// How long what is mounted is waited for to answer, before it is called dead.
+/// How long to wait for the server of an existing mount to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The absolute path of a directory to mount on, the last name not followed into what is mounted there: a mount
-/// whose server is gone answers nothing.
+/// The absolute path of a directory to mount on. It does not look into the directory itself: if a dead mount
+/// is there, every access fails.
 fn absolute(path: &Path) -> Result<PathBuf> {
     let fail = |e| Error::io(path, "find", e);
     let whole = std::path::absolute(path).map_err(fail)?;
     match (whole.parent(), whole.file_name()) {
         (Some(parent), Some(name)) => {
             let found = fs::canonicalize(parent).map_err(fail)?.join(name);
-            // A link to the mountpoint is as good as the mountpoint.
+            // A symbolic link to the mountpoint is allowed.
             let is_link = fs::read_link(&found).is_ok();
             if is_link { fs::canonicalize(&found).map_err(fail) } else { Ok(found) }
         }
@@ -41,21 +41,21 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     }
 }
 
-/// What was found where a tree is to be mounted.
+/// What [`prepare`] found on the mountpoint.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum MountpointState {
     /// An empty directory.
     Empty,
-    /// A mount of this program whose server was gone; it was taken away.
+    /// A mount of this program whose server was gone. It was unmounted.
     Cleared,
 }
 
-/// Makes sure that a tree of `store` can be mounted on `path`: an empty directory outside the store on
-/// which nothing is mounted. A dead mount of this program is taken away.
+/// Checks that a tree of `store` can be mounted on `path`: it must be an empty directory outside the store on
+/// which nothing is mounted. A dead mount of this program is unmounted first.
 ///
 /// # Errors
 ///
-/// [`Error::Refused`] says why not, and what to do.
+/// [`Error::Refused`] with the reason, and what the user can do.
 pub fn prepare(path: &Path, store: &Path) -> Result<MountpointState> {
     let target = absolute(path)?;
     let refuse = |why: &str| Err(Error::refused(path, why));
@@ -85,23 +85,24 @@ pub fn prepare(path: &Path, store: &Path) -> Result<MountpointState> {
     Ok(if dead { MountpointState::Cleared } else { MountpointState::Empty })
 }
 
-/// Whether a file that is there, or is to be made, is inside the directory that a tree is to be mounted on: the mount
-/// would hide it. Nobody who serves a mount is asked.
+/// Whether a mount would hide this file, because it is, or will be created, inside the mountpoint. This does
+/// not access any mount, because its server might not answer.
 pub fn would_hide(mountpoint: &Path, file: &Path) -> bool {
     let inside =
         || Some(locate_new(file, &Table::read().ok()?).ok()?.starts_with(absolute(mountpoint).ok()?));
     inside().unwrap_or(false)
 }
 
-/// Whether nobody serves any more what is mounted there.
+/// Whether the server of the mount is gone.
 ///
 /// # Errors
 ///
-/// [`Error::Refused`] when whoever serves it does not answer.
+/// [`Error::Refused`] if the server exists but does not answer.
 fn is_dead(target: &Path) -> Result<bool> {
     let (say, answer) = mpsc::channel();
     let asked = target.to_owned();
-    // Not `stat`, which the kernel may answer by itself.
+    // `stat` would prove nothing, because the kernel may answer it from its cache. The request runs on
+    // another thread, because it cannot be cancelled.
     let ask = move || say.send(fs::read_dir(asked).map(drop));
     std::thread::Builder::new()
         .name("ask".into())
@@ -116,31 +117,31 @@ fn is_dead(target: &Path) -> Result<bool> {
     }
 }
 
-/// Takes away the tree that is mounted on `path`, alive or dead; programs that have files of it
-/// open go on with them. Nobody who serves it is asked, so none can hold this up.
+/// Unmounts the tree on `path`, whether its server is alive or dead. Programs can go on reading the files
+/// that they have open. This does not access the mount, so it cannot hang on its server.
 ///
 /// # Errors
 ///
-/// [`Error::Refused`] when no tree of this program is mounted there.
+/// [`Error::Refused`] if no tree of this program is mounted there.
 pub fn unmount(path: &Path) -> Result<()> {
     take_away(path).map(drop)
 }
 
-/// As [`unmount`], and waits until the store's file system is free, unless that may take long: for programs
-/// that have files open, or for a server that is stopped or waits for a disk.
+/// Like [`unmount`], but also waits until the server no longer uses the store's file system. It does not wait
+/// if that could take long, because programs have files open, or the server is stopped or waits for a disk.
 ///
-/// Not for whoever serves the tree itself.
+/// The server itself must not call this: it would wait for its own end.
 ///
 /// # Errors
 ///
-/// As [`unmount`].
+/// Like [`unmount`].
 pub fn unmount_and_wait(path: &Path) -> Result<()> {
     let (servers, mounts) = take_away(path)?;
     servers.into_iter().for_each(|server| server.wait(&mounts));
     Ok(())
 }
 
-/// Takes a tree away, and returns who served it by which mounts.
+/// Unmounts a tree. Returns its servers and its mounts, which must be determined before.
 fn take_away(path: &Path) -> Result<(Vec<Server>, Vec<Mount>)> {
     let table = Table::read()?;
     let target = locate(path, &table)?;
@@ -158,25 +159,25 @@ fn take_away(path: &Path) -> Result<(Vec<Server>, Vec<Mount>)> {
     }
 }
 
-/// Tells of each time that something was mounted or unmounted, anywhere.
+/// Waits for changes of the table of mounts.
 #[derive(Debug)]
 pub struct Changes(File);
 
 impl Changes {
-    /// From here on.
+    /// Covers the changes from now on.
     ///
     /// # Errors
     ///
-    /// When the table of mounts cannot be read.
+    /// If the table of mounts cannot be read.
     pub fn new() -> io::Result<Self> {
         File::open(table::PATH).map(Self)
     }
 
-    /// Waits for the next.
+    /// Waits for the next change.
     ///
     /// # Errors
     ///
-    /// When the table of mounts cannot be watched.
+    /// If the table of mounts cannot be watched.
     pub fn wait(&self) -> io::Result<()> {
         let mut wanted = [PollFd::new(self.0.as_fd(), PollFlags::POLLPRI)];
         loop {
@@ -188,7 +189,7 @@ impl Changes {
     }
 }
 
-/// Detaches what is mounted on `target` at once; what is in use goes on until it is done with.
+/// Detaches the mount on `target` at once. Its open files stay usable until they are closed.
 fn detach(target: &Path) -> Result<()> {
     match umount2(target, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
         Ok(()) => Ok(()),
@@ -197,7 +198,7 @@ fn detach(target: &Path) -> Result<()> {
     }
 }
 
-/// Only root may unmount; everyone else asks the system's helper.
+/// Unmounts with the set-user-ID helper, because the system call is reserved for root.
 fn detach_as_user(target: &Path) -> Result<()> {
     let helper = ["fusermount3", "fusermount"]
         .into_iter()

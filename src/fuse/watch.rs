@@ -1,9 +1,9 @@
-//! What is watched of the store, so that changes are heard of as they happen: the directories that the kernel knows, and the
-//! files that are in use.
+//! Watches the directories of the store that the kernel knows, and the files in use, with inotify.
 //!
-//! The system has one watch for an inode, whatever its paths. A directory may be shown under several names, and be
-//! moved or made anew under a name; a file may be known by a link in one directory and lie in another. So each watch
-//! has a list of what it is of interest to, and each directory is looked at again whenever it is looked up.
+//! inotify has one watch for an inode, regardless of its paths. But a directory can appear under several
+//! names, and can be moved or replaced by another of the same name. A file can be known by a link in one
+//! directory and lie in another. So each watch has a list of interests, and every lookup of a directory
+//! checks whether it is still the watched one.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -24,8 +24,8 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDe
 use crate::store::generation::{FileId, Listener};
 use crate::tree::{Ino, Tree};
 
-/// What changes which array a name stands for, or who may read it. Not each single write: of an array that is
-/// written in place the file itself tells.
+/// Events that can change which array a name stands for, or its permissions. Single writes are not among
+/// them: if an array is written in place, the watch of the file reports it.
 const IN_DIRECTORY: AddWatchFlags = AddWatchFlags::IN_CLOSE_WRITE
     .union(AddWatchFlags::IN_CREATE)
     .union(AddWatchFlags::IN_DELETE)
@@ -33,10 +33,11 @@ const IN_DIRECTORY: AddWatchFlags = AddWatchFlags::IN_CLOSE_WRITE
     .union(AddWatchFlags::IN_ATTRIB)
     .union(AddWatchFlags::IN_ONLYDIR);
 
-/// What may begin and end writing in a file.
+/// Events at which writing to a file can begin or end.
 const OF_FILE: AddWatchFlags = AddWatchFlags::IN_OPEN.union(AddWatchFlags::IN_CLOSE_WRITE);
 
-/// File systems by their numbers (`linux/magic.h`) that others write to without this machine being told.
+/// File systems, by their magic numbers (`linux/magic.h`), to which other machines can write. inotify does
+/// not report such writes.
 const SHARED: [i64; 14] = [
     0x6969,
     0x517B,
@@ -54,36 +55,38 @@ const SHARED: [i64; 14] = [
     0x786F_4256,
 ];
 
-/// What a watch is of interest to.
+/// What the events of a watch are about.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Interest {
     /// The node that shows the directory.
     Directory(Ino),
-    /// The array `shown` in another directory, one of whose files is a link to `target` in this one.
+    /// The array `shown` in the directory `parent`. One of its files is a link to `target` in the watched
+    /// directory.
     Link { target: OsString, parent: Ino, shown: OsString },
     /// The generation of the file.
     File(FileId),
 }
 
-/// Something that has happened. Writers come first: to be told of a name the kernel may take its time.
+/// A change in the store. The order of variants is the order of handling: writers first, because the kernel
+/// may be slow to handle the notification of a name.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Change {
     /// Somebody opened this file.
     Opened(FileId),
-    /// Somebody who could write has closed this file.
+    /// Somebody closed this file who had it open for writing.
     Written(FileId),
-    /// What this name stands for in a folder may be another.
+    /// This name in a directory may stand for another file now.
     Name(Ino, OsString),
-    /// More has happened than the system could tell.
+    /// The queue of events overflowed, so events are missing.
     Lost,
 }
 
-/// Why waiting ended.
+/// Why [`Watch::wait`] returned.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Woken {
-    /// There are changes, or it is time.
+    /// There are changes, or the time is up.
     Up { is_moved: bool },
-    /// There is nobody any more to hear.
+    /// The watch has ended.
     Ended,
 }
 
@@ -92,14 +95,14 @@ pub(super) enum Woken {
 pub(super) struct Watch {
     inotify: Inotify,
     interests: Mutex<Interests>,
-    /// Wakes who waits for changes; closed with the watch.
+    /// Wakes the thread that waits for changes.
     wake: PipeWriter,
     woken: PipeReader,
     is_ended: AtomicBool,
     is_moved: AtomicBool,
 }
 
-/// A watch that ends when nobody serves any more.
+/// Ends the watch when dropped, that is, when nobody serves the tree any more.
 #[derive(Debug)]
 pub(super) struct Watching(pub Arc<Watch>);
 
@@ -121,7 +124,7 @@ impl Watch {
     ///
     /// # Errors
     ///
-    /// What the system says, and that the store is on a file system of which it does not hear.
+    /// Any error of the system. Or the store is on a file system whose changes inotify does not report.
     pub fn new(tree: &Tree) -> io::Result<Self> {
         let kind = nix::sys::statfs::fstatfs(tree.store().as_fd())?.filesystem_type().0;
         if SHARED.contains(&kind) {
@@ -142,7 +145,7 @@ impl Watch {
         Err(io::Error::other("the store's directory cannot be watched"))
     }
 
-    /// Watches the directory of the store that this node shows, if it shows one; false where that is not to be had.
+    /// Watches the directory of the store that this node shows, if any. Returns false if that is impossible.
     pub fn add_directory(&self, tree: &Tree, number: Ino) -> bool {
         let Ok(Some(directory)) = tree.open_directory(number) else { return true };
         let Ok(meta) = directory.metadata() else { return true };
@@ -162,7 +165,8 @@ impl Watch {
         true
     }
 
-    /// Watches where the files of an array are that are links; false where that is not to be had.
+    /// Watches the directories that the links among an array's files lead to. Returns false if that is
+    /// impossible.
     pub fn add_links(&self, tree: &Tree, array: Ino, parent: Ino, shown: &OsStr) -> bool {
         tree.links_of(array).into_iter().all(|(directory, target)| {
             let Some(watch) = self.watch(&directory, IN_DIRECTORY) else { return false };
@@ -178,13 +182,13 @@ impl Watch {
         watch.inspect_err(|error| log::debug!("not watched: {error}")).ok()
     }
 
-    /// Waits for changes until something is due.
+    /// Waits for changes, at most until `due`.
     pub fn wait(&self, due: Option<Instant>) -> Woken {
         let left = due.map(|due| due.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
         let limit = left.and_then(|left| PollTimeout::try_from(left).ok()).unwrap_or(PollTimeout::NONE);
         let readable = |end| PollFd::new(end, PollFlags::POLLIN);
         let _ = poll(&mut [readable(self.inotify.as_fd()), readable(self.woken.as_fd())], limit);
-        // Emptied before it is asked what for: whoever wakes us now is heard.
+        // Empty the pipe before reading the flags. In the other order, a wake-up in between would be lost.
         while (&self.woken).read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
         match self.is_ended.load(Ordering::Acquire) {
             true => Woken::Ended,
@@ -192,18 +196,18 @@ impl Watch {
         }
     }
 
-    /// Ends the waiting, now and for ever.
+    /// Makes the current and all later calls of `wait` return [`Woken::Ended`].
     fn end(&self) {
         self.is_ended.store(true, Ordering::Release);
         self.wake_up();
     }
 
     fn wake_up(&self) {
-        // A full pipe wakes as well.
+        // If the pipe is full, the write fails, but the reader wakes anyway.
         let _ = (&self.wake).write(&[1]);
     }
 
-    /// The changes since this was asked before, without waiting for any.
+    /// The changes since the last call. It does not wait.
     pub fn changes(&self, tree: &Tree) -> Vec<Change> {
         let mut changes = Vec::new();
         loop {
@@ -276,7 +280,7 @@ impl Interests {
         }
     }
 
-    /// Removes an interest; true where it was the last.
+    /// Removes an interest. Returns true if the watch has no other.
     fn remove(&mut self, watch: WatchDescriptor, interest: &Interest) -> bool {
         let Some(interests) = self.by_watch.get_mut(&watch) else { return false };
         interests.retain(|other| other != interest);
@@ -287,7 +291,7 @@ impl Interests {
         is_last
     }
 
-    /// The system has removed a watch, for what it was of is gone.
+    /// Forgets a watch that the system has removed, because its file or directory is gone.
     fn ignored(&mut self, watch: WatchDescriptor) {
         for interest in self.by_watch.remove(&watch).unwrap_or_default() {
             match interest {
@@ -305,7 +309,8 @@ impl Interests {
     }
 }
 
-/// The names that a change of a file is about: its own, and those of arrays that it may be part of.
+/// The names that a change of this file can affect: its own, and those of arrays that it may belong to. The
+/// name of such an array is the part before any of its dots.
 fn names(name: &OsStr) -> impl Iterator<Item = OsString> {
     let dots = name.as_bytes().iter().enumerate().filter(|(at, byte)| **byte == b'.' && *at > 0);
     let stems = dots.map(|(at, _)| OsStr::from_bytes(&name.as_bytes()[..at]));

@@ -1,7 +1,9 @@
-//! Text that is packed: gzip, bzip2, xz and Zstandard, told by its first bytes, several pieces in a row or one.
+//! Compressed text: gzip, bzip2, xz and Zstandard, recognized by the first bytes. There may be several
+//! streams.
 //!
-//! Memory is bounded whatever the file says: a Zstandard window or an xz dictionary beyond the limits is an error.
-//! So is text that is a thousand times and more as long as the file, once it is long: nobody's numbers are.
+//! Memory is bounded whatever the file says: a Zstandard window or an xz dictionary beyond the limits is an
+//! error. So is text that is a thousand times and more as long as the file, once it is long: nobody's numbers
+//! are.
 
 use std::cell::Cell;
 use std::io::{self, BufReader, ErrorKind, Read};
@@ -42,7 +44,7 @@ pub(crate) fn packing(magic: [u8; 6]) -> Option<Packing> {
     }
 }
 
-/// What is in a file that is packed so.
+/// The uncompressed content of a file.
 pub(crate) fn unpacked<'f>(file: Reader<'f>, packing: Option<Packing>) -> Box<dyn Read + 'f> {
     let packed = file.count();
     let Some(packing) = packing else { return Box::new(file) };

@@ -1,4 +1,4 @@
-//! Who may read what: the modes and owners of the store, carried over and never widened.
+//! Permissions: the modes and owners of the store, taken over and never extended.
 
 use nix::unistd::{Gid, getegid, geteuid, getgroups};
 
@@ -29,7 +29,8 @@ impl Permissions {
         Self { mode: self.mode & 0o555, ..self }
     }
 
-    /// The permissions of a directory that shows a file with these permissions. Whoever may read may enter.
+    /// The permissions of a directory that shows a file with these permissions. Users who may read the file
+    /// may enter the directory.
     pub const fn as_folder(self) -> Self {
         let read = self.mode & 0o444;
         Self { mode: read | read >> 2, ..self }

@@ -106,7 +106,7 @@ impl Attr {
         Self { kind: EntryKind::Directory, ..Self::file(ino, 0, stat, ttl) }
     }
 
-    /// A directory that shows files with these attributes. Whoever may read them may enter it.
+    /// A directory that shows files with these attributes. Users who may read them may enter it.
     pub fn folder(ino: Ino, stat: &Stat) -> Self {
         let directory = Self::directory(ino, stat, Ttl::Version);
         Self { permissions: directory.permissions.as_folder(), ..directory }

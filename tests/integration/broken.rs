@@ -1,4 +1,4 @@
-//! Stores in which something is wrong: it is left out and named, and its neighbours read on.
+//! Stores with invalid files: the mount leaves them out and reports them, and everything else stays readable.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, symlink};

@@ -1,4 +1,4 @@
-//! Changes of directories: linked, moved and made anew, and more of them at once than the system tells of.
+//! Changes of directories: links, moves and replacements, and more changes at once than inotify reports.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;

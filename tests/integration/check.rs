@@ -1,4 +1,4 @@
-//! `arrayfs check` as a process: what it says of real files, in which order, and how it ends.
+//! `arrayfs check` as a process: its output for real files, the order of the output, and the exit code.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read};

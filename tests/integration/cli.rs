@@ -1,4 +1,4 @@
-//! The command line as a process: exit codes, what goes to which stream, and what is left behind.
+//! The command line as a process: exit codes, standard output and standard error, and no leftover files.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};

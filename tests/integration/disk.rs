@@ -1,4 +1,4 @@
-//! A disk that fails or is slow: a file system of the test's own, on which the store lies.
+//! A disk that fails or is slow. The test provides it as a FUSE file system, which contains the store.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};

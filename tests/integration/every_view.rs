@@ -1,4 +1,4 @@
-//! A source that is cut or replaced under whatever shows it: every file of every format.
+//! A source that is truncated or replaced while files computed from it are open: every file of every format.
 #![cfg(feature = "verify")]
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! A server that the system gives too little: it reads on with what it has.
+//! A server that runs out of a resource of the system: reads still succeed.
 
 use std::fs::{self, File};
 use std::io::Read;

@@ -1,4 +1,5 @@
-//! What is written where an array is already: it stays unless told otherwise, and its names go with its numbers.
+//! Writing to a path that already has an array: it is kept unless the user asks to replace it, and its names
+//! are replaced together with its numbers.
 
 use std::fs;
 use std::os::unix::fs::symlink;

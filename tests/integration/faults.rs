@@ -1,4 +1,4 @@
-//! Faults made for real under a mount: the right bytes or an error, and everything else reads on.
+//! Real failures under a mount: a read returns the right bytes or an error, and other files stay readable.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};

@@ -1,4 +1,4 @@
-//! Files of NumPy, SciPy and pandas become arrays, number for number.
+//! Imports of files that NumPy, SciPy and pandas wrote: every number is the same.
 #![cfg(feature = "import")]
 
 mod hostile;

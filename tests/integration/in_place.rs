@@ -1,5 +1,5 @@
-//! Arrays that are written in place, through memory maps, while they are shown: the second write to a page changes no
-//! time of the file.
+//! Arrays that are written in place, through memory maps, while they are mounted. This is hard to notice,
+//! because only the first write to a page changes the times of the file.
 #![cfg(feature = "verify")]
 #![allow(unsafe_code)]
 

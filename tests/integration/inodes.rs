@@ -1,4 +1,4 @@
-//! Inode numbers, and what the server keeps of what the kernel was told.
+//! Inode numbers, and the server's state for the nodes that the kernel knows.
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! Imports run one way: a room uses only those to its left. ARCHITECTURE.md tells what is in them.
+//! The order of the top-level modules: each uses only those to its left. ARCHITECTURE.md describes them.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Links in a store: followed inside it by hand, so that none leads into the store's own mount.
+//! Symbolic links in a store. The server resolves them itself, so that none leads into the store's own mount,
+//! which would make it wait for itself.
 
 use std::fs;
 use std::os::unix::fs::symlink;

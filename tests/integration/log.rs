@@ -1,4 +1,4 @@
-//! Where the words of a mount go: that it is full, gone, or read by nobody, stops nothing.
+//! The log of a mount. If its target is full, gone, or read by nobody, the mount works on.
 
 use std::fs::{self, File};
 use std::io::Write;

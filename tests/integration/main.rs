@@ -1,6 +1,7 @@
-//! The tests of the program and the library from outside, in one binary: linking is what takes the time.
+//! Integration tests of the program and the library. They are one binary, because linking takes most of the
+//! build time.
 //!
-//! Each module is one subject: `cargo test --test integration unmount` runs one.
+//! Each module has one subject. For example, `cargo test --test integration unmount` runs one module.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::type_complexity)]
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 

@@ -1,7 +1,7 @@
-//! The format's own functions on real files: what they create, open, refuse and remove.
+//! The functions of the array format on real files: what they create, open, refuse and remove.
 //!
-//! `ARRAYFS_TEST_STORES` names a directory of stores that the original package wrote; without it
-//! the test of these says that it is skipped.
+//! `ARRAYFS_TEST_STORES` is a directory of stores that the original package wrote. If it is not set, the test
+//! of these stores prints that it is skipped.
 #![allow(unsafe_code)] // to open what is viewed without a copy
 
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
-//! The cache of memory maps: what is shared, what is mapped anew, and when a map goes.
+//! The cache of memory maps: which maps are shared, which files are mapped again, and when a map is removed.
 //!
-//! Each test has a cache of its own; the one of the process is shared by all tests of this file. What the
-//! cache says is held against what the kernel says, in `/proc/self/maps`.
+//! Each test has its own cache, because all tests of this file share the cache of the process. The tests
+//! compare the statements of the cache with those of the kernel, in `/proc/self/maps`.
 #![allow(unsafe_code)] // to look at what is mapped
 
 use std::fmt::Debug;

@@ -1,5 +1,5 @@
-//! Names of rows and columns: where they come from, what they lead to, and what is done with those that
-//! do not fit.
+//! Names of rows and columns: their sources, the files that they add to the tree, and names that do not fit
+//! the array.
 
 use std::fs;
 use std::io;

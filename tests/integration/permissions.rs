@@ -1,4 +1,5 @@
-//! Another user of a mount that root made for all: what the store gives them, and no more.
+//! A mount by root that other users may access: they get the permissions that the store gives them, and no
+//! more.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};

@@ -1,4 +1,4 @@
-//! What POSIX and Linux programs do to a file to read it: as on a plain file of the same bytes.
+//! The ways in which POSIX and Linux programs read a file: each works as on a plain file of the same bytes.
 
 use std::ffi::CString;
 use std::fs::{self, File};

@@ -1,7 +1,7 @@
-//! Arrays as NumPy, SciPy and PyYAML see them: stores that these write are read through a mount, and
-//! what this crate writes is read by these. What is compared is in `tests/readers/*.py`.
+//! Exchange with NumPy, SciPy and PyYAML: they read stores through a mount that they wrote themselves, and
+//! arrays that this crate wrote. The comparisons are in `tests/readers/*.py`.
 //!
-//! `ARRAYFS_TEST_PYTHON` names a Python that has them: `scripts/test` makes one and sets it.
+//! `ARRAYFS_TEST_PYTHON` is a Python interpreter that has these packages. `scripts/test` sets it up.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -1,4 +1,4 @@
-//! The README's transcripts are real: every command is run, one after the other, and prints what is shown.
+//! The transcripts in the README are real: this runs every command in order, and compares its output.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

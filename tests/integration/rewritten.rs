@@ -1,5 +1,5 @@
-//! Files of the store that are written in place while files computed from them are open: each read gives the bytes
-//! of some state or an error, and never those of another file.
+//! Files of the store that are written in place while files computed from them are open: each read returns
+//! the bytes of some state or an error, and never those of another file.
 #![cfg(feature = "verify")]
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Root's mounts have a second one inside, that links lead into: what if only one of them is taken away.
+//! A mount by root contains an inner mount, the target of links. These tests unmount only one of the two.
 
 use std::fs::{self, File};
 use std::io::Read;

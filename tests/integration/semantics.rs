@@ -1,6 +1,6 @@
-//! What docs/SEMANTICS.md promises is tested, sentence by sentence.
+//! Checks that every promise in docs/SEMANTICS.md has a test, sentence by sentence.
 //!
-//! A test that holds a promise names it in the lines above it: `// Promise: ` and the sentence.
+//! A test of a promise quotes it in a comment above: `// Promise: ` and the sentence.
 
 use std::collections::BTreeSet;
 use std::fs;

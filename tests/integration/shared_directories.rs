@@ -1,5 +1,5 @@
-//! Root writes arrays where another user may write too: whatever that user does meanwhile, nothing but the array's
-//! own files is written or removed.
+//! Root writes arrays to a directory where another user may write too. Whatever that user does meanwhile,
+//! root must write and remove only the files of the array.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -1,4 +1,4 @@
-//! What takes long: it holds up nobody else, and ends when nobody waits for it any more.
+//! Long work: it delays no other request, and ends when nobody waits for it any more.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};

@@ -1,4 +1,4 @@
-//! The layout of a mount: what is where, under which names, and what `stat` tells of it.
+//! The layout of a mount: its directories and files, their names, and their attributes in `stat`.
 #![allow(unsafe_code)]
 
 use std::ffi::{CString, OsStr, OsString};

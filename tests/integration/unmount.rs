@@ -1,4 +1,5 @@
-//! Taking a mount away: at once, whatever its server does, and with nothing left in the way of what comes next.
+//! Unmounting: it works at once, whatever the server does, and leaves nothing behind that hinders a later
+//! mount.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};

@@ -1,7 +1,7 @@
 //! A mount by a user who is not root, through `fusermount3`.
 //!
-//! Root makes the conditions in a namespace of its own, where nobody else sees them: a `/dev/fuse` that all
-//! may open, and an `/etc/fuse.conf` without a line in it.
+//! Root sets up the conditions in a separate mount namespace, so that no other process sees them: a
+//! `/dev/fuse` that all users may open, and an empty `/etc/fuse.conf`.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

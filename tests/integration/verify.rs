@@ -1,4 +1,4 @@
-//! `arrayfs verify`: what is sound is found to be so, what is broken is named, once.
+//! `arrayfs verify`: it accepts intact arrays, and reports each broken file exactly once.
 #![cfg(feature = "verify")]
 
 use std::path::Path;

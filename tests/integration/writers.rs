@@ -1,4 +1,4 @@
-//! Arrays being written: whatever happens to the writer, nobody ever sees half of one.
+//! Arrays during a write: whatever happens to the writer, no reader ever sees half an array.
 
 use std::fs;
 use std::path::Path;

@@ -13,7 +13,7 @@ use crate::error::Result;
 /// only one.
 const MOST: u64 = 8 << 20;
 
-/// What is at a path.
+/// A node of the hierarchy.
 pub(super) enum Node {
     /// A group with these attributes.
     Group(Value),

@@ -1,7 +1,8 @@
-//! Which mount a path names, found out without asking anybody who serves one.
+//! Resolves a path to a mountpoint without accessing any mount of this program.
 //!
-//! A server may be stopped, or wait for a disk that does not answer, and whoever looks at what it serves
-//! waits with it. So the path is walked by hand, and nothing that this program has mounted is looked into.
+//! A server may be stopped, or wait for a disk that does not answer. Then every access to its mount hangs,
+//! including `canonicalize`. So this module resolves the path itself, and takes the rest of it literally once
+//! it reaches a mount of this program.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,15 +12,15 @@ use std::path::{Component, Path, PathBuf};
 use super::table::Table;
 use crate::error::{Error, Result};
 
-/// The most links that the way to one place may lead over, as for the kernel.
+/// Limit on the symbolic links in one path, the same as in the kernel.
 const MOST_LINKS: u32 = 40;
 
-/// The absolute path, free of links, of what `path` names.
+/// The absolute path without symbolic links. The file must exist.
 pub(super) fn locate(path: &Path, table: &Table) -> Result<PathBuf> {
     walk(path, table, false)
 }
 
-/// As [`locate`], of something that may have to be made: its last name need not be there.
+/// Like [`locate`], but the last name need not exist.
 pub(super) fn locate_new(path: &Path, table: &Table) -> Result<PathBuf> {
     walk(path, table, true)
 }
@@ -39,7 +40,7 @@ fn walk(path: &Path, table: &Table, is_new: bool) -> Result<PathBuf> {
             continue;
         }
         let next = here.join(part);
-        // What is mounted there is not asked whether it is a link, nor what is in it.
+        // `read_link` would ask the server of the mount.
         if here.ancestors().any(|above| table.is_ours(above)) || table.is_ours(&next) {
             here = next;
             continue;
@@ -63,7 +64,7 @@ fn walk(path: &Path, table: &Table, is_new: bool) -> Result<PathBuf> {
     Ok(here)
 }
 
-/// The parts of a path that are walked one after the other, the first one last.
+/// The parts of a path in reverse order, so that the next one can be popped.
 fn parts(path: &Path) -> Vec<OsString> {
     let is_walked = |part: &Component<'_>| matches!(part, Component::Normal(_) | Component::ParentDir);
     path.components().filter(is_walked).map(|part| part.as_os_str().to_owned()).rev().collect()

@@ -1,7 +1,7 @@
-//! The process that serves a mount, found by whoever takes the mount away.
+//! Finds the process that serves a mount, so that a program that unmounts can wait for its end.
 //!
-//! It binds a socket in the abstract namespace that nobody connects to: the name alone, in the system's
-//! table of sockets, tells which process serves which mount, and goes with the process.
+//! The server binds a socket in the abstract namespace. Nobody connects to it: its name, in the system's
+//! table of sockets, contains the process and the mount. Unlike a file, it disappears with the process.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,25 +17,25 @@ use nix::unistd::{Pid, geteuid};
 
 use super::table::{Device, Mount};
 
-/// What the names of the sockets begin with.
+/// The prefix of the names of the sockets.
 const NAME: &str = "arrayfs-serves-";
-/// Between two looks at a process that ends.
+/// Interval between checks of a process.
 const A_MOMENT: Duration = Duration::from_millis(5);
-/// How long a process is waited for that is at work, ends slowly, or does not end for a reason that does not show.
+/// Limit on the wait for a process, if it shows no reason why it does not end.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long something may look as if it would not end.
+/// Limit on the wait for a process that seems unable to end.
 const DOUBT: Duration = Duration::from_millis(200);
 
-/// Says that a process serves a mount, for as long as this is there.
+/// Announces that this process serves a mount, until it is dropped.
 #[derive(Debug)]
 pub struct Sign(#[expect(dead_code, reason = "its name is all that it is for")] UnixDatagram);
 
 impl Sign {
-    /// Says that this process serves the mount whose files are on this device.
+    /// Announces that this process serves the mount with this device.
     ///
     /// # Errors
     ///
-    /// What the system says; whoever unmounts then cannot wait for this process.
+    /// Any error of the system. A program that unmounts then cannot wait for this process.
     pub fn put_up(device: &Device) -> io::Result<Self> {
         let name = format!("{NAME}{device}-{}", std::process::id());
         UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name)?).map(Self)
@@ -46,7 +46,7 @@ impl Sign {
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Server {
     process: u32,
-    /// The inode number of the socket whose name said so.
+    /// The inode number of its socket.
     socket: u64,
 }
 
@@ -55,17 +55,17 @@ enum State {
     Gone,
     /// By a signal.
     Stopped,
-    /// By a debugger, who has plans for it.
+    /// By a debugger. Somebody is looking at it, so it must not be killed.
     Traced,
-    /// Waiting for a disk, as far as that shows.
+    /// In uninterruptible sleep, so probably waiting for a disk.
     Hanging,
     Running,
 }
 
 impl Server {
-    /// The processes that say that they serve one of these mounts.
+    /// The processes that announce that they serve one of these mounts.
     pub fn of(mounts: &[Mount]) -> Vec<Self> {
-        // Elsewhere it may be that nobody can be found: then nobody is waited for.
+        // If the table is not available, no server is found, and the caller does not wait.
         let table = fs::read("/proc/net/unix").unwrap_or_default();
         let table = String::from_utf8_lossy(&table);
         let servers = table.lines().filter_map(|line| {
@@ -75,13 +75,14 @@ impl Server {
             let socket = facts.split_whitespace().last()?.parse().ok()?;
             Some(Self { process: process.parse().ok()?, socket })
         });
-        // Of two mounts, one inside the other, it is the same.
+        // The outer and the inner mount of a tree have the same server.
         servers.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Waits until the process has ended and has closed all that it had open, unless it looks as if it would not
-    /// end: because somebody still reads from these mounts, which are in no tree any more. One that is stopped is ended
-    /// if nobody does: it would keep the store's file system busy, and nobody can hear of it any more.
+    /// Waits until the process has ended and its files are closed. It gives up early if the process seems
+    /// unable to end, for example because programs still read from the detached mounts. A stopped process
+    /// without readers is killed: otherwise it would keep the store's file system busy, and nobody could find
+    /// it by its mount any more.
     pub fn wait(self, mounts: &[Mount]) {
         let start = Instant::now();
         let mut since = start;
@@ -104,7 +105,8 @@ impl Server {
         }
     }
 
-    /// Whether it is who the sign says, and this user's: anybody can put up a sign that names another process.
+    /// Whether the process owns the socket and belongs to this user. Anybody can bind a socket whose name
+    /// contains another process, and must not get it killed.
     fn is_ours(self) -> bool {
         let process = format!("/proc/{}", self.process);
         let is_of_us = fs::metadata(&process).is_ok_and(|meta| meta.uid() == geteuid().as_raw());
@@ -116,7 +118,7 @@ impl Server {
         is_of_us && open.any(is_sign)
     }
 
-    /// Ends it, though it is stopped.
+    /// Kills the process. SIGTERM is not enough, because a stopped process does not handle it.
     fn end(self) {
         if let Ok(process) = i32::try_from(self.process)
             && let Err(error) = kill(Pid::from_raw(process), Signal::SIGKILL)
@@ -130,7 +132,7 @@ impl Server {
         let states: Vec<_> = threads
             .filter_map(|thread| state(&fs::read_to_string(thread.ok()?.path().join("stat")).ok()?))
             .collect();
-        // What is dead and not yet buried has nothing open.
+        // A zombie has no open files, so it counts as gone.
         match &states[..] {
             states if states.iter().all(|state| matches!(state, 'Z' | 'X')) => State::Gone,
             states if states.contains(&'t') => State::Traced,
@@ -141,7 +143,7 @@ impl Server {
     }
 }
 
-/// `17 (any (name)) S 1 …`, see proc(5).
+/// The state in a line such as `17 (any (name)) S 1 …`, see proc(5).
 fn state(line: &str) -> Option<char> {
     line.rsplit_once(") ")?.1.chars().next()
 }
@@ -177,7 +179,7 @@ mod tests {
         let start = Instant::now();
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let server = Server { process: child.id(), socket: 0 };
-        // Not waited for: it is dead and not buried.
+        // The child is a zombie until this process waits for it.
         server.wait(&[]);
         child.wait().unwrap();
         server.wait(&[]);

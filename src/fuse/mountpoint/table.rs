@@ -11,10 +11,10 @@ use crate::error::{Error, Result};
 /// Where the table is.
 pub(super) const PATH: &str = "/proc/self/mountinfo";
 
-/// What the mounts of this program are called in the table.
+/// The file system type of this program's mounts.
 const TYPE: &str = "fuse.arrayfs";
 
-/// The device that the files of a mount are on: each has one of its own.
+/// The device number of a mount. Each mount has its own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Device {
     major: u64,
@@ -28,17 +28,17 @@ impl std::fmt::Display for Device {
 }
 
 impl Device {
-    /// The device of what stands at `path`.
+    /// The device of the file at `path`.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Any error of the system.
     pub fn of(path: &Path) -> io::Result<Self> {
         let device = fs::metadata(path)?.dev();
         Ok(Self { major: nix::sys::stat::major(device), minor: nix::sys::stat::minor(device) })
     }
 
-    /// The second of its numbers, which tells it from others of this system.
+    /// The minor number, which is unique among FUSE mounts.
     pub fn minor(&self) -> u64 {
         self.minor
     }
@@ -48,32 +48,33 @@ impl Device {
         Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
     }
 
-    /// Where it is mounted; in several places, the last one.
+    /// Its mountpoint. If there are several, the last one.
     ///
     /// # Errors
     ///
-    /// When the table of mounts cannot be read.
+    /// If the table of mounts cannot be read.
     pub fn target(&self) -> Result<Option<PathBuf>> {
         let table = Table::read()?;
         Ok(table.0.into_iter().rfind(|mount| mount.device == *self).map(|mount| mount.target))
     }
 
-    /// Whether it is what is mounted on `target`, on top of all else.
+    /// Whether it is the topmost mount on `target`.
     ///
     /// # Errors
     ///
-    /// When the table of mounts cannot be read.
+    /// If the table of mounts cannot be read.
     pub fn is_on(&self, target: &Path) -> Result<bool> {
         Ok(Table::read()?.on(target).is_some_and(|mount| mount.device == *self))
     }
 
-    /// Whether the system has it still: it is mounted somewhere, or somebody has a file of it open.
+    /// Whether the system still has it: it is mounted somewhere, or a file of it is open. The kernel keeps
+    /// its entry in `/sys/class/bdi` exactly as long.
     pub fn is_in_use(&self) -> bool {
         fs::exists(format!("/sys/class/bdi/{self}")).unwrap_or(false)
     }
 }
 
-/// A line of the table.
+/// An entry of the table.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Mount {
     pub target: PathBuf,
@@ -82,13 +83,13 @@ pub(super) struct Mount {
 }
 
 impl Mount {
-    /// Whether it is one of this program's.
+    /// Whether it is a mount of this program.
     pub fn is_ours(&self) -> bool {
         self.kind == TYPE
     }
 }
 
-/// The mounts of this process's file tree, in the order they were made.
+/// The mounts in this process's mount namespace, in the order of mounting.
 #[derive(Clone, Debug)]
 pub(super) struct Table(Vec<Mount>);
 
@@ -98,12 +99,12 @@ impl Table {
         Ok(Self(text.split(|byte| *byte == b'\n').filter_map(parse).collect()))
     }
 
-    /// What is mounted on `target`, that on top of all others.
+    /// The topmost mount on `target`.
     pub fn on(&self, target: &Path) -> Option<&Mount> {
         self.0.iter().rfind(|mount| mount.target == target)
     }
 
-    /// Whether what is mounted there is this program's.
+    /// Whether the topmost mount on `target` is one of this program.
     pub fn is_ours(&self, target: &Path) -> bool {
         self.on(target).is_some_and(Mount::is_ours)
     }
@@ -114,7 +115,8 @@ impl Table {
     }
 }
 
-/// `36 35 98:0 /root /target options … - type source options`, see proc(5).
+/// Parses a line such as `36 35 98:0 /root /target options … - type source options`, see proc(5). The number
+/// of options before the `-` varies.
 fn parse(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|byte| *byte == b' ');
     let device = Device::parse(fields.nth(2)?)?;
@@ -124,7 +126,7 @@ fn parse(line: &[u8]) -> Option<Mount> {
     Some(Mount { target, kind, device })
 }
 
-/// Blanks, newlines and backslashes stand in the table as `\040` and the like.
+/// Replaces octal escapes such as `\040`. The table has them for spaces, tabs, newlines and backslashes.
 fn unescape(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
