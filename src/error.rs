@@ -87,7 +87,7 @@ pub enum Error {
         found: String,
     },
     /// The work was not completed: nobody waits for it any more, or it would take longer than this thread
-    /// may. Internal to the library; see `crate::task`.
+    /// may. Internal to the library; see the module `task`.
     #[error("left unfinished")]
     Unfinished,
     /// The request is invalid for this array.

@@ -140,7 +140,8 @@ fn read_all(about: &str, selection: &Selection, only_listed: bool) -> usize {
                         // enough.
                         let count = members.count();
                         for number in (0..count.min(99)).chain(count.saturating_sub(3)..count) {
-                            let member = members.get(number).unwrap_or_else(|| panic!("{what}: {number}"));
+                            // Not every number stands for a member.
+                            let Some(member) = members.get(number) else { continue };
                             let what = format!("{what}: {}", member.path);
                             member.file.iter().for_each(|file| read_ends(&what, file));
                         }
