@@ -152,7 +152,9 @@ impl Attacker {
     fn start(directory: &Path) -> Self {
         let program = within_reach(&std::env::current_exe().unwrap(), directory.parent().unwrap());
         let mut command = Command::new(program);
-        let command = command.args(["--exact", "attacker_process", "--nocapture"]).env(ORDERS, directory);
+        let command = command
+            .args(["--exact", "shared_directories::attacker_process", "--nocapture"])
+            .env(ORDERS, directory);
         let command = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         Self(command.uid(NOBODY).gid(NOBODY).current_dir("/").spawn().unwrap())
     }

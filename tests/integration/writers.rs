@@ -74,7 +74,7 @@ fn writer_process() {
 /// Starts a process that writes `count` arrays at `path`, one over the other.
 fn start_writer(path: &Path, first: u32, count: u32, step: u32) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "writer_process"])
+        .args(["--exact", "writers::writer_process"])
         .env(ORDERS, format!("{}\n{first}\n{count}\n{step}", path.display()))
         .stdout(Stdio::null())
         .spawn()

@@ -17,7 +17,7 @@ use crate::store::mmap::Mode;
 /// only through the unsafe [`MappedArray`](super::MappedArray). So this does not compile:
 ///
 /// ```compile_fail,E0133
-/// use arrayfs::{memory_mapping::open_memory_mapped_array, mmap::Mode};
+/// use arrayfs::{daf::memory_mapping::open_memory_mapped_array, store::mmap::Mode};
 ///
 /// fn read_what_is_written(path: &str) -> arrayfs::Result<f32> {
 ///     let mut writer = open_memory_mapped_array(path, Mode::ReadWrite)?;
@@ -31,7 +31,7 @@ use crate::store::mmap::Mode;
 /// It is rejected only because `unsafe` is missing:
 ///
 /// ```
-/// use arrayfs::{memory_mapping::open_memory_mapped_array, mmap::Mode};
+/// use arrayfs::{daf::memory_mapping::open_memory_mapped_array, store::mmap::Mode};
 ///
 /// fn read_what_is_written(path: &str) -> arrayfs::Result<f32> {
 ///     let mut writer = unsafe { open_memory_mapped_array(path, Mode::ReadWrite)? };
