@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrayfs::array::catalog::StoredArray;
+use arrayfs::array::stored_array::StoredArray;
 use arrayfs::check::{Options, check};
 use arrayfs::daf::memory_mapping::{SparseInRows, create_memory_mapped_array, write_memory_mapped_sparse};
 use arrayfs::dtype::{Dtype, Element};

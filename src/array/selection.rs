@@ -13,9 +13,9 @@ mod strided;
 
 use std::sync::{Arc, OnceLock};
 
-use crate::array::catalog::StoredArray;
 use crate::array::format_id::Formats;
 use crate::array::names::Names;
+use crate::array::stored_array::StoredArray;
 use crate::bytes::virtual_file::{Extent, VirtualFile};
 use crate::daf::metadata::{DenseMeta, Kind, Metadata, Shape, SparseMeta};
 use crate::dtype::Dtype;

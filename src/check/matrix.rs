@@ -1,6 +1,6 @@
 //! A sparse matrix that is checked.
 
-use crate::array::catalog::StoredArray;
+use crate::array::stored_array::StoredArray;
 use crate::daf::metadata::{Metadata, SparseMeta};
 use crate::store::source::Source;
 

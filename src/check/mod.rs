@@ -15,7 +15,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::thread;
 
-use crate::array::catalog::StoredArray;
+use crate::array::stored_array::StoredArray;
 use crate::error::Error;
 use queue::Queue;
 pub use values::Values;

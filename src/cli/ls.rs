@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
-use arrayfs::array::catalog::{Finding, StoredArray, walk};
+use arrayfs::array::catalog::{Finding, walk};
 use arrayfs::array::names::idle_words;
+use arrayfs::array::stored_array::StoredArray;
 use arrayfs::error::shown;
 use arrayfs::store::Store;
 

@@ -27,7 +27,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use arrayfs::Error;
-use arrayfs::array::catalog::StoredArray;
+use arrayfs::array::stored_array::StoredArray;
 use arrayfs::tree::Tree;
 use clap::{Parser, Subcommand};
 use say::say;

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use arrayfs::array::catalog::{Finding, StoredArray, walk};
+use arrayfs::array::catalog::{Finding, walk};
+use arrayfs::array::stored_array::StoredArray;
 use arrayfs::error::shown;
 use arrayfs::store::Store;
 use arrayfs::verify::{Case, cases};

@@ -11,7 +11,7 @@ use std::thread;
 
 use crc32fast::Hasher;
 
-use crate::array::catalog::StoredArray;
+use crate::array::stored_array::StoredArray;
 use crate::bytes::crc_cache::Key;
 use crate::bytes::virtual_file::{Extent, Fill, Generate, VirtualFile};
 use crate::error::Result;
@@ -158,7 +158,7 @@ impl Pass<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::array::catalog::StoredArray;
+    use crate::array::stored_array::StoredArray;
     use crate::error::Error;
     use crate::rows::Rows;
     use crate::store::Store;

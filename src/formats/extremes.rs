@@ -7,8 +7,8 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::*;
-use crate::array::catalog::StoredArray;
 use crate::array::selection::{Component, Part, Region, Selection};
+use crate::array::stored_array::StoredArray;
 use crate::bytes::virtual_file::VirtualFile;
 use crate::encode::Rendered;
 use crate::store::Store;

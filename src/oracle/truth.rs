@@ -6,8 +6,8 @@ use std::sync::Arc;
 use half::f16;
 
 use super::element::{Element, element, sum};
-use crate::array::catalog::StoredArray;
 use crate::array::selection::{Component, Part, Region, Selection};
+use crate::array::stored_array::StoredArray;
 use crate::daf::metadata::{DenseMeta, Metadata, SparseMeta};
 use crate::dtype::{Dtype, decode_integers, encode_integer};
 use crate::error::{Error, Result};

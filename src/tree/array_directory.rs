@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use super::attr::{Attr, EntryKind, Ino, Ttl};
 use super::node::{InodeLayout, NodeId, NodeKind};
-use crate::array::catalog::StoredArray;
 use crate::array::format_id::{FormatId, Formats};
 use crate::array::names::AxisNames;
 use crate::array::selection::{Component, Part, Region, Selection};
+use crate::array::stored_array::StoredArray;
 use crate::bytes::virtual_file::VirtualFile;
 use crate::daf::metadata::{Kind, Shape};
 use crate::encode::members::Members;

@@ -1,6 +1,6 @@
 //! The attributes of a node of the tree, as `stat` reports them.
 
-use crate::array::catalog::StoredArray;
+use crate::array::stored_array::StoredArray;
 use crate::store::source::Source;
 use crate::store::{Permissions, Stat, Time};
 

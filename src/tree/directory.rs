@@ -7,7 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
-use crate::array::catalog::{DirListing, Directory, Entry, ListedName, StoredArray};
+use crate::array::catalog::{DirListing, Directory, Entry, ListedName};
+use crate::array::stored_array::StoredArray;
 use crate::error::Result;
 use crate::store::source::Source;
 use crate::store::{Identity, Stat, Store};

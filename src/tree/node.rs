@@ -237,9 +237,9 @@ fn component_and_format(file: u64) -> Option<(Component, FormatId)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::array::catalog::StoredArray;
     use crate::array::selection::tests::sparse_selection;
     use crate::array::selection::{Part, Selection};
+    use crate::array::stored_array::StoredArray;
     use crate::daf::memory_mapping::create_memory_mapped_array;
     use crate::dtype::Dtype;
     use crate::formats;

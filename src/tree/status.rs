@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::array::catalog::{Finding, StoredArray, walk};
+use crate::array::catalog::{Finding, walk};
 use crate::array::names::idle_words;
+use crate::array::stored_array::StoredArray;
 use crate::error::{Error, Result, shown};
 use crate::store::{Permissions, Stat, Store, Time};
 use crate::task::{self, Flight};

@@ -7,8 +7,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::array::catalog::StoredArray;
 use crate::array::selection::{Component, Part, Region, Selection};
+use crate::array::stored_array::StoredArray;
 use crate::encode::Rendered;
 use crate::error::Result;
 use crate::formats::{Format, offered};

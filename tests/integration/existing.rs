@@ -179,7 +179,7 @@ mod import {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    use arrayfs::array::catalog::StoredArray;
+    use arrayfs::array::stored_array::StoredArray;
     use arrayfs::store::Store;
 
     fn import(file: &Path, path: &Path, more: &[&str]) -> Output {

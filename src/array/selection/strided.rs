@@ -129,8 +129,8 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use super::*;
-    use crate::array::catalog::StoredArray;
     use crate::array::selection::{Component, Part, Region, Selection};
+    use crate::array::stored_array::StoredArray;
     use crate::store::Store;
 
     /// Behind the end of a truncated file, the rest of the last mapped page reads as zeros, without a

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use crate::array::catalog::StoredArray;
 use crate::array::selection::Selection;
+use crate::array::stored_array::StoredArray;
 use crate::bytes::virtual_file::VirtualFile;
 use crate::store::Store;
 

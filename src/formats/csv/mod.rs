@@ -369,7 +369,8 @@ mod tests {
         let again = || {
             let store = Arc::new(crate::store::Store::open(dir.path()).unwrap());
             let array =
-                crate::array::catalog::StoredArray::load(&store, selection.array().path.as_path()).unwrap();
+                crate::array::stored_array::StoredArray::load(&store, selection.array().path.as_path())
+                    .unwrap();
             Selection::whole(Arc::new(array))
         };
         let csv = |of| read(&Separated::CSV, &again(), Component::Array, of);
@@ -402,7 +403,8 @@ mod tests {
         std::fs::write(at("cell#age.yaml"), "dtype: int8\nshape: [2]\nversion: [1, 0]\n").unwrap();
         let csv = |name: &str, of| {
             let store = Arc::new(crate::store::Store::open(dir.path()).unwrap());
-            let array = crate::array::catalog::StoredArray::load(&store, std::path::Path::new(name)).unwrap();
+            let array =
+                crate::array::stored_array::StoredArray::load(&store, std::path::Path::new(name)).unwrap();
             read(&Separated::CSV, &Selection::whole(Arc::new(array)), Component::Array, of)
         };
         assert_eq!(csv("cell,gene#X", Region::Whole), "cell,c0,c1\nA,1,2\nB,3,4\n");
@@ -468,7 +470,8 @@ mod tests {
             let yaml = format!("dtype: {dtype}\nshape: [{count}]\nversion: [1, 0]\n");
             std::fs::write(dir.path().join("x.yaml"), yaml).unwrap();
             let store = Arc::new(crate::store::Store::open(dir.path()).unwrap());
-            let array = crate::array::catalog::StoredArray::load(&store, std::path::Path::new("x")).unwrap();
+            let array =
+                crate::array::stored_array::StoredArray::load(&store, std::path::Path::new("x")).unwrap();
             let selection = Selection::whole(Arc::new(array));
             let part = Part { component: Component::Array, of: Region::Whole };
             assert_eq!(Separated::CSV.size_needs_data(&selection, part), count <= 64 << 20);

@@ -125,7 +125,7 @@ fn member(selection: &Selection, name: &str, what: &'static str, content: Virtua
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::array::catalog::StoredArray;
+    use crate::array::stored_array::StoredArray;
     use crate::store::Store;
     use proptest::prelude::*;
     use std::fs;

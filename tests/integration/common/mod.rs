@@ -276,7 +276,7 @@ pub fn real_stores() -> Vec<PathBuf> {
 /// The paths of all files that are shown of an array, including those in directories of formats.
 #[cfg(feature = "verify")]
 pub fn all_files(mount: &Mount, store: &Path, name: &str) -> Vec<PathBuf> {
-    use arrayfs::{array::catalog::StoredArray, store::Store, verify::cases};
+    use arrayfs::{array::stored_array::StoredArray, store::Store, verify::cases};
     let store = Arc::new(Store::open(store).unwrap());
     let array = Arc::new(StoredArray::load(&store, Path::new(name)).unwrap());
     let mut found = Vec::new();

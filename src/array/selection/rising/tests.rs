@@ -5,9 +5,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::array::catalog::StoredArray;
 use crate::array::selection::Selection;
 use crate::array::selection::tests::whole;
+use crate::array::stored_array::StoredArray;
 use crate::bytes::virtual_file::VirtualFile;
 use crate::error::Error;
 use crate::store::Store;
