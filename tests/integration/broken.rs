@@ -442,7 +442,7 @@ fn sparse_data_that_breaks_the_rules_is_an_error_where_it_is_needed() {
     }
 }
 
-// Promise: Columns of a row of a sparse matrix that do not rise, or are there twice, are no fault: `check` notes them, and what is made of them is right.
+// Promise: Unsorted or repeated columns in a row of a sparse matrix are no violation: `check` notes them, and every format is right for them.
 #[test]
 fn columns_out_of_order_are_noted_by_check_and_read_all_the_same() {
     let cases =
@@ -486,7 +486,7 @@ fn errors_come_and_go_with_what_is_wrong() {
     assert!(mount.errors().contains("bad"));
 }
 
-// Promise: A format that is a folder and cannot be made gives `EIO` where it is listed, never an empty folder; once it can be made, it is there.
+// Promise: Listing the folder of a format that cannot be rendered fails with `EIO` and never shows an empty folder; once it can be rendered, it is listed.
 #[test]
 fn a_folder_that_cannot_be_made_fails_to_list_until_it_can() {
     let copy = |from: &Path| {

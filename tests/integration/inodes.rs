@@ -162,7 +162,7 @@ const fn many(count: usize) -> usize {
 /// What is promised for all, in KiB; for fewer there is less.
 const LIMIT: u64 = if cfg!(debug_assertions) { 14 << 10 } else { 32 << 10 };
 
-// Promise: What the kernel was told of takes less than 32 MiB of the daemon's own memory: 200,000 slices of which a file is looked at, slices in slices 8,000 deep, a directory of 100,000 arrays that is listed, or 50,000 arrays that are read.
+// Promise: The daemon keeps what the kernel knows in less than 32 MiB of its own memory: 200,000 slices of which a file is looked at, slices in slices 8,000 deep, a directory of 100,000 arrays that is listed, or 50,000 arrays that are read.
 #[test]
 fn many_slices_are_looked_at_in_little_memory() {
     let store = tempdir().unwrap();
@@ -189,7 +189,7 @@ fn number_of(folder: &File, name: &str) -> u64 {
     fstatat(folder, name, AtFlags::empty()).unwrap().st_ino
 }
 
-// Promise: What the kernel was told of takes less than 32 MiB of the daemon's own memory: 200,000 slices of which a file is looked at, slices in slices 8,000 deep, a directory of 100,000 arrays that is listed, or 50,000 arrays that are read.
+// Promise: The daemon keeps what the kernel knows in less than 32 MiB of its own memory: 200,000 slices of which a file is looked at, slices in slices 8,000 deep, a directory of 100,000 arrays that is listed, or 50,000 arrays that are read.
 #[test]
 fn slices_are_nested_thousands_deep() {
     const DEPTH: usize = 8000;
@@ -228,7 +228,7 @@ fn write_small(store: &Path, count: usize) {
     }
 }
 
-// Promise: What the kernel was told of takes less than 32 MiB of the daemon's own memory: 200,000 slices of which a file is looked at, slices in slices 8,000 deep, a directory of 100,000 arrays that is listed, or 50,000 arrays that are read.
+// Promise: The daemon keeps what the kernel knows in less than 32 MiB of its own memory: 200,000 slices of which a file is looked at, slices in slices 8,000 deep, a directory of 100,000 arrays that is listed, or 50,000 arrays that are read.
 #[test]
 fn many_arrays_are_listed_in_little_memory() {
     let count = many(100_000);
@@ -247,7 +247,7 @@ fn many_arrays_are_listed_in_little_memory() {
     }
 }
 
-// Promise: What the kernel was told of takes less than 32 MiB of the daemon's own memory: 200,000 slices of which a file is looked at, slices in slices 8,000 deep, a directory of 100,000 arrays that is listed, or 50,000 arrays that are read.
+// Promise: The daemon keeps what the kernel knows in less than 32 MiB of its own memory: 200,000 slices of which a file is looked at, slices in slices 8,000 deep, a directory of 100,000 arrays that is listed, or 50,000 arrays that are read.
 #[test]
 fn many_arrays_are_read_in_little_memory() {
     let count = many(50_000);
@@ -279,7 +279,7 @@ fn look_into_all(mount: &Mount, count: usize) {
     }
 }
 
-// Promise: An array that was not used while 2,048 others were is let go of: who has something of it open reads on if it is still there or was written in place, and is given `EIO` if it was replaced meanwhile.
+// Promise: There is one exception for open files: an array that was not used while 2,048 others were is released. Reads of files that are open on it go on if it is unchanged or was written in place, and fail with `EIO` if it was replaced.
 #[test]
 fn what_was_let_go_of_is_made_anew_for_who_has_it_open() {
     const COUNT: usize = 3500;
@@ -311,7 +311,7 @@ fn what_was_let_go_of_is_made_anew_for_who_has_it_open() {
     }
 }
 
-// Promise: An array that was not used while 2,048 others were is let go of: who has something of it open reads on if it is still there or was written in place, and is given `EIO` if it was replaced meanwhile.
+// Promise: There is one exception for open files: an array that was not used while 2,048 others were is released. Reads of files that are open on it go on if it is unchanged or was written in place, and fail with `EIO` if it was replaced.
 #[test]
 fn what_was_let_go_of_and_replaced_never_gives_other_bytes() {
     const COUNT: usize = 3500;

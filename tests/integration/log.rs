@@ -266,7 +266,7 @@ fn what_failed_is_told_once_with_its_path_and_its_cause() {
     assert!(told[0].contains("cannot read broken/rows/0/dense: broken.indices: column: expected"), "{text}");
 }
 
-// Promise: A log file inside the mountpoint is refused before it is made.
+// Promise: A log file inside the mountpoint is refused before it is created.
 #[test]
 fn a_log_inside_the_mountpoint_is_refused() {
     let (store, _) = store();
